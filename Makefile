@@ -1,0 +1,51 @@
+# make study: the whole study on real Fashion-MNIST (preset quick). make test: the tests. Both set everything up.
+PYTHON ?= python3
+BIN := .venv/bin
+.DEFAULT_GOAL := help
+.PHONY: help study test check format wheel lock data clean
+
+help:
+	@echo "make study   environment, data, the whole study (preset quick), tables and report"
+	@echo "make test    environment, data, the tests"
+	@echo "make check   formatting, lint, types"
+	@echo "make wheel   build the wheel and try it in an environment of its own, without torch"
+	@echo "make lock    resolve requirements.lock anew from pyproject.toml"
+
+study: data
+	$(BIN)/gan-denoise study run --preset quick --out runs/quick
+
+test: data
+	$(BIN)/python -m pytest
+
+check: .venv/installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy -p gan_denoise
+
+format: .venv/installed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+data: .venv/installed
+	$(BIN)/gan-denoise data fetch
+
+wheel: .venv/installed
+	rm -rf dist build
+	$(BIN)/python -m build --wheel --no-isolation
+	sh tests/try_wheel.sh $(BIN)/python dist/*.whl
+
+lock: .venv/installed
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --quiet --upgrade --all-extras --universal --python-version 3.11 \
+		--generate-hashes --custom-compile-command "make lock" --output-file requirements.lock
+
+.venv/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer wanted: make PYTHON=python3.12"; exit 3; }
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+clean:
+	rm -rf .venv build dist *.egg-info

@@ -1,0 +1,64 @@
+"""The front door: mounts the commands that data, study, export and eval bring, and turns errors into exit codes."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+from gan_denoise import __version__
+from gan_denoise.data import commands as data_commands
+from gan_denoise.errors import GanDenoiseError
+from gan_denoise.eval import commands as eval_commands
+from gan_denoise.export import commands as export_commands
+from gan_denoise.study import commands as study_commands
+
+app = typer.Typer(
+    name="gan-denoise",
+    help="A GAN and a denoiser on Fashion-MNIST: train, export, fuse, generate, measure.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.command()(export_commands.generate)
+app.command()(export_commands.denoise)
+app.command()(eval_commands.bench)
+app.add_typer(eval_commands.app, name="eval", help="Measure denoising and generation.")
+app.add_typer(data_commands.app, name="data", help="Fetch, verify and look at Fashion-MNIST.")
+app.add_typer(study_commands.train_app, name="train", help="Train one network.")
+app.command()(export_commands.export)
+app.add_typer(study_commands.study_app, name="study", help="The whole study in order, and its report.")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"gan-denoise {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback with an error.")] = False,
+) -> None:
+    """A GAN and a denoiser on Fashion-MNIST: train, export, fuse, generate, measure."""
+
+
+def main() -> None:
+    """Run the command line; an error of ours is one line, a hint and its exit code."""
+    try:
+        app()
+    except GanDenoiseError as error:
+        if "--debug" in sys.argv:
+            traceback.print_exc()
+        typer.echo(f"error: {error.message}", err=True)
+        if error.hint:
+            typer.echo(f"hint: {error.hint}", err=True)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Everything measured: pure functions on arrays; networks run from their exported ONNX."""

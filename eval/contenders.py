@@ -1,0 +1,138 @@
+"""The ways to generate and denoise that the benchmark compares, each in a process of its own."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from gan_denoise.errors import GanDenoiseError, OutputError
+from gan_denoise.eval import peers
+from gan_denoise.eval.peers import Array, Pipeline
+from gan_denoise.export import runtime
+
+FUSED, TWO_GRAPHS, EAGER = "fused", "two graphs", "eager PyTorch"
+CONTENDERS = (FUSED, TWO_GRAPHS, EAGER)
+FILES = {
+    TWO_GRAPHS: ("generator.onnx", "denoiser.onnx"),
+    EAGER: ("generator.safetensors", "denoiser.safetensors"),
+}
+
+
+def load_pipeline(name: str, model: Path | None, threads: int) -> Pipeline:
+    """The contender `name` as a function z -> (image, denoised). `model` as for `runtime.load`."""
+    if name == FUSED:
+        return runtime.load(runtime.FUSED, model, threads)
+    if name == EAGER:
+        return peers.load_eager(model or runtime.SHIPPED, threads or runtime.usable_cores())
+    generator = runtime.load(runtime.GENERATOR, model, threads)
+    denoiser = runtime.load(runtime.DENOISER, model, threads)
+
+    def in_turn(z: Array) -> tuple[Array, ...]:
+        (image,) = generator(z)
+        return image, *denoiser(image)
+
+    return in_turn
+
+
+def reason_to_skip(name: str, model: Path | None) -> str | None:
+    """Why a contender cannot run here, or None when it can be tried."""
+    if name == FUSED:
+        return None
+    if name == EAGER and not peers.torch_installed():
+        return "torch: not installed"
+    if model is not None and not model.is_dir():
+        return f"{model}: one file found, a folder with both networks wanted"
+    folder = model or runtime.SHIPPED
+    missing = [file for file in FILES[name] if not (folder / file).exists()]
+    return f"{folder}: no {' and no '.join(missing)} found" if missing else None
+
+
+class Worker:
+    """A contender in a process of its own: sessions whose threads spin in one process spoil each other's times.
+
+    A context manager; the process ends with it. Raises what loading the contender raised.
+    """
+
+    def __init__(self, name: str, model: Path | None, threads: int) -> None:
+        self.name = name
+        context = multiprocessing.get_context("spawn")  # a fork would copy the parent's threads' locks
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs, name, model, threads), daemon=True)
+        self._process.start()
+        theirs.close()
+        try:
+            self._receive()
+        except BaseException:
+            self._stop()
+            raise
+
+    def time(self, z: Array, calls: int) -> list[float]:
+        """Seconds of each of `calls` calls with z (N, latent), after one that is not counted."""
+        self._pipe.send((z, calls))
+        durations, _ = self._receive()
+        return durations
+
+    def run(self, z: Array) -> tuple[Array, ...]:
+        """(image, denoised) for z (N, latent)."""
+        self._pipe.send((z, 0))
+        _, outputs = self._receive()
+        return outputs
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop()
+
+    def _receive(self) -> tuple[list[float], tuple[Array, ...]]:
+        try:
+            answer = self._pipe.recv()
+        except EOFError as error:
+            self._process.join()
+            code = self._process.exitcode
+            raise OutputError(f"{self.name}: its process ended with {code}", "free some memory") from error
+        if isinstance(answer, GanDenoiseError):
+            raise answer
+        durations, outputs = answer
+        return durations, outputs
+
+    def _stop(self) -> None:
+        self._pipe.close()
+        self._process.terminate()
+        self._process.join()
+
+
+def _serve(pipe: Connection, name: str, model: Path | None, threads: int) -> None:
+    """The worker's side: load, then answer requests until the other side is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends us
+    try:
+        pipeline = load_pipeline(name, model, threads)
+    except GanDenoiseError as error:
+        pipe.send(error)
+        return
+    pipe.send(([], ()))
+    while True:
+        try:
+            z, calls = pipe.recv()
+        except (EOFError, OSError):
+            return
+        outputs = pipeline(z)
+        durations = _durations(pipeline, z, calls)
+        pipe.send((durations, () if calls else tuple(np.asarray(output) for output in outputs)))
+
+
+def _durations(pipeline: Pipeline, z: Array, calls: int) -> list[float]:
+    seconds = []
+    for _ in range(calls):
+        start = time.perf_counter()
+        pipeline(z)
+        seconds.append(time.perf_counter() - start)
+    return seconds

@@ -1,0 +1,93 @@
+"""The Fréchet distance between two sets of features, each fitted by a Gaussian (Heusel 2017, arXiv:1706.08500)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gan_denoise.errors import InputError
+
+Matrix = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """The Gaussian that fits `count` features: mean (D,) and unbiased covariance (D, D), float64."""
+
+    mean: Matrix
+    covariance: Matrix
+    count: int
+
+
+class Moments:
+    """Sums up features batch by batch, so that memory does not grow with their number (Chan et al. 1979)."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._mean: Matrix = np.zeros(0)
+        self._scatter: Matrix = np.zeros((0, 0))
+
+    def add(self, features: NDArray[np.floating]) -> None:
+        """Take in features (N, D), N at least 1. Raises InputError when D changes or a value is not finite."""
+        if features.ndim != 2 or not len(features):
+            raise InputError(f"features: shape {list(features.shape)} found, (N, D) with N of 1 or more wanted")
+        if not np.isfinite(features).all():
+            raise InputError("features: NaN or infinity found, finite numbers wanted")
+        values = features.astype(np.float64)
+        mean = values.mean(axis=0)  # (D,)
+        scatter = (values - mean).T @ (values - mean)  # (D, D)
+        if not self.count:
+            self.count, self._mean, self._scatter = len(values), mean, scatter
+            return
+        _check_widths(len(self._mean), len(mean))
+        total, delta = self.count + len(values), mean - self._mean
+        self._scatter = self._scatter + scatter + np.outer(delta, delta) * (self.count * len(values) / total)
+        self._mean = self._mean + delta * (len(values) / total)
+        self.count = total
+
+    def statistics(self) -> Statistics:
+        """What `statistics` gives for all features together. Raises InputError when they are too few."""
+        wanted = len(self._mean) + 1
+        if self.count < wanted:
+            found = f"{self.count} samples of width {len(self._mean)}"
+            raise InputError(f"features: {found} found, at least {wanted} samples wanted", "measure more pictures")
+        return Statistics(self._mean, self._scatter / (self.count - 1), self.count)
+
+
+def statistics(features: NDArray[np.floating]) -> Statistics:
+    """Mean and covariance of features (N, D).
+
+    Raises InputError when N is below D + 1 (the covariance would be singular) or a value is not finite.
+    """
+    moments = Moments()
+    moments.add(features)
+    return moments.statistics()
+
+
+def frechet_distance(a: Statistics, b: Statistics) -> float:
+    """|m_a - m_b|^2 + tr(C_a + C_b - 2 (C_a^1/2 C_b C_a^1/2)^1/2): 0 or more, in squared units of the features.
+
+    Both square roots come from symmetric eigendecompositions, so nothing turns complex, as sqrtm(C_a C_b) can.
+    Raises InputError when the widths differ.
+    """
+    _check_widths(len(a.mean), len(b.mean))
+    root = _symmetric_root(a.covariance)  # (D, D)
+    product = root @ b.covariance @ root  # (D, D), symmetric but for rounding
+    eigenvalues = np.linalg.eigvalsh((product + product.T) / 2)  # (D,)
+    overlap = np.sqrt(eigenvalues.clip(min=0)).sum()
+    offset = ((a.mean - b.mean) ** 2).sum()
+    distance = offset + np.trace(a.covariance) + np.trace(b.covariance) - 2 * overlap
+    return float(max(distance, 0.0))  # rounding can leave -1e-13 for a set against itself
+
+
+def _symmetric_root(matrix: Matrix) -> Matrix:
+    values, vectors = np.linalg.eigh(matrix)
+    root: Matrix = (vectors * np.sqrt(values.clip(min=0))) @ vectors.T
+    return root
+
+
+def _check_widths(a: int, b: int) -> None:
+    if a != b:
+        raise InputError(f"features: widths {a} and {b} found, equal widths wanted")

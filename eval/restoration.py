@@ -1,0 +1,101 @@
+"""How close a restored picture is to the clean one, and the noise that has to be removed."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from gan_denoise.errors import InputError
+
+Images = NDArray[np.float32]
+Values = NDArray[np.float64]
+
+SIGMAS = (15 / 255, 25 / 255, 50 / 255, 0.3, 0.5)
+NOISES = ("float", "8-bit")
+
+DATA_RANGE = 1.0
+SSIM_WINDOW = 7
+
+
+def psnr(clean: Images, restored: Images) -> Values:
+    """Per-image peak signal-to-noise ratio in dB, (N,), for images (N, 1, H, W) float32, clean in [0, 1].
+
+    Identical images give inf. Raises InputError when shape, dtype or range is another.
+    """
+    _check(clean, restored)
+    error = ((clean.astype(np.float64) - restored) ** 2).mean(axis=(1, 2, 3))  # (N,)
+    with np.errstate(divide="ignore"):
+        ratio: Values = 10 * np.log10(DATA_RANGE**2 / error)
+    return ratio
+
+
+def ssim(clean: Images, restored: Images) -> Values:
+    """Per-image structural similarity, (N,), at most 1, for images (N, 1, H, W) float32, clean in [0, 1].
+
+    Wang et al. 2004 with a uniform 7x7 window, sample covariances and a data range of 1: what scikit-image's
+    `structural_similarity(..., data_range=1)` gives image by image, for all at once. Raises InputError as `psnr`.
+    """
+    _check(clean, restored)
+    if min(clean.shape[2:]) < SSIM_WINDOW:
+        raise InputError(f"images: {clean.shape[2:]} pixels found, {SSIM_WINDOW} or more on each side wanted")
+    a, b = clean.astype(np.float64), restored.astype(np.float64)
+    mean_a, mean_b = _windowed(a), _windowed(b)  # (N, 1, H, W) each
+    unbiased = SSIM_WINDOW**2 / (SSIM_WINDOW**2 - 1)
+    variance_a = unbiased * (_windowed(a * a) - mean_a**2)
+    variance_b = unbiased * (_windowed(b * b) - mean_b**2)
+    covariance = unbiased * (_windowed(a * b) - mean_a * mean_b)
+    c1, c2 = (0.01 * DATA_RANGE) ** 2, (0.03 * DATA_RANGE) ** 2
+    luminance = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
+    structure = (2 * covariance + c2) / (variance_a + variance_b + c2)
+    border = SSIM_WINDOW // 2  # there the window leaves the picture
+    inside = (luminance * structure)[:, :, border:-border, border:-border]
+    means: Values = inside.mean(axis=(1, 2, 3))
+    return means
+
+
+def add_noise(clean: Images, sigma: float, noise: str, seed: int, start: int = 0) -> Images:
+    """Noisy images of the same shape, float32: clean + sigma * normal, sigma in units of the [0, 1] range.
+
+    `noise` "float" leaves it unclipped; "8-bit" clips to [0, 1] and rounds to multiples of 1/255, as files do.
+    Image i has a generator of its own from `seed` and `start + i`, so neither batch nor count changes its noise;
+    it is the same unit noise at every sigma. Raises InputError for an unknown kind or a negative sigma.
+    """
+    if noise not in NOISES:
+        raise InputError(f"noise: {noise!r} found, one of {', '.join(NOISES)} wanted")
+    if not 0 <= sigma < np.inf:
+        raise InputError(f"sigma: {sigma} found, a finite number of 0 or more wanted")
+    _check(clean, clean)
+    shape = clean.shape[1:]
+    unit = [_generator(seed, start + i).standard_normal(shape, dtype=np.float32) for i in range(len(clean))]
+    noisy: Images = clean + np.float32(sigma) * np.stack(unit) if unit else clean.copy()
+    return noisy if noise == "float" else to_8_bit(noisy)
+
+
+def to_8_bit(images: Images) -> Images:
+    """The images clipped to [0, 1] and rounded to multiples of 1/255, float32."""
+    levels = np.rint(images.clip(0, 1) * np.float32(255))
+    return (levels / np.float32(255)).astype(np.float32)
+
+
+def _generator(seed: int, index: int) -> np.random.Generator:
+    # A counter word of its own keeps this stream apart from the latents of the same seed.
+    return np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, index, 1]))
+
+
+def _windowed(images: Values) -> Values:
+    means: Values = ndimage.uniform_filter(images, size=(1, 1, SSIM_WINDOW, SSIM_WINDOW))
+    return means
+
+
+def _check(clean: Images, restored: Images) -> None:
+    for name, images in (("clean", clean), ("restored", restored)):
+        if images.dtype != np.float32 or images.ndim != 4 or images.shape[1] != 1:
+            found = f"{images.dtype} {list(images.shape)}"
+            raise InputError(f"{name} images: {found} found, float32 (N, 1, H, W) wanted")
+        if not np.isfinite(images).all():
+            raise InputError(f"{name} images: NaN or infinity found, finite numbers wanted")
+    if clean.shape != restored.shape:
+        raise InputError(f"images: {list(clean.shape)} and {list(restored.shape)} found, equal shapes wanted")
+    if clean.size and not (clean.min() >= 0 and clean.max() <= 1):
+        raise InputError(f"clean images: values {clean.min():g} to {clean.max():g} found, 0 to 1 wanted")

@@ -1,0 +1,178 @@
+"""Reports as a rich table on a terminal, as plain text, as markdown and as JSON."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import typer
+from rich.box import ASCII2, HEAVY_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from gan_denoise import __version__
+from gan_denoise.errors import OutputError
+
+NOT_MEASURED = "not measured"
+PLAIN_WIDTH = 200
+
+FORMATS = {
+    "psnr_db": ".2f",
+    "ssim": ".4f",
+    "ms_per_image": ".3f",
+    "p50_ms": ".2f",
+    "p90_ms": ".2f",
+    "p99_ms": ".2f",
+    "images_per_s": ",.0f",
+    "spread": ".0%",
+    "frechet": ".3f",
+    "sharpness": ".4f",
+    "contrast": ".4f",
+    "noise": ".4f",
+    "n": ",d",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """Rows that share their columns, with all that has to be known to make them again.
+
+    `settings` are the options and choices behind the rows; a line is drawn where a column of `groups` changes.
+    """
+
+    command: str
+    title: str
+    rows: Sequence[Mapping[str, Any]]
+    model_sha256: str | None
+    machine: Mapping[str, Any]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    groups: tuple[str, ...] = ()
+
+
+def show(report: Report, *, as_json: bool = False, as_markdown: bool = False) -> None:
+    """Print the report on stdout. Raises OutputError when stdout takes no more."""
+    try:
+        if as_json or as_markdown or not sys.stdout.isatty():
+            plain = to_json if as_json else to_markdown if as_markdown else _to_stdout
+            typer.echo(plain(report), nl=False)
+        else:
+            console = Console()
+            console.print(to_rich(report))
+            console.print(Text(footer(report)))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise  # the reader has seen enough; no fault of ours
+    except OSError as error:
+        raise OutputError(f"stdout: {error.strerror or error}", "free some space, or print somewhere else") from error
+
+
+def to_json(report: Report) -> str:
+    """One JSON object: command, version, model_sha256, machine, settings and rows; a number that is none is null."""
+    content = {
+        "command": report.command,
+        "version": __version__,
+        "model_sha256": report.model_sha256,
+        "machine": dict(report.machine),
+        "settings": dict(report.settings),
+        "rows": [{key: _finite_or_none(value) for key, value in row.items()} for row in report.rows],
+    }
+    return json.dumps(content, indent=1, allow_nan=False) + "\n"
+
+
+def from_json(text: str) -> Report:
+    """The report that `to_json` wrote; its title is its command. Raises ValueError or KeyError when it is none."""
+    kept = json.loads(text)
+    fields = (kept[name] for name in ("rows", "model_sha256", "machine", "settings"))
+    groups = tuple(name for name in ("noise", "sigma", "batch") if all(name in row for row in kept["rows"]))
+    return Report(kept["command"], kept["command"], *fields, groups=groups)
+
+
+def to_markdown(report: Report) -> str:
+    """A markdown table under its title, and the settings and the machine in a line below."""
+    lines = [_markdown_line(columns(report)), _markdown_line(["---"] * len(columns(report)))]
+    lines += [_markdown_line([cell(name, row.get(name)) for name in columns(report)]) for row in report.rows]
+    return "\n".join([f"**{report.title}**", "", *lines, "", footer(report), ""])
+
+
+def to_text(report: Report, encoding: str = "utf-8") -> str:
+    """The rich table without colours, wide enough for all columns, for files and pipes of that encoding."""
+    page = io.StringIO()
+    console = Console(file=page, width=PLAIN_WIDTH, force_terminal=False, no_color=True, color_system=None)
+    table = to_rich(report)
+    table.box = HEAVY_HEAD if encoding.lower().startswith("utf") else ASCII2
+    console.print(table)
+    return "\n".join(line.rstrip() for line in page.getvalue().splitlines()) + f"\n{footer(report)}\n"
+
+
+def to_rich(report: Report) -> Table:
+    """The table itself; numbers stand on the right."""
+    table = Table(title=Text(report.title), title_justify="left")
+    for name in columns(report):
+        right = any(_is_number(row.get(name)) for row in report.rows)
+        table.add_column(Text(name), justify="right" if right else "left", overflow="fold")
+    before: list[Any] | None = None
+    for row in report.rows:
+        group = [row.get(name) for name in report.groups]
+        if before not in (None, group):
+            table.add_section()
+        before = group
+        table.add_row(*(Text(cell(name, row.get(name))) for name in columns(report)))  # Text: no markup in names
+    return table
+
+
+def columns(report: Report) -> list[str]:
+    """The names of all columns in the order in which they first appear."""
+    return list(dict.fromkeys(name for row in report.rows for name in row))
+
+
+def cell(name: str, value: Any) -> str:
+    """A value as the tables print it; what is missing or NaN is "not measured", never 0."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return NOT_MEASURED
+    if isinstance(value, bool):
+        return "yes" if value else "NO"
+    if name == "sigma":
+        levels = 255 * value
+        return f"{levels:.0f}/255" if abs(levels - round(levels)) < 1e-6 else f"{value:g}"
+    if name in FORMATS and _is_number(value):
+        return format(value, FORMATS[name])
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def footer(report: Report) -> str:
+    """Settings and machine in one line each."""
+    machine = report.machine
+    versions = machine.get("versions", {})
+    parts = [f"{machine.get('cpu', 'unknown CPU')}", f"{machine.get('threads', '?')} threads"]
+    parts += [f"{package} {version}" for package, version in versions.items()]
+    settings = "; ".join(f"{name}: {_setting(value)}" for name, value in report.settings.items())
+    model = f"model {report.model_sha256[:12]}" if report.model_sha256 else ""
+    return "\n".join(line for line in (settings, ", ".join([*parts, *([model] if model else [])])) if line)
+
+
+def _setting(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} ({reason})" for key, reason in value.items()) or "nothing"
+    return str(value)
+
+
+def _to_stdout(report: Report) -> str:
+    return to_text(report, getattr(sys.stdout, "encoding", None) or "utf-8")
+
+
+def _markdown_line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(text.replace("|", "\\|").replace("\n", " ") for text in cells) + " |"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _finite_or_none(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value

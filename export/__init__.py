@@ -1,0 +1,1 @@
+"""Everything ONNX: conversion, fusing, the parity gate and the runtime."""

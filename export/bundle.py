@@ -1,0 +1,118 @@
+"""The folder that an export makes: graphs, the weights they came from, and their hashes, all or nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from gan_denoise import __version__
+from gan_denoise.errors import InputError, OutputError
+from gan_denoise.export import parity, weights
+from gan_denoise.export.fuse import fuse
+from gan_denoise.export.runtime import DENOISER, FEATURES, FUSED, GENERATOR, Graph, latents
+from gan_denoise.export.to_onnx import to_onnx, with_metadata
+from gan_denoise.files import write_atomic
+
+PIXEL_RANGE = "[0, 1]"
+HASHES = "sha256.json"
+
+
+def export_run(run: Path, out: Path, force: bool = False) -> dict[str, float]:
+    """Write `out` from a finished run: `generator`, `denoiser` and `fused`, and `features` when the run has it.
+
+    Each graph passes its parity gate before any file is put under its final name. Returns the worst absolute
+    difference a graph. Raises InputError when training is not finished, GateError when a graph is wrong,
+    OutputError when `out` has files already and `force` is not set, or when writing fails.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())) and not force:
+        raise OutputError(f"{out}: exists and is not empty, kept as it is", "--force replaces what it holds")
+    differences: dict[str, float] = {}
+    graphs = {**_joined_graphs(run, differences), **_feature_graph(run, differences)}
+    _publish(run, out, graphs)
+    return differences
+
+
+def _joined_graphs(run: Path, differences: dict[str, float]) -> dict[str, bytes]:
+    """The three graphs of z -> image -> denoised, checked."""
+    generator, denoiser = weights.load_generator(run / "gan"), weights.load_denoiser(run / "denoiser")
+    identities = _identity(run / "gan"), _identity(run / "denoiser")
+    makes = with_metadata(to_onnx(generator, GENERATOR, (generator.latent_size,)), _metadata(identities[0]))
+    first = Graph(makes.SerializeToString(), GENERATOR, GENERATOR.file)
+    z = latents(0, 0, max(parity.BATCHES), generator.latent_size)
+    differences[GENERATOR.file] = parity.check_network(first, generator, z)
+
+    shape = first.output_shapes[0]
+    restores = with_metadata(to_onnx(denoiser, DENOISER, shape), _metadata(identities[1]))
+    second = Graph(restores.SerializeToString(), DENOISER, DENOISER.file)
+    (image,) = first(z)
+    noise = latents(1, 0, len(z), int(np.prod(shape))).reshape(image.shape)
+    differences[DENOISER.file] = parity.check_network(second, denoiser, image + 0.2 * noise)
+
+    whole = with_metadata(fuse(makes, restores), _metadata(*identities))
+    fused = Graph(whole.SerializeToString(), FUSED, FUSED.file)
+    differences[FUSED.file] = parity.check_fused(fused, first, second, z)
+    return {GENERATOR.file: _bytes(makes), DENOISER.file: _bytes(restores), FUSED.file: _bytes(whole)}
+
+
+def _feature_graph(run: Path, differences: dict[str, float]) -> dict[str, bytes]:
+    if not (run / "features" / "features.safetensors").exists():
+        return {}
+    network = weights.load_features(run / "features")
+    model = with_metadata(to_onnx(network, FEATURES, (1, 28, 28)), _metadata(_identity(run / "features")))
+    graph = Graph(model.SerializeToString(), FEATURES, FEATURES.file)
+    images = np.clip(latents(0, 0, max(parity.BATCHES), 28 * 28), 0, 1).reshape(-1, 1, 28, 28)
+    differences[FEATURES.file] = parity.check_network(graph, network, images)
+    return {FEATURES.file: _bytes(model)}
+
+
+def _publish(run: Path, out: Path, graphs: dict[str, bytes]) -> None:
+    """Put everything in a folder beside `out` first, then move each file to its final name."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as name:
+            staging = Path(name)
+            for file, content in graphs.items():
+                write_atomic(staging / file, content)
+                stem = Path(file).stem
+                for suffix in (".safetensors", ".json"):
+                    source = run / ("gan" if stem == "generator" else stem) / f"{stem}{suffix}"
+                    if source.exists():
+                        shutil.copyfile(source, staging / source.name)
+            hashes = {file: hashlib.sha256(content).hexdigest() for file, content in graphs.items()}
+            write_atomic(staging / HASHES, json.dumps(hashes, indent=1) + "\n")
+            out.mkdir(exist_ok=True)
+            for path in sorted(staging.iterdir()):
+                path.replace(out / path.name)
+    except OSError as error:
+        raise OutputError(f"{out}: {error.strerror or error}", "choose another --out, or free some space") from error
+
+
+def _identity(stage: Path) -> dict[str, Any]:
+    try:
+        identity: dict[str, Any] = json.loads((stage / "meta.json").read_text())["identity"]
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"{stage / 'meta.json'}: missing or damaged, a trained stage wanted", "train it") from error
+    return identity
+
+
+def _metadata(*identities: dict[str, Any]) -> dict[str, str]:
+    """What a stranger who holds the file alone can learn about it; several stages are joined by commas."""
+    return {
+        "version": __version__,
+        "config_sha256": ",".join(identity["config_sha256"] for identity in identities),
+        "data_sha256": identities[0]["data_sha256"],
+        "seed": ",".join(str(identity["seed"]) for identity in identities),
+        "pixel_range": PIXEL_RANGE,
+    }
+
+
+def _bytes(model: onnx.ModelProto) -> bytes:
+    content: bytes = model.SerializeToString(deterministic=True)
+    return content

@@ -1,0 +1,85 @@
+"""The commands export, generate and denoise: parse, call one function, print."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from gan_denoise.errors import UsageError, missing_extra
+from gan_denoise.export import runtime
+from gan_denoise.files import refuse_existing
+
+Model = Annotated[Path | None, typer.Option(help="An ONNX file, or a folder that holds it. Default: the shipped one.")]
+Threads = Annotated[int, typer.Option(min=0, help="0 means one a usable core.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace an output that exists.")]
+MOST_IN_MEMORY = 100_000  # pictures in one file
+
+
+def export(
+    run: Annotated[Path, typer.Argument(help="The folder that `train` or `study run` made.")],
+    out: Annotated[Path, typer.Option(help="The folder to write.")],
+    force: Force = False,
+) -> None:
+    """Convert a trained run to generator.onnx, denoiser.onnx and fused.onnx.
+
+    Example: gan-denoise export runs/quick --out exported
+    """
+    try:
+        from gan_denoise.export.bundle import export_run
+    except ModuleNotFoundError as error:
+        raise missing_extra(error.name or "torch", "train") from error
+    for file, difference in export_run(run, out, force).items():
+        typer.echo(f"{out / file}  worst difference {difference:.1e}, {1e-4:.0e} allowed")
+    typer.echo(f"next: gan-denoise generate --model {out} --out grid.png", err=True)
+
+
+def generate(
+    model: Model = None,
+    n: Annotated[int, typer.Option("-n", min=1, help="How many pictures.")] = 64,
+    seed: Annotated[int, typer.Option(min=0, help="Picture i depends on the seed and i alone.")] = 0,
+    out: Annotated[Path, typer.Option(help="A grid (.png), arrays (.npz) or a folder of PNG files.")] = Path("grid.png"),
+    batch: Annotated[int, typer.Option(min=1, help="Pictures a call of onnxruntime.")] = runtime.BATCH,
+    threads: Threads = 0,
+    force: Force = False,
+) -> None:
+    """Make pictures, raw and denoised, with the fused graph.
+
+    Example: gan-denoise generate -n 64 --out grid.png
+    """
+    from gan_denoise.export import output
+
+    refuse_existing(out, force)
+    if out.suffix in (".png", ".npz") and n > MOST_IN_MEMORY:
+        raise UsageError(f"-n: {n} found, {MOST_IN_MEMORY} at most wanted for one file", "--out FOLDER takes any number")
+    graph = runtime.load(runtime.FUSED, model, threads)
+    output.writer_for(out)(runtime.generate(graph, seed, n, batch), out)
+    typer.echo(str(out))
+
+
+def denoise(
+    images: Annotated[list[Path], typer.Argument(help="Picture files, grey, as large as the model takes them.")],
+    out: Annotated[Path, typer.Option(help="The folder to write to; the files keep their names, as PNG.")],
+    model: Model = None,
+    threads: Threads = 0,
+    force: Force = False,
+) -> None:
+    """Denoise picture files with the denoiser.
+
+    Example: gan-denoise denoise noisy/*.png --out clean
+    """
+    from gan_denoise.export import pictures
+
+    graph = runtime.load(runtime.DENOISER, model, threads)
+    targets = {path: out / f"{path.stem}.png" for path in images}
+    if len(set(targets.values())) < len(images):
+        raise UsageError("IMAGES: two files of one name found, different names wanted", "denoise them one folder at a time")
+    for target in targets.values():
+        refuse_existing(target, force)
+    noisy = [pictures.read(path, graph.input_shape) for path in images]  # all are read before any is written
+    for path, picture in zip(images, noisy, strict=True):
+        (restored,) = graph(picture)
+        pictures.save(pictures.single(np.clip(restored, 0, 1)), targets[path])
+        typer.echo(str(targets[path]))

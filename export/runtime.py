@@ -1,0 +1,178 @@
+"""Run the exported graphs with onnxruntime: sessions, latents from seeds, batches. Imports no torch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gan_denoise.errors import InputError
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read once, when onnxruntime is imported
+import onnxruntime as ort  # noqa: E402
+
+Array = NDArray[np.float32]
+
+SHIPPED = Path(__file__).parent / "shipped"
+MAX_MODEL_BYTES = 512 * 1024 * 1024
+BATCH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What a graph takes and gives: the name of its input and the names of its outputs, in order."""
+
+    file: str
+    input: str
+    outputs: tuple[str, ...]
+
+
+FUSED = Signature("fused.onnx", "z", ("image", "denoised"))
+GENERATOR = Signature("generator.onnx", "z", ("image",))
+DENOISER = Signature("denoiser.onnx", "noisy", ("denoised",))
+FEATURES = Signature("features.onnx", "image", ("features", "logits"))
+
+
+class Graph:
+    """An ONNX graph with one float32 input, ready to run.
+
+    `input_shape` and `output_shapes` are per sample, without the batch. `sha256` is that of the file.
+    """
+
+    def __init__(self, model: bytes, signature: Signature, name: str, threads: int = 0) -> None:
+        self.signature = signature
+        self.sha256 = hashlib.sha256(model).hexdigest()
+        self.session = _session(model, name, threads)
+        _check_signature(self.session, signature, name)
+        self.input_shape = _sample_shape(self.session.get_inputs()[0].shape, name)
+        self.output_shapes = tuple(_sample_shape(self._output(o).shape, name) for o in signature.outputs)
+        self.metadata: dict[str, str] = dict(self.session.get_modelmeta().custom_metadata_map)
+
+    def __call__(self, samples: Array) -> tuple[Array, ...]:
+        """Outputs, each (N, ...), for samples (N, *input_shape) float32, in one call of onnxruntime.
+
+        Raises InputError when shape or dtype differ or a value is not finite.
+        """
+        wanted = ("N", *self.input_shape)
+        if samples.dtype != np.float32 or samples.shape[1:] != self.input_shape:
+            found = f"{samples.dtype} {list(samples.shape)}"
+            raise InputError(f"{self.signature.input}: {found} found, float32 {list(wanted)} wanted")
+        if not np.isfinite(samples).all():
+            raise InputError(f"{self.signature.input}: NaN or infinity found, finite numbers wanted")
+        outputs = self.session.run(list(self.signature.outputs), {self.signature.input: samples})
+        return tuple(cast(list[Array], outputs))
+
+    def batched(self, samples: Array, batch: int = BATCH) -> tuple[Array, ...]:
+        """The same as a call, `batch` samples at a time, so that memory stays flat."""
+        parts = [self(samples[start : start + batch]) for start in range(0, max(len(samples), 1), batch)]
+        return tuple(np.concatenate(outputs) for outputs in zip(*parts, strict=True))
+
+    def _output(self, name: str) -> Any:
+        return next(output for output in self.session.get_outputs() if output.name == name)
+
+
+def load(signature: Signature, path: Path | None = None, threads: int = 0) -> Graph:
+    """The graph in `path` (a file, or a folder that holds `signature.file`), or the shipped one when None.
+
+    `threads` 0 means one a usable core. Raises InputError when the file is no such graph.
+    """
+    if path is None:
+        return Graph(_shipped_bytes(signature.file), signature, signature.file, threads)
+    file = path / signature.file if path.is_dir() else path
+    return Graph(_stranger_bytes(file), signature, str(file), threads)
+
+
+def latents(seed: int, start: int, count: int, size: int = 100) -> Array:
+    """Standard normal z (count, size) float32. Row i depends on `seed` and `start + i` alone, bit for bit.
+
+    Each row has a counter-based generator of its own (Philox, Salmon et al. 2011).
+    """
+    rows = [_latent_generator(seed, start + i).standard_normal(size, dtype=np.float32) for i in range(count)]
+    return np.stack(rows) if rows else np.zeros((0, size), np.float32)
+
+
+def generate(graph: Graph, seed: int, count: int, batch: int = BATCH) -> Iterator[tuple[Array, Array]]:
+    """Batches of (image, denoised), each (n, C, H, W) float32 in [0, 1], for latents 0 to count - 1 of `seed`."""
+    size = graph.input_shape[0]
+    for start in range(0, count, batch):
+        image, denoised = graph(latents(seed, start, min(batch, count - start), size))
+        yield image, denoised
+
+
+def usable_cores() -> int:
+    """The number of cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _latent_generator(seed: int, index: int) -> np.random.Generator:
+    return np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, index, 0]))
+
+
+def _shipped_bytes(file: str) -> bytes:
+    model = (SHIPPED / file).read_bytes()
+    wanted = json.loads((SHIPPED / "sha256.json").read_text())[file]
+    if hashlib.sha256(model).hexdigest() != wanted:
+        raise InputError(f"{file}: the shipped model is damaged", "pip install --force-reinstall gan-denoise")
+    return model
+
+
+def _stranger_bytes(file: Path) -> bytes:
+    """The bytes of a model file from anywhere, once it parses as ONNX and keeps its weights inside."""
+    hint = "gan-denoise export RUN --out DIR makes one"
+    try:
+        size = file.stat().st_size
+        if size > MAX_MODEL_BYTES:
+            raise InputError(f"{file}: {size} bytes found, at most {MAX_MODEL_BYTES} wanted", hint)
+        model = file.read_bytes()
+    except OSError as error:
+        raise InputError(f"{file}: {error.strerror or error} found, an ONNX model wanted", hint) from error
+    _refuse_external_data(model, file, hint)
+    return model
+
+
+def _refuse_external_data(model: bytes, file: Path, hint: str) -> None:
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        graph = onnx.load_model_from_string(model).graph
+    except DecodeError as error:
+        raise InputError(f"{file}: {len(model)} bytes that are no ONNX found, an ONNX model wanted", hint) from error
+    external = [t.name for t in graph.initializer if t.data_location == onnx.TensorProto.EXTERNAL]
+    if external:
+        raise InputError(f"{file}: weights outside the file found ({external[0]}), weights inside wanted", hint)
+
+
+def _session(model: bytes, name: str, threads: int) -> ort.InferenceSession:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads or usable_cores()
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # errors reach the user through exceptions
+    try:
+        return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime raises a dozen types without a common base
+        reason = str(error).splitlines()[0][:160]
+        raise InputError(f"{name}: onnxruntime refuses it ({reason}), an ONNX model wanted") from error
+
+
+def _check_signature(session: ort.InferenceSession, signature: Signature, name: str) -> None:
+    inputs = [i.name for i in session.get_inputs()]
+    outputs = [o.name for o in session.get_outputs()]
+    if inputs != [signature.input] or not set(signature.outputs) <= set(outputs):
+        found = f"{', '.join(inputs)} -> {', '.join(outputs)}"
+        raise InputError(f"{name}: {found} found, {signature.input} -> {', '.join(signature.outputs)} wanted")
+    if session.get_inputs()[0].type != "tensor(float)":
+        raise InputError(f"{name}: {session.get_inputs()[0].type} input found, tensor(float) wanted")
+
+
+def _sample_shape(shape: list[Any], name: str) -> tuple[int, ...]:
+    if not shape or isinstance(shape[0], int) or not all(isinstance(side, int) and side > 0 for side in shape[1:]):
+        raise InputError(f"{name}: shape {shape} found, a free batch and fixed sizes wanted")
+    return tuple(shape[1:])

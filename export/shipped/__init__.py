@@ -1,0 +1,1 @@
+"""The embedded default model: graphs, weights, hashes and the figures that were measured on it."""

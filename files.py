@@ -1,0 +1,58 @@
+"""Write files so that a reader sees the old one or the new one, never a part."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from gan_denoise.errors import OutputError
+
+
+def write_atomic(path: Path, content: bytes | str) -> None:
+    """Put `content` at `path` in one step: a temporary file beside it, fsync, rename, fsync of the folder.
+
+    Raises OutputError when that fails; then `path` is as before and no temporary file is left.
+    """
+    with replacing(path) as temporary:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path`; what the block writes there replaces `path` when it ends without error."""
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        _publish(temporary, path)
+    except OSError as error:
+        raise OutputError(f"{path}: {error.strerror or error}", "choose another --out, or free some space") from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def refuse_existing(path: Path, force: bool) -> None:
+    """Raises OutputError when `path` exists and `force` does not allow to replace it."""
+    if path.exists() and not force:
+        raise OutputError(f"{path}: exists, kept as it is", "--force replaces it")
+
+
+def _publish(temporary: Path, path: Path) -> None:
+    umask = os.umask(0)
+    os.umask(umask)
+    temporary.chmod(0o666 & ~umask)  # mkstemp makes files private; an output is as public as any other
+    with temporary.open("rb") as written:
+        os.fsync(written.fileno())
+    temporary.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,1 @@
+"""The networks, nothing else: no data, no training, no files."""

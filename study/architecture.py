@@ -1,0 +1,57 @@
+"""Read a network's layers off the network itself, for the architecture figures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gan_denoise.files import write_atomic
+
+Layers = list[dict[str, Any]]
+
+
+@torch.no_grad()
+def layers_of(network: nn.Module, input_shape: tuple[int, ...]) -> Layers:
+    """One entry a layer in the order of the data's way: `layer`, `output` shape per sample, `parameters`.
+
+    The network is run once on zeros of `input_shape`, in evaluation, on its own device.
+    """
+    device = next(network.parameters()).device
+    layers: Layers = [{"layer": "Input", "output": list(input_shape), "parameters": 0}]
+
+    def note(module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        count = sum(parameter.numel() for parameter in module.parameters())
+        layers.append({"layer": _title(module), "output": list(output.shape[1:]), "parameters": count})
+
+    leaves = [module for module in network.modules() if not list(module.children())]
+    hooks = [module.register_forward_hook(note) for module in leaves]
+    was_training = network.training
+    network.eval()
+    network(torch.zeros(1, *input_shape, device=device))
+    network.train(was_training)
+    for hook in hooks:
+        hook.remove()
+    return layers
+
+
+def describe(folder: Path, **networks: Layers) -> None:
+    """Write `architecture.json`: the layers of each named network."""
+    write_atomic(folder / "architecture.json", json.dumps(networks, indent=1) + "\n")
+
+
+def _title(module: nn.Module) -> str:
+    """The layer's kind with the numbers that matter, as in `Conv2d 4x4, stride 2`."""
+    kind = type(module).__name__
+    match module:
+        case nn.Conv2d() | nn.ConvTranspose2d():
+            return f"{kind} {module.kernel_size[0]}x{module.kernel_size[1]}, stride {module.stride[0]}"
+        case nn.Dropout():
+            return f"{kind} {module.p:g}"
+        case nn.LeakyReLU():
+            return f"{kind} {module.negative_slope:g}"
+    described = module.extra_repr() if kind == "GaussianNoise" else ""
+    return f"{kind} {described}".strip()

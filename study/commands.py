@@ -1,0 +1,194 @@
+"""The commands train and study: parse, call one function, print."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from gan_denoise.data import sources
+from gan_denoise.errors import InputError, missing_extra
+from gan_denoise.study.config import PRESETS, Config, config_sha256, to_json
+
+if TYPE_CHECKING:
+    from gan_denoise.study.stage import Options
+
+train_app = typer.Typer(no_args_is_help=True)
+study_app = typer.Typer(no_args_is_help=True)
+
+PresetName = Enum("PresetName", {name: name for name in PRESETS})  # type: ignore[misc]
+
+
+class Device(str, Enum):
+    """Where to train."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+SomeConfig = TypeVar("SomeConfig", bound=Config)
+
+Preset = Annotated[PresetName, typer.Option(help="smoke: seconds, a test; quick: minutes; paper: the paper's budget.")]
+Epochs = Annotated[int | None, typer.Option(help="Default: the preset's.")]
+Batch = Annotated[int | None, typer.Option(help="Images a step. Default: the preset's.")]
+Seed = Annotated[int, typer.Option(min=0, help="Another seed, another run.")]
+DeviceOption = Annotated[Device, typer.Option(help="auto takes a GPU when there is one.")]
+Threads = Annotated[int, typer.Option(min=0, help="0 means one a usable core.")]
+Data = Annotated[Path | None, typer.Option(help="A folder that holds Fashion-MNIST. Default: the first one found.")]
+Out = Annotated[Path | None, typer.Option(help="The run's folder. Default: runs/PRESET.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on where an earlier run in the folder stopped.")]
+TensorBoard = Annotated[bool, typer.Option("--tensorboard", help="Write event files too.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the resolved configuration and stop.")]
+
+
+@train_app.command("gan")
+def gan_command(
+    preset: Preset = PresetName["quick"],
+    epochs: Epochs = None,
+    batch: Batch = None,
+    seed: Seed = 0,
+    device: DeviceOption = Device.auto,
+    threads: Threads = 0,
+    data: Data = None,
+    out: Out = None,
+    resume: Resume = False,
+    tensorboard: TensorBoard = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Train generator and discriminator.
+
+    Example: gan-denoise train gan --preset quick --out runs/mine
+    """
+    config = _resolved(PRESETS[preset.value].gan, epochs, batch)
+    if not _printed(config, seed, dry_run):
+        _need_torch()
+        from gan_denoise.study.train_gan import train_gan
+
+        options = _options(seed, device, threads, resume, tensorboard)
+        train_gan(config, sources.load(data), _run_folder(out, preset), options)
+
+
+@train_app.command("denoiser")
+def denoiser_command(
+    preset: Preset = PresetName["quick"],
+    epochs: Epochs = None,
+    batch: Batch = None,
+    seed: Seed = 0,
+    device: DeviceOption = Device.auto,
+    threads: Threads = 0,
+    data: Data = None,
+    out: Out = None,
+    resume: Resume = False,
+    tensorboard: TensorBoard = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Train the denoiser.
+
+    Example: gan-denoise train denoiser --preset quick --out runs/mine
+    """
+    config = _resolved(PRESETS[preset.value].denoiser, epochs, batch)
+    if not _printed(config, seed, dry_run):
+        _need_torch()
+        from gan_denoise.study.train_denoiser import train_denoiser
+
+        options = _options(seed, device, threads, resume, tensorboard)
+        train_denoiser(config, sources.load(data), _run_folder(out, preset), options)
+
+
+@train_app.command("features")
+def features_command(
+    preset: Preset = PresetName["paper"],
+    epochs: Epochs = None,
+    batch: Batch = None,
+    seed: Seed = 0,
+    device: DeviceOption = Device.auto,
+    threads: Threads = 0,
+    data: Data = None,
+    out: Out = None,
+    resume: Resume = False,
+    tensorboard: TensorBoard = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Train the classifier that the Fréchet distance is measured on. The shipped one is what `eval` uses.
+
+    Example: gan-denoise train features --preset paper --out runs/features
+    """
+    config = _resolved(PRESETS[preset.value].features, epochs, batch)
+    if not _printed(config, seed, dry_run):
+        _need_torch()
+        from gan_denoise.study.train_features import train_features
+
+        options = _options(seed, device, threads, resume, tensorboard)
+        train_features(config, sources.load(data), _run_folder(out, preset), options)
+
+
+@study_app.command("run")
+def run_command(
+    preset: Preset = PresetName["quick"],
+    seed: Seed = 0,
+    device: DeviceOption = Device.auto,
+    threads: Threads = 0,
+    data: Data = None,
+    out: Out = None,
+) -> None:
+    """Do the whole study in order; what is finished is skipped, what is not goes on.
+
+    Example: gan-denoise study run --preset quick --out runs/quick
+    """
+    _need_torch()
+    from gan_denoise.study.pipeline import run_study
+
+    report = run_study(preset.value, _run_folder(out, preset), data, _options(seed, device, threads, True, False))
+    typer.echo(f"report: {report}")
+
+
+@study_app.command("report")
+def report_command(
+    run: Annotated[Path, typer.Argument(help="A folder that `study run` made.")],
+    data: Data = None,
+) -> None:
+    """Write report.md and report.html from what the study's folder holds.
+
+    Example: gan-denoise study report runs/quick
+    """
+    _need_torch()
+    from gan_denoise.study.report import write_report
+
+    if not run.is_dir():
+        raise InputError(f"{run}: no such folder, a study's folder wanted", "gan-denoise study run --out " + str(run))
+    typer.echo(f"report: {write_report(run, sources.load(data).test.images)}")
+
+
+def _resolved(config: SomeConfig, epochs: int | None, batch: int | None) -> SomeConfig:
+    dials = {"epochs": epochs, "batch": batch}
+    return dataclasses.replace(config, **{name: value for name, value in dials.items() if value is not None})
+
+
+def _printed(config: Config, seed: int, dry_run: bool) -> bool:
+    """Print the configuration when that is all that was asked for."""
+    if dry_run:
+        description = {**to_json(config), "seed": seed, "config_sha256": config_sha256(config)}
+        typer.echo(json.dumps(description, indent=1))
+    return dry_run
+
+
+def _run_folder(out: Path | None, preset: PresetName) -> Path:
+    return out if out is not None else Path("runs") / str(preset.value)
+
+
+def _options(seed: int, device: Device, threads: int, resume: bool, tensorboard: bool) -> Options:
+    from gan_denoise.study.stage import Options
+
+    return Options(seed=seed, device=device.value, threads=threads, resume=resume, tensorboard=tensorboard)
+
+
+def _need_torch() -> None:
+    try:
+        import torch  # noqa: F401
+    except ImportError as error:
+        raise missing_extra("torch", "train") from error

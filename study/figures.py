@@ -1,0 +1,190 @@
+"""The report's figures: architectures, curves and rows of pictures. A figure drawn twice has the same bytes."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from gan_denoise.data.fashion_mnist import to_float
+from gan_denoise.errors import InputError, missing_extra
+from gan_denoise.export import pictures
+from gan_denoise.files import replacing
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Pictures = NDArray[np.float32]
+Curve = tuple[Sequence[float], Sequence[float]]  # x and y
+Layer = Mapping[str, Any]
+
+STYLE: dict[Any, Any] = {
+    "svg.hashsalt": "gan-denoise",
+    "font.family": "DejaVu Sans",  # comes with matplotlib
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#dddddd",
+    "axes.axisbelow": True,
+}
+COLOURS = ("#0b6bb8", "#c4500c", "#2c7a39", "#8548a0", "#7a6a00", "#555555", "#b0306a")
+MARKERS = "osD^vXP"
+INK, FAINT = "#1a1a1a", "#5a5a5a"
+WIDTH = 5.0  # inches; a phone shows them at 3.7
+
+KINDS = {
+    "Input": "#d9d9d9",
+    "GaussianNoise": "#f2c4d0",
+    "ConvTranspose2d": "#f6cfa3",
+    "Conv2d": "#a9cdec",
+    "Linear": "#b5dcb4",
+}
+SIDE = 28  # pixels, drawn one unit wide
+LAYER_HEIGHT = 0.95  # inches
+CENTRE, TEXT_LEFT = 1.0, 2.1  # of the blocks, and where their descriptions start; in units of LAYER_HEIGHT
+
+PICTURE_SCALE = 3  # screen pixels a pixel
+CAPTION_HEIGHT, CAPTION_SIZE = 56, 34  # screen pixels
+
+
+def stages_of(layers: Sequence[Layer]) -> list[list[Layer]]:
+    """Layers in groups: one that changes the picture, then those that work on what it gives."""
+    groups: list[list[Layer]] = []
+    for layer in layers:
+        if not groups or str(layer["layer"]).split()[0] in KINDS:
+            groups.append([])
+        groups[-1].append(layer)
+    return groups
+
+
+def size_of(shape: Sequence[int]) -> str:
+    """`64 x 14 x 14`, or `100 numbers` for a vector."""
+    if len(shape) == 1:
+        return "1 number" if shape[0] == 1 else f"{shape[0]:,} numbers"
+    return " x ".join(str(side) for side in shape)
+
+
+def draw_architecture(layers: Sequence[Layer], path: Path) -> None:
+    """The layers of a network from top to bottom: each map as a block in proportion, its layers beside it."""
+    stages = stages_of(layers)
+    with _drawing(path, LAYER_HEIGHT * len(stages)) as figure:
+        axes = figure.add_axes((0, 0, 1, 1))
+        axes.set(xlim=(0, WIDTH / LAYER_HEIGHT), ylim=(len(stages), 0), aspect="equal")
+        axes.axis("off")
+        for i, stage in enumerate(stages):
+            if i:
+                arrow = {"arrowstyle": "-|>", "color": FAINT}
+                axes.annotate("", (CENTRE, i + 0.11), (CENTRE, i - 0.11), arrowprops=arrow)
+            _draw_block(axes, i + 0.53, stage)
+            _describe_stage(axes, i + 0.53, stage)
+
+
+def draw_curves(panels: Mapping[str, Mapping[str, Curve]], path: Path, x_label: str = "epoch") -> None:
+    """Panels below one another, named by their y axis, each with named curves (x, y)."""
+    with _drawing(path, 1.6 + 1.9 * len(panels)) as figure:
+        every_axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
+        for axes, (y_label, curves) in zip(every_axes, panels.items(), strict=True):
+            for i, (name, (x, y)) in enumerate(curves.items()):
+                axes.plot(x, y, label=name, color=COLOURS[i % 7], marker=MARKERS[i % 7], markersize=4)
+            axes.set_ylabel(y_label)
+            if len(curves) > 1:
+                columns = 2 if len(curves) > 3 else len(curves)
+                axes.legend(frameon=False, fontsize=9, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=columns)
+        every_axes[-1].set_xlabel(x_label)
+        if x_label == "epoch":
+            every_axes[-1].xaxis.get_major_locator().set_params(integer=True)
+        figure.tight_layout()
+
+
+def draw_rows(rows: Mapping[str, Pictures], path: Path) -> None:
+    """A PNG of sets of pictures (N, 1, H, W) in [0, 1], 16 a row, each set below its name."""
+    strips = [np.asarray(pictures.grid(images)) for images in rows.values()]
+    enlarged = [strip[:: pictures.SCALE, :: pictures.SCALE].repeat(PICTURE_SCALE, 0) for strip in strips]
+    enlarged = [strip.repeat(PICTURE_SCALE, 1) for strip in enlarged]
+    height = sum(len(strip) + CAPTION_HEIGHT for strip in enlarged)
+    canvas = Image.new("L", (max(strip.shape[1] for strip in enlarged), height), 255)
+    draw, font, top = ImageDraw.Draw(canvas), ImageFont.load_default(CAPTION_SIZE), 0
+    for name, strip in zip(rows, enlarged, strict=True):
+        draw.text((pictures.GAP * PICTURE_SCALE, top + 8), name, fill=0, font=font)
+        canvas.paste(Image.fromarray(strip), (0, top + CAPTION_HEIGHT))
+        top += CAPTION_HEIGHT + len(strip)
+    pictures.save(canvas, path)
+
+
+def pictures_of_grid(path: Path) -> Pictures:
+    """The pictures (N, 1, H, W) in [0, 1] of a file that `pictures.grid` made with 16 columns, blank ends included.
+
+    Raises InputError when it is no such file.
+    """
+    try:
+        with Image.open(path) as picture:
+            canvas = np.asarray(picture.convert("L"))[:: pictures.SCALE, :: pictures.SCALE]
+    except (OSError, SyntaxError) as error:
+        raise InputError(
+            f"{path}: unreadable picture found, a grid of samples wanted", "train the GAN again"
+        ) from error
+    gap, columns, side = pictures.GAP, pictures.COLUMNS, SIDE + pictures.GAP
+    rows = len(canvas) // side
+    if not rows or canvas.shape != (rows * side + gap, columns * side + gap):
+        raise InputError(f"{path}: {canvas.shape} pixels found, a grid of {columns} columns wanted", "train again")
+    cells = canvas[gap:, gap:].reshape(rows, side, columns, side)[:, :SIDE, :, :SIDE]
+    return to_float(cells.swapaxes(1, 2).reshape(-1, SIDE, SIDE))
+
+
+def variety(images: Pictures) -> float:
+    """The standard deviation between pictures (N, 1, H, W), pixel by pixel, then averaged: 0 when all are equal."""
+    return float(images.astype(np.float64).std(axis=0).mean())
+
+
+@contextlib.contextmanager
+def _drawing(path: Path, height: float) -> Iterator[Figure]:
+    """An empty figure, WIDTH by `height` inches on white, written as SVG without date when the block ends."""
+    try:
+        import matplotlib
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise missing_extra("matplotlib", "train") from error
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(WIDTH, height), facecolor="white")
+        yield figure
+        with replacing(path) as temporary:
+            figure.savefig(temporary, format="svg", metadata={"Date": None, "Creator": None})
+
+
+def _draw_block(axes: Axes, y: float, stage: Sequence[Layer]) -> None:
+    """The map that a stage gives, as a block whose face has the map's side and whose depth grows with its channels."""
+    from matplotlib.patches import Polygon
+
+    shape = stage[-1]["output"]
+    colour = KINDS.get(str(stage[0]["layer"]).split()[0], "#eeeeee")
+    if len(shape) == 3:
+        width = height = max(0.14, 0.62 * shape[1] / SIDE)
+        depth = 0.03 * (1 + float(np.log2(shape[0])))
+    else:  # a vector is a bar
+        width, height, depth = 0.14 + 0.15 * float(np.log2(max(shape[0], 1))), 0.14, 0.04
+    left, right, top, bottom = CENTRE - width / 2, CENTRE + width / 2, y - height / 2, y + height / 2
+    faces = [
+        [(left, top), (right, top), (right, bottom), (left, bottom)],
+        [(left, top), (left + depth, top - depth), (right + depth, top - depth), (right, top)],
+        [(right, top), (right + depth, top - depth), (right + depth, bottom - depth), (right, bottom)],
+    ]
+    for corners in faces:
+        axes.add_patch(Polygon(corners, facecolor=colour, edgecolor=INK, linewidth=0.8))
+
+
+def _describe_stage(axes: Axes, y: float, stage: Sequence[Layer]) -> None:
+    """Beside the block: its layer, the layers that follow, what they give and how many weights they have."""
+    main, *others = (str(layer["layer"]) for layer in stage)
+    weights = sum(int(layer["parameters"]) for layer in stage)
+    output = size_of(stage[-1]["output"]) + (f", {weights:,} weights" if weights else "")
+    lines = [(main, INK, "bold"), *([(", ".join(others), INK, "normal")] if others else []), (output, FAINT, "normal")]
+    for i, (text, colour, weight) in enumerate(lines):
+        at = y + 0.22 * (i - (len(lines) - 1) / 2)
+        axes.text(TEXT_LEFT, at, text, color=colour, weight=weight, fontsize=9.5, va="center")

@@ -1,0 +1,237 @@
+"""The study's report: the paper with our figures and tables in it, as markdown and as one HTML page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gan_denoise import __version__
+from gan_denoise.eval.contenders import EAGER, TWO_GRAPHS
+from gan_denoise.eval.restoration import NOISES
+from gan_denoise.files import write_atomic
+from gan_denoise.study import report_figures as figures
+from gan_denoise.study.report_page import to_page
+from gan_denoise.study.report_study import KEPT_RESULTS, STAGES, Study, read_study, source_line, trained_with
+from gan_denoise.study.report_tables import bench_table, code, denoising_table, generation_table, plain, settings_table
+from gan_denoise.study.report_training import (
+    PAPER,
+    say_budget,
+    say_denoiser_training,
+    say_discriminator,
+    say_progress,
+    say_time,
+    say_variety,
+)
+from gan_denoise.study.report_words import (
+    METHODS,
+    NETWORK,
+    say_against,
+    say_best,
+    say_claim,
+    say_faster,
+    say_frechet,
+    say_noise,
+    say_unstable,
+)
+
+TITLE = "Enhancing image generation with a denoising GAN"
+ABSTRACT = (
+    "A GAN was trained on Fashion-MNIST and, apart from it, a denoiser on the same pictures with Gaussian noise. "
+    "Both were exported to ONNX, joined into one graph that generates and denoises, and measured there."
+)
+NOISE_NAMES = {"float": "Unclipped noise", "8-bit": "Noise clipped and rounded to 8 bits, as files hold it"}
+
+
+def write_report(folder: Path, test_images: NDArray[np.uint8] | None, kept: Path = KEPT_RESULTS) -> Path:
+    """Write `report.md`, `report.html` and `figures/` into a study's folder; returns the page's path.
+
+    `test_images` (N, 28, 28) are shown noisy and denoised. `kept` has the results of preset `paper` to show beside.
+    What the folder lacks is "not measured". Raises InputError when a file in it is damaged or matplotlib missing,
+    OutputError when writing fails.
+    """
+    study = read_study(folder, test_images, kept)
+    sections: list[Callable[[Study], list[str]]] = [
+        _opening,
+        _methods,
+        _data,
+        _training,
+        _generated,
+        _denoised,
+        _restored,
+        _speed,
+        _limits,
+        _commands,
+    ]
+    paragraphs = [paragraph for section in sections for paragraph in section(study) if paragraph]
+    markdown = "\n\n".join(paragraphs) + "\n"
+    page = to_page(markdown, f"{TITLE}: {folder.name}", folder)
+    write_atomic(folder / "report.md", markdown)
+    write_atomic(folder / "report.html", page)
+    return folder / "report.html"
+
+
+def _opening(study: Study) -> list[str]:
+    budget = say_budget(study.preset, study.config("gan"), study.config("denoiser"))
+    if study.kept:
+        budget += f" The kept figures of preset `{PAPER}` stand beside this run's own."
+    elif study.preset != PAPER:
+        budget += f" No kept figures of preset `{PAPER}` were found to show beside them."
+    generation = study.rows("generation")
+    kept = study.kept_rows("generation")
+    return [
+        f"# {TITLE}",
+        f"The study in {code(study.folder)}, by gan-denoise {__version__}.",
+        budget if study.preset == PAPER else f"> {budget}",
+        "## Abstract",
+        ABSTRACT if generation or study.logs["gan"] else "Nothing was trained or measured here yet.",
+        " ".join([say_frechet(generation), say_claim(generation), say_noise(generation)]),
+        f"In the kept run of preset `{PAPER}`: {say_frechet(kept)}" if kept else "",
+        f"{say_best(study.rows('denoising'), NOISES[0])} {say_faster(study.rows('bench'), TWO_GRAPHS)}",
+    ]
+
+
+def _methods(study: Study) -> list[str]:
+    return [
+        "## Methods",
+        "The networks are the paper's (section 3.1.1). Figures 1 to 4 are those that it asks for; ours have letters. "
+        "The architectures are read off the networks that were trained. The **discriminator** halves the picture with "
+        "convolutions, each followed by LeakyReLU and dropout, down to one number: positive says real.",
+        figures.architecture(study, "1", "discriminator"),
+        "The **denoiser** adds the noise itself, in training only, then compresses the picture and expands it again. "
+        "A sigmoid ends it.",
+        figures.architecture(study, "2", "denoiser"),
+        "The **generator** makes a picture of 100 normal numbers: a dense layer, then transposed convolutions with "
+        "batch norm and LeakyReLU. A sigmoid ends it.",
+        figures.architecture(study, "A", "generator"),
+        "Losses and optimizer are the paper's: binary cross-entropy for the GAN (the generator's in its "
+        "non-saturating form), mean squared error against the clean picture for the denoiser, Adam for all three.",
+        settings_table(study.config("gan"), study.config("denoiser")),
+        f"Commands: {', '.join(code(study.dry_run_command(stage)) for stage in STAGES)}.",
+    ]
+
+
+def _data(study: Study) -> list[str]:
+    digest = study.identity("gan").get("data_sha256")
+    return [
+        "## Data",
+        "Fashion-MNIST (Xiao et al. 2017, arXiv:1708.07747; MIT licence): 60,000 training and 10,000 test pictures of "
+        "clothes, 28x28 grey, ten classes. Pixels are divided by 255. The last 5,000 training pictures were used to "
+        "choose settings; the test pictures are used for the tables below alone.",
+        f"SHA-256 of the data: {code(digest)}." if digest else "",
+        "Command: `gan-denoise data info`.",
+    ]
+
+
+def _training(study: Study) -> list[str]:
+    seen = study.config("denoiser").get("images")
+    return [
+        "## Training",
+        *(say_progress(name, study.logs[stage], study.config(stage)) for stage, name in STAGES.items()),
+        figures.gan_curves(study),
+        say_discriminator(study.logs["gan"]),
+        figures.denoiser_curves(study),
+        say_denoiser_training(study.logs["denoiser"], seen),
+        " ".join(say_time(name, study.logs[stage]) for stage, name in STAGES.items()),
+        _bullets(trained_with(study)),
+        f"Command: {code(study.run_command())}.",
+    ]
+
+
+def _generated(study: Study) -> list[str]:
+    return [
+        "## Generated pictures over the epochs",
+        figures.epochs(study),
+        say_variety(*figures.varieties(study)),
+    ]
+
+
+def _denoised(study: Study) -> list[str]:
+    rows, kept = study.rows("generation"), study.kept_rows("generation")
+    features = sorted({code(row["features"]) for row in [*rows, *kept] if row.get("features")})
+    about = (
+        f"The Fréchet distance is taken on the features {' and '.join(features)} of a Fashion-MNIST classifier, "
+        "against the test pictures; it is no FID and does not compare with one."
+    )
+    apart = " This run and the kept one have different features: their Fréchet distances do not compare."
+    return [
+        "## The denoiser on generated pictures",
+        *figures.before_and_after(study),
+        *([generation_table(rows, kept), source_line(study, "generation")] if rows else ["Table: not measured."]),
+        about + (apart if len(features) > 1 else "") if features else "",
+        _bullets([say_frechet(rows), say_claim(rows), say_noise(rows)]),
+        f"In the kept run of preset `{PAPER}`:" if kept else "",
+        _bullets([say_frechet(kept), say_claim(kept), say_noise(kept)]) if kept else "",
+    ]
+
+
+def _restored(study: Study) -> list[str]:
+    rows, kept = study.rows("denoising"), study.kept_rows("denoising")
+    blocks = [
+        "## The denoiser on noisy real pictures",
+        figures.restored(study),
+        "The classical filters are tuned on held-out training pictures for each kind and strength of noise "
+        "(`gan-denoise eval tune`); the network is one for all and is not told the strength.",
+        figures.psnr_curves(study),
+    ]
+    for noise in NOISES:
+        if not any(row.get("noise") == noise for row in rows):
+            continue
+        others = [method for method in METHODS if method != NETWORK]
+        blocks += [
+            f"### {NOISE_NAMES[noise]}",
+            denoising_table(rows, noise, kept),
+            source_line(study, "denoising"),
+            say_best(rows, noise),
+            _bullets([say_against(rows, method, noise) for method in others]),
+        ]
+    return blocks if rows else [*blocks, "Table: not measured."]
+
+
+def _speed(study: Study) -> list[str]:
+    rows = study.rows("bench")
+    skipped = study.results["bench"].get("settings", {}).get("not measured")
+    reasons = [f"{name}: not measured ({why})." for name, why in skipped.items()] if isinstance(skipped, dict) else []
+    if not rows:
+        return ["## Speed", "Table: not measured."]
+    return [
+        "## Speed",
+        bench_table(rows, study.kept_rows("bench")),
+        source_line(study, "bench"),
+        _bullets([say_faster(rows, TWO_GRAPHS), say_faster(rows, EAGER), *(plain(reason) for reason in reasons)]),
+        say_unstable(rows),
+    ]
+
+
+def _limits(study: Study) -> list[str]:
+    seeds = sorted({str(study.identity(stage).get("seed", "not recorded")) for stage in STAGES})
+    return [
+        "## Limits",
+        _bullets(
+            [
+                f"One training run, seed {' and '.join(seeds)}: there are no error bars, and a small difference may be "
+                "chance.",
+                "The pictures are small and grey. The denoiser has seen Gaussian noise only; real cameras make others.",
+                "A denoiser trained on squared error averages over what it cannot know: expect blur. The variance of "
+                "the Laplacian (sharpness) rises with noise as well as with edges, so less of it can be either.",
+                "The wavelet estimate of noise takes fine texture for noise, in real pictures too.",
+                "Times hold for the machine and the threads named under the table.",
+            ]
+        ),
+    ]
+
+
+def _commands(study: Study) -> list[str]:
+    lines = ["gan-denoise data fetch", study.run_command()]
+    lines += [study.measuring_command(table) for table in study.results]
+    return [
+        "## How to make these figures again",
+        "\n".join(f"    {line}" for line in [*lines, study.report_command()]),
+        "`study run` does all the others in order; the same seed, machine and threads give the same weights.",
+    ]
+
+
+def _bullets(lines: Sequence[str]) -> str:
+    return "\n".join(f"- {line}" for line in lines if line)

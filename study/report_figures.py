@@ -1,0 +1,177 @@
+"""The report's figures of one study: each function draws files and returns the markdown that shows them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from gan_denoise.data.fashion_mnist import to_float
+from gan_denoise.eval.restoration import NOISES, add_noise
+from gan_denoise.eval.tables import cell
+from gan_denoise.export import runtime
+from gan_denoise.study import figures
+from gan_denoise.study.report_study import Study
+from gan_denoise.study.report_tables import KEPT, plain
+from gan_denoise.study.report_words import NETWORK, Rows, number, row_of, sigmas_of
+
+FOLDER = "figures"
+SHOWN = 48  # latents in figures 3 and 4
+STRIP = 16  # latents in the strip over the epochs, and real pictures in the strip with noise
+EPOCHS_SHOWN = 6
+SIGMAS_SHOWN = (25 / 255, 0.3)
+
+
+def architecture(study: Study, label: str, network: str) -> str:
+    """The layers of a network."""
+    layers = study.layers.get(network)
+    if not layers:
+        return _absent(label, f"the {network}")
+    path = _path(study, f"{network}.svg")
+    figures.draw_architecture(layers, path)
+    steps = "; ".join(f"{layer['layer']} gives {figures.size_of(layer['output'])}" for layer in layers)
+    weights = sum(int(layer["parameters"]) for layer in layers)
+    return _shown(path, f"Diagram of the {network}: {steps}.", label, f"The {network}, {weights:,} weights.")
+
+
+def gan_curves(study: Study) -> str:
+    """Losses and accuracies of the GAN over the epochs."""
+    log = study.logs["gan"]
+    panels = {
+        "loss": {"discriminator": "discriminator_loss", "generator": "generator_loss"},
+        "accuracy": {"on real pictures": "accuracy_real", "on generated ones": "accuracy_fake"},
+    }
+    caption = "The GAN's training: losses, and the discriminator's accuracy, each the mean over an epoch."
+    return _curves(study, log, panels, "training-gan.svg", "B", caption)
+
+
+def denoiser_curves(study: Study) -> str:
+    """Loss and PSNR of the denoiser over the epochs."""
+    panels = {"mean squared error": {"loss": "loss"}, "PSNR, dB": {"PSNR": "psnr_db"}}
+    caption = (
+        "The denoiser's training: the loss, and PSNR on 500 of the last 5,000 training pictures with noise of "
+        "sigma 25/255, the same each time."
+    )
+    return _curves(study, study.logs["denoiser"], panels, "training-denoiser.svg", "C", caption)
+
+
+def epochs(study: Study) -> str:
+    """The same latents after several epochs."""
+    files = samples(study)
+    if not files:
+        return _absent("D", "generated pictures over the epochs")
+    chosen = sorted({round(i) for i in np.geomspace(1, len(files), EPOCHS_SHOWN)})
+    rows = {
+        f"epoch {int(files[i - 1].stem.split('-')[1])}": figures.pictures_of_grid(files[i - 1])[:STRIP] for i in chosen
+    }
+    path = _path(study, "epochs.png")
+    figures.draw_rows(rows, path)
+    names = ", ".join(rows)
+    caption = f"The first {STRIP} latents of seed 0 after {names}, from top to bottom."
+    return _shown(path, f"Rows of generated clothes: {names}.", "D", caption)
+
+
+def varieties(study: Study) -> tuple[float | None, float | None]:
+    """The standard deviation between the last sample pictures, and between as many real ones."""
+    files = samples(study)
+    if not files:
+        return None, None
+    last = figures.pictures_of_grid(files[-1])
+    real = None if study.test_images is None else figures.variety(to_float(study.test_images[: len(last)]))
+    return figures.variety(last), real
+
+
+def samples(study: Study) -> list[Path]:
+    """The grids of fixed latents, in the order of their epochs."""
+    files = (study.folder / "gan" / "samples").glob("epoch-*.png")
+    return sorted(file for file in files if re.fullmatch(r"epoch-\d+", file.stem))
+
+
+def before_and_after(study: Study) -> list[str]:
+    """Figures 3 and 4: the pictures of the same latents before and after the denoiser, from the fused graph."""
+    model = study.folder / "export" / runtime.FUSED.file
+    if not model.exists():
+        return [_absent("3", "pictures before the denoiser"), _absent("4", "pictures after the denoiser")]
+    fused = runtime.load(runtime.FUSED, model, threads=1)
+    outputs = fused(runtime.latents(0, 0, SHOWN, fused.input_shape[0]))
+    shown = []
+    for label, name, images in zip("34", ("before", "after"), outputs, strict=True):
+        path = _path(study, f"{name}.png")
+        figures.draw_rows({f"{name} the denoiser": images}, path)
+        caption = f"Pictures {name} the denoiser: latents 0 to {SHOWN - 1} of seed 0, from `fused.onnx`."
+        shown.append(_shown(path, f"{SHOWN} generated pictures {name} the denoiser.", label, caption))
+    return shown
+
+
+def restored(study: Study) -> str:
+    """Real test pictures clean, noisy and denoised."""
+    model = study.folder / "export" / runtime.DENOISER.file
+    if not model.exists() or study.test_images is None:
+        return _absent("E", "real pictures noisy and denoised")
+    denoiser = runtime.load(runtime.DENOISER, model, threads=1)
+    clean = to_float(study.test_images[:STRIP])
+    rows = {"clean": clean}
+    for sigma in SIGMAS_SHOWN:
+        noisy = add_noise(clean, sigma, NOISES[0], seed=0)
+        rows[f"noisy, sigma {cell('sigma', sigma)}"] = noisy.clip(0, 1)
+        rows[f"denoised, sigma {cell('sigma', sigma)}"] = denoiser(noisy)[0].clip(0, 1)
+    path = _path(study, "restored.png")
+    figures.draw_rows(rows, path)
+    names = "; ".join(rows)
+    caption = f"The first {STRIP} test pictures, from top to bottom: {names} (of pixels in [0, 1])."
+    return _shown(path, f"Rows of real clothes: {names}.", "E", caption)
+
+
+def psnr_curves(study: Study) -> str:
+    """PSNR over the noise's strength, a curve a method."""
+    rows, kept = study.rows("denoising"), study.kept_rows("denoising")
+    curves = {method: _psnrs(rows, method) for method in dict.fromkeys(str(row.get("method")) for row in rows)}
+    curves |= {f"{NETWORK} ({KEPT})": _psnrs(kept, NETWORK)} if kept else {}
+    curves = {name: curve for name, curve in curves.items() if curve[0]}
+    if not curves:
+        return _absent("F", "PSNR over the noise's strength")
+    path = _path(study, "psnr.svg")
+    figures.draw_curves({"PSNR, dB": curves}, path, x_label="sigma of the noise, of pixels in [0, 1]")
+    alt = f"Curves of PSNR over sigma: {', '.join(curves)}. The table below has the numbers."
+    return _shown(path, alt, "F", "PSNR on noisy test pictures over the strength of unclipped noise.")
+
+
+def _psnrs(rows: Rows, method: str) -> figures.Curve:
+    points = [
+        (sigma, value)
+        for sigma in sigmas_of(rows, NOISES[0])
+        if (value := number(row_of(rows, method=method, noise=NOISES[0], sigma=sigma), "psnr_db")) is not None
+    ]
+    return [sigma for sigma, _ in points], [value for _, value in points]
+
+
+def _curves(study: Study, log: Rows, panels: dict[str, dict[str, str]], file: str, label: str, caption: str) -> str:
+    drawn = {y: {name: _series(log, field) for name, field in curves.items()} for y, curves in panels.items()}
+    drawn = {y: {name: curve for name, curve in curves.items() if curve[0]} for y, curves in drawn.items()}
+    drawn = {y: curves for y, curves in drawn.items() if curves}
+    if not drawn:
+        return _absent(label, caption.split(":")[0].replace("The ", "the "))
+    path = _path(study, file)
+    figures.draw_curves(drawn, path)
+    ends = [
+        f"{name} {curve[1][0]:.3g} to {curve[1][-1]:.3g}" for curves in drawn.values() for name, curve in curves.items()
+    ]
+    return _shown(path, f"Curves over the epochs, first to last: {', '.join(ends)}.", label, caption)
+
+
+def _series(log: Rows, field: str) -> figures.Curve:
+    points = [(number(row, "epoch") or 0.0, value) for row in log if (value := number(row, field)) is not None]
+    return [epoch for epoch, _ in points], [value for _, value in points]
+
+
+def _path(study: Study, file: str) -> Path:
+    return study.folder / FOLDER / file
+
+
+def _shown(path: Path, alt: str, label: str, caption: str) -> str:
+    return f"![{plain(alt)}]({FOLDER}/{path.name})\n*Figure {label}. {caption}*"
+
+
+def _absent(label: str, what: str) -> str:
+    return f"Figure {label} ({what}): not measured."

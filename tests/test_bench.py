@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gan_denoise.errors import GateError, InputError
+from gan_denoise.eval import bench, contenders, machine, peers
+from gan_denoise.eval.bench import compare, summary
+from gan_denoise.eval.contenders import EAGER, FUSED, TWO_GRAPHS, Worker, reason_to_skip
+
+
+def test_summary_of_known_times() -> None:
+    rounds = [[0.010] * 50, [0.010] * 40 + [0.020] * 10]
+    row = summary("fused", 8, rounds)
+    assert (row["name"], row["batch"], row["repeats"]) == ("fused", 8, 100)
+    assert row["p50_ms"] == pytest.approx(10.0)
+    assert row["p90_ms"] == pytest.approx(11.0)  # between call 89 (10 ms) and call 90 (20 ms), at 89.1
+    assert row["p99_ms"] == pytest.approx(20.0)
+    assert row["images_per_s"] == pytest.approx(8 * 100 / 1.1)
+    assert row["spread"] == pytest.approx(0.0, abs=1e-12)
+    assert row["stable"] is True
+
+
+@pytest.mark.parametrize(("slow", "stable"), [(0.0119, True), (0.0130, False)])
+def test_rounds_that_differ_by_more_than_a_fifth_are_marked(slow: float, stable: bool) -> None:
+    row = summary("fused", 1, [[0.010] * 5, [0.010] * 5, [slow] * 3])
+    assert row["spread"] == pytest.approx(slow / 0.010 - 1)
+    assert row["stable"] is stable
+
+
+@pytest.mark.parametrize(("repeats", "wanted"), [(1, [1]), (7, [1] * 7), (10, [1] * 10), (23, [3, 3, 3] + [2] * 7)])
+def test_calls_are_spread_over_the_rounds(repeats: int, wanted: list[int]) -> None:
+    assert bench._calls_per_round(repeats) == wanted
+
+
+def test_outputs_within_the_tolerance_agree_and_others_do_not() -> None:
+    reference = (np.zeros((2, 1, 4, 4), np.float32), np.ones((2, 1, 4, 4), np.float32))
+    near = (reference[0] + np.float32(9e-5), reference[1])
+    assert compare("two graphs", near, reference) == pytest.approx(9e-5, rel=1e-5)
+    for error in (2e-4, -0.5, np.nan):
+        far = (reference[0], reference[1] + np.float32(error))
+        with pytest.raises(GateError, match=r"two graphs: .* off the fused graph found at batch 2, 0.0001 or less"):
+            compare("two graphs", far, reference)
+
+
+def test_what_cannot_run_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("fused.onnx", "generator.onnx"):
+        (tmp_path / name).touch()
+    monkeypatch.setattr(peers, "torch_installed", lambda: False)
+    assert reason_to_skip(EAGER, None) == "torch: not installed"
+    assert reason_to_skip(FUSED, tmp_path / "fused.onnx") is None
+    assert "one file found" in (reason_to_skip(TWO_GRAPHS, tmp_path / "fused.onnx") or "")
+    assert "no denoiser.onnx found" in (reason_to_skip(TWO_GRAPHS, tmp_path) or "")
+    (tmp_path / "denoiser.onnx").touch()
+    assert reason_to_skip(TWO_GRAPHS, tmp_path) is None
+    monkeypatch.setattr(peers, "torch_installed", lambda: True)
+    assert "no generator.safetensors and no denoiser.safetensors" in (reason_to_skip(EAGER, tmp_path) or "")
+    for name in ("generator.safetensors", "denoiser.safetensors"):
+        (tmp_path / name).touch()
+    assert reason_to_skip(EAGER, tmp_path) is None
+    assert "one file found" in (reason_to_skip(EAGER, tmp_path / "fused.onnx") or "")
+
+
+def test_a_worker_hands_on_why_it_cannot_load(tmp_path: Path) -> None:
+    (tmp_path / "fused.onnx").write_text("no model")
+    with pytest.raises(InputError, match=r"fused.onnx: 8 bytes that are no ONNX found") as caught:
+        Worker(FUSED, tmp_path, threads=1)
+    assert caught.value.hint
+
+
+def test_eager_pytorch_without_torch_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peers, "torch_installed", lambda: False)
+    with pytest.raises(InputError, match="torch: not installed") as caught:
+        contenders.load_pipeline(EAGER, None, threads=1)
+    assert caught.value.hint == 'pip install "gan-denoise[train]"'
+
+
+def test_eager_pytorch_runs_the_modules_in_turn_in_evaluation() -> None:
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    generator = torch.nn.Sequential(torch.nn.Linear(10, 784), torch.nn.Dropout(0.5), torch.nn.Unflatten(1, (1, 28, 28)))
+    denoiser = torch.nn.Sequential(torch.nn.Conv2d(1, 1, 3, padding=1), torch.nn.BatchNorm2d(1), torch.nn.Sigmoid())
+    z = np.random.default_rng(0).standard_normal((3, 10), dtype=np.float32)
+    image, denoised = peers.eager_pipeline(generator, denoiser)(z)
+    weight, bias = (parameter.detach().numpy() for parameter in generator[0].parameters())
+    np.testing.assert_allclose(image, (z @ weight.T + bias).reshape(3, 1, 28, 28), rtol=0, atol=1e-5)
+    with torch.no_grad():
+        wanted = denoiser.eval()(torch.from_numpy(image)).numpy()
+    np.testing.assert_allclose(denoised, wanted, rtol=0, atol=1e-6)
+    assert image.shape == denoised.shape == (3, 1, 28, 28)
+
+
+def test_the_machine_is_described() -> None:
+    found = machine.describe_machine(threads=3)
+    assert found["threads"] == 3
+    assert found["cores"] >= 1
+    assert found["cpu"]
+    assert found["versions"]["numpy"] == np.__version__
+    assert machine.describe_machine()["threads"] == found["cores"]
+
+
+@pytest.mark.parametrize(
+    ("load", "cores", "warned"), [(0.4, 2, False), (0.6, 2, True), (3.9, 16, False), (None, 2, False)]
+)
+def test_a_warning_when_other_work_takes_the_cores(load: float | None, cores: int, warned: bool) -> None:
+    warning = machine.load_warning(load, cores)
+    assert (warning is not None) is warned
+    if warning:
+        assert "0.6 found on 2 cores" in warning

@@ -1,0 +1,139 @@
+"""The command line as a user meets it: exit codes, one line and a hint, nothing lost."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan_denoise import __version__
+
+ROOT = Path(__file__).parent.parent
+
+
+def run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "gan_denoise.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
+
+
+def test_the_version_and_the_front_door() -> None:
+    assert run("--version").stdout == f"gan-denoise {__version__}\n"
+    script = subprocess.run([sys.executable, str(ROOT / "cli.py"), "--version"], capture_output=True, text=True)
+    assert script.stdout == f"gan-denoise {__version__}\n"
+
+
+def test_help_names_every_command() -> None:
+    text = run("--help").stdout
+    for command in ("generate", "denoise", "bench", "eval", "data", "train", "export", "study"):
+        assert command in text
+
+
+@pytest.mark.parametrize("shape", ["grid.png", "out.npz", "folder"])
+def test_generate_from_the_shipped_model(tmp_path: Path, shape: str) -> None:
+    done = run("generate", "-n", "20", "--out", shape, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{shape}\n", "")
+    if shape == "out.npz":
+        with np.load(tmp_path / shape) as arrays:
+            assert arrays["image"].shape == arrays["denoised"].shape == (20, 1, 28, 28)
+            assert 0.05 < arrays["image"].std() < 0.5  # pictures, not a constant
+            assert np.abs(arrays["image"] - arrays["denoised"]).max() > 0.01
+    if shape == "folder":
+        assert len(list((tmp_path / shape).glob("*/*.png"))) == 40
+
+
+def test_pictures_do_not_depend_on_how_many_or_in_what_batches(tmp_path: Path) -> None:
+    run("generate", "-n", "30", "--batch", "7", "--out", "a.npz", cwd=tmp_path)
+    run("generate", "-n", "3", "--out", "b.npz", cwd=tmp_path)
+    run("generate", "-n", "3", "--seed", "1", "--out", "c.npz", cwd=tmp_path)
+    a, b, c = (np.load(tmp_path / f"{name}.npz")["denoised"] for name in "abc")
+    np.testing.assert_allclose(a[:3], b, atol=1e-5)
+    assert np.abs(b - c).max() > 0.1
+
+
+def test_an_output_in_the_way_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "grid.png").write_text("mine")
+    done = run("generate", "--out", "grid.png", cwd=tmp_path)
+    assert done.returncode == 4
+    assert done.stderr == "error: grid.png: exists, kept as it is\nhint: --force replaces it\n"
+    assert (tmp_path / "grid.png").read_text() == "mine"
+    assert run("generate", "-n", "1", "--out", "grid.png", "--force", cwd=tmp_path).returncode == 0
+    assert Image.open(tmp_path / "grid.png").format == "PNG"
+
+
+@pytest.mark.parametrize("count", ["0", "-1", "x"])
+def test_nonsense_counts_are_usage_errors(tmp_path: Path, count: str) -> None:
+    assert run("generate", "-n", count, cwd=tmp_path).returncode == 2
+
+
+def test_too_many_for_one_picture_is_a_usage_error(tmp_path: Path) -> None:
+    done = run("generate", "-n", "1000000000", "--out", "grid.png", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "100000 at most" in done.stderr
+
+
+def test_a_model_that_is_none_is_one_line_and_exit_3(tmp_path: Path) -> None:
+    (tmp_path / "text.onnx").write_text("hello")
+    for model in ("text.onnx", "missing.onnx", "."):
+        done = run("generate", "--model", model, "--out", "grid.png", cwd=tmp_path)
+        assert done.returncode == 3
+        assert "an ONNX model wanted" in done.stderr
+        assert "Traceback" not in done.stderr
+        assert not (tmp_path / "grid.png").exists()
+
+
+def test_the_generators_file_is_no_fused_model(tmp_path: Path, exported: Path) -> None:
+    done = run("generate", "--model", exported / "generator.onnx", "--out", "grid.png", cwd=tmp_path)
+    assert done.returncode == 3
+    assert "z -> image found, z -> image, denoised wanted" in done.stderr
+
+
+def test_denoise_takes_picture_files_and_keeps_their_names(tmp_path: Path) -> None:
+    run("generate", "-n", "2", "--out", "made", cwd=tmp_path)
+    done = run("denoise", "made/image/000000.png", "made/image/000001.png", "--out", "clean", cwd=tmp_path)
+    assert done.stdout.splitlines() == ["clean/000000.png", "clean/000001.png"]
+    wanted = np.asarray(Image.open(tmp_path / "made/denoised/000001.png"), np.int16)
+    found = np.asarray(Image.open(tmp_path / "clean/000001.png"), np.int16)
+    assert np.abs(wanted - found).max() <= 3  # the file rounded what the fused graph did not
+
+
+def test_denoise_reads_everything_before_it_writes_anything(tmp_path: Path) -> None:
+    Image.new("L", (28, 28)).save(tmp_path / "good.png")
+    Image.new("RGB", (28, 28)).save(tmp_path / "colour.png")
+    done = run("denoise", "good.png", "colour.png", "--out", "clean", cwd=tmp_path)
+    assert done.returncode == 3
+    assert done.stderr.startswith("error: colour.png: mode RGB found, 8-bit grey (L) wanted")
+    assert not (tmp_path / "clean").exists()
+
+
+def test_two_pictures_of_one_name_are_refused(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        Image.new("L", (28, 28)).save(tmp_path / folder / "x.png")
+    assert run("denoise", "a/x.png", "b/x.png", "--out", "clean", cwd=tmp_path).returncode == 2
+
+
+def test_dry_run_prints_the_resolved_configuration() -> None:
+    done = run("train", "gan", "--preset", "paper", "--epochs", "3", "--seed", "7", "--dry-run")
+    config = json.loads(done.stdout)
+    assert (config["epochs"], config["batch"], config["seed"], config["images"]) == (3, 256, 7, 60_000)
+
+
+def test_a_dial_out_of_range_is_named(tmp_path: Path) -> None:
+    done = run("train", "gan", "--batch", "1", "--out", tmp_path)
+    assert done.returncode == 2
+    assert "batch: 1 found, 2 or more wanted" in done.stderr
+
+
+def test_debug_shows_where_an_error_comes_from(tmp_path: Path) -> None:
+    done = run("--debug", "generate", "--model", tmp_path / "missing.onnx", "--out", tmp_path / "grid.png")
+    assert done.returncode == 3
+    assert "Traceback" in done.stderr
+
+
+def test_export_writes_a_folder_that_generate_takes(trained: Path, tmp_path: Path) -> None:
+    assert run("export", trained, "--out", tmp_path / "out").returncode == 0
+    assert run("generate", "--model", tmp_path / "out", "-n", "2", "--out", tmp_path / "a.npz").returncode == 0
+    assert run("export", trained, "--out", tmp_path / "out").returncode == 4

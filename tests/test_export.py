@@ -1,0 +1,124 @@
+"""Export and fuse: real training, real graphs, batches other than the traced one, and gates that close."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from gan_denoise.errors import GateError, InputError, OutputError
+from gan_denoise.export import parity, runtime, weights
+from gan_denoise.export.bundle import export_run
+from gan_denoise.export.fuse import fuse
+from gan_denoise.export.to_onnx import to_onnx
+from gan_denoise.models.denoiser import Denoiser
+from gan_denoise.models.gan import Generator
+
+
+def test_every_graph_agrees_with_pytorch_at_every_batch(trained: Path, tmp_path: Path) -> None:
+    differences = export_run(trained, tmp_path / "out")
+    assert set(differences) == {"generator.onnx", "denoiser.onnx", "fused.onnx", "features.onnx"}
+    assert max(differences.values()) < 1e-5
+    generator, denoiser = weights.load_generator(trained / "gan"), weights.load_denoiser(trained / "denoiser")
+    z = runtime.latents(9, 0, 33)
+    with torch.no_grad():
+        image = generator(torch.from_numpy(z))
+        denoised = denoiser(image)
+    found = runtime.load(runtime.FUSED, tmp_path / "out")(z)
+    np.testing.assert_allclose(found[0], image.numpy(), atol=1e-5)
+    np.testing.assert_allclose(found[1], denoised.numpy(), atol=1e-5)
+
+
+def test_the_folder_holds_graphs_weights_and_hashes(exported: Path) -> None:
+    names = {path.name for path in exported.iterdir()}
+    networks = ("generator", "denoiser", "features")
+    wanted = {f"{n}{suffix}" for n in networks for suffix in (".onnx", ".safetensors", ".json")}
+    assert names == wanted | {"fused.onnx", "sha256.json"}
+    hashes = json.loads((exported / "sha256.json").read_text())
+    assert hashes["fused.onnx"] == runtime.load(runtime.FUSED, exported).sha256
+
+
+def test_graphs_are_portable(exported: Path) -> None:
+    for name in ("generator", "denoiser", "fused", "features"):
+        content = (exported / f"{name}.onnx").read_bytes()
+        model = onnx.load_model_from_string(content)
+        onnx.checker.check_model(model, full_check=True)
+        assert [(o.domain, o.version) for o in model.opset_import] == [("", 20)]
+        assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "batch"
+        assert b".py" not in content  # no source paths inside
+        assert b"/gan_denoise" not in content
+
+
+def test_batch_norm_is_exported_with_its_trained_statistics(trained: Path) -> None:
+    state = weights.load_generator(trained / "gan").state_dict()
+    assert state["dense_norm.0.running_mean"].abs().max() > 0.01
+
+
+def test_a_wrong_graph_closes_the_gate(trained: Path) -> None:
+    generator = weights.load_generator(trained / "gan")
+    graph = runtime.Graph(
+        to_onnx(generator, runtime.GENERATOR, (100,)).SerializeToString(), runtime.GENERATOR, "generator.onnx"
+    )
+    z = runtime.latents(0, 0, 64)
+    assert parity.check_network(graph, generator, z) < 1e-5
+    with torch.no_grad():
+        generator.to_image.bias += 0.01
+    with pytest.raises(GateError, match=r"generator\.onnx: worst difference 0\.00\d+ at batch 1, 0\.0001 at most"):
+        parity.check_network(graph, generator, z)
+
+
+def test_nothing_is_published_when_a_gate_closes(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parity, "TOLERANCE", -1.0)  # no difference is small enough
+    with pytest.raises(GateError):
+        export_run(trained, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_fused_graph_that_differs_closes_the_gate(exported: Path) -> None:
+    load = runtime.load
+    fused, generator, denoiser = (
+        load(s, exported) for s in (runtime.FUSED, runtime.GENERATOR, runtime.DENOISER)
+    )
+    z = runtime.latents(0, 0, 64)
+    assert parity.check_fused(fused, generator, denoiser, z) < 1e-5
+    other = to_onnx(Denoiser((4,), 0, 0.5), runtime.DENOISER, (1, 28, 28)).SerializeToString()
+    with pytest.raises(GateError, match=r"fused\.onnx"):
+        parity.check_fused(fused, generator, runtime.Graph(other, runtime.DENOISER, "other"), z)
+
+
+def test_graphs_that_do_not_fit_are_not_fused() -> None:
+    generator = to_onnx(Generator((4, 4, 4), size=32), runtime.GENERATOR, (100,))
+    denoiser = to_onnx(Denoiser((4,), 0, 0.5), runtime.DENOISER, (1, 28, 28))
+    with pytest.raises(InputError, match=r"image \[1, 32, 32\], the denoiser takes noisy \[1, 28, 28\]"):
+        fuse(generator, denoiser)
+
+
+def test_an_unfinished_run_is_refused(trained: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    (run / "gan" / "generator.safetensors").unlink()
+    with pytest.raises(InputError, match="generator.safetensors: missing"):
+        export_run(run, tmp_path / "out")
+
+
+def test_changed_weights_are_refused(trained: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    with (run / "denoiser" / "denoiser.safetensors").open("r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"\x7f")
+    with pytest.raises(InputError, match="damaged"):
+        export_run(run, tmp_path / "out")
+
+
+def test_an_export_in_the_way_is_kept(exported: Path, trained: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    shutil.copytree(exported, out)
+    with pytest.raises(OutputError, match="not empty"):
+        export_run(trained, out)
+    export_run(trained, out, force=True)

@@ -1,0 +1,102 @@
+"""The arrows between the rooms, and that the runtime needs no torch."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import gan_denoise
+
+ROOT = Path(gan_denoise.__file__).parent
+LEAVES = {"errors", "files", "__version__"}
+MAY_IMPORT = {
+    "models": {"models"},
+    "data": {"data"} | LEAVES,
+    "export": {"export", "models", "data"} | LEAVES,
+    "eval": {"eval", "export", "models", "data"} | LEAVES,
+    "study": {"study", "eval", "export", "models", "data"} | LEAVES,
+}
+TORCH_USERS = {
+    "models/gan.py",
+    "models/denoiser.py",
+    "models/features.py",
+    "study/architecture.py",
+    "study/batches.py",
+    "study/checkpoint.py",
+    "study/commands.py",  # inside functions
+    "study/progress.py",  # inside a function
+    "study/stage.py",
+    "study/train_denoiser.py",
+    "study/train_features.py",
+    "study/train_gan.py",
+    "study/update.py",
+    "export/parity.py",
+    "export/to_onnx.py",
+    "export/weights.py",
+    "eval/peers.py",  # inside functions
+}
+
+
+def imported(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names.add(node.module)
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize("room", MAY_IMPORT)
+def test_imports_point_one_way(room: str) -> None:
+    files = list((ROOT / room).glob("*.py"))
+    assert files
+    for path in files:
+        rooms = {name.split(".")[1] for name in imported(path) if name.startswith("gan_denoise.")}
+        assert rooms <= MAY_IMPORT[room], path
+
+
+def test_eval_takes_only_files_and_the_runtime_from_export() -> None:
+    for path in (ROOT / "eval").glob("*.py"):
+        parts = {name.split(".")[2] for name in imported(path) if name.startswith("gan_denoise.export.")}
+        allowed = {"runtime", "weights"} if path.name == "peers.py" else {"runtime"}
+        assert parts <= allowed, path
+
+
+def test_torch_is_imported_where_it_may_be() -> None:
+    users = {
+        str(path.relative_to(ROOT))
+        for room in MAY_IMPORT
+        for path in (ROOT / room).glob("*.py")
+        if any(name.split(".")[0] in ("torch", "torchvision", "safetensors") for name in imported(path))
+    }
+    assert users == TORCH_USERS
+
+
+def test_the_command_line_starts_without_torch_and_other_heavy_packages() -> None:
+    heavy = ("torch", "onnx", "scipy", "matplotlib", "skimage", "pywt")
+    code = f"import sys, gan_denoise.cli; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_runtime_works_where_torch_cannot_be_imported(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.modules.update(dict.fromkeys(('torch', 'torchvision', 'safetensors', 'onnxscript')));"
+        "from gan_denoise.cli import main; main()"
+    )
+    for arguments in (["generate", "-n", "3", "--out", "out"], ["denoise", "out/image/000000.png", "--out", "clean"]):
+        subprocess.run([sys.executable, "-c", code, *arguments], cwd=tmp_path, check=True)
+    assert (tmp_path / "clean/000000.png").exists()
+    done = subprocess.run([sys.executable, "-c", code, "train", "gan"], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 3
+    assert done.stderr == 'error: torch: not installed\nhint: pip install "gan-denoise[train]"\n'
+
+
+def test_telemetry_is_off_before_onnxruntime_is_imported() -> None:
+    code = "import os, gan_denoise.export.runtime; print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "1"

@@ -1,0 +1,113 @@
+"""The runtime: latents that never change, graphs that are what they say, strangers refused."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from gan_denoise.errors import InputError
+from gan_denoise.export import runtime
+
+
+def test_a_latent_depends_on_seed_and_index_alone() -> None:
+    all_at_once = runtime.latents(5, 0, 40)
+    assert all_at_once.shape == (40, 100)
+    assert all_at_once.dtype == np.float32
+    for start, count in ((0, 1), (17, 3), (39, 1)):
+        assert np.array_equal(runtime.latents(5, start, count), all_at_once[start : start + count])
+    assert not np.array_equal(runtime.latents(6, 0, 40), all_at_once)
+    assert runtime.latents(5, 0, 0).shape == (0, 100)
+
+
+def test_latents_are_those_that_were_published() -> None:
+    """Bits that change here change every published picture."""
+    digest = hashlib.sha256(runtime.latents(0, 0, 64).tobytes()).hexdigest()
+    assert digest == "ef4a797ed5295d06025b7eb1a3cc5e13763547ba70e34d87af636127296c092f"
+
+
+def test_latents_are_standard_normal() -> None:
+    z = runtime.latents(1, 0, 2000).astype(np.float64)
+    assert z.mean() == pytest.approx(0, abs=0.01)
+    assert z.std() == pytest.approx(1, abs=0.01)
+    neighbours = np.mean(z[:-1] * z[1:])
+    assert neighbours == pytest.approx(0, abs=0.01)
+
+
+def test_the_fused_graph_runs_any_batch_with_the_same_pictures(exported: Path) -> None:
+    fused = runtime.load(runtime.FUSED, exported)
+    z = runtime.latents(0, 0, 65)
+    image, denoised = fused(z)
+    assert image.shape == denoised.shape == (65, 1, 28, 28)
+    assert image.min() >= 0
+    assert image.max() <= 1
+    for batch in (1, 2, 7, 64):
+        again = fused.batched(z, batch)
+        np.testing.assert_allclose(again[0], image, atol=1e-5)
+        np.testing.assert_allclose(again[1], denoised, atol=1e-5)
+
+
+def test_metadata_says_where_a_graph_comes_from(exported: Path) -> None:
+    fused = runtime.load(runtime.FUSED, exported)
+    assert set(fused.metadata) == {"version", "config_sha256", "data_sha256", "seed", "pixel_range"}
+    assert fused.metadata["pixel_range"] == "[0, 1]"
+    assert fused.metadata["seed"] == "0,0"
+
+
+@pytest.mark.parametrize(
+    ("samples", "match"),
+    [
+        (np.zeros((2, 100), np.float64), "float64"),
+        (np.zeros((2, 99), np.float32), r"\[2, 99\] found, float32 \['N', 100\] wanted"),
+        (np.full((2, 100), np.nan, np.float32), "NaN"),
+    ],
+)
+def test_wrong_samples_are_refused(exported: Path, samples: np.ndarray, match: str) -> None:
+    with pytest.raises(InputError, match=match):
+        runtime.load(runtime.FUSED, exported)(samples)
+
+
+def stranger(tmp_path: Path, name: str = "z", outputs: tuple[str, ...] = ("image",), side: int | str = 4) -> Path:
+    nodes = [helper.make_node("Identity", [name], [output]) for output in outputs]
+    value = [helper.make_tensor_value_info(output, TensorProto.FLOAT, ["N", side]) for output in outputs]
+    graph = helper.make_graph(
+        nodes, "g", [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", side])], value
+    )
+    path = tmp_path / "stranger.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), path)
+    return path
+
+
+def test_a_graph_with_other_names_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"x -> image found, z -> image wanted"):
+        runtime.load(runtime.GENERATOR, stranger(tmp_path, name="x"))
+    with pytest.raises(InputError, match=r"z -> image found, z -> image, denoised wanted"):
+        runtime.load(runtime.FUSED, stranger(tmp_path))
+    assert runtime.load(runtime.GENERATOR, stranger(tmp_path)).input_shape == (4,)
+
+
+def test_a_graph_with_free_sizes_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="fixed sizes wanted"):
+        runtime.load(runtime.GENERATOR, stranger(tmp_path, side="W"))
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"\x00" * 1000, None])
+def test_what_is_no_model_is_refused(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "fused.onnx"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match=r"fused\.onnx: .* wanted"):
+        runtime.load(runtime.FUSED, path)
+
+
+def test_weights_outside_the_file_are_refused(tmp_path: Path) -> None:
+    model = onnx.load(stranger(tmp_path))
+    weight = model.graph.initializer.add(name="w", data_type=TensorProto.FLOAT, dims=[4])
+    weight.data_location = TensorProto.EXTERNAL
+    weight.external_data.add(key="location", value="../secret")
+    path = tmp_path / "outside.onnx"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(InputError, match="weights outside the file"):
+        runtime.load(runtime.GENERATOR, path)

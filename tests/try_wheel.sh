@@ -1,0 +1,15 @@
+#!/bin/sh
+# usage: try_wheel.sh PYTHON WHEEL: install the wheel in an environment of its own, outside the source tree, and use it.
+set -eu
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+"$1" -m venv "$folder/env"
+"$folder/env/bin/python" -m pip install --quiet --disable-pip-version-check "$2"
+cd "$folder"
+if env/bin/python -c 'import torch' 2>/dev/null; then echo "torch came with the base install"; exit 1; fi
+env/bin/gan-denoise --version
+env/bin/gan-denoise generate -n 4 --out grid.png
+env/bin/gan-denoise generate -n 4 --out pictures
+env/bin/gan-denoise denoise pictures/image/*.png --out denoised
+test -s grid.png && test "$(ls denoised | wc -l)" = 4
+echo "the wheel works: $(basename "$2")"
