@@ -20,7 +20,7 @@ test: data
 check: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy -p gan_denoise
+	$(BIN)/mypy $(addprefix -p gan_denoise.,cli data errors eval export files models study)
 
 format: .venv/installed
 	$(BIN)/ruff format .

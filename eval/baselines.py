@@ -65,7 +65,9 @@ def wavelet(noisy: Images, sigma: float, parameters: Parameters) -> Images:
 def non_local_means(noisy: Images, sigma: float, parameters: Parameters) -> Images:
     """Buades et al. 2005, from scikit-image: `patch`, search `distance`, and strength `h` times sigma.
 
-    `noise` times sigma is taken off the patches' distances; clipped noise is weaker than its sigma says. The fast mode (patch weights without a Gaussian): as good here as the slow one in a tenth of the time.
+    What the noise adds to the patches' distances is taken off as if it were `noise` times sigma: clipped noise is
+    weaker than its sigma says. The fast mode (patch weights without a Gaussian) is as good here as the slow one in a
+    tenth of the time.
     """
     restored = denoise_nl_means(
         noisy,

@@ -37,15 +37,12 @@ def bench(
 
     Example: gan-denoise bench --repeats 20 --markdown
     """
-    from gan_denoise.eval.machine import load, load_warning
     from gan_denoise.eval.progress import tracked
     from gan_denoise.eval.reports import bench_report
     from gan_denoise.eval.tables import show
-    from gan_denoise.export.runtime import usable_cores
 
     _one_format(as_json, as_markdown)
-    if warning := load_warning(load(), usable_cores()):
-        typer.echo(warning, err=True)
+    _warn_of_load()
     report = bench_report(model, repeats, threads, tracked("timing"))
     for name, reason in report.settings["not measured"].items():
         typer.echo(f"{name}: not measured ({reason})", err=True)
@@ -74,6 +71,7 @@ def denoising(
     from gan_denoise.eval.tables import show
 
     _one_format(as_json, as_markdown)
+    _warn_of_load()
     report = denoising_report(model, sources.load(data), n, seed, threads, tracked("denoising"))
     show(report, as_json=as_json, as_markdown=as_markdown)
 
@@ -110,7 +108,7 @@ def tune(
     data: Data = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file.")] = False,
 ) -> None:
-    """Search the classical filters' parameters on training images (about 15 minutes).
+    """Search the classical filters' parameters on training images (about 20 minutes).
 
     Example: gan-denoise eval tune --out eval/tuned.json --force
     """
@@ -134,6 +132,14 @@ def tune(
     }
     write_atomic(out, json.dumps(content, indent=1) + "\n")
     typer.echo(f"{out}: {len(rows)} settings")
+
+
+def _warn_of_load() -> None:
+    from gan_denoise.eval.machine import load, load_warning
+    from gan_denoise.export.runtime import usable_cores
+
+    if warning := load_warning(load(), usable_cores()):
+        typer.echo(warning, err=True)
 
 
 def _one_format(as_json: bool, as_markdown: bool) -> None:

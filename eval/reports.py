@@ -28,7 +28,6 @@ def bench_report(model: Path | None, repeats: int, threads: int, track: Track = 
         model_sha256=fused.sha256,
         machine=machine,
         settings={"repeats": repeats, "not measured": skipped},
-        groups=("batch",),
     )
 
 
@@ -52,7 +51,6 @@ def denoising_report(
             "times": "filters one image at a time on one thread, the network batches of 64",
             "data_sha256": dataset.sha256,
         },
-        groups=("noise", "sigma"),
     )
 
 

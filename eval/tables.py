@@ -22,6 +22,8 @@ from gan_denoise.errors import OutputError
 NOT_MEASURED = "not measured"
 PLAIN_WIDTH = 200
 
+GROUPS = {"bench": ("batch",), "eval denoising": ("noise", "sigma")}  # a line is drawn where one of these changes
+
 FORMATS = {
     "psnr_db": ".2f",
     "ssim": ".4f",
@@ -43,7 +45,7 @@ FORMATS = {
 class Report:
     """Rows that share their columns, with all that has to be known to make them again.
 
-    `settings` are the options and choices behind the rows; a line is drawn where a column of `groups` changes.
+    `settings` are the options and choices behind the rows.
     """
 
     command: str
@@ -52,7 +54,6 @@ class Report:
     model_sha256: str | None
     machine: Mapping[str, Any]
     settings: Mapping[str, Any] = field(default_factory=dict)
-    groups: tuple[str, ...] = ()
 
 
 def show(report: Report, *, as_json: bool = False, as_markdown: bool = False) -> None:
@@ -88,9 +89,8 @@ def to_json(report: Report) -> str:
 def from_json(text: str) -> Report:
     """The report that `to_json` wrote; its title is its command. Raises ValueError or KeyError when it is none."""
     kept = json.loads(text)
-    fields = (kept[name] for name in ("rows", "model_sha256", "machine", "settings"))
-    groups = tuple(name for name in ("noise", "sigma", "batch") if all(name in row for row in kept["rows"]))
-    return Report(kept["command"], kept["command"], *fields, groups=groups)
+    command = kept["command"]
+    return Report(command, command, kept["rows"], kept["model_sha256"], kept["machine"], kept["settings"])
 
 
 def to_markdown(report: Report) -> str:
@@ -118,7 +118,7 @@ def to_rich(report: Report) -> Table:
         table.add_column(Text(name), justify="right" if right else "left", overflow="fold")
     before: list[Any] | None = None
     for row in report.rows:
-        group = [row.get(name) for name in report.groups]
+        group = [row.get(name) for name in GROUPS.get(report.command, ())]
         if before not in (None, group):
             table.add_section()
         before = group

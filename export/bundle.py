@@ -25,7 +25,7 @@ HASHES = "sha256.json"
 
 
 def export_run(run: Path, out: Path, force: bool = False) -> dict[str, float]:
-    """Write `out` from a finished run: `generator`, `denoiser` and `fused`, and `features` when the run has it.
+    """Write `out` from a finished run: the three graphs and two networks' weights, and `features` when the run has it.
 
     Each graph passes its parity gate before any file is put under its final name. Returns the worst absolute
     difference a graph. Raises InputError when training is not finished, GateError when a graph is wrong,
@@ -80,11 +80,8 @@ def _publish(run: Path, out: Path, graphs: dict[str, bytes]) -> None:
             staging = Path(name)
             for file, content in graphs.items():
                 write_atomic(staging / file, content)
-                stem = Path(file).stem
-                for suffix in (".safetensors", ".json"):
-                    source = run / ("gan" if stem == "generator" else stem) / f"{stem}{suffix}"
-                    if source.exists():
-                        shutil.copyfile(source, staging / source.name)
+            for source in (*(run / "gan").glob("generator.*"), *(run / "denoiser").glob("denoiser.*")):
+                shutil.copyfile(source, staging / source.name)
             hashes = {file: hashlib.sha256(content).hexdigest() for file, content in graphs.items()}
             write_atomic(staging / HASHES, json.dumps(hashes, indent=1) + "\n")
             out.mkdir(exist_ok=True)

@@ -40,7 +40,9 @@ def generate(
     model: Model = None,
     n: Annotated[int, typer.Option("-n", min=1, help="How many pictures.")] = 64,
     seed: Annotated[int, typer.Option(min=0, help="Picture i depends on the seed and i alone.")] = 0,
-    out: Annotated[Path, typer.Option(help="A grid (.png), arrays (.npz) or a folder of PNG files.")] = Path("grid.png"),
+    out: Annotated[Path, typer.Option(help="A grid (.png), arrays (.npz) or a folder of PNG files.")] = Path(
+        "grid.png"
+    ),
     batch: Annotated[int, typer.Option(min=1, help="Pictures a call of onnxruntime.")] = runtime.BATCH,
     threads: Threads = 0,
     force: Force = False,
@@ -53,7 +55,9 @@ def generate(
 
     refuse_existing(out, force)
     if out.suffix in (".png", ".npz") and n > MOST_IN_MEMORY:
-        raise UsageError(f"-n: {n} found, {MOST_IN_MEMORY} at most wanted for one file", "--out FOLDER takes any number")
+        raise UsageError(
+            f"-n: {n} found, {MOST_IN_MEMORY} at most wanted for one file", "--out FOLDER takes any number"
+        )
     graph = runtime.load(runtime.FUSED, model, threads)
     output.writer_for(out)(runtime.generate(graph, seed, n, batch), out)
     typer.echo(str(out))
@@ -75,7 +79,9 @@ def denoise(
     graph = runtime.load(runtime.DENOISER, model, threads)
     targets = {path: out / f"{path.stem}.png" for path in images}
     if len(set(targets.values())) < len(images):
-        raise UsageError("IMAGES: two files of one name found, different names wanted", "denoise them one folder at a time")
+        raise UsageError(
+            "IMAGES: two files of one name found, different names wanted", "denoise them one folder at a time"
+        )
     for target in targets.values():
         refuse_existing(target, force)
     noisy = [pictures.read(path, graph.input_shape) for path in images]  # all are read before any is written

@@ -17,7 +17,8 @@ def fuse(generator: onnx.ModelProto, denoiser: onnx.ModelProto) -> onnx.ModelPro
     makes is not the picture that the other takes.
     """
     _check_join(generator, denoiser)
-    left, right = (compose.add_prefix(m, p) for m, p in ((generator, "generator/"), (denoiser, "denoiser/")))
+    left = compose.add_prefix(_without_metadata(generator), "generator/")
+    right = compose.add_prefix(_without_metadata(denoiser), "denoiser/")
     merged = compose.merge_models(
         left,
         right,
@@ -59,6 +60,14 @@ def _sides(values: object, name: str) -> list[int]:
 
 def _property(model: onnx.ModelProto, key: str) -> str:
     return next((entry.value for entry in model.metadata_props if entry.key == key), "unknown")
+
+
+def _without_metadata(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy that says nothing of its origin: merge_models refuses two different origins."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(model)
+    del copy.metadata_props[:]
+    return copy
 
 
 def _rename(graph: onnx.GraphProto, names: dict[str, str]) -> None:

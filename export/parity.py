@@ -36,15 +36,15 @@ def check_fused(fused: Graph, generator: Graph, denoiser: Graph, z: Array) -> fl
     return _check(fused.signature.file, fused, in_turn, z)
 
 
-def _check(
-    name: str, graph: Graph, reference: Callable[[Array], tuple[Array, ...]], samples: Array
-) -> float:
+def _check(name: str, graph: Graph, reference: Callable[[Array], tuple[Array, ...]], samples: Array) -> float:
     worst = 0.0
     for batch in BATCHES:
         for found, wanted in zip(graph(samples[:batch]), reference(samples[:batch]), strict=True):
             difference = float(np.abs(found - wanted).max())
             if not difference <= TOLERANCE:  # NaN fails too
-                raise GateError(f"{name}: worst difference {difference:.3g} at batch {batch}, {TOLERANCE} at most wanted")
+                raise GateError(
+                    f"{name}: worst difference {difference:.3g} at batch {batch}, {TOLERANCE} at most wanted"
+                )
             worst = max(worst, difference)
     return worst
 

@@ -69,7 +69,7 @@ def read(path: Path, shape: tuple[int, ...]) -> Array:
     try:
         with Image.open(path) as picture:
             _check_picture(picture, path, shape)
-            pixels = np.asarray(picture, np.float32) / 255
+            pixels = np.asarray(picture, np.float32) / np.float32(255)
     except UnidentifiedImageError as error:
         raise InputError(f"{path}: no picture found, a PNG or the like wanted") from error
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:

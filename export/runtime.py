@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from gan_denoise.errors import InputError
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read once, when onnxruntime is imported
-import onnxruntime as ort  # noqa: E402
+import onnxruntime as ort
 
 Array = NDArray[np.float32]
 

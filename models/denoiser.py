@@ -50,7 +50,10 @@ class Denoiser(nn.Module):
         self.encoder = nn.Sequential(*encoder)
         decoder: list[nn.Module] = []
         for before, after in zip(widths[::-1], path[-2::-1], strict=True):
-            decoder += [nn.ConvTranspose2d(before, after, kernel_size=4, stride=2, padding=1), nn.LeakyReLU(LEAKY_SLOPE)]
+            decoder += [
+                nn.ConvTranspose2d(before, after, kernel_size=4, stride=2, padding=1),
+                nn.LeakyReLU(LEAKY_SLOPE),
+            ]
         self.decoder = nn.Sequential(*decoder[:-1])
 
     def forward(self, image: Tensor) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 
@@ -23,7 +25,7 @@ class Generator(nn.Module):
         self.dense = nn.Linear(latent_size, widths[0] * self.base**2, bias=False)
         self.dense_norm = nn.Sequential(nn.BatchNorm2d(widths[0]), nn.LeakyReLU(LEAKY_SLOPE))
         layers: list[nn.Module] = []
-        for before, after in zip(widths, widths[1:], strict=False):
+        for before, after in itertools.pairwise(widths):
             layers += [
                 nn.ConvTranspose2d(before, after, kernel_size=4, stride=2, padding=1, bias=False),
                 nn.BatchNorm2d(after),
@@ -60,7 +62,8 @@ class Discriminator(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         hidden = self.downsample(image * 2 - 1)  # (N, widths[-1], size / 2**depth, size / 2**depth)
-        return self.to_logit(hidden.flatten(1)).squeeze(1)  # (N,)
+        logit: Tensor = self.to_logit(hidden.flatten(1))  # (N, 1)
+        return logit.squeeze(1)
 
 
 def _base_size(size: int, doublings: int) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from enum import Enum
+from enum import Enum, StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -12,7 +12,7 @@ import typer
 
 from gan_denoise.data import sources
 from gan_denoise.errors import InputError, missing_extra
-from gan_denoise.study.config import PRESETS, Config, config_sha256, to_json
+from gan_denoise.study.config import PRESETS, Config, DenoiserConfig, FeaturesConfig, GanConfig, config_sha256, to_json
 
 if TYPE_CHECKING:
     from gan_denoise.study.stage import Options
@@ -23,7 +23,7 @@ study_app = typer.Typer(no_args_is_help=True)
 PresetName = Enum("PresetName", {name: name for name in PRESETS})  # type: ignore[misc]
 
 
-class Device(str, Enum):
+class Device(StrEnum):
     """Where to train."""
 
     auto = "auto"
@@ -31,7 +31,7 @@ class Device(str, Enum):
     cuda = "cuda"
 
 
-SomeConfig = TypeVar("SomeConfig", bound=Config)
+SomeConfig = TypeVar("SomeConfig", GanConfig, DenoiserConfig, FeaturesConfig)
 
 Preset = Annotated[PresetName, typer.Option(help="smoke: seconds, a test; quick: minutes; paper: the paper's budget.")]
 Epochs = Annotated[int | None, typer.Option(help="Default: the preset's.")]
@@ -165,8 +165,11 @@ def report_command(
 
 
 def _resolved(config: SomeConfig, epochs: int | None, batch: int | None) -> SomeConfig:
-    dials = {"epochs": epochs, "batch": batch}
-    return dataclasses.replace(config, **{name: value for name, value in dials.items() if value is not None})
+    return dataclasses.replace(
+        config,
+        epochs=config.epochs if epochs is None else epochs,
+        batch=config.batch if batch is None else batch,
+    )
 
 
 def _printed(config: Config, seed: int, dry_run: bool) -> bool:

@@ -12,7 +12,7 @@ from gan_denoise.errors import UsageError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GanConfig:
-    """Generator, discriminator and their training. The paper gives `epochs`, `batch` and the losses; the rest is ours."""
+    """Generator, discriminator and their training. The paper gives `epochs`, `batch` and the losses."""
 
     generator_widths: tuple[int, ...] = (64, 64, 16)  # channels after the dense layer and each doubling
     discriminator_widths: tuple[int, ...] = (32, 64, 128)  # channels after each halving
@@ -69,7 +69,7 @@ class FeaturesConfig:
 
     def __post_init__(self) -> None:
         _check_training(self)
-        _check("images", self.images, self.images <= 50_000, "50000 or fewer: the rest measures the floor")
+        _check("images", self.images, self.images <= 50_000, "50000 or fewer, since the rest measures the floor,")
 
 
 Config = GanConfig | DenoiserConfig | FeaturesConfig
@@ -102,7 +102,7 @@ def _check_training(config: Config) -> None:
             _check(field.name, value, len(value) > 0 and min(value) >= 1, "one or more numbers of 1 or more")
     _check("learning_rate", config.learning_rate, 0 < config.learning_rate < 1, "a number between 0 and 1")
     _check("epochs", config.epochs, config.epochs >= 1, "1 or more")
-    _check("batch", config.batch, config.batch >= 2, "2 or more: batch norm needs two images")
+    _check("batch", config.batch, config.batch >= 2, "2 or more, for batch norm,")
     _check("images", config.images, config.batch <= config.images <= 60_000, "from the batch to 60000")
     # A last batch of one image would have no variance for batch norm.
     _check("batch", config.batch, config.images % config.batch != 1, f"no remainder of 1 in {config.images} images")

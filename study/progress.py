@@ -36,7 +36,9 @@ class EpochProgress:
         self.bar.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.bar.stop()
         if self.writer is not None:
             self.writer.close()
@@ -44,7 +46,7 @@ class EpochProgress:
     def start(self, step: int) -> None:
         """Show the bar, `step` steps of it done."""
         total = self.epochs * self.epoch_steps * self.images_per_step
-        self.task = self.bar.add_task(self.name, total=total, completed=step * self.images_per_step)
+        self.task = self.bar.add_task(self.name, total=total, completed=round(step * self.images_per_step))
 
     def advance(self) -> None:
         """One step more."""

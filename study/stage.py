@@ -25,10 +25,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
+from torch import nn
 
 from gan_denoise import __version__
 from gan_denoise.errors import DivergedError, InputError, Interrupted, LockedError, OutputError
@@ -39,6 +40,7 @@ from gan_denoise.study.progress import EpochProgress
 from gan_denoise.study.runlog import RunLog
 
 SAVE_EVERY = 200  # steps
+Network = TypeVar("Network", bound=nn.Module)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,6 +186,11 @@ def prepare_torch(options: Options) -> torch.device:
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
     return device
+
+
+def on_device(network: Network, device: torch.device) -> Network:
+    """The network on `device`, its convolutions' weights laid out channels last, which is faster on both kinds."""
+    return network.to(device).to(memory_format=torch.channels_last)
 
 
 def _check_identity(path: Path, identity: dict[str, Any], resume: bool) -> None:

@@ -18,7 +18,7 @@ from gan_denoise.models.denoiser import Denoiser
 from gan_denoise.study.architecture import describe, layers_of
 from gan_denoise.study.batches import batch_indices, seed_step, steps_per_epoch
 from gan_denoise.study.config import DenoiserConfig, config_sha256, to_json
-from gan_denoise.study.stage import Options, Stage, identity_of, prepare_torch
+from gan_denoise.study.stage import Options, Stage, identity_of, on_device, prepare_torch
 from gan_denoise.study.update import update
 
 VALIDATION_IMAGES = 500
@@ -35,7 +35,7 @@ def train_denoiser(config: DenoiserConfig, dataset: Dataset, run: Path, options:
     folder = run / "denoiser"
     device = prepare_torch(options)
     torch.manual_seed(options.seed)
-    denoiser = Denoiser(**denoiser_arguments(config)).to(device, memory_format=torch.channels_last)
+    denoiser = on_device(Denoiser(config.widths, config.sigma_min, config.sigma_max, config.clipped), device)
     adam = Adam(denoiser.parameters(), config.learning_rate, (config.beta1, 0.999))
     images = torch.from_numpy(dataset.train.images[: config.images]).to(device)
     held_out = to_float(fit_and_holdout(dataset.train)[1].images[:VALIDATION_IMAGES])
@@ -64,7 +64,8 @@ def train_denoiser(config: DenoiserConfig, dataset: Dataset, run: Path, options:
 
             # save
             stage.step_done(step)
-        weights.save(folder / "denoiser.safetensors", denoiser, denoiser_arguments(config))
+        noise = {"sigma_min": config.sigma_min, "sigma_max": config.sigma_max, "clipped": config.clipped}
+        weights.save(folder / "denoiser.safetensors", denoiser, {"widths": config.widths, **noise})
 
 
 def denoiser_step(denoiser: nn.Module, adam: Optimizer, clean: Tensor, max_gradient_norm: float) -> float:
@@ -82,9 +83,3 @@ def restore(denoiser: nn.Module, noisy: NDArray[np.float32]) -> NDArray[np.float
     restored: NDArray[np.float32] = denoiser(torch.from_numpy(noisy).to(device)).cpu().numpy()
     denoiser.train()
     return restored
-
-
-def denoiser_arguments(config: DenoiserConfig) -> dict[str, object]:
-    """What Denoiser is built with."""
-    noise = {"sigma_min": config.sigma_min, "sigma_max": config.sigma_max, "clipped": config.clipped}
-    return {"widths": config.widths, **noise}

@@ -17,7 +17,7 @@ from gan_denoise.models.features import FeatureNetwork
 from gan_denoise.study.architecture import describe
 from gan_denoise.study.batches import batch_indices, seed_step, steps_per_epoch
 from gan_denoise.study.config import FeaturesConfig, config_sha256, to_json
-from gan_denoise.study.stage import Options, Stage, identity_of, prepare_torch
+from gan_denoise.study.stage import Options, Stage, identity_of, on_device, prepare_torch
 from gan_denoise.study.update import update
 
 SHIFT = 2  # pixels, the furthest that augmentation moves a picture
@@ -32,8 +32,10 @@ def train_features(config: FeaturesConfig, dataset: Dataset, run: Path, options:
     folder = run / "features"
     device = prepare_torch(options)
     torch.manual_seed(options.seed)
-    network = FeatureNetwork(config.widths).to(device, memory_format=torch.channels_last)
-    sgd = SGD(network.parameters(), config.learning_rate, config.momentum, nesterov=True, weight_decay=config.weight_decay)
+    network = on_device(FeatureNetwork(config.widths), device)
+    sgd = SGD(
+        network.parameters(), config.learning_rate, config.momentum, nesterov=True, weight_decay=config.weight_decay
+    )
     fit, unseen = fit_and_unseen(dataset.train)
     images = torch.from_numpy(fit.images[: config.images]).to(device)
     labels = torch.from_numpy(fit.labels[: config.images].astype(np.int64)).to(device)

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.optim import Adam, Optimizer
 
-from gan_denoise.data.fashion_mnist import Dataset, to_float
+from gan_denoise.data.fashion_mnist import Dataset
 from gan_denoise.export import pictures, runtime, weights
 from gan_denoise.models.gan import Discriminator, Generator
 from gan_denoise.study.architecture import describe, layers_of
 from gan_denoise.study.batches import batch_indices, seed_step, steps_per_epoch
 from gan_denoise.study.config import GanConfig, config_sha256, to_json
-from gan_denoise.study.stage import Options, Stage, identity_of, prepare_torch
+from gan_denoise.study.stage import Options, Stage, identity_of, on_device, prepare_torch
 from gan_denoise.study.update import update
 
 SAMPLES = 64  # pictures in the grid of each epoch, from latents that never change
@@ -31,9 +31,8 @@ def train_gan(config: GanConfig, dataset: Dataset, run: Path, options: Options) 
     folder = run / "gan"
     device = prepare_torch(options)
     torch.manual_seed(options.seed)
-    generator = Generator(**generator_arguments(config)).to(device, memory_format=torch.channels_last)
-    discriminator = Discriminator(config.discriminator_widths, config.dropout)
-    discriminator = discriminator.to(device, memory_format=torch.channels_last)
+    generator = on_device(Generator(config.generator_widths, config.latent_size), device)
+    discriminator = on_device(Discriminator(config.discriminator_widths, config.dropout), device)
     generator_adam = Adam(generator.parameters(), config.learning_rate, (config.beta1, 0.999))
     discriminator_adam = Adam(discriminator.parameters(), config.learning_rate, (config.beta1, 0.999))
     images = torch.from_numpy(dataset.train.images[: config.images]).to(device)
@@ -66,7 +65,8 @@ def train_gan(config: GanConfig, dataset: Dataset, run: Path, options: Options) 
 
             # save
             stage.step_done(step)
-        weights.save(folder / "generator.safetensors", generator, generator_arguments(config))
+        arguments = {"widths": config.generator_widths, "latent_size": config.latent_size}
+        weights.save(folder / "generator.safetensors", generator, arguments)
 
 
 def gan_step(
@@ -111,9 +111,3 @@ def sample(generator: Generator, latent_size: int) -> NDArray[np.float32]:
     image: NDArray[np.float32] = generator(z).cpu().numpy()
     generator.train()
     return image
-
-
-def generator_arguments(config: GanConfig) -> dict[str, object]:
-    """What Generator is built with."""
-    return {"widths": config.generator_widths, "latent_size": config.latent_size}
-

@@ -17,7 +17,7 @@ def update(optimizer: Optimizer, loss: Tensor, max_gradient_norm: float = math.i
     Raises DivergedError, the weights as they were, when the loss or the gradient is NaN or infinite.
     """
     optimizer.zero_grad()
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     norm = torch.nn.utils.clip_grad_norm_(parameters, max_gradient_norm)
     if not math.isfinite(loss.item()) or not math.isfinite(norm.item()):

@@ -6,7 +6,7 @@ from gan_denoise.errors import UsageError
 from gan_denoise.study.batches import steps_per_epoch
 from gan_denoise.study.config import PRESETS, DenoiserConfig, FeaturesConfig, GanConfig, config_sha256
 
-PAPER_SHA256 = "to be frozen"
+PAPER_SHA256 = "ea4f14b22f5a3a6674be29eb4a881c2a1c5cc35a1ccbe614f26c517c0a6a56a1"
 
 
 def test_paper_is_frozen() -> None:

@@ -34,9 +34,8 @@ def test_every_graph_agrees_with_pytorch_at_every_batch(trained: Path, tmp_path:
 
 def test_the_folder_holds_graphs_weights_and_hashes(exported: Path) -> None:
     names = {path.name for path in exported.iterdir()}
-    networks = ("generator", "denoiser", "features")
-    wanted = {f"{n}{suffix}" for n in networks for suffix in (".onnx", ".safetensors", ".json")}
-    assert names == wanted | {"fused.onnx", "sha256.json"}
+    wanted = {f"{n}{suffix}" for n in ("generator", "denoiser") for suffix in (".onnx", ".safetensors", ".json")}
+    assert names == wanted | {"fused.onnx", "features.onnx", "sha256.json"}
     hashes = json.loads((exported / "sha256.json").read_text())
     assert hashes["fused.onnx"] == runtime.load(runtime.FUSED, exported).sha256
 
@@ -54,7 +53,7 @@ def test_graphs_are_portable(exported: Path) -> None:
 
 def test_batch_norm_is_exported_with_its_trained_statistics(trained: Path) -> None:
     state = weights.load_generator(trained / "gan").state_dict()
-    assert state["dense_norm.0.running_mean"].abs().max() > 0.01
+    assert (state["dense_norm.0.running_var"] - 1).abs().max() > 0.1
 
 
 def test_a_wrong_graph_closes_the_gate(trained: Path) -> None:
@@ -81,9 +80,7 @@ def test_nothing_is_published_when_a_gate_closes(
 
 def test_a_fused_graph_that_differs_closes_the_gate(exported: Path) -> None:
     load = runtime.load
-    fused, generator, denoiser = (
-        load(s, exported) for s in (runtime.FUSED, runtime.GENERATOR, runtime.DENOISER)
-    )
+    fused, generator, denoiser = (load(s, exported) for s in (runtime.FUSED, runtime.GENERATOR, runtime.DENOISER))
     z = runtime.latents(0, 0, 64)
     assert parity.check_fused(fused, generator, denoiser, z) < 1e-5
     other = to_onnx(Denoiser((4,), 0, 0.5), runtime.DENOISER, (1, 28, 28)).SerializeToString()
@@ -102,7 +99,7 @@ def test_an_unfinished_run_is_refused(trained: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(trained, run)
     (run / "gan" / "generator.safetensors").unlink()
-    with pytest.raises(InputError, match="generator.safetensors: missing"):
+    with pytest.raises(InputError, match=r"generator\.safetensors: missing"):
         export_run(run, tmp_path / "out")
 
 

@@ -18,12 +18,17 @@ def test_a_file_is_written_and_replaced(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) & 0o044  # others may read it, unlike mkstemp's
 
 
+def half_replace(path: Path) -> None:
+    with replacing(path) as temporary:
+        temporary.write_text("half of the n")
+        raise ValueError("midway")
+
+
 def test_an_error_midway_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "file.txt"
     write_atomic(path, "old")
-    with pytest.raises(ValueError, match="midway"), replacing(path) as temporary:
-        temporary.write_text("half of the n")
-        raise ValueError("midway")
+    with pytest.raises(ValueError, match="midway"):
+        half_replace(path)
     assert path.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["file.txt"]
 

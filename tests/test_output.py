@@ -77,7 +77,10 @@ def test_a_grey_picture_is_read_in_range(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("mode", "size", "match"),
-    [("RGB", (28, 28), r"mode RGB found, 8-bit grey \(L\) wanted"), ("L", (28, 29), "28x29 pixels found, 28x28 wanted")],
+    [
+        ("RGB", (28, 28), r"mode RGB found, 8-bit grey \(L\) wanted"),
+        ("L", (28, 29), "28x29 pixels found, 28x28 wanted"),
+    ],
 )
 def test_other_pictures_are_refused(tmp_path: Path, mode: str, size: tuple[int, int], match: str) -> None:
     with pytest.raises(InputError, match=match):

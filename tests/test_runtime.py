@@ -72,9 +72,7 @@ def test_wrong_samples_are_refused(exported: Path, samples: np.ndarray, match: s
 def stranger(tmp_path: Path, name: str = "z", outputs: tuple[str, ...] = ("image",), side: int | str = 4) -> Path:
     nodes = [helper.make_node("Identity", [name], [output]) for output in outputs]
     value = [helper.make_tensor_value_info(output, TensorProto.FLOAT, ["N", side]) for output in outputs]
-    graph = helper.make_graph(
-        nodes, "g", [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", side])], value
-    )
+    graph = helper.make_graph(nodes, "g", [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", side])], value)
     path = tmp_path / "stranger.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), path)
     return path

@@ -9,7 +9,7 @@ import pytest
 
 from gan_denoise import __version__
 from gan_denoise.errors import OutputError
-from gan_denoise.eval.tables import Report, cell, show, to_json, to_markdown, to_text
+from gan_denoise.eval.tables import Report, cell, from_json, show, to_json, to_markdown, to_text
 
 MACHINE = {"cpu": "Test CPU", "threads": 2, "versions": {"onnxruntime": "1.2.3"}}
 ROWS: list[dict[str, Any]] = [
@@ -19,7 +19,7 @@ ROWS: list[dict[str, Any]] = [
 
 
 def report(rows: list[dict[str, Any]] = ROWS) -> Report:
-    return Report("eval denoising", "Title [N, D]", rows, "ab" * 32, MACHINE, {"seed": 3}, groups=("sigma",))
+    return Report("eval denoising", "Title [N, D]", rows, "ab" * 32, MACHINE, {"seed": 3})
 
 
 class Terminal(io.StringIO):  # what rich and typer ask
@@ -94,6 +94,16 @@ def test_text_shows_every_value_whole_and_no_markup_is_read_from_it() -> None:
 def test_a_line_is_drawn_where_the_group_changes_only() -> None:
     same, other = [{"sigma": 0.3, "n": 1}] * 2, [{"sigma": 0.3, "n": 1}, {"sigma": 0.5, "n": 1}]
     assert len(to_text(report(other)).splitlines()) == len(to_text(report(same)).splitlines()) + 1
+
+
+def test_a_report_read_back_from_json_prints_the_same_table() -> None:
+    assert to_json(from_json(to_json(report(ROWS[:1])))) == to_json(report(ROWS[:1]))
+    before, after = to_markdown(report(ROWS[:1])), to_markdown(from_json(to_json(report(ROWS[:1]))))
+    assert before.splitlines()[1:] == after.splitlines()[1:]
+    assert after.startswith("**eval denoising**")
+    for text in ("no json", "{}", '{"command": "bench"}'):
+        with pytest.raises((ValueError, KeyError)):
+            from_json(text)
 
 
 def test_a_column_that_only_a_later_row_has_is_not_measured_before() -> None:

@@ -1,0 +1,40 @@
+"""The whole study, smallest preset, by the command and on the real data: everything once, and nothing twice."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+
+def study(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "gan_denoise.cli", "study", "run", "--preset", "smoke", "--threads", "1"]
+    return subprocess.run([*command, "--out", str(folder), *options], capture_output=True, text=True, check=False)
+
+
+def stages(done: subprocess.CompletedProcess[str]) -> list[str]:
+    return [line.removeprefix("study: ") for line in done.stderr.splitlines() if line.startswith("study: ")]
+
+
+def test_the_study_does_everything_once_and_skips_what_is_finished(tmp_path: Path) -> None:
+    folder = tmp_path / "a study"
+    first = study(folder)
+    assert first.returncode == 0, first.stderr
+    measures = ["measure denoising", "measure generation", "measure bench"]
+    assert stages(first) == ["data", "train gan", "train denoiser", "export", *measures, "report"]
+    assert first.stdout.splitlines()[-1] == f"report: {folder / 'report.html'}"
+    for method in ("network", "median", "total variation", "wavelet", "non-local means", "two graphs", "eager PyTorch"):
+        assert method in first.stdout
+    assert "not figures of the paper's budget" in (folder / "report.md").read_text()
+    assert "<svg" in (folder / "report.html").read_text() or "data:image/svg" in (folder / "report.html").read_text()
+
+    rows = json.loads((folder / "results/denoising.json").read_text())["rows"]
+    assert len(rows) == 2 * 5 * 6
+    (folder / "results/bench.json").unlink()
+    (folder / "denoiser/denoiser.json").unlink()  # as after a kill between the last checkpoint and the weights
+    second = study(folder)
+    assert stages(second) == ["data", "train denoiser", "measure bench", "report"]
+    assert json.loads((folder / "results/denoising.json").read_text())["rows"] == rows
+
+    other = study(folder, "--seed", "1")
+    assert other.returncode == 3
+    assert "seed: the run" in other.stderr
