@@ -33,7 +33,7 @@ def median(noisy: Images, sigma: float, parameters: Parameters) -> Images:
 def total_variation(noisy: Images, sigma: float, parameters: Parameters) -> Images:
     """Chambolle 2004, from scikit-image: the weight is `weight` times sigma.
 
-    It iterates longer than by default, which gives 0.1 dB here.
+    It iterates longer than by default, which gives up to 0.1 dB here.
     """
     weight = parameters["weight"] * sigma
     restored = denoise_tv_chambolle(noisy, weight, eps=1e-5, max_num_iter=200)  # type: ignore[no-untyped-call]
@@ -44,8 +44,9 @@ def wavelet(noisy: Images, sigma: float, parameters: Parameters) -> Images:
     """BayesShrink (Chang et al. 2000) or VisuShrink (Donoho and Johnstone 1994), from scikit-image, cycle-spun.
 
     `method`, `wavelet` and `levels` name the transform; the noise that the threshold is made for is `threshold`
-    times sigma. BayesShrink is soft and VisuShrink hard, the better of both for each here. The mean over 4 x 4
-    translations takes the blocks out (Coifman and Donoho 1995); it gives 1 to 2 dB here.
+    times sigma. BayesShrink is soft and VisuShrink hard: on 20 training images at most 0.04 dB worse than the other
+    way round, and up to 1.5 dB better. The mean over 4 x 4 translations takes the blocks out (Coifman and Donoho
+    1995), which gave 0.6 to 2 dB on 40.
     """
     total = np.zeros_like(noisy, dtype=np.float64)
     for offset in np.ndindex(SHIFTS, SHIFTS):
