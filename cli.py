@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import sys
 import traceback
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
 from gan_denoise import __version__
 from gan_denoise.data import commands as data_commands
-from gan_denoise.errors import GanDenoiseError
+from gan_denoise.errors import GanDenoiseError, OutputError
 from gan_denoise.eval import commands as eval_commands
 from gan_denoise.export import commands as export_commands
 from gan_denoise.study import commands as study_commands
@@ -49,15 +51,29 @@ def options(
 
 def main() -> None:
     """Run the command line; an error of ours is one line, a hint and its exit code."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that temporary files go
     try:
         app()
+    except BrokenPipeError:
+        sys.exit(1)  # the reader has seen enough
     except GanDenoiseError as error:
+        _leave(error)
+    except OSError as error:  # stdout is full, a name is too long: whatever no command expected
+        _leave(
+            OutputError(
+                f"{error.filename or 'output'}: {error.strerror or error}", "choose another place, or free space"
+            )
+        )
+
+
+def _leave(error: GanDenoiseError) -> NoReturn:
+    with contextlib.suppress(OSError):  # stderr may be full too
         if "--debug" in sys.argv:
             traceback.print_exc()
         typer.echo(f"error: {error.message}", err=True)
         if error.hint:
             typer.echo(f"hint: {error.hint}", err=True)
-        sys.exit(error.exit_code)
+    sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

@@ -38,6 +38,15 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def staging_for(out: Path) -> Iterator[Path]:
+    """A temporary folder on the file system of the folder `out`: inside it when it exists, else beside it."""
+    parent = out if out.is_dir() else out.parent
+    parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=parent) as name:
+        yield Path(name)
+
+
 def refuse_existing(path: Path, force: bool) -> None:
     """Raises OutputError when `path` exists and `force` does not allow to replace it."""
     if path.exists() and not force:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from gan_denoise.export import parity, weights
 from gan_denoise.export.fuse import fuse
 from gan_denoise.export.runtime import DENOISER, FEATURES, FUSED, GENERATOR, Graph, latents
 from gan_denoise.export.to_onnx import to_onnx, with_metadata
-from gan_denoise.files import write_atomic
+from gan_denoise.files import staging_for, write_atomic
 
 PIXEL_RANGE = "[0, 1]"
 HASHES = "sha256.json"
@@ -73,22 +72,31 @@ def _feature_graph(run: Path, differences: dict[str, float]) -> dict[str, bytes]
 
 
 def _publish(run: Path, out: Path, graphs: dict[str, bytes]) -> None:
-    """Put everything in a folder beside `out` first, then move each file to its final name."""
+    """Put everything in a temporary folder first, then move each file to its final name."""
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as name:
-            staging = Path(name)
+        with staging_for(out) as staging:
             for file, content in graphs.items():
                 write_atomic(staging / file, content)
             for source in (*(run / "gan").glob("generator.*"), *(run / "denoiser").glob("denoiser.*")):
                 shutil.copyfile(source, staging / source.name)
-            hashes = {file: hashlib.sha256(content).hexdigest() for file, content in graphs.items()}
-            write_atomic(staging / HASHES, json.dumps(hashes, indent=1) + "\n")
+            new = {file: hashlib.sha256(content).hexdigest() for file, content in graphs.items()}
+            hashes = {**_hashes_that_stay(out), **new}
             out.mkdir(exist_ok=True)
+            (out / HASHES).unlink(missing_ok=True)  # until all are moved the folder does not count as an export
             for path in sorted(staging.iterdir()):
                 path.replace(out / path.name)
+            write_atomic(out / HASHES, json.dumps(hashes, indent=1) + "\n")
     except OSError as error:
         raise OutputError(f"{out}: {error.strerror or error}", "choose another --out, or free some space") from error
+
+
+def _hashes_that_stay(out: Path) -> dict[str, str]:
+    """Hashes of graphs of an earlier export, such as the feature network, that this one need not replace."""
+    try:
+        found: dict[str, str] = json.loads((out / HASHES).read_text())
+    except (OSError, ValueError):
+        return {}
+    return {file: sha256 for file, sha256 in found.items() if (out / file).exists()}
 
 
 def _identity(stage: Path) -> dict[str, Any]:

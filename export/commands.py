@@ -13,7 +13,7 @@ from gan_denoise.export import runtime
 from gan_denoise.files import refuse_existing
 
 Model = Annotated[Path | None, typer.Option(help="An ONNX file, or a folder that holds it. Default: the shipped one.")]
-Threads = Annotated[int, typer.Option(min=0, help="0 means one a usable core.")]
+Threads = Annotated[int, typer.Option(min=0, max=runtime.MAX_THREADS, help="0 means one a usable core.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace an output that exists.")]
 MOST_IN_MEMORY = 100_000  # pictures in one file
 
@@ -39,7 +39,9 @@ def export(
 def generate(
     model: Model = None,
     n: Annotated[int, typer.Option("-n", min=1, help="How many pictures.")] = 64,
-    seed: Annotated[int, typer.Option(min=0, help="Picture i depends on the seed and i alone.")] = 0,
+    seed: Annotated[
+        int, typer.Option(min=0, max=runtime.MAX_SEED, help="Picture i depends on the seed and i alone.")
+    ] = 0,
     out: Annotated[Path, typer.Option(help="A grid (.png), arrays (.npz) or a folder of PNG files.")] = Path(
         "grid.png"
     ),
@@ -53,13 +55,14 @@ def generate(
     """
     from gan_denoise.export import output
 
+    write = output.writer_for(out)
     refuse_existing(out, force)
-    if out.suffix in (".png", ".npz") and n > MOST_IN_MEMORY:
+    if write is not output.write_folder and n > MOST_IN_MEMORY:
         raise UsageError(
             f"-n: {n} found, {MOST_IN_MEMORY} at most wanted for one file", "--out FOLDER takes any number"
         )
     graph = runtime.load(runtime.FUSED, model, threads)
-    output.writer_for(out)(runtime.generate(graph, seed, n, batch), out)
+    write(runtime.generate(graph, seed, n, batch), out)
     typer.echo(str(out))
 
 

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gan_denoise.errors import OutputError
+from gan_denoise.errors import OutputError, UsageError
 from gan_denoise.export import pictures
-from gan_denoise.files import replacing
+from gan_denoise.files import replacing, staging_for
 
 Batches = Iterable[tuple[NDArray[np.float32], NDArray[np.float32]]]
 NAMES = ("image", "denoised")
+OTHER_FILES = (".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".npy", ".onnx", ".pdf", ".zip")
 
 
 def writer_for(out: Path) -> Callable[[Batches, Path], None]:
-    """The function that writes batches of (image, denoised) to a path named like `out`."""
-    return {".png": write_grid, ".npz": write_arrays}.get(out.suffix, write_folder)
+    """The function that writes batches of (image, denoised) to a path named like `out`.
+
+    Raises UsageError for the name of another kind of file.
+    """
+    if out.suffix.lower() in OTHER_FILES:
+        raise UsageError(f"--out: {out.name} found, a name ending in .png or .npz, or a folder's, wanted")
+    return {".png": write_grid, ".npz": write_arrays}.get(out.suffix.lower(), write_folder)
 
 
 def write_grid(batches: Batches, out: Path) -> None:
@@ -37,30 +42,34 @@ def write_arrays(batches: Batches, out: Path) -> None:
 
 
 def write_folder(batches: Batches, out: Path) -> None:
-    """`out`/image/000000.png and `out`/denoised/000000.png and on; `out` appears when all are written."""
+    """`out`/image/000000.png and `out`/denoised/000000.png and on; they appear when all are written.
+
+    Pictures of an earlier call are replaced. Raises OutputError when these folders hold anything else.
+    """
+    for name in NAMES:
+        _refuse_strangers(out / name)
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as name:
-            staging = Path(name) / out.name
+        with staging_for(out) as staging:
             written = 0
             for arrays in batches:
-                for folder, images in zip(NAMES, arrays, strict=True):
-                    pictures.save_each(images, staging / folder, written)
+                for name, images in zip(NAMES, arrays, strict=True):
+                    pictures.save_each(images, staging / name, written)
                 written += len(arrays[0])
-            _replace_folder(staging, out)
+            if out.is_file():
+                out.unlink()
+            out.mkdir(exist_ok=True)
+            for name in NAMES:
+                if (out / name).exists():
+                    (out / name).replace(staging / f"old {name}")
+                (staging / name).replace(out / name)
     except OSError as error:
         raise OutputError(f"{out}: {error.strerror or error}", "choose another --out, or free some space") from error
 
 
-def _replace_folder(new: Path, out: Path) -> None:
-    """Put `new` in the place of `out`; an old `out` goes when the new one is ready."""
-    if out.is_dir():
-        for name in NAMES:
-            shutil.rmtree(out / name, ignore_errors=True)
-            (new / name).replace(out / name)
-    else:
-        out.unlink(missing_ok=True)
-        new.replace(out)
+def _refuse_strangers(folder: Path) -> None:
+    strangers = [path for path in folder.glob("*") if not re.fullmatch(r"\d{6,}\.png", path.name)]
+    if strangers:
+        raise OutputError(f"{strangers[0]}: a file that is not ours, kept as it is", "choose another --out")
 
 
 def _joined(batches: Batches) -> tuple[NDArray[np.float32], ...]:

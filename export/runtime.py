@@ -23,6 +23,8 @@ Array = NDArray[np.float32]
 SHIPPED = Path(__file__).parent / "shipped"
 MAX_MODEL_BYTES = 512 * 1024 * 1024
 BATCH = 64
+MAX_SEED = 2**63 - 1  # torch and Philox take it alike
+MAX_THREADS = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,10 +101,16 @@ def latents(seed: int, start: int, count: int, size: int = 100) -> Array:
 
 
 def generate(graph: Graph, seed: int, count: int, batch: int = BATCH) -> Iterator[tuple[Array, Array]]:
-    """Batches of (image, denoised), each (n, C, H, W) float32 in [0, 1], for latents 0 to count - 1 of `seed`."""
+    """Batches of (image, denoised), each (n, C, H, W) float32 in [0, 1], for latents 0 to count - 1 of `seed`.
+
+    Raises InputError when the graph gives anything outside of [0, 1].
+    """
     size = graph.input_shape[0]
     for start in range(0, count, batch):
         image, denoised = graph(latents(seed, start, min(batch, count - start), size))
+        for name, pixels in (("image", image), ("denoised", denoised)):
+            if not (pixels.min() >= 0 and pixels.max() <= 1):  # NaN fails too
+                raise InputError(f"{name}: values {pixels.min():g} to {pixels.max():g} found, [0, 1] wanted")
         yield image, denoised
 
 
@@ -116,11 +124,14 @@ def _latent_generator(seed: int, index: int) -> np.random.Generator:
 
 
 def _shipped_bytes(file: str) -> bytes:
-    model = (SHIPPED / file).read_bytes()
-    wanted = json.loads((SHIPPED / "sha256.json").read_text())[file]
-    if hashlib.sha256(model).hexdigest() != wanted:
-        raise InputError(f"{file}: the shipped model is damaged", "pip install --force-reinstall gan-denoise")
-    return model
+    try:
+        model = (SHIPPED / file).read_bytes()
+        if hashlib.sha256(model).hexdigest() == json.loads((SHIPPED / "sha256.json").read_text())[file]:
+            return model
+        reason = "damaged"
+    except (OSError, ValueError, KeyError) as error:
+        reason = f"missing or unreadable ({error})"
+    raise InputError(f"{file}: {reason}, the shipped model wanted", "pip install --force-reinstall gan-denoise")
 
 
 def _stranger_bytes(file: Path) -> bytes:

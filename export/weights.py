@@ -31,23 +31,24 @@ def save(path: Path, network: nn.Module, arguments: dict[str, Any]) -> None:
 
 def load_generator(folder: Path) -> Generator:
     """The generator in `folder`, in evaluation. Raises InputError when it is missing or damaged."""
-    arguments, tensors = _read(folder / "generator.safetensors")
-    return _filled(Generator(**arguments), tensors, folder)
+    arguments, tensors = read(folder / "generator.safetensors")
+    return _filled(Generator, arguments, tensors, folder)
 
 
 def load_denoiser(folder: Path) -> Denoiser:
     """The denoiser in `folder`, in evaluation. Raises InputError when it is missing or damaged."""
-    arguments, tensors = _read(folder / "denoiser.safetensors")
-    return _filled(Denoiser(**arguments), tensors, folder)
+    arguments, tensors = read(folder / "denoiser.safetensors")
+    return _filled(Denoiser, arguments, tensors, folder)
 
 
 def load_features(folder: Path) -> FeatureNetwork:
     """The feature network in `folder`, in evaluation. Raises InputError when it is missing or damaged."""
-    arguments, tensors = _read(folder / "features.safetensors")
-    return _filled(FeatureNetwork(**arguments), tensors, folder)
+    arguments, tensors = read(folder / "features.safetensors")
+    return _filled(FeatureNetwork, arguments, tensors, folder)
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+def read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a network is built with, and its tensors by name. Raises InputError when they are missing or damaged."""
     try:
         description = json.loads(path.with_suffix(".json").read_text())
         content = path.read_bytes()
@@ -60,9 +61,12 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         raise InputError(f"{path}: damaged ({error}), trained weights wanted", "train again") from error
 
 
-def _filled(network: Network, tensors: dict[str, Any], folder: Path) -> Network:
+def _filled(kind: type[Network], arguments: dict[str, Any], tensors: dict[str, Any], folder: Path) -> Network:
     try:
+        network = kind(**arguments)
         network.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise InputError(f"{folder}: weights of another network found", "train again") from error
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise InputError(
+            f"{folder}: weights of another network found, a {kind.__name__} wanted", "train again"
+        ) from error
     return network.eval()

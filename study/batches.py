@@ -36,4 +36,4 @@ def _epoch_order(seed: int, epoch: int, count: int) -> Tensor:
 
 def _mix(seed: int, counter: int, stream: int) -> int:
     """One 63-bit seed from three numbers, without the overlaps that seed + counter would have."""
-    return int(np.random.SeedSequence((seed, counter, stream)).generate_state(1, np.uint64)[0] >> 1)
+    return int(np.random.SeedSequence((seed, counter, stream)).generate_state(1, np.uint64)[0]) >> 1

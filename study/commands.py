@@ -12,6 +12,7 @@ import typer
 
 from gan_denoise.data import sources
 from gan_denoise.errors import InputError, missing_extra
+from gan_denoise.export import runtime
 from gan_denoise.study.config import PRESETS, Config, DenoiserConfig, FeaturesConfig, GanConfig, config_sha256, to_json
 
 if TYPE_CHECKING:
@@ -36,9 +37,9 @@ SomeConfig = TypeVar("SomeConfig", GanConfig, DenoiserConfig, FeaturesConfig)
 Preset = Annotated[PresetName, typer.Option(help="smoke: seconds, a test; quick: minutes; paper: the paper's budget.")]
 Epochs = Annotated[int | None, typer.Option(help="Default: the preset's.")]
 Batch = Annotated[int | None, typer.Option(help="Images a step. Default: the preset's.")]
-Seed = Annotated[int, typer.Option(min=0, help="Another seed, another run.")]
+Seed = Annotated[int, typer.Option(min=0, max=runtime.MAX_SEED, help="Another seed, another run.")]
 DeviceOption = Annotated[Device, typer.Option(help="auto takes a GPU when there is one.")]
-Threads = Annotated[int, typer.Option(min=0, help="0 means one a usable core.")]
+Threads = Annotated[int, typer.Option(min=0, max=runtime.MAX_THREADS, help="0 means one a usable core.")]
 Data = Annotated[Path | None, typer.Option(help="A folder that holds Fashion-MNIST. Default: the first one found.")]
 Out = Annotated[Path | None, typer.Option(help="The run's folder. Default: runs/PRESET.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on where an earlier run in the folder stopped.")]

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
 
 import typer
 
+from gan_denoise import __version__
 from gan_denoise.data import sources
 from gan_denoise.data.fashion_mnist import Dataset
+from gan_denoise.errors import InputError
+from gan_denoise.eval.baselines import TUNED
 from gan_denoise.eval.progress import tracked
 from gan_denoise.eval.reports import bench_report, denoising_report, generation_report
 from gan_denoise.eval.tables import Report, from_json, show, to_json
+from gan_denoise.export import runtime, weights
 from gan_denoise.export.bundle import HASHES, export_run
 from gan_denoise.files import write_atomic
 from gan_denoise.study.config import PRESETS, Config, Preset, config_sha256
 from gan_denoise.study.report import write_report
-from gan_denoise.study.stage import Options
+from gan_denoise.study.stage import Options, read_identity
 from gan_denoise.study.train_denoiser import train_denoiser
 from gan_denoise.study.train_gan import train_gan
 
@@ -47,9 +52,9 @@ def run_study(preset_name: str, folder: Path, data: Path | None, options: Option
     dataset = sources.load(data)
     _describe(folder, preset_name, preset, options)
 
-    if _is_left("gan", folder / "gan/generator.json", folder / "gan", preset.gan, options):
+    if _is_left(folder / "gan/generator.safetensors", preset.gan, options):
         train_gan(preset.gan, dataset, folder, options)
-    if _is_left("denoiser", folder / "denoiser/denoiser.json", folder / "denoiser", preset.denoiser, options):
+    if _is_left(folder / "denoiser/denoiser.safetensors", preset.denoiser, options):
         train_denoiser(preset.denoiser, dataset, folder, options)
     exported = folder / "export"
     if not _is_exported(folder, exported):
@@ -76,44 +81,67 @@ def _measured(folder: Path, exported: Path, dataset: Dataset, effort: Effort, op
         return bench_report(exported, effort.repeats, threads, tracked("timing"))
 
     measures = {"denoising": denoising, "generation": generation, "bench": bench}
-    return [_once(folder / "results" / f"{name}.json", exported, measure) for name, measure in measures.items()]
+    inputs = _inputs_sha256(exported, dataset, effort)
+    return [_once(folder / "results" / f"{name}.json", inputs, measure) for name, measure in measures.items()]
 
 
-def _once(path: Path, exported: Path, measure: Callable[[], Report]) -> Report:
-    """What `measure` gives, kept in `path`; a kept one is taken if its model is still among the exported graphs."""
-    hashes = json.loads((exported / HASHES).read_text()).values()
+def _once(path: Path, inputs: str, measure: Callable[[], Report]) -> Report:
+    """What `measure` gives, kept in `path`; a kept one is taken if it was measured on the same inputs."""
     with contextlib.suppress(OSError, ValueError, KeyError):
         kept = from_json(path.read_text())
-        if kept.model_sha256 in hashes:
+        if kept.settings["inputs_sha256"] == inputs:
             return kept
     _say(f"measure {path.stem}")
     report = measure()
+    report = dataclasses.replace(report, settings={**report.settings, "inputs_sha256": inputs})
     write_atomic(path, to_json(report))
     return report
 
 
-def _is_left(name: str, weights: Path, stage: Path, config: Config, options: Options) -> bool:
-    """Whether a network is still to be trained: it is not when this configuration and seed ended with weights."""
-    if weights.exists():
-        identity = json.loads((stage / "meta.json").read_text())["identity"]
+def _inputs_sha256(exported: Path, dataset: Dataset, effort: Effort) -> str:
+    """One hash of all that the tables depend on: graphs, features, filters' parameters, data, effort, version."""
+    files = (exported / HASHES, runtime.SHIPPED / runtime.FEATURES.file, TUNED)
+    parts = [*(path.read_bytes() for path in files), f"{dataset.sha256} {effort} {__version__}".encode()]
+    return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
+
+
+def _is_left(path: Path, config: Config, options: Options) -> bool:
+    """Whether a network is still to be trained: not when this configuration and seed ended with whole weights."""
+    if path.exists() and path.with_suffix(".json").exists():
+        weights.read(path)
+        identity = read_identity(path.parent)
         if (identity["config_sha256"], identity["seed"]) == (config_sha256(config), options.seed):
             return False
-    _say(f"train {name}")
+    _say(f"train {path.parent.name}")
     return True
 
 
 def _is_exported(folder: Path, exported: Path) -> bool:
-    """Whether the export was made from the weights that the run has now."""
-    pairs = [(folder / "gan/generator.json", "generator.json"), (folder / "denoiser/denoiser.json", "denoiser.json")]
-    if not (exported / HASHES).exists():
+    """Whether the export is whole and made from the weights that the run has now."""
+    pairs = {"generator.json": folder / "gan/generator.json", "denoiser.json": folder / "denoiser/denoiser.json"}
+    try:
+        hashes = json.loads((exported / HASHES).read_text())
+        graphs = all(hashlib.sha256((exported / name).read_bytes()).hexdigest() == hashes[name] for name in hashes)
+        return graphs and all((exported / name).read_bytes() == path.read_bytes() for name, path in pairs.items())
+    except (OSError, ValueError):
         return False
-    return all((exported / name).read_bytes() == weights.read_bytes() for weights, name in pairs)
 
 
 def _describe(folder: Path, preset_name: str, preset: Preset, options: Options) -> None:
-    """Write `study.json`, from which the report knows what was asked for."""
-    description = {"preset": preset_name, "seed": options.seed, "config": dataclasses.asdict(preset)}
-    write_atomic(folder / "study.json", json.dumps(description, indent=1) + "\n")
+    """Write `study.json`, from which the report knows what was asked for.
+
+    Raises InputError when the folder holds a study of another preset or seed; then it stays as it is.
+    """
+    path = folder / "study.json"
+    asked = {"preset": preset_name, "seed": options.seed}
+    if path.exists():
+        try:
+            found = {name: json.loads(path.read_text())[name] for name in asked}
+        except (ValueError, KeyError) as error:
+            raise InputError(f"{path}: damaged, a study's description wanted", "another --out starts anew") from error
+        if found != asked:
+            raise InputError(f"{folder}: a study with {found} found, {asked} wanted", "another --out starts anew")
+    write_atomic(path, json.dumps({**asked, "config": dataclasses.asdict(preset)}, indent=1) + "\n")
 
 
 def _say(line: str) -> None:

@@ -21,7 +21,8 @@ class EpochProgress:
     def __init__(self, folder: Path, epochs: int, epoch_steps: int, epoch_images: int, tensorboard: bool) -> None:
         self.name, self.epochs, self.epoch_steps = folder.name, epochs, epoch_steps
         self.images_per_step = epoch_images / epoch_steps
-        self.writer: Any = _event_writer(folder) if tensorboard else None
+        self.folder, self.tensorboard = folder, tensorboard
+        self.writer: Any = None
         console = Console(stderr=True)
         self.bar = Progress(
             TextColumn("{task.description}"),
@@ -44,7 +45,8 @@ class EpochProgress:
             self.writer.close()
 
     def start(self, step: int) -> None:
-        """Show the bar, `step` steps of it done."""
+        """Show the bar, `step` steps of it done. Raises InputError when TensorBoard is wanted and not installed."""
+        self.writer = _event_writer(self.folder) if self.tensorboard else None
         total = self.epochs * self.epoch_steps * self.images_per_step
         self.task = self.bar.add_task(self.name, total=total, completed=round(step * self.images_per_step))
 

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from gan_denoise.errors import DivergedError
+from gan_denoise.errors import DivergedError, InputError
 from gan_denoise.files import write_atomic
 
 
@@ -36,6 +36,9 @@ class RunLog:
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """The events of a log in order; an unfinished last line is left out."""
-    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
-    return [json.loads(line) for line in lines if line.endswith("\n")]
+    """The events of a log in order; an unfinished last line is left out. Raises InputError when it is damaged."""
+    try:
+        lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+        return [json.loads(line) for line in lines if line.endswith("\n")]
+    except ValueError as error:
+        raise InputError(f"{path}: damaged ({error}), a log wanted", "another --out starts anew") from error

@@ -99,6 +99,8 @@ class Stage:
             except DivergedError as error:
                 hint = "try another --seed or --batch; the last checkpoint is from before"
                 raise DivergedError(f"step {stage.step}: {error.message}", hint) from error
+            if stage.stop_signal:  # it came after the last step
+                raise stage._interrupted()
 
     def steps(self) -> Iterator[int]:
         """The numbers of the steps that are left."""
@@ -135,11 +137,7 @@ class Stage:
         if ends or self.step % SAVE_EVERY == 0 or self.stop_signal:
             self._save(new_epoch=ends)
         if self.stop_signal:
-            raise Interrupted(f"stopped after step {self.step}, saved", "--resume goes on", self.stop_signal)
-
-    def finished(self) -> bool:
-        """Whether no step is left."""
-        return self.step >= self.total_steps
+            raise self._interrupted()
 
     def _save(self, new_epoch: bool) -> None:
         now = time.monotonic()
@@ -154,6 +152,10 @@ class Stage:
             checkpoint.restore(self.parts, saved.tensors)
             self.step, self.sums = saved.step, dict(saved.notes["sums"])
         self.log.rewind(self.step)
+
+    def _interrupted(self) -> Interrupted:
+        hint = "the same command goes on (`train` wants --resume)"
+        return Interrupted(f"stopped after step {self.step}, saved", hint, self.stop_signal)
 
     def _stop(self, number: int) -> None:
         self.stop_signal = number
@@ -170,6 +172,18 @@ def identity_of(config: dict[str, Any], config_sha256: str, data_sha256: str, op
         "threads": options.threads or runtime.usable_cores(),
         "torch": torch.__version__,
     }
+
+
+def read_identity(folder: Path) -> dict[str, Any]:
+    """The identity of the run in a stage's folder. Raises InputError when it is missing or damaged."""
+    path = folder / "meta.json"
+    try:
+        identity: dict[str, Any] = json.loads(path.read_text())["identity"]
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(
+            f"{path}: missing or damaged, a run's description wanted", "another --out starts anew"
+        ) from error
+    return identity
 
 
 def pick_device(name: str) -> torch.device:
@@ -197,7 +211,7 @@ def _check_identity(path: Path, identity: dict[str, Any], resume: bool) -> None:
     if path.exists():
         if not resume:
             raise OutputError(f"{path.parent}: holds a run", "--resume goes on with it, another --out starts anew")
-        found = json.loads(path.read_text())["identity"]
+        found = read_identity(path.parent)
         for name in identity:
             if found.get(name) != identity[name]:
                 raise InputError(
@@ -252,7 +266,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _stopping(stop: Callable[[int], None]) -> Iterator[None]:
-    """The first SIGINT or SIGTERM calls `stop`; a second one does what it always did."""
+    """The first SIGINT or SIGTERM calls `stop`; a second one ends the process at once."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def handle(number: int, _frame: FrameType | None) -> None:

@@ -35,10 +35,56 @@ def test_the_version_and_the_front_door() -> None:
     assert script.stdout == f"gan-denoise {__version__}\n"
 
 
-def test_help_names_every_command() -> None:
-    text = run("--help").stdout
-    for command in ("generate", "denoise", "bench", "eval", "data", "train", "export", "study"):
-        assert command in text
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("generate", "denoise", "bench", "export", "eval denoising", "eval generation", "eval tune", "data fetch"),
+        *("data info", "data preview", "train gan", "train denoiser", "train features", "study run", "study report"),
+    ],
+)
+def test_every_command_has_a_help_with_an_example(command: str) -> None:
+    done = run(*command.split(), "--help")
+    assert done.returncode == 0
+    assert f"Example: gan-denoise {command}" in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [("generate",), ("eval", "generation"), ("train", "gan")])
+@pytest.mark.parametrize(("option", "value"), [("--seed", 2**63), ("--threads", 1025)])
+def test_seeds_and_threads_beyond_bounds_are_usage_errors(
+    tmp_path: Path, arguments: tuple[str, ...], option: str, value: int
+) -> None:
+    assert run(*arguments, option, value, cwd=tmp_path).returncode == 2
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "b.npy", "c.TIFF"])
+def test_files_of_another_kind_are_refused(tmp_path: Path, name: str) -> None:
+    assert run("generate", "--out", name, cwd=tmp_path).returncode == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_with_the_users_own_files_is_kept(tmp_path: Path) -> None:
+    assert run("generate", "-n", "3", "--out", "out", cwd=tmp_path).returncode == 0
+    assert run("generate", "-n", "2", "--out", "out", "--force", cwd=tmp_path).returncode == 0
+    assert len(list((tmp_path / "out/image").iterdir())) == 2
+    (tmp_path / "out/image/photo.raw").write_text("mine")
+    done = run("generate", "-n", "1", "--out", "out", "--force", cwd=tmp_path)
+    assert done.returncode == 4
+    assert "photo.raw: a file that is not ours" in done.stderr
+    assert (tmp_path / "out/image/photo.raw").read_text() == "mine"
+
+
+def test_a_full_stdout_is_one_line_and_exit_4(tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "gan_denoise.cli", "--version"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 4
+    assert "Traceback" not in done.stderr
+
+
+def test_a_name_that_is_too_long_is_one_line_and_exit_4(tmp_path: Path) -> None:
+    done = run("generate", "-n", "1", "--out", "x" * 300 + ".png", cwd=tmp_path)
+    assert done.returncode == 4
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("shape", ["grid.png", "out.npz", "folder"])

@@ -31,10 +31,13 @@ def test_the_study_does_everything_once_and_skips_what_is_finished(tmp_path: Pat
     assert len(rows) == 2 * 5 * 6
     (folder / "results/bench.json").unlink()
     (folder / "denoiser/denoiser.json").unlink()  # as after a kill between the last checkpoint and the weights
+    (folder / "export/fused.onnx").unlink()
     second = study(folder)
-    assert stages(second) == ["data", "train denoiser", "measure bench", "report"]
+    assert stages(second) == ["data", "train denoiser", "export", "measure bench", "report"]
     assert json.loads((folder / "results/denoising.json").read_text())["rows"] == rows
 
+    description = (folder / "study.json").read_text()
     other = study(folder, "--seed", "1")
     assert other.returncode == 3
-    assert "seed: the run" in other.stderr
+    assert "another --out starts anew" in other.stderr
+    assert (folder / "study.json").read_text() == description

@@ -1,0 +1,64 @@
+"""The shipped model: small, whole, and as good as its card says, on the real test images."""
+
+import hashlib
+import json
+
+import numpy as np
+import pytest
+
+from gan_denoise.data import fashion_mnist, sources
+from gan_denoise.data.fashion_mnist import Dataset
+from gan_denoise.eval.baselines import load_tuned, restore, tuned_for
+from gan_denoise.eval.generation import evaluate_generation
+from gan_denoise.eval.restoration import NOISES, SIGMAS, add_noise, psnr
+from gan_denoise.export import runtime
+
+RESULTS = json.loads((runtime.SHIPPED / "results.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def dataset() -> Dataset:
+    return sources.load()
+
+
+def test_it_is_small_and_whole() -> None:
+    files = [path for path in runtime.SHIPPED.iterdir() if path.is_file()]
+    assert sum(path.stat().st_size for path in files) <= 8_000_000
+    hashes = json.loads((runtime.SHIPPED / "sha256.json").read_text())
+    assert set(hashes) == {"generator.onnx", "denoiser.onnx", "fused.onnx", "features.onnx"}
+    for name, wanted in hashes.items():
+        assert hashlib.sha256((runtime.SHIPPED / name).read_bytes()).hexdigest() == wanted
+
+
+def test_its_kept_figures_are_its_own() -> None:
+    hashes = json.loads((runtime.SHIPPED / "sha256.json").read_text())
+    assert RESULTS["denoising"]["model_sha256"] == hashes["denoiser.onnx"]
+    assert RESULTS["generation"]["model_sha256"] == RESULTS["bench"]["model_sha256"] == hashes["fused.onnx"]
+    assert all(row["features"].endswith(hashes["features.onnx"][:8]) for row in RESULTS["generation"]["rows"])
+
+
+@pytest.mark.parametrize("noise", NOISES)
+@pytest.mark.parametrize("sigma", SIGMAS)
+def test_the_denoiser_beats_the_tuned_median_everywhere(dataset: Dataset, noise: str, sigma: float) -> None:
+    clean = fashion_mnist.to_float(dataset.test.images[:300])
+    noisy = add_noise(clean, sigma, noise, seed=3)
+    median = restore("median", noisy, sigma, tuned_for(load_tuned(), "median", noise, sigma))
+    restored = runtime.load(runtime.DENOISER).batched(noisy)[0]
+    assert psnr(clean, restored).mean() > psnr(clean, median).mean() + 1
+
+
+def test_the_feature_network_knows_clothes(dataset: Dataset) -> None:
+    features, logits = runtime.load(runtime.FEATURES).batched(fashion_mnist.to_float(dataset.test.images))
+    assert features.shape[1] >= 64
+    assert (logits.argmax(1) == dataset.test.labels).mean() >= 0.92
+
+
+def test_the_kept_frechet_distances_are_found_again(dataset: Dataset) -> None:
+    """2,000 pictures in place of 10,000: the distance is a little larger, and the order is the same."""
+    fused, features = runtime.load(runtime.FUSED), runtime.load(runtime.FEATURES)
+    found = {row["set"]: row["frechet"] for row in evaluate_generation(fused, features, dataset, n=2000)}
+    kept = {row["set"]: row["frechet"] for row in RESULTS["generation"]["rows"]}
+    assert list(found) == list(kept)
+    for name in ("raw", "denoised"):
+        assert kept[name] * 0.9 < found[name] < kept[name] * 1.25 + 0.05
+    assert np.argsort(list(found.values())).tolist() == np.argsort(list(kept.values())).tolist()
