@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 import traceback
@@ -53,17 +54,33 @@ def main() -> None:
     """Run the command line; an error of ours is one line, a hint and its exit code."""
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that temporary files go
     try:
-        app()
+        _run()
     except BrokenPipeError:
+        _discard_stdout()
         sys.exit(1)  # the reader has seen enough
     except GanDenoiseError as error:
         _leave(error)
     except OSError as error:  # stdout is full, a name is too long: whatever no command expected
+        _discard_stdout()
         _leave(
             OutputError(
                 f"{error.filename or 'output'}: {error.strerror or error}", "choose another place, or free space"
             )
         )
+
+
+def _run() -> None:
+    try:
+        app()
+    finally:
+        if sys.stdout is not None:  # as it is when it was closed
+            sys.stdout.flush()  # here, where its error can still be told
+
+
+def _discard_stdout() -> None:
+    """Let what stdout did not take go, or Python would try once more at its end."""
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _leave(error: GanDenoiseError) -> NoReturn:

@@ -1,6 +1,7 @@
 """The command line as a user meets it: exit codes, one line and a hint, nothing lost."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -73,12 +74,24 @@ def test_a_folder_with_the_users_own_files_is_kept(tmp_path: Path) -> None:
     assert (tmp_path / "out/image/photo.raw").read_text() == "mine"
 
 
-def test_a_full_stdout_is_one_line_and_exit_4(tmp_path: Path) -> None:
+@pytest.mark.parametrize("arguments", [["--version"], ["data", "info"], ["--help"]])
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_full_stdout_is_one_line_and_exit_4(arguments: list[str], unbuffered: str) -> None:
     with Path("/dev/full").open("w") as full:
-        command = [sys.executable, "-m", "gan_denoise.cli", "--version"]
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        command = [sys.executable, "-m", "gan_denoise.cli", *arguments]
+        environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, env=environment, check=False)
     assert done.returncode == 4
-    assert "Traceback" not in done.stderr
+    assert done.stderr.splitlines() == [
+        "error: output: No space left on device",
+        "hint: choose another place, or free space",
+    ]
+
+
+def test_a_reader_that_leaves_is_no_error_to_speak_of() -> None:
+    command = f"{sys.executable} -m gan_denoise.cli data info | head -n 1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert done.stderr == ""
 
 
 def test_a_name_that_is_too_long_is_one_line_and_exit_4(tmp_path: Path) -> None:
