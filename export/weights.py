@@ -14,59 +14,70 @@ from torch import nn
 
 from gan_denoise.errors import InputError
 from gan_denoise.files import write_atomic
+from gan_denoise.models.conditional_gan import ConditionalGenerator
 from gan_denoise.models.denoiser import Denoiser
+from gan_denoise.models.dncnn import DnCNN
 from gan_denoise.models.features import FeatureNetwork
 from gan_denoise.models.gan import Generator
+from gan_denoise.models.unet import UNet
 
 Network = TypeVar("Network", bound=nn.Module)
+
+
+GENERATORS: dict[str, type[Generator | ConditionalGenerator]] = {
+    "Generator": Generator,
+    "ConditionalGenerator": ConditionalGenerator,
+}
+DENOISERS: dict[str, type[Denoiser | UNet | DnCNN]] = {"Denoiser": Denoiser, "UNet": UNet, "DnCNN": DnCNN}
+FEATURES = {"FeatureNetwork": FeatureNetwork}
 
 
 def save(path: Path, network: nn.Module, arguments: dict[str, Any]) -> None:
     """Write weights to `path` (`*.safetensors`) and what the network is built with to `*.json` beside it."""
     content = save_tensors({key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()})
     write_atomic(path, content)
-    description = {"arguments": arguments, "sha256": hashlib.sha256(content).hexdigest()}
+    sha256 = hashlib.sha256(content).hexdigest()
+    description = {"network": type(network).__name__, "arguments": arguments, "sha256": sha256}
     write_atomic(path.with_suffix(".json"), json.dumps(description, indent=1) + "\n")
 
 
-def load_generator(folder: Path) -> Generator:
+def load_generator(folder: Path) -> Generator | ConditionalGenerator:
     """The generator in `folder`, in evaluation. Raises InputError when it is missing or damaged."""
-    arguments, tensors = read(folder / "generator.safetensors")
-    return _filled(Generator, arguments, tensors, folder)
+    return _load(folder / "generator.safetensors", GENERATORS)
 
 
-def load_denoiser(folder: Path) -> Denoiser:
+def load_denoiser(folder: Path) -> Denoiser | UNet | DnCNN:
     """The denoiser in `folder`, in evaluation. Raises InputError when it is missing or damaged."""
-    arguments, tensors = read(folder / "denoiser.safetensors")
-    return _filled(Denoiser, arguments, tensors, folder)
+    return _load(folder / "denoiser.safetensors", DENOISERS)
 
 
 def load_features(folder: Path) -> FeatureNetwork:
     """The feature network in `folder`, in evaluation. Raises InputError when it is missing or damaged."""
-    arguments, tensors = read(folder / "features.safetensors")
-    return _filled(FeatureNetwork, arguments, tensors, folder)
+    return _load(folder / "features.safetensors", FEATURES)
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What a network is built with, and its tensors by name. Raises InputError when they are missing or damaged."""
+    """A network's description, and its tensors by name. Raises InputError when they are missing or damaged."""
     try:
-        description = json.loads(path.with_suffix(".json").read_text())
+        description: dict[str, Any] = json.loads(path.with_suffix(".json").read_text())
         content = path.read_bytes()
         if hashlib.sha256(content).hexdigest() != description["sha256"]:
             raise ValueError("hash mismatch")
-        return description["arguments"], load_tensors(content)
+        return description, load_tensors(content)
     except FileNotFoundError as error:
         raise InputError(f"{path}: missing, trained weights wanted", "finish the training first") from error
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise InputError(f"{path}: damaged ({error}), trained weights wanted", "train again") from error
 
 
-def _filled(kind: type[Network], arguments: dict[str, Any], tensors: dict[str, Any], folder: Path) -> Network:
+def _load(path: Path, kinds: dict[str, type[Network]]) -> Network:
+    description, tensors = read(path)
+    default = next(iter(kinds))  # of the files from before there was a choice
     try:
-        network = kind(**arguments)
+        network = kinds[description.get("network", default)](**description["arguments"])
         network.load_state_dict(tensors)
-    except (TypeError, ValueError, RuntimeError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise InputError(
-            f"{folder}: weights of another network found, a {kind.__name__} wanted", "train again"
+            f"{path.parent}: weights of another network found, a {' or '.join(kinds)} wanted", "train again"
         ) from error
     return network.eval()

@@ -20,7 +20,7 @@ class Generator(nn.Module):
 
     def __init__(self, widths: tuple[int, ...], latent_size: int = 100, size: int = 28, channels: int = 1) -> None:
         super().__init__()
-        self.base = _base_size(size, len(widths) - 1)
+        self.base = base_size(size, len(widths) - 1)
         self.latent_size = latent_size
         self.dense = nn.Linear(latent_size, widths[0] * self.base**2, bias=False)
         self.dense_norm = nn.Sequential(nn.BatchNorm2d(widths[0]), nn.LeakyReLU(LEAKY_SLOPE))
@@ -66,7 +66,7 @@ class Discriminator(nn.Module):
         return logit.squeeze(1)
 
 
-def _base_size(size: int, doublings: int) -> int:
+def base_size(size: int, doublings: int) -> int:
     """The side of the map that `doublings` doublings turn into `size`. Raises ValueError when none does."""
     if size % 2**doublings:
         raise ValueError(f"size: {size} found, a multiple of {2**doublings} wanted for {doublings} doublings")

@@ -15,10 +15,10 @@ Layers = list[dict[str, Any]]
 
 
 @torch.no_grad()
-def layers_of(network: nn.Module, input_shape: tuple[int, ...]) -> Layers:
+def layers_of(network: nn.Module, input_shape: tuple[int, ...], *others: Tensor) -> Layers:
     """One entry a layer in the order of the data's way: `layer`, `output` shape per sample, `parameters`.
 
-    The network is run once on zeros of `input_shape`, in evaluation, on its own device.
+    The network is run once on zeros of `input_shape` and on `others`, in evaluation, on its own device.
     """
     device = next(network.parameters()).device
     layers: Layers = [{"layer": "Input", "output": list(input_shape), "parameters": 0}]
@@ -31,7 +31,7 @@ def layers_of(network: nn.Module, input_shape: tuple[int, ...]) -> Layers:
     hooks = [module.register_forward_hook(note) for module in leaves]
     was_training = network.training
     network.eval()
-    network(torch.zeros(1, *input_shape, device=device))
+    network(torch.zeros(1, *input_shape, device=device), *(other.to(device) for other in others))
     network.train(was_training)
     for hook in hooks:
         hook.remove()

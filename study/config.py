@@ -55,6 +55,86 @@ class DenoiserConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConditionalGanConfig:
+    """Our generator and discriminator (models/conditional_gan.py) and their training, within the paper's budget."""
+
+    generator_widths: tuple[int, ...] = (64, 64, 16)  # channels after the dense layer and each doubling
+    generator_blocks: tuple[int, ...] = (0, 1, 0)  # residual blocks at each of them
+    discriminator_widths: tuple[int, ...] = (48, 96, 192)  # channels after each halving
+    discriminator_blocks: tuple[int, ...] = (0, 0, 0)  # residual blocks at each of them
+    latent_size: int = 100  # entries of z, the last ten of which choose the class
+    learning_rate: float = 4e-4  # Adam's, for both networks
+    beta1: float = 0.0  # Adam's
+    beta2: float = 0.99
+    decay: float = 0.3  # share of the steps, the last ones, over which the rate falls to zero
+    penalty: float = 0.2  # weight of the gradient penalties R1 and R2, per squared unit of [-1, 1]
+    penalty_every: int = 16  # steps
+    averaging: int = 10_000  # images after which a weight counts half in the averaged generator
+    epochs: int = 20
+    batch: int = 64  # images
+    images: int = 60_000  # training images used, from the first
+
+    def __post_init__(self) -> None:
+        _check_training(self)
+        for blocks, widths in (
+            ("generator_blocks", "generator_widths"),
+            ("discriminator_blocks", "discriminator_widths"),
+        ):
+            counts = getattr(self, blocks)
+            _check(
+                blocks, counts, len(counts) == len(getattr(self, widths)) and min(counts) >= 0, f"as many as {widths}"
+            )
+        _check("latent_size", self.latent_size, self.latent_size > 10, "more than the ten that choose the class")
+        _check("beta1", self.beta1, 0 <= self.beta1 < 1, "a number from 0 to below 1")
+        _check("beta2", self.beta2, 0 <= self.beta2 < 1, "a number from 0 to below 1")
+        _check("decay", self.decay, 0 <= self.decay <= 1, "a share from 0 to 1")
+        _check("penalty", self.penalty, self.penalty >= 0, "0 or more")
+        _check("penalty_every", self.penalty_every, self.penalty_every >= 1, "1 or more")
+        _check("averaging", self.averaging, self.averaging >= 1, "1 or more")
+
+
+@dataclass(frozen=True, slots=True)
+class UNetShape:
+    """The sizes of models/unet.py."""
+
+    widths: tuple[int, int] = (64, 96)  # channels at a half and at a quarter of the side
+    blocks: tuple[int, int, int] = (2, 3, 2)  # residual blocks going down, at the bottom and going up
+
+
+@dataclass(frozen=True, slots=True)
+class DnCNNShape:
+    """The sizes of models/dncnn.py; the defaults are its paper's."""
+
+    width: int = 64  # channels
+    depth: int = 17  # convolutions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlindDenoiserConfig:
+    """A denoiser that is given noisy pictures, and its training: ours, and DnCNN to measure it against."""
+
+    network: UNetShape | DnCNNShape = UNetShape()
+    sigma_max: float = 0.6  # noise is sigma_max * u^2 with u uniform per image, in units of [0, 1]
+    clipped: float = 0.5  # share of images whose noise is clipped to [0, 1], as files hold it
+    noisy_targets: bool = False  # Noise2Noise: the target is a second noisy picture, no clean one is seen
+    learning_rate: float = 2e-3  # Adam's
+    warm_up: int = 200  # steps
+    decay: float = 0.7  # share of the steps, the last ones, over which the rate falls to zero
+    max_gradient_norm: float = 1.0  # longer gradients are scaled down to it
+    epochs: int = 20
+    batch: int = 64  # images
+    images: int = 60_000  # training images used, from the first
+
+    def __post_init__(self) -> None:
+        _check_training(self)
+        _check("sigma_max", self.sigma_max, self.sigma_max > 0, "above 0")
+        _check("clipped", self.clipped, 0 <= self.clipped <= 1, "a share from 0 to 1")
+        _check("warm_up", self.warm_up, self.warm_up >= 0, "0 or more")
+        _check("decay", self.decay, 0 <= self.decay <= 1, "a share from 0 to 1")
+        _check("max_gradient_norm", self.max_gradient_norm, self.max_gradient_norm > 0, "above 0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FeaturesConfig:
     """The classifier behind the Fréchet distance. It never sees the last 10,000 training images."""
 
@@ -72,15 +152,17 @@ class FeaturesConfig:
         _check("images", self.images, self.images <= 50_000, "50000 or fewer, since the rest measures the floor,")
 
 
-Config = GanConfig | DenoiserConfig | FeaturesConfig
+AnyGanConfig = GanConfig | ConditionalGanConfig
+AnyDenoiserConfig = DenoiserConfig | BlindDenoiserConfig
+Config = AnyGanConfig | AnyDenoiserConfig | FeaturesConfig
 
 
 @dataclass(frozen=True, slots=True)
 class Preset:
     """One configuration for each network of the study."""
 
-    gan: GanConfig
-    denoiser: DenoiserConfig
+    gan: AnyGanConfig
+    denoiser: AnyDenoiserConfig
     features: FeaturesConfig
 
 
@@ -125,4 +207,5 @@ PRESETS = {
         FeaturesConfig(epochs=2),
     ),
     "paper": Preset(GanConfig(), DenoiserConfig(), FeaturesConfig()),
+    "best": Preset(ConditionalGanConfig(), BlindDenoiserConfig(), FeaturesConfig()),  # ours, in the paper's budget
 }

@@ -25,8 +25,7 @@ from gan_denoise.files import write_atomic
 from gan_denoise.study.config import PRESETS, Config, Preset, config_sha256
 from gan_denoise.study.report import write_report
 from gan_denoise.study.stage import Options, read_identity
-from gan_denoise.study.train_denoiser import train_denoiser
-from gan_denoise.study.train_gan import train_gan
+from gan_denoise.study.trainers import train
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -53,9 +52,9 @@ def run_study(preset_name: str, folder: Path, data: Path | None, options: Option
     _describe(folder, preset_name, preset, options)
 
     if _is_left(folder / "gan/generator.safetensors", preset.gan, options):
-        train_gan(preset.gan, dataset, folder, options)
+        train(preset.gan, dataset, folder, options)
     if _is_left(folder / "denoiser/denoiser.safetensors", preset.denoiser, options):
-        train_denoiser(preset.denoiser, dataset, folder, options)
+        train(preset.denoiser, dataset, folder, options)
     exported = folder / "export"
     if not _is_exported(folder, exported):
         _say("export")

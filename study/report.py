@@ -150,9 +150,10 @@ def _generated(study: Study) -> list[str]:
 
 def _denoised(study: Study) -> list[str]:
     rows, kept = study.rows("generation"), study.kept_rows("generation")
-    features = sorted({code(row["features"]) for row in [*rows, *kept] if row.get("features")})
+    tables = (study.results["generation"], study.kept.get("generation", {}))
+    features = sorted({code(name) for table in tables if (name := table.get("settings", {}).get("features"))})
     about = (
-        f"The Fréchet distance is taken on the features {' and '.join(features)} of a Fashion-MNIST classifier, "
+        f"FFD-1 is the Fréchet distance on the features {' and '.join(features)} of a Fashion-MNIST classifier, "
         "against the test pictures; it is no FID and does not compare with one."
     )
     apart = " This run and the kept one have different features: their Fréchet distances do not compare."

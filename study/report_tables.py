@@ -15,7 +15,7 @@ KEPT = "paper, kept"
 GENERATION = {
     "set": "pictures",
     "n": "n",
-    "frechet": "Fréchet distance",
+    "ffd_1": "FFD-1",
     "sharpness": "sharpness",
     "contrast": "contrast",
     "noise": "noise",

@@ -51,7 +51,7 @@ def listed(items: Iterable[str]) -> str:
 
 def say_frechet(rows: Rows) -> str:
     """Whether the denoiser brings the generated pictures closer to real ones."""
-    raw, denoised, floor = (number(row_of(rows, set=name), "frechet") for name in (RAW, DENOISED, FLOOR))
+    raw, denoised, floor = (number(row_of(rows, set=name), "ffd_1") for name in (RAW, DENOISED, FLOOR))
     if raw is None or denoised is None:
         return f"The Fréchet distance with and without the denoiser: {NOT_MEASURED}."
     beside = NOT_MEASURED if floor is None else f"{floor:.3f}"

@@ -50,6 +50,7 @@ class Options:
     seed: int = 0
     device: str = "auto"  # auto, cpu or cuda
     threads: int = 0  # 0 means one a usable core
+    precision: str = "float32"  # or bfloat16: convolutions in half precision, weights and losses not
     resume: bool = False
     tensorboard: bool = False
 
@@ -170,6 +171,7 @@ def identity_of(config: dict[str, Any], config_sha256: str, data_sha256: str, op
         "seed": options.seed,
         "device": pick_device(options.device).type,
         "threads": options.threads or runtime.usable_cores(),
+        "precision": options.precision,
         "torch": torch.__version__,
     }
 
@@ -200,6 +202,12 @@ def prepare_torch(options: Options) -> torch.device:
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
     return device
+
+
+def training_precision(device: torch.device, options: Options) -> torch.autocast:
+    """The context in which a step's networks run, as `options.precision` says."""
+    half = options.precision == "bfloat16"
+    return torch.autocast(device.type, torch.bfloat16, half, cache_enabled=False)  # weights change within a step
 
 
 def on_device(network: Network, device: torch.device) -> Network:

@@ -103,7 +103,7 @@ def gan_step(
 
 
 @torch.no_grad()
-def sample(generator: Generator, latent_size: int) -> NDArray[np.float32]:
+def sample(generator: nn.Module, latent_size: int) -> NDArray[np.float32]:
     """Images (64, C, H, W) in [0, 1] from the fixed latents 0 to 63 of seed 0, batch norm in evaluation."""
     device = next(generator.parameters()).device
     generator.eval()

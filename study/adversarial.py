@@ -1,0 +1,42 @@
+"""The adversarial losses of our own networks: relativistic pairs and gradient penalties (R3GAN, arXiv:2501.05441)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+
+def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
+    """How badly the discriminator tells pairs apart, from logits (B,) each: 0 when each real one is far above its fake.
+
+    Source: Jolicoeur-Martineau 2018, arXiv:1807.00734, without its average; the pairs are as they come.
+    """
+    return softplus(fake - real).mean()
+
+
+def generator_loss(real: Tensor, fake: Tensor) -> Tensor:
+    """The same seen from the other side: 0 when each fake is far above its real one."""
+    return softplus(real - fake).mean()
+
+
+def gradient_penalty(logits: Tensor, images: Tensor) -> Tensor:
+    """The mean squared length of the logits' gradient to the images, in units of [-1, 1]; images want gradients.
+
+    On a batch of as many real images as fakes it is (R1 + R2) / 2. Source: Mescheder et al. 2018, arXiv:1801.04406.
+    """
+    (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
+    return (gradient / 2).square().sum(dim=(1, 2, 3)).mean()  # pixels are in [0, 1], half as wide as [-1, 1]
+
+
+def with_classes(z: Tensor, label: Tensor, classes: int = 10) -> Tensor:
+    """Latents (N, latent_size) whose last `classes` entries name the classes `label` (N,), int64.
+
+    The largest of those entries changes places with the class's own, so z stays normal over all classes.
+    """
+    entries = z[:, -classes:]  # (N, classes)
+    rows = torch.arange(len(z), device=z.device)
+    largest = entries.argmax(dim=1)
+    swapped = entries.clone()
+    swapped[rows, largest], swapped[rows, label] = entries[rows, label], entries[rows, largest]
+    return torch.cat([z[:, :-classes], swapped], dim=1)

@@ -1,0 +1,106 @@
+"""Train a blind denoiser, ours or DnCNN: noise of all strengths, the logarithm of each picture's squared error."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import mse_loss
+from torch.optim import Adam, Optimizer
+
+from gan_denoise.data.fashion_mnist import Dataset, fit_and_holdout, to_float
+from gan_denoise.eval.restoration import add_noise, psnr, ssim
+from gan_denoise.export import weights
+from gan_denoise.models.dncnn import DnCNN
+from gan_denoise.models.unet import UNet
+from gan_denoise.study.architecture import describe, layers_of
+from gan_denoise.study.batches import batch_indices, seed_step, steps_per_epoch
+from gan_denoise.study.config import BlindDenoiserConfig, DnCNNShape, UNetShape, config_sha256, to_json
+from gan_denoise.study.schedule import set_rate, warmed_and_decayed
+from gan_denoise.study.stage import Options, Stage, identity_of, on_device, prepare_torch, training_precision
+from gan_denoise.study.train_denoiser import VALIDATION_IMAGES, VALIDATION_SIGMA, restore
+from gan_denoise.study.update import update
+
+ERROR_FLOOR = 1e-6  # a squared error that counts as none: 60 dB
+
+
+def train_blind_denoiser(config: BlindDenoiserConfig, dataset: Dataset, run: Path, options: Options) -> None:
+    """Train in `run`/denoiser and leave `denoiser.safetensors` there; goes on where an earlier run stopped.
+
+    Logs PSNR and SSIM as `train_denoiser` does. Raises what Stage.open raises, and DivergedError when a loss or a
+    gradient is not finite.
+    """
+    folder = run / "denoiser"
+    device = prepare_torch(options)
+    torch.manual_seed(options.seed)
+    denoiser = on_device(network(config.network), device)
+    adam = Adam(denoiser.parameters(), config.learning_rate, (0.9, 0.99))
+    images = torch.from_numpy(dataset.train.images[: config.images]).to(device)
+    held_out = to_float(fit_and_holdout(dataset.train)[1].images[:VALIDATION_IMAGES])
+    noisy = add_noise(held_out, VALIDATION_SIGMA, "float", seed=0)
+    identity = identity_of(to_json(config), config_sha256(config), dataset.sha256, options)
+    epoch_steps = steps_per_epoch(len(images), config.batch)
+    total = config.epochs * epoch_steps
+
+    with Stage.open(
+        folder, identity, {"denoiser": denoiser, "adam": adam}, config.epochs, epoch_steps, len(images), options
+    ) as stage:
+        describe(folder, denoiser=layers_of(denoiser, (1, 28, 28)))
+        for step in stage.steps():
+            # batch
+            seed_step(options.seed, step)
+            clean = images[batch_indices(options.seed, step, len(images), config.batch).to(device)]
+            clean = clean.unsqueeze(1) / 255  # (B, 1, 28, 28) in [0, 1]
+
+            # step
+            set_rate(adam, config.learning_rate * warmed_and_decayed(step, total, config.warm_up, config.decay))
+            with training_precision(device, options):
+                loss = blind_step(denoiser, adam, clean, config)
+            stage.count(loss=loss)
+
+            # log
+            if stage.epoch_ends(step):
+                restored = restore(denoiser, noisy)
+                quality = psnr(held_out, restored).mean(), ssim(held_out, restored).mean()
+                stage.log_epoch(step, len(images), psnr_db=float(quality[0]), ssim=float(quality[1]))
+                epoch = folder / "epochs" / f"{(step + 1) // epoch_steps:03d}"
+                weights.save(epoch / "denoiser.safetensors", denoiser, dataclasses.asdict(config.network))
+
+            # save
+            stage.step_done(step)
+        weights.save(folder / "denoiser.safetensors", denoiser, dataclasses.asdict(config.network))
+
+
+def network(shape: UNetShape | DnCNNShape) -> UNet | DnCNN:
+    """The untrained network of that shape."""
+    match shape:
+        case UNetShape():
+            return UNet(shape.widths, shape.blocks)
+        case DnCNNShape():
+            return DnCNN(shape.width, shape.depth)
+
+
+def blind_step(denoiser: nn.Module, adam: Optimizer, clean: Tensor, config: BlindDenoiserConfig) -> float:
+    """One update from clean images (B, C, H, W) in [0, 1]; noise from torch's global generator. Returns the loss."""
+    sigma = config.sigma_max * torch.rand(len(clean), 1, 1, 1, device=clean.device) ** 2  # weak noise is frequent
+    noisy = clean + sigma * torch.randn_like(clean)
+    if config.noisy_targets:  # clipped noise or a logarithm would move the mean that makes them as good as clean ones
+        loss = mse_loss(denoiser(noisy), clean + sigma * torch.randn_like(clean))
+    else:
+        loss = log_squared_error(denoiser(in_files(noisy, config.clipped)), clean)
+    update(adam, loss, config.max_gradient_norm)
+    return loss.item()
+
+
+def in_files(noisy: Tensor, share: float) -> Tensor:
+    """The images with a random share of them clipped to [0, 1], as files hold them."""
+    chosen = torch.rand(len(noisy), 1, 1, 1, device=noisy.device) < share
+    return torch.where(chosen, noisy.clamp(0, 1), noisy)
+
+
+def log_squared_error(restored: Tensor, target: Tensor) -> Tensor:
+    """The mean over images of log(mean squared error), which is PSNR but for scale: each strength counts alike."""
+    error = (restored - target).square().mean(dim=(1, 2, 3))  # (B,)
+    return (error + ERROR_FLOOR).log().mean()

@@ -1,0 +1,137 @@
+"""Train our GAN: class-conditional, relativistic pairs, lazy gradient penalties, averaged weights."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.optim import Adam, Optimizer
+
+from gan_denoise.data.fashion_mnist import Dataset
+from gan_denoise.export import pictures, weights
+from gan_denoise.models.conditional_gan import ConditionalDiscriminator, ConditionalGenerator
+from gan_denoise.study.adversarial import discriminator_loss, generator_loss, gradient_penalty, with_classes
+from gan_denoise.study.architecture import describe, layers_of
+from gan_denoise.study.averaging import average_into, renew_batch_norm
+from gan_denoise.study.batches import batch_indices, seed_step, steps_per_epoch
+from gan_denoise.study.config import ConditionalGanConfig, config_sha256, to_json
+from gan_denoise.study.schedule import set_rate, warmed_and_decayed
+from gan_denoise.study.stage import Options, Stage, identity_of, on_device, prepare_torch, training_precision
+from gan_denoise.study.train_gan import sample
+from gan_denoise.study.update import update
+
+
+def train_conditional_gan(config: ConditionalGanConfig, dataset: Dataset, run: Path, options: Options) -> None:
+    """Train in `run`/gan and leave the averaged `generator.safetensors` there; goes on where an earlier run stopped.
+
+    Raises what Stage.open raises, and DivergedError when a loss or a gradient is not finite.
+    """
+    folder = run / "gan"
+    device = prepare_torch(options)
+    torch.manual_seed(options.seed)
+    generator = on_device(build_generator(config), device)
+    discriminator = on_device(
+        ConditionalDiscriminator(config.discriminator_widths, config.discriminator_blocks), device
+    )
+    averaged = copy.deepcopy(generator).requires_grad_(False)
+    betas = (config.beta1, config.beta2)
+    generator_adam = Adam(generator.parameters(), config.learning_rate, betas)
+    discriminator_adam = Adam(discriminator.parameters(), config.learning_rate, betas)
+    images = torch.from_numpy(dataset.train.images[: config.images]).to(device)
+    labels = torch.from_numpy(dataset.train.labels[: config.images]).to(device, torch.int64)
+    identity = identity_of(to_json(config), config_sha256(config), dataset.sha256, options)
+    parts = {"generator": generator, "discriminator": discriminator, "averaged": averaged}
+    optimizers = {"generator_adam": generator_adam, "discriminator_adam": discriminator_adam}
+    epoch_steps = steps_per_epoch(len(images), config.batch)
+    total = config.epochs * epoch_steps
+
+    with Stage.open(
+        folder, identity, {**parts, **optimizers}, config.epochs, epoch_steps, len(images), options
+    ) as stage:
+        generator_layers = layers_of(generator, (config.latent_size,))
+        describe(folder, generator=generator_layers, discriminator=layers_of(discriminator, (1, 28, 28), labels[:1]))
+        for step in stage.steps():
+            # batch
+            seed_step(options.seed, step)
+            chosen = batch_indices(options.seed, step, len(images), config.batch).to(device)
+            real, label = images[chosen].unsqueeze(1) / 255, labels[chosen]  # (B, 1, 28, 28) in [0, 1], (B,)
+            z = with_classes(torch.randn(len(real), config.latent_size, device=device), label)
+
+            # step
+            rate = config.learning_rate * warmed_and_decayed(step, total, 0, config.decay)
+            set_rate(generator_adam, rate)
+            set_rate(discriminator_adam, rate)
+            penalty = config.penalty * config.penalty_every if step % config.penalty_every == 0 else 0.0
+            with training_precision(device, options):
+                counts = pair_step(
+                    generator, discriminator, generator_adam, discriminator_adam, real, label, z, penalty
+                )
+            average_into(averaged, generator, len(real), config.averaging)
+            stage.count(**counts)
+
+            # log and sample
+            if stage.epoch_ends(step):
+                stage.log_epoch(step, len(images))
+                epoch = (step + 1) // epoch_steps
+                save_averaged(averaged, config, folder / "epochs" / f"{epoch:03d}", options.seed)
+                grid = pictures.grid(sample(averaged, config.latent_size))
+                pictures.save(grid, folder / "samples" / f"epoch-{epoch:03d}.png")
+
+            # save
+            stage.step_done(step)
+        save_averaged(averaged, config, folder, options.seed)
+
+
+def save_averaged(averaged: ConditionalGenerator, config: ConditionalGanConfig, folder: Path, seed: int) -> None:
+    """Write the averaged generator, its batch norm measured anew, to `folder`."""
+    renew_batch_norm(averaged, config.latent_size, seed)
+    shape = {"widths": config.generator_widths, "blocks": config.generator_blocks}
+    weights.save(folder / "generator.safetensors", averaged, {**shape, "latent_size": config.latent_size})
+
+
+def build_generator(config: ConditionalGanConfig) -> ConditionalGenerator:
+    """The untrained generator of `config`."""
+    return ConditionalGenerator(config.generator_widths, config.generator_blocks, config.latent_size)
+
+
+def pair_step(
+    generator: ConditionalGenerator,
+    discriminator: ConditionalDiscriminator,
+    generator_adam: Optimizer,
+    discriminator_adam: Optimizer,
+    real: Tensor,
+    label: Tensor,
+    z: Tensor,
+    penalty: float,
+) -> dict[str, float]:
+    """One update of the discriminator, then one of the generator, each fake paired with a real image of its class.
+
+    Takes real images (B, C, H, W) in [0, 1], their classes (B,) and z (B, latent_size) of the same classes. A
+    `penalty` above 0 weighs the gradient penalty of this step. Returns both losses and the discriminator's accuracy
+    on real and on fake, each in [0, 1].
+    """
+    fake = generator(z)
+    pair, labels = torch.cat([real, fake.detach()]), torch.cat([label, label])
+    logits = discriminator(pair, labels)  # (2B,)
+    real_logits, fake_logits = logits.chunk(2)
+    loss = discriminator_loss(real_logits, fake_logits)
+    if penalty:
+        pair.requires_grad_()
+        with torch.autocast(real.device.type, enabled=False):  # second derivatives want the precision
+            penalised = penalty * gradient_penalty(discriminator(pair, labels), pair)
+    update(discriminator_adam, loss + penalised if penalty else loss)
+
+    discriminator.requires_grad_(False)  # only the gradient to the image is needed
+    with torch.no_grad():
+        reference = discriminator(real, label)
+    fooled = generator_loss(reference, discriminator(fake, label))
+    update(generator_adam, fooled)
+    discriminator.requires_grad_(True)
+    return {
+        "discriminator_loss": loss.item(),
+        "generator_loss": fooled.item(),
+        "accuracy_real": (real_logits > 0).float().mean().item(),
+        "accuracy_fake": (fake_logits < 0).float().mean().item(),
+    }
