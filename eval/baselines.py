@@ -24,6 +24,11 @@ SHIFTS = 4
 MODES = {"BayesShrink": "soft", "VisuShrink": "hard"}
 
 
+def gaussian(noisy: Images, sigma: float, parameters: Parameters) -> Images:
+    """A Gaussian of standard deviation `width` in pixels, from scipy, with the `border` mode."""
+    return _clipped(ndimage.gaussian_filter(noisy, parameters["width"], mode=parameters["border"]))
+
+
 def median(noisy: Images, sigma: float, parameters: Parameters) -> Images:
     """The median of a neighbourhood, from scipy: `footprint` (a name of FOOTPRINTS) and the `border` mode."""
     footprint = FOOTPRINTS[parameters["footprint"]]
@@ -81,11 +86,30 @@ def non_local_means(noisy: Images, sigma: float, parameters: Parameters) -> Imag
     return _clipped(restored)
 
 
+def bm3d(noisy: Images, sigma: float, parameters: Parameters) -> Images:
+    """Dabov et al. 2007 as Mäkinen et al. 2020 have it, from the authors' package `bm3d`: for non-commercial use only.
+
+    It is for comparison alone: nothing else here needs it, and none of it is in this package. `block` is the side of
+    the blocks in pixels (8 by default, which is much for a picture of 28) and the noise is told as `strength` times
+    sigma. The exact variances come from an FFT of 16 x 16 instead of 32 x 32: within 0.01 dB on 10 training images,
+    in a quarter of the time.
+    """
+    from bm3d import BM3DProfile
+    from bm3d import bm3d as denoise
+
+    profile = BM3DProfile()
+    profile.num_threads, profile.nf = 1, 16  # more threads add in another order each time
+    profile.bs_ht = profile.bs_wiener = parameters["block"]
+    return _clipped(denoise(noisy.astype(np.float64), parameters["strength"] * sigma, profile))
+
+
 FILTERS: dict[str, Filter] = {
+    "Gaussian": gaussian,
     "median": median,
     "total variation": total_variation,
     "wavelet": wavelet,
     "non-local means": non_local_means,
+    "BM3D": bm3d,
 }
 
 

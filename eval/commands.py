@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from gan_denoise.errors import UsageError
+from gan_denoise.errors import UsageError, missing_extra
 
 Model = Annotated[
     Path | None,
@@ -20,6 +20,7 @@ Data = Annotated[
 ]
 Threads = Annotated[int, typer.Option(min=0, max=1024, help="Threads; 0 is one a core.")]
 Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of latents and noise.")]
+Measured = Annotated[int, typer.Option("-n", min=97, help="How many pictures to generate.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 AsMarkdown = Annotated[bool, typer.Option("--markdown", help="Print a markdown table.")]
 
@@ -54,32 +55,44 @@ def bench(
 @app.command()
 def denoising(
     model: Model = None,
+    name: Annotated[str, typer.Option(help="What the model is called in the table.")] = "network",
+    versus: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=FILE|FOLDER", help="Another denoiser; can be given often.")
+    ] = None,
     n: Annotated[int, typer.Option("-n", min=1, max=10_000, help="How many test images, from the first.")] = 500,
+    whole: Annotated[bool, typer.Option("--all", help="Measure the networks on all test images too.")] = False,
     seed: Seed = 0,
     threads: Threads = 0,
     data: Data = None,
     as_json: AsJson = False,
     as_markdown: AsMarkdown = False,
 ) -> None:
-    """Compare the denoiser with classical filters by PSNR and SSIM.
+    """Compare denoisers and classical filters by PSNR, SSIM and cost.
 
     Example: gan-denoise eval denoising -n 100 --json
+             gan-denoise eval denoising --model exported --versus shipped=export/shipped --all
     """
     from gan_denoise.data import sources
+    from gan_denoise.eval.methods import named
     from gan_denoise.eval.progress import tracked
     from gan_denoise.eval.reports import denoising_report
+    from gan_denoise.eval.side_by_side import side_by_side
     from gan_denoise.eval.tables import show
 
     _one_format(as_json, as_markdown)
+    others = named(versus or [], name)
     _warn_of_load()
-    report = denoising_report(model, sources.load(data), n, seed, threads, tracked("denoising"))
-    show(report, as_json=as_json, as_markdown=as_markdown)
+    track = tracked("denoising")
+    report = denoising_report(model, sources.load(data), n, seed, threads, track, name=name, versus=others, whole=whole)
+    for method, reason in report.settings["not measured"].items():
+        typer.echo(f"{method}: not measured ({reason})", err=True)
+    show(report if as_json else side_by_side(report), as_json=as_json, as_markdown=as_markdown)
 
 
 @app.command()
 def generation(
     model: Model = None,
-    n: Annotated[int, typer.Option("-n", min=1, help="How many pictures to generate.")] = 10_000,
+    n: Measured = 10_000,
     seed: Seed = 0,
     threads: Threads = 0,
     data: Data = None,
@@ -100,6 +113,92 @@ def generation(
     show(report, as_json=as_json, as_markdown=as_markdown)
 
 
+@app.command("classes")
+def classes_command(
+    model: Model = None,
+    n: Measured = 10_000,
+    seed: Seed = 0,
+    threads: Threads = 0,
+    data: Data = None,
+    as_json: AsJson = False,
+    as_markdown: AsMarkdown = False,
+) -> None:
+    """Show the classes of generated pictures, and what they miss of each.
+
+    Example: gan-denoise eval classes -n 1000
+    """
+    from gan_denoise.data import sources
+    from gan_denoise.eval.progress import tracked
+    from gan_denoise.eval.reports import classes_report
+    from gan_denoise.eval.tables import show
+
+    _one_format(as_json, as_markdown)
+    report = classes_report(model, sources.load(data), n, seed, threads, tracked("generating"))
+    show(report, as_json=as_json, as_markdown=as_markdown)
+
+
+@app.command()
+def copies(
+    model: Model = None,
+    n: Annotated[int, typer.Option("-n", min=1, help="How many pictures, and test images beside them.")] = 10_000,
+    seed: Seed = 0,
+    threads: Threads = 0,
+    data: Data = None,
+    as_json: AsJson = False,
+    as_markdown: AsMarkdown = False,
+) -> None:
+    """Look for copies of training images among generated pictures.
+
+    Example: gan-denoise eval copies -n 1000
+    """
+    from gan_denoise.data import sources
+    from gan_denoise.eval.progress import tracked
+    from gan_denoise.eval.reports import copies_report
+    from gan_denoise.eval.tables import show
+
+    _one_format(as_json, as_markdown)
+    report = copies_report(model, sources.load(data), n, seed, threads, tracked("searching"))
+    show(report, as_json=as_json, as_markdown=as_markdown)
+
+
+@app.command("ffd")
+def ffd_command(
+    pictures: Annotated[Path, typer.Argument(help="An .npz file, or a folder of PNG files, as generate writes them.")],
+    threads: Threads = 0,
+    as_json: AsJson = False,
+    as_markdown: AsMarkdown = False,
+) -> None:
+    """Measure FFD-1 of any 28x28 pictures; needs no data set.
+
+    Example: gan-denoise eval ffd pictures.npz
+    """
+    from gan_denoise.eval.reports import ffd_report
+    from gan_denoise.eval.tables import show
+
+    _one_format(as_json, as_markdown)
+    show(ffd_report(pictures, threads), as_json=as_json, as_markdown=as_markdown)
+
+
+@app.command(hidden=True)
+def ffd_reference(
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Where to write it.")] = Path("ffd-1.npz"),
+    data: Data = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file.")] = False,
+) -> None:
+    """Compute the reference of FFD-1 anew, as it was when it was pinned.
+
+    Example: gan-denoise eval ffd-reference --out ffd-1.npz
+    """
+    from gan_denoise.data import sources
+    from gan_denoise.eval import ffd
+    from gan_denoise.export import runtime
+    from gan_denoise.files import refuse_existing, write_atomic
+
+    refuse_existing(out, force)
+    write_atomic(out, ffd.reference_file(sources.load(data).test.images, runtime.load(runtime.FEATURES)))
+    typer.echo(str(out))
+
+
 @app.command()
 def tune(
     out: Annotated[Path, typer.Option(metavar="FILE", help="Where to write the parameters.")] = Path("tuned.json"),
@@ -108,17 +207,21 @@ def tune(
     data: Data = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file.")] = False,
 ) -> None:
-    """Search the classical filters' parameters on training images (about 20 minutes).
+    """Search the classical filters' parameters on training images (about 30 minutes).
 
     Example: gan-denoise eval tune --out eval/tuned.json --force
     """
     from gan_denoise.data import fashion_mnist, sources
+    from gan_denoise.eval.baselines import FILTERS
     from gan_denoise.eval.machine import versions
+    from gan_denoise.eval.methods import NEEDS, not_installed
     from gan_denoise.eval.progress import tracked
     from gan_denoise.eval.tuning import tune as search
     from gan_denoise.files import refuse_existing, write_atomic
 
     refuse_existing(out, force)
+    if missing := [name for name in not_installed() if name in FILTERS]:
+        raise missing_extra(NEEDS[missing[0]], "compare")
     dataset = sources.load(data)
     _, holdout = fashion_mnist.fit_and_holdout(dataset.train)
     rows = list(search(fashion_mnist.to_float(holdout.images[:n]), seed, track=tracked("tuning")))

@@ -1,66 +1,64 @@
-"""The denoising table: the noisy image, the network and the classical filters on the same test images."""
+"""The denoising table: noisy images, networks and classical filters side by side."""
 
 from __future__ import annotations
 
 import itertools
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
-from gan_denoise.eval.baselines import FILTERS, Tuned, restore, tuned_for
+from gan_denoise.eval.methods import NOISY, Method
+from gan_denoise.eval.parallel import in_batches, processes
 from gan_denoise.eval.progress import Track, untracked
 from gan_denoise.eval.restoration import NOISES, SIGMAS, Images, add_noise, psnr, ssim
-from gan_denoise.export.runtime import BATCH, Graph
+from gan_denoise.export.runtime import usable_cores
 
-METHODS = ("noisy", "network", *FILTERS)
+STRENGTHS = (0.0, *SIGMAS)
+CEILING_DB = 100.0  # 8-bit images that differ in one level of one pixel of 784 have 77 dB
 CHUNK = 500
 
 
 def evaluate_denoising(
-    denoiser: Graph,
+    methods: Mapping[str, Method],
     clean: Images,
-    tuned: Tuned,
     seed: int = 0,
-    sigmas: tuple[float, ...] = SIGMAS,
+    sigmas: tuple[float, ...] = STRENGTHS,
+    threads: int = 1,
     track: Track = untracked,
 ) -> Iterator[dict[str, Any]]:
-    """Rows `method, noise, sigma, psnr_db, ssim, ms_per_image, n` for clean images (N, 1, H, W) in [0, 1].
+    """A row for `noisy` and each method at each noise.
 
-    PSNR and SSIM are means over the images. `noisy` is the input as it is, unclipped where the noise is; what a
-    method gives is clipped. The filters take one image at a time on one thread, the network batches of 64 on the
-    graph's threads. The noise comes from `seed`. Raises InputError when a filter was not tuned for a sigma.
+    The columns: `method, noise, sigma, psnr_db, ssim, ms_per_image, parameters, multiply_adds, n`. `clean` are images
+    (N, 1, H, W) in [0, 1]; the noise comes from `seed`. PSNR and SSIM are means over the images, a PSNR counted as
+    100 dB where it is more, as that of identical images is. `noisy` is the input as it is, unclipped where the noise
+    is; what a method gives is clipped. At sigma 0 a method that is told so is not run: it would return its input.
+    Times are the processor's on one thread, whatever number of `threads` work at once; 0 means one a usable core.
     """
-    for noise, sigma, method in track(list(itertools.product(NOISES, sigmas, METHODS))):
-        noisy = add_noise(clean, sigma, noise, seed)
-        restored, seconds = _restore(method, denoiser, tuned, noisy, noise, sigma)
-        yield {
-            "method": method,
-            "noise": noise,
-            "sigma": sigma,
-            "psnr_db": float(psnr(clean, restored).mean()),
-            "ssim": _mean_ssim(clean, restored),
-            "ms_per_image": None if seconds is None else 1000 * seconds / len(clean),
-            "n": len(clean),
-        }
+    workers = threads or usable_cores()
+    with processes(workers) as pool, ThreadPoolExecutor(workers) as beside:
+        for noise, sigma, name in track(list(itertools.product(NOISES, sigmas, (NOISY, *methods)))):
+            noisy = add_noise(clean, sigma, noise, seed)
+            method = methods.get(name)
+            restored, seconds = noisy, None
+            if method is not None and (sigma or method.blind):
+                restored, seconds = _restore(method, noisy, noise, sigma, beside if method.blind else pool)
+            yield {
+                "method": name,
+                "noise": noise,
+                "sigma": sigma,
+                "psnr_db": float(psnr(clean, restored).clip(max=CEILING_DB).mean()),
+                "ssim": _mean_ssim(clean, restored),
+                "ms_per_image": None if seconds is None else 1000 * seconds / len(clean),
+                "parameters": method.size.parameters if method and method.size else None,
+                "multiply_adds": method.size.multiply_adds if method and method.size else None,
+                "n": len(clean),
+            }
 
 
-def _restore(
-    method: str, denoiser: Graph, tuned: Tuned, noisy: Images, noise: str, sigma: float
-) -> tuple[Images, float | None]:
-    """What `method` makes of the noisy images, and the seconds that it took; None where nothing ran."""
-    if method == "noisy":
-        return noisy, None
-    if method == "network":
-        denoiser(noisy[:BATCH])  # the first call allocates
-        start = time.perf_counter()
-        restored = denoiser.batched(noisy)[0].clip(0, 1)
-    else:
-        parameters = tuned_for(tuned, method, noise, sigma)
-        start = time.perf_counter()
-        restored = restore(method, noisy, sigma, parameters)
-    return restored, time.perf_counter() - start
+def _restore(method: Method, noisy: Images, noise: str, sigma: float, pool: Executor | None) -> tuple[Images, float]:
+    return in_batches(method.prepare(noise, sigma), noisy, method.batch, pool)
 
 
 def _mean_ssim(clean: Images, restored: Images) -> float:

@@ -31,17 +31,14 @@ class Moments:
 
     def add(self, features: NDArray[np.floating]) -> None:
         """Take in features (N, D), N at least 1. Raises InputError when D changes or a value is not finite."""
-        if features.ndim != 2 or not len(features):
-            raise InputError(f"features: shape {list(features.shape)} found, (N, D) with N of 1 or more wanted")
-        if not np.isfinite(features).all():
-            raise InputError("features: NaN or infinity found, finite numbers wanted")
+        check_features(features)
         values = features.astype(np.float64)
         mean = values.mean(axis=0)  # (D,)
         scatter = (values - mean).T @ (values - mean)  # (D, D)
         if not self.count:
             self.count, self._mean, self._scatter = len(values), mean, scatter
             return
-        _check_widths(len(self._mean), len(mean))
+        check_widths(len(self._mean), len(mean))
         total, delta = self.count + len(values), mean - self._mean
         self._scatter = self._scatter + scatter + np.outer(delta, delta) * (self.count * len(values) / total)
         self._mean = self._mean + delta * (len(values) / total)
@@ -72,7 +69,7 @@ def frechet_distance(a: Statistics, b: Statistics) -> float:
     Both square roots come from symmetric eigendecompositions, so nothing turns complex, as sqrtm(C_a C_b) can.
     Raises InputError when the widths differ.
     """
-    _check_widths(len(a.mean), len(b.mean))
+    check_widths(len(a.mean), len(b.mean))
     root = _symmetric_root(a.covariance)  # (D, D)
     product = root @ b.covariance @ root  # (D, D), symmetric but for rounding
     eigenvalues = np.linalg.eigvalsh((product + product.T) / 2)  # (D,)
@@ -82,12 +79,21 @@ def frechet_distance(a: Statistics, b: Statistics) -> float:
     return float(max(distance, 0.0))  # rounding can leave -1e-13 for a set against itself
 
 
+def check_features(features: NDArray[np.floating], least: int = 1) -> None:
+    """Raises InputError unless `features` are (N, D), finite, and N is at least `least`."""
+    if features.ndim != 2 or len(features) < least:
+        raise InputError(f"features: shape {list(features.shape)} found, (N, D) with N of {least} or more wanted")
+    if not np.isfinite(features).all():
+        raise InputError("features: NaN or infinity found, finite numbers wanted")
+
+
+def check_widths(a: int, b: int) -> None:
+    """Raises InputError unless two widths of features are equal."""
+    if a != b:
+        raise InputError(f"features: widths {a} and {b} found, equal widths wanted")
+
+
 def _symmetric_root(matrix: Matrix) -> Matrix:
     values, vectors = np.linalg.eigh(matrix)
     root: Matrix = (vectors * np.sqrt(values.clip(min=0))) @ vectors.T
     return root
-
-
-def _check_widths(a: int, b: int) -> None:
-    if a != b:
-        raise InputError(f"features: widths {a} and {b} found, equal widths wanted")

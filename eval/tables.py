@@ -22,18 +22,38 @@ from gan_denoise.errors import OutputError
 NOT_MEASURED = "not measured"
 PLAIN_WIDTH = 200
 
-GROUPS = {"bench": ("batch",), "eval denoising": ("noise", "sigma")}  # a line is drawn where one of these changes
+GROUPS = {
+    "bench": ("batch",),
+    "eval denoising": ("n", "noise", "sigma"),
+    "eval classes": ("set",),
+}  # a line is drawn where one of these changes
+
+HEADS = {"ffd_1": "FFD-1"}  # where a column is not called what its key is
 
 FORMATS = {
     "psnr_db": ".2f",
     "ssim": ".4f",
     "ms_per_image": ".3f",
+    "parameters": ",d",
+    "multiply_adds": ",d",
     "p50_ms": ".2f",
     "p90_ms": ".2f",
     "p99_ms": ".2f",
     "images_per_s": ",.0f",
     "spread": ".0%",
-    "frechet": ".3f",
+    "ffd_1": ".3f",
+    "kid": ".5f",
+    "kid_se": ".5f",
+    "precision": ".3f",
+    "recall": ".3f",
+    "density": ".3f",
+    "coverage": ".3f",
+    "same_class": ".1%",
+    "asked_class": ".1%",
+    "share": ".1%",
+    "real_share": ".1%",
+    "median_distance": ".3f",
+    "closer": ".2%",
     "sharpness": ".4f",
     "contrast": ".4f",
     "noise": ".4f",
@@ -95,7 +115,8 @@ def from_json(text: str) -> Report:
 
 def to_markdown(report: Report) -> str:
     """A markdown table under its title, and the settings and the machine in a line below."""
-    lines = [_markdown_line(columns(report)), _markdown_line(["---"] * len(columns(report)))]
+    heads = [HEADS.get(name, name) for name in columns(report)]
+    lines = [_markdown_line(heads), _markdown_line(["---"] * len(columns(report)))]
     lines += [_markdown_line([cell(name, row.get(name)) for name in columns(report)]) for row in report.rows]
     return "\n".join([f"**{report.title}**", "", *lines, "", footer(report), ""])
 
@@ -115,7 +136,7 @@ def to_rich(report: Report) -> Table:
     table = Table(title=Text(report.title), title_justify="left")
     for name in columns(report):
         right = any(_is_number(row.get(name)) for row in report.rows)
-        table.add_column(Text(name), justify="right" if right else "left", overflow="fold")
+        table.add_column(Text(HEADS.get(name, name)), justify="right" if right else "left", overflow="fold")
     before: list[Any] | None = None
     for row in report.rows:
         group = [row.get(name) for name in GROUPS.get(report.command, ())]
@@ -139,7 +160,7 @@ def cell(name: str, value: Any) -> str:
         return "yes" if value else "NO"
     if name == "sigma":
         levels = 255 * value
-        return f"{levels:.0f}/255" if abs(levels - round(levels)) < 1e-6 else f"{value:g}"
+        return "0" if not value else f"{levels:.0f}/255" if abs(levels - round(levels)) < 1e-6 else f"{value:g}"
     if name in FORMATS and _is_number(value):
         return format(value, FORMATS[name])
     return f"{value:.4g}" if isinstance(value, float) else str(value)

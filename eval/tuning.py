@@ -13,6 +13,10 @@ from gan_denoise.eval.restoration import NOISES, SIGMAS, Images, add_noise, psnr
 Grid = dict[str, tuple[Any, ...]]
 
 GRIDS: dict[str, Grid] = {
+    "Gaussian": {
+        "width": (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.4, 1.6),
+        "border": ("reflect", "constant"),
+    },
     "median": {
         "footprint": ("cross of 5", "cross of 9", "diamond of 13", "3x3", "5x5"),
         "border": ("reflect", "constant"),
@@ -31,6 +35,10 @@ GRIDS: dict[str, Grid] = {
         "distance": (3, 5, 7),
         "h": (0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0, 1.2),
         "noise": (0.0, 0.5, 1.0),
+    },
+    "BM3D": {
+        "block": (4, 8),
+        "strength": (0.6, 0.8, 1.0, 1.2, 1.4),
     },
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +11,7 @@ import typer
 
 from gan_denoise.errors import UsageError, missing_extra
 from gan_denoise.export import runtime
-from gan_denoise.files import refuse_existing
+from gan_denoise.files import refuse_existing, write_atomic
 
 Model = Annotated[Path | None, typer.Option(help="An ONNX file, or a folder that holds it. Default: the shipped one.")]
 Threads = Annotated[int, typer.Option(min=0, max=runtime.MAX_THREADS, help="0 means one a usable core.")]
@@ -18,15 +19,39 @@ Force = Annotated[bool, typer.Option("--force", help="Replace an output that exi
 MOST_IN_MEMORY = 100_000  # pictures in one file
 
 
+class Purpose(StrEnum):
+    """Whose tool a graph is written for."""
+
+    fidelity = "fidelity"
+
+
 def export(
-    run: Annotated[Path, typer.Argument(help="The folder that `train` or `study run` made.")],
-    out: Annotated[Path, typer.Option(help="The folder to write.")],
+    out: Annotated[Path, typer.Option(help="The folder to write; with --for, the file.")],
+    run: Annotated[
+        Path | None,
+        typer.Argument(
+            help="The folder that `train` or `study run` made; with --for, an exported folder or graph.",
+            show_default="with --for, the shipped model",
+        ),
+    ] = None,
+    purpose: Annotated[
+        Purpose | None, typer.Option("--for", help="Write one graph for torch-fidelity: z to 8-bit colour pictures.")
+    ] = None,
+    raw: Annotated[bool, typer.Option("--raw", help="With --for: the pictures before the denoiser.")] = False,
     force: Force = False,
 ) -> None:
     """Convert a trained run to generator.onnx, denoiser.onnx and fused.onnx.
 
     Example: gan-denoise export runs/quick --out exported
+             gan-denoise export exported --for fidelity --out pictures.onnx
     """
+    if purpose is not None:
+        _export_for_fidelity(run, out, raw, force)
+        return
+    if raw:
+        raise UsageError("--raw: found without --for, both or none wanted", "an export holds raw and denoised pictures")
+    if run is None:
+        raise UsageError("RUN: none found, the folder that `train` or `study run` made wanted")
     try:
         from gan_denoise.export.bundle import export_run
     except ModuleNotFoundError as error:
@@ -42,6 +67,7 @@ def generate(
     seed: Annotated[
         int, typer.Option(min=0, max=runtime.MAX_SEED, help="Picture i depends on the seed and i alone.")
     ] = 0,
+    label: Annotated[str | None, typer.Option(help="One class only: the start of its name, or its number.")] = None,
     out: Annotated[Path, typer.Option(help="A grid (.png), arrays (.npz) or a folder of PNG files.")] = Path(
         "grid.png"
     ),
@@ -51,7 +77,7 @@ def generate(
 ) -> None:
     """Make pictures, raw and denoised, with the fused graph.
 
-    Example: gan-denoise generate -n 64 --out grid.png
+    Example: gan-denoise generate -n 64 --label sneaker --out grid.png
     """
     from gan_denoise.export import output
 
@@ -62,7 +88,8 @@ def generate(
             f"-n: {n} found, {MOST_IN_MEMORY} at most wanted for one file", "--out FOLDER takes any number"
         )
     graph = runtime.load(runtime.FUSED, model, threads)
-    write(runtime.generate(graph, seed, n, batch), out)
+    chosen = None if label is None else runtime.label_of(graph, label)
+    write(runtime.generate(graph, seed, n, batch, chosen), out)
     typer.echo(str(out))
 
 
@@ -92,3 +119,11 @@ def denoise(
         (restored,) = graph(picture)
         pictures.save(pictures.single(np.clip(restored, 0, 1)), targets[path])
         typer.echo(str(targets[path]))
+
+
+def _export_for_fidelity(model: Path | None, out: Path, raw: bool, force: bool) -> None:
+    from gan_denoise.export.fidelity import to_fidelity
+
+    refuse_existing(out, force)
+    write_atomic(out, to_fidelity(model, denoised=not raw))
+    typer.echo(str(out))

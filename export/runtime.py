@@ -13,7 +13,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from gan_denoise.errors import InputError
+from gan_denoise.errors import InputError, UsageError
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read once, when onnxruntime is imported
 import onnxruntime as ort
@@ -100,14 +100,45 @@ def latents(seed: int, start: int, count: int, size: int = 100) -> Array:
     return np.stack(rows) if rows else np.zeros((0, size), np.float32)
 
 
-def generate(graph: Graph, seed: int, count: int, batch: int = BATCH) -> Iterator[tuple[Array, Array]]:
+def of_class(z: Array, label: int, classes: int) -> Array:
+    """The same latents (N, size) with class `label` chosen by the last `classes` entries, of which the largest wins.
+
+    The largest changes places with the label's own, so the rest of z, and with it the style, stays.
+    """
+    chosen = z.copy()
+    entries = chosen[:, -classes:]  # a view
+    rows = np.arange(len(z))
+    largest = entries.argmax(axis=1)
+    entries[rows, largest], entries[:, label] = entries[:, label].copy(), entries[rows, largest].copy()
+    return chosen
+
+
+def label_of(graph: Graph, name: str) -> int:
+    """The class that `name` means to the graph: its number, or the start of its name in any case.
+
+    Raises InputError when the graph draws no classes, UsageError when it has no such class.
+    """
+    names = graph.metadata.get("class_names", "").split(",")
+    if names == [""]:
+        raise InputError(f"label: {name} found, but this model draws no classes", "leave --label out")
+    fits = [i for i, known in enumerate(names) if name == str(i) or known.lower().startswith(name.lower())]
+    if len(fits) != 1:
+        raise UsageError(f"--label: {name} found, one of {', '.join(names)} wanted")
+    return fits[0]
+
+
+def generate(
+    graph: Graph, seed: int, count: int, batch: int = BATCH, label: int | None = None
+) -> Iterator[tuple[Array, Array]]:
     """Batches of (image, denoised), each (n, C, H, W) float32 in [0, 1], for latents 0 to count - 1 of `seed`.
 
-    Raises InputError when the graph gives anything outside of [0, 1].
+    With a `label` (of `label_of`) all are of that class. Raises InputError when the graph gives anything outside of
+    [0, 1].
     """
     size = graph.input_shape[0]
     for start in range(0, count, batch):
-        image, denoised = graph(latents(seed, start, min(batch, count - start), size))
+        z = latents(seed, start, min(batch, count - start), size)
+        image, denoised = graph(z if label is None else of_class(z, label, int(graph.metadata["classes"])))
         for name, pixels in (("image", image), ("denoised", denoised)):
             if not (pixels.min() >= 0 and pixels.max() <= 1):  # NaN fails too
                 raise InputError(f"{name}: values {pixels.min():g} to {pixels.max():g} found, [0, 1] wanted")

@@ -25,6 +25,29 @@ def test_footprints_have_the_pixels_of_their_names() -> None:
     assert counts == {"cross of 5": 5, "cross of 9": 9, "diamond of 13": 13, "3x3": 9, "5x5": 25}
 
 
+def test_gaussian_spreads_a_point_by_its_closed_form() -> None:
+    image = np.zeros((15, 15), np.float32)
+    image[7, 7] = 1.0
+    weights = np.exp(-(np.arange(-7, 8) ** 2) / (2 * 1.2**2))
+    weights[np.abs(np.arange(-7, 8)) > 5] = 0  # cut at 4 widths
+    wanted = np.outer(weights, weights) / weights.sum() ** 2
+    found = baselines.gaussian(image, 0.1, {"width": 1.2, "border": "reflect"})
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-6)
+
+
+def test_bm3d_is_told_the_noise_and_gives_the_same_each_time(clean: np.ndarray) -> None:
+    noisy = add_noise(clean[:3], 0.1, "float", seed=9)
+    gains = {}
+    for strength in (0.3, 1.0):
+        parameters = {"block": 4, "strength": strength}
+        restored = restore("BM3D", noisy, 0.1, parameters)
+        np.testing.assert_array_equal(restored, restore("BM3D", noisy, 0.1, parameters))
+        gains[strength] = psnr(clean[:3], restored).mean() - psnr(clean[:3], noisy).mean()
+    assert 0.2 < gains[0.3] < 3
+    assert 4.5 < gains[1.0] < 9
+    assert not np.array_equal(restored, restore("BM3D", noisy, 0.1, {"block": 8, "strength": 1.0}))
+
+
 def test_median_is_the_median_of_its_cross() -> None:
     image = np.zeros((5, 5), np.float32)
     image[2, 2], image[1, 2], image[3, 2], image[2, 1], image[2, 3] = 0.9, 0.1, 0.2, 0.6, 0.7
@@ -81,6 +104,7 @@ def test_the_tuned_file_has_every_filter_at_every_noise() -> None:
 def test_the_tuned_file_was_made_on_the_published_training_images() -> None:
     kept = json.loads(baselines.TUNED.read_text())
     assert kept["n"] == 100
+    assert {row["method"]: row.get("n", 100) for row in kept["rows"]} == {**dict.fromkeys(FILTERS, 100), "BM3D": 30}
     assert kept["images"] == "the first 100 held-out training images"
     assert set(kept["versions"]) >= {"scikit-image", "scipy", "PyWavelets", "numpy"}
 
@@ -96,14 +120,18 @@ def test_a_file_that_holds_no_parameters_is_refused(content: str, tmp_path: Path
 
 def test_tuning_takes_the_best_of_all_combinations(clean: np.ndarray) -> None:
     grids: dict[str, tuning.Grid] = {
+        "Gaussian": {"width": (0.1, 0.5, 2.0), "border": ("constant",)},
         "median": {"footprint": ("3x3", "cross of 5", "5x5"), "border": ("reflect",)},
         "total variation": {"weight": (0.05, 0.6, 5.0)},
         "wavelet": {"wavelet": ("db1",), "levels": (2,), "method": ("BayesShrink",), "threshold": (0.1, 1.0)},
         "non-local means": {"patch": (5,), "distance": (5,), "h": (0.01, 0.7), "noise": (1.0,)},
+        "BM3D": {"block": (4,), "strength": (0.1, 1.0)},
     }
     rows = {(row["method"], row["noise"]): row for row in tuning.tune(clean, 1, (0.1,), grids)}
-    assert len(rows) == 8
+    assert len(rows) == 12
     assert rows["median", "float"]["parameters"] == {"footprint": "cross of 5", "border": "reflect"}
+    assert rows["Gaussian", "float"]["parameters"]["width"] == 0.5
+    assert rows["BM3D", "float"]["parameters"]["strength"] == 1.0
     assert rows["total variation", "float"]["parameters"] == {"weight": 0.6}
     assert rows["wavelet", "float"]["parameters"]["threshold"] == 1.0
     assert rows["non-local means", "float"]["parameters"]["h"] == 0.7

@@ -54,6 +54,8 @@ def test_json_has_null_for_what_is_no_number(value: float | None) -> None:
         ("ssim", 0.0, "0.0000"),
         ("sigma", 15 / 255, "15/255"),
         ("sigma", 0.3, "0.3"),
+        ("sigma", 0.0, "0"),
+        ("multiply_adds", 10035200, "10,035,200"),
         ("noise", "8-bit", "8-bit"),
         ("noise", 0.03125, "0.0312"),
         ("images_per_s", 1234.5, "1,234"),
@@ -76,6 +78,13 @@ def test_markdown_is_a_table_of_all_columns() -> None:
     assert lines[5] == "| [bold]median[/bold] | 0.3 | not measured | 0.123 |"
     assert "seed: 3" in lines[7]
     assert "Test CPU, 2 threads, onnxruntime 1.2.3, model abababababab" in lines[8]
+
+
+def test_a_metric_is_shown_by_its_name_and_kept_by_its_key() -> None:
+    rows = report([{"set": "raw", "n": 10000, "ffd_1": 0.71587}])
+    assert to_markdown(rows).splitlines()[2:5:2] == ["| set | n | FFD-1 |", "| raw | 10,000 | 0.716 |"]
+    assert "FFD-1" in to_text(rows)
+    assert json.loads(to_json(rows))["rows"][0]["ffd_1"] == 0.71587
 
 
 def test_markdown_keeps_a_bar_and_a_line_break_inside_their_cell() -> None:

@@ -12,4 +12,6 @@ env/bin/gan-denoise generate -n 4 --out grid.png
 env/bin/gan-denoise generate -n 4 --out pictures
 env/bin/gan-denoise denoise pictures/image/*.png --out denoised
 test -s grid.png && test "$(ls denoised | wc -l)" = 4
+env/bin/gan-denoise generate -n 97 --out pictures.npz
+env/bin/gan-denoise eval ffd pictures.npz
 echo "the wheel works: $(basename "$2")"

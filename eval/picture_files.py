@@ -1,0 +1,58 @@
+"""Pictures of anybody's, read from files as sets of uint8 arrays."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from gan_denoise.data import fashion_mnist
+from gan_denoise.data.fashion_mnist import SIDE, Bytes
+from gan_denoise.errors import InputError
+from gan_denoise.export import pictures
+
+WANTED = f"uint8 (N, {SIDE}, {SIDE}), or float32 (N, 1, {SIDE}, {SIDE}) from 0 to 1,"
+HINT = "gan-denoise generate -n 10000 --out pictures.npz makes one"
+
+
+def read_sets(path: Path) -> dict[str, Bytes]:
+    """The sets of pictures in a file or folder, each uint8 (N, 28, 28), by name.
+
+    An .npz file holds a set in each array; a folder is a set of PNG files, or holds a folder for each, as `generate`
+    writes them. Raises InputError when there is nothing, or a picture of another size or type.
+    """
+    if path.is_dir():
+        return _folder(path)
+    if not zipfile.is_zipfile(path):
+        found = "another kind of file" if path.exists() else "nothing"
+        raise InputError(f"{path}: {found} found, an .npz file or a folder of PNG files wanted", HINT)
+    try:
+        with np.load(path) as arrays:
+            sets = {name: _as_bytes(arrays[name], f"{path}, {name}") for name in arrays}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: unreadable ({error}), an .npz file with pictures wanted", HINT) from error
+    if not sets:
+        raise InputError(f"{path}: no arrays found, one or more wanted", HINT)
+    return sets
+
+
+def _folder(path: Path) -> dict[str, Bytes]:
+    folders = [path, *sorted(folder for folder in path.iterdir() if folder.is_dir())]
+    files = {folder.name: sorted(folder.glob("*.png")) for folder in folders}
+    found = {name: _read(names) for name, names in files.items() if names}
+    if not found:
+        raise InputError(f"{path}: no PNG files found, a folder of them wanted", HINT)
+    return found
+
+
+def _read(files: list[Path]) -> Bytes:
+    return np.concatenate([fashion_mnist.to_uint8(pictures.read(file, (1, SIDE, SIDE))) for file in files])
+
+
+def _as_bytes(array: np.ndarray, name: str) -> Bytes:
+    if array.dtype == np.uint8 and array.shape[1:] == (SIDE, SIDE):
+        return array
+    if array.dtype == np.float32 and array.shape[1:] == (1, SIDE, SIDE):
+        return fashion_mnist.to_uint8(array)
+    raise InputError(f"{name}: {array.dtype} {list(array.shape)} found, {WANTED} wanted", HINT)
