@@ -12,12 +12,14 @@ import numpy as np
 import onnx
 
 from gan_denoise import __version__
+from gan_denoise.data.fashion_mnist import CLASSES
 from gan_denoise.errors import InputError, OutputError
 from gan_denoise.export import parity, weights
 from gan_denoise.export.fuse import fuse
 from gan_denoise.export.runtime import DENOISER, FEATURES, FUSED, GENERATOR, Graph, latents
 from gan_denoise.export.to_onnx import to_onnx, with_metadata
 from gan_denoise.files import staging_for, write_atomic
+from gan_denoise.models.conditional_gan import ConditionalGenerator
 
 PIXEL_RANGE = "[0, 1]"
 HASHES = "sha256.json"
@@ -42,7 +44,8 @@ def _joined_graphs(run: Path, differences: dict[str, float]) -> dict[str, bytes]
     """The three graphs of z -> image -> denoised, checked."""
     generator, denoiser = weights.load_generator(run / "gan"), weights.load_denoiser(run / "denoiser")
     identities = _identity(run / "gan"), _identity(run / "denoiser")
-    makes = with_metadata(to_onnx(generator, GENERATOR, (generator.latent_size,)), _metadata(identities[0]))
+    classes = _classes(generator)
+    makes = with_metadata(to_onnx(generator, GENERATOR, (generator.latent_size,)), _metadata(identities[0]) | classes)
     first = Graph(makes.SerializeToString(), GENERATOR, GENERATOR.file)
     z = latents(0, 0, max(parity.BATCHES), generator.latent_size)
     differences[GENERATOR.file] = parity.check_network(first, generator, z)
@@ -54,7 +57,7 @@ def _joined_graphs(run: Path, differences: dict[str, float]) -> dict[str, bytes]
     noise = latents(1, 0, len(z), int(np.prod(shape))).reshape(image.shape)
     differences[DENOISER.file] = parity.check_network(second, denoiser, image + 0.2 * noise)
 
-    whole = with_metadata(fuse(makes, restores), _metadata(*identities))
+    whole = with_metadata(fuse(makes, restores), _metadata(*identities) | classes)
     fused = Graph(whole.SerializeToString(), FUSED, FUSED.file)
     differences[FUSED.file] = parity.check_fused(fused, first, second, z)
     return {GENERATOR.file: _bytes(makes), DENOISER.file: _bytes(restores), FUSED.file: _bytes(whole)}
@@ -116,6 +119,14 @@ def _metadata(*identities: dict[str, Any]) -> dict[str, str]:
         "seed": ",".join(str(identity["seed"]) for identity in identities),
         "pixel_range": PIXEL_RANGE,
     }
+
+
+def _classes(generator: weights.AnyGenerator) -> dict[str, str]:
+    """How many of the last entries of z choose the class, and what the classes are called."""
+    if not isinstance(generator, ConditionalGenerator):
+        return {}
+    names = CLASSES if generator.classes == len(CLASSES) else map(str, range(generator.classes))
+    return {"classes": str(generator.classes), "class_names": ",".join(names)}
 
 
 def _bytes(model: onnx.ModelProto) -> bytes:

@@ -14,21 +14,26 @@ from torch import nn
 
 from gan_denoise.errors import InputError
 from gan_denoise.files import write_atomic
-from gan_denoise.models.conditional_gan import ConditionalGenerator
+from gan_denoise.models.conditional_gan import ConditionalDiscriminator, ConditionalGenerator
 from gan_denoise.models.denoiser import Denoiser
 from gan_denoise.models.dncnn import DnCNN
 from gan_denoise.models.features import FeatureNetwork
+from gan_denoise.models.fully_connected import FullyConnectedGenerator
 from gan_denoise.models.gan import Generator
 from gan_denoise.models.unet import UNet
 
 Network = TypeVar("Network", bound=nn.Module)
 
 
-GENERATORS: dict[str, type[Generator | ConditionalGenerator]] = {
+AnyGenerator = Generator | ConditionalGenerator | FullyConnectedGenerator
+AnyDenoiser = Denoiser | UNet | DnCNN
+GENERATORS: dict[str, type[AnyGenerator]] = {
     "Generator": Generator,
+    "FullyConnectedGenerator": FullyConnectedGenerator,
     "ConditionalGenerator": ConditionalGenerator,
 }
-DENOISERS: dict[str, type[Denoiser | UNet | DnCNN]] = {"Denoiser": Denoiser, "UNet": UNet, "DnCNN": DnCNN}
+DENOISERS: dict[str, type[AnyDenoiser]] = {"Denoiser": Denoiser, "UNet": UNet, "DnCNN": DnCNN}
+DISCRIMINATORS = {"ConditionalDiscriminator": ConditionalDiscriminator}
 FEATURES = {"FeatureNetwork": FeatureNetwork}
 
 
@@ -41,14 +46,19 @@ def save(path: Path, network: nn.Module, arguments: dict[str, Any]) -> None:
     write_atomic(path.with_suffix(".json"), json.dumps(description, indent=1) + "\n")
 
 
-def load_generator(folder: Path) -> Generator | ConditionalGenerator:
+def load_generator(folder: Path) -> AnyGenerator:
     """The generator in `folder`, in evaluation. Raises InputError when it is missing or damaged."""
     return _load(folder / "generator.safetensors", GENERATORS)
 
 
-def load_denoiser(folder: Path) -> Denoiser | UNet | DnCNN:
+def load_denoiser(folder: Path) -> AnyDenoiser:
     """The denoiser in `folder`, in evaluation. Raises InputError when it is missing or damaged."""
     return _load(folder / "denoiser.safetensors", DENOISERS)
+
+
+def load_discriminator(folder: Path) -> ConditionalDiscriminator:
+    """The discriminator in `folder`, in evaluation. Raises InputError when it is missing or damaged."""
+    return _load(folder / "discriminator.safetensors", DISCRIMINATORS)
 
 
 def load_features(folder: Path) -> FeatureNetwork:

@@ -47,7 +47,7 @@ class ConditionalGenerator(nn.Module):
         self.to_image = nn.Conv2d(widths[-1], channels, kernel_size=3, padding=1)
 
     def forward(self, z: Tensor) -> Tensor:
-        latent, label = z.split([self.latent_size - self.classes, self.classes], dim=1)
+        latent, label = z[:, : -self.classes], z[:, -self.classes :]
         one_hot = (label >= label.amax(dim=1, keepdim=True)).to(z.dtype)  # (N, classes)
         hidden = self.dense(torch.cat([latent, CLASS_SCALE * one_hot], dim=1))  # (N, widths[0] * base * base)
         hidden = self.body(hidden.unflatten(1, (-1, self.base, self.base)))  # (N, widths[-1], size, size)
@@ -77,7 +77,7 @@ class ConditionalDiscriminator(nn.Module):
 
     def forward(self, image: Tensor, label: Tensor) -> Tensor:
         scaled = (image * 2 - 1).contiguous(memory_format=torch.channels_last)
-        logits = self.to_logits(self.downsample(scaled).flatten(1)).float()  # (N, 1 + classes)
+        logits: Tensor = self.to_logits(self.downsample(scaled).flatten(1)).float()  # (N, 1 + classes)
         return logits[:, 0] + logits[:, 1:].gather(1, label.unsqueeze(1)).squeeze(1)
 
 

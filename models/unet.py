@@ -14,8 +14,8 @@ class UNet(nn.Module):
     channels for one (Shi et al. 2016, arXiv:1609.05158), so all work is done at a half and a quarter of the size.
     Without any bias or norm the output scales with the input, which carries over to strengths not trained on (Mohan
     et al. 2020, arXiv:1906.05478). The last layer of each residual block starts at zero, so training starts from
-    the identity. In evaluation the result is clipped to [0, 1]. `widths` are the channels at the two sizes, `blocks` the residual blocks going down, at the
-    bottom and going up.
+    the identity. In evaluation the result is clipped to [0, 1]. `widths` are the channels at the two sizes, `blocks`
+    the residual blocks going down, at the bottom and going up.
     """
 
     def __init__(self, widths: tuple[int, int], blocks: tuple[int, int, int], channels: int = 1) -> None:

@@ -3,8 +3,44 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import softplus
+from torch.optim import Optimizer
+
+from gan_denoise.study.update import update
+
+
+def challenge(
+    discriminator: nn.Module, adam: Optimizer, real: Tensor, label: Tensor, fake: Tensor, penalty: float
+) -> tuple[Tensor, dict[str, float]]:
+    """One update of a conditional discriminator, each fake paired with a real image of its class.
+
+    Takes real images and fakes (B, C, H, W) in [0, 1] and their classes (B,). A `penalty` above 0 weighs the gradient
+    penalty of this step. Returns the gradient of the generator's loss to the fakes, as the updated discriminator sees
+    them, and numbers to log: both losses and the discriminator's accuracy on real and on fake, each in [0, 1].
+    """
+    pair, labels = torch.cat([real, fake.detach()]), torch.cat([label, label])
+    real_logits, fake_logits = discriminator(pair, labels).chunk(2)
+    loss = total = discriminator_loss(real_logits, fake_logits)
+    if penalty:
+        pair.requires_grad_()
+        with torch.autocast(real.device.type, enabled=False):  # second derivatives want the precision
+            total = loss + penalty * gradient_penalty(discriminator(pair, labels), pair)
+    update(adam, total)
+
+    discriminator.requires_grad_(False)  # only the gradient to the image is needed
+    with torch.no_grad():
+        reference = discriminator(real, label)
+    image = fake.detach().requires_grad_()
+    fooled = generator_loss(reference, discriminator(image, label))
+    (gradient,) = torch.autograd.grad(fooled, image)
+    discriminator.requires_grad_(True)
+    return gradient, {
+        "discriminator_loss": loss.item(),
+        "generator_loss": fooled.item(),
+        "accuracy_real": (real_logits > 0).float().mean().item(),
+        "accuracy_fake": (fake_logits < 0).float().mean().item(),
+    }
 
 
 def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:

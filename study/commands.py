@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from gan_denoise.data import sources
-from gan_denoise.errors import InputError, missing_extra
+from gan_denoise.errors import InputError, UsageError, missing_extra
 from gan_denoise.export import runtime
 from gan_denoise.study.config import PRESETS, Config, config_sha256, to_json
+from gan_denoise.study.experiments import EXPERIMENTS
 
 if TYPE_CHECKING:
     from gan_denoise.study.stage import Options
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 train_app = typer.Typer(no_args_is_help=True)
 study_app = typer.Typer(no_args_is_help=True)
 
+ExperimentName = Enum("ExperimentName", {name: name for name in EXPERIMENTS})  # type: ignore[misc]
 PresetName = Enum("PresetName", {name: name for name in PRESETS})  # type: ignore[misc]
 
 
@@ -43,7 +45,9 @@ SomeConfig = TypeVar("SomeConfig", bound=Config)
 
 Preset = Annotated[
     PresetName,
-    typer.Option(help="smoke: seconds, a test; quick: minutes; paper: the paper's networks and budget; best: ours."),
+    typer.Option(
+        help="smoke, smoke-best: seconds, a test; quick: minutes; paper: the paper's networks and budget; best: ours."
+    ),
 ]
 Epochs = Annotated[int | None, typer.Option(help="Default: the preset's.")]
 Batch = Annotated[int | None, typer.Option(help="Images a step. Default: the preset's.")]
@@ -60,88 +64,66 @@ TensorBoard = Annotated[bool, typer.Option("--tensorboard", help="Write event fi
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the resolved configuration and stop.")]
 
 
-@train_app.command("gan")
-def gan_command(
-    preset: Preset = PresetName["quick"],
-    epochs: Epochs = None,
-    batch: Batch = None,
-    seed: Seed = 0,
-    device: DeviceOption = Device.auto,
-    threads: Threads = 0,
-    precision: PrecisionOption = Precision.float32,
-    data: Data = None,
-    out: Out = None,
-    resume: Resume = False,
-    tensorboard: TensorBoard = False,
-    dry_run: DryRun = False,
-) -> None:
+def _add_stage(stage: str, preset_name: str, text: str) -> None:
+    """The command `train STAGE`; `text` is its help."""
+
+    def command(
+        preset: Preset = PresetName[preset_name],
+        epochs: Epochs = None,
+        batch: Batch = None,
+        seed: Seed = 0,
+        device: DeviceOption = Device.auto,
+        threads: Threads = 0,
+        precision: PrecisionOption = Precision.float32,
+        data: Data = None,
+        out: Out = None,
+        resume: Resume = False,
+        tensorboard: TensorBoard = False,
+        dry_run: DryRun = False,
+    ) -> None:
+        config = _resolved(_config_of(preset, stage), epochs, batch)
+        if not _printed(config, seed, dry_run):
+            _need_torch()
+            from gan_denoise.study.trainers import train
+
+            options = _options(seed, device, threads, precision, resume, tensorboard)
+            train(config, sources.load(data), _run_folder(out, preset), options)
+
+    train_app.command(stage, help=text)(command)
+
+
+_add_stage(
+    "gan",
+    "quick",
     """Train generator and discriminator.
 
     Example: gan-denoise train gan --preset quick --out runs/mine
-    """
-    config = _resolved(PRESETS[preset.value].gan, epochs, batch)
-    if not _printed(config, seed, dry_run):
-        _need_torch()
-        from gan_denoise.study.trainers import train
-
-        options = _options(seed, device, threads, precision, resume, tensorboard)
-        train(config, sources.load(data), _run_folder(out, preset), options)
-
-
-@train_app.command("denoiser")
-def denoiser_command(
-    preset: Preset = PresetName["quick"],
-    epochs: Epochs = None,
-    batch: Batch = None,
-    seed: Seed = 0,
-    device: DeviceOption = Device.auto,
-    threads: Threads = 0,
-    precision: PrecisionOption = Precision.float32,
-    data: Data = None,
-    out: Out = None,
-    resume: Resume = False,
-    tensorboard: TensorBoard = False,
-    dry_run: DryRun = False,
-) -> None:
+    """,
+)
+_add_stage(
+    "denoiser",
+    "quick",
     """Train the denoiser.
 
     Example: gan-denoise train denoiser --preset quick --out runs/mine
-    """
-    config = _resolved(PRESETS[preset.value].denoiser, epochs, batch)
-    if not _printed(config, seed, dry_run):
-        _need_torch()
-        from gan_denoise.study.trainers import train
+    """,
+)
+_add_stage(
+    "join",
+    "best",
+    """Train a finished generator and a finished denoiser as one system, in the same run.
 
-        options = _options(seed, device, threads, precision, resume, tensorboard)
-        train(config, sources.load(data), _run_folder(out, preset), options)
-
-
-@train_app.command("features")
-def features_command(
-    preset: Preset = PresetName["paper"],
-    epochs: Epochs = None,
-    batch: Batch = None,
-    seed: Seed = 0,
-    device: DeviceOption = Device.auto,
-    threads: Threads = 0,
-    precision: PrecisionOption = Precision.float32,
-    data: Data = None,
-    out: Out = None,
-    resume: Resume = False,
-    tensorboard: TensorBoard = False,
-    dry_run: DryRun = False,
-) -> None:
-    """Train the classifier that the Fréchet distance is measured on. The shipped one is what `eval` uses.
+    Example: gan-denoise train join --preset best --out runs/best
+    """,
+)
+_add_stage(
+    "features",
+    "paper",
+    """Train the classifier that FFD-1 is measured on. The shipped one is what `eval` uses.
 
     Example: gan-denoise train features --preset paper --out runs/features
-    """
-    config = _resolved(PRESETS[preset.value].features, epochs, batch)
-    if not _printed(config, seed, dry_run):
-        _need_torch()
-        from gan_denoise.study.trainers import train
-
-        options = _options(seed, device, threads, precision, resume, tensorboard)
-        train(config, sources.load(data), _run_folder(out, preset), options)
+    """,
+)
 
 
 @study_app.command("run")
@@ -167,6 +149,27 @@ def run_command(
     typer.echo(f"report: {report}")
 
 
+@study_app.command("experiment")
+def experiment_command(
+    name: Annotated[ExperimentName, typer.Argument(help="What to find out; see study/experiments.py.")],
+    seed: Seed = 0,
+    device: DeviceOption = Device.auto,
+    threads: Threads = 0,
+    precision: PrecisionOption = Precision.float32,
+    data: Data = None,
+    out: Annotated[Path, typer.Option(help="The folder of all experiments.")] = Path("runs/experiments"),
+) -> None:
+    """Train one of the experiments beside the study; what is finished is skipped, what is not goes on.
+
+    Example: gan-denoise study experiment squared --seed 1
+    """
+    _need_torch()
+    from gan_denoise.study.pipeline import run_experiment
+
+    options = _options(seed, device, threads, precision, True, False)
+    typer.echo(str(run_experiment(name.value, out, sources.load(data), options)))
+
+
 @study_app.command("report")
 def report_command(
     run: Annotated[Path, typer.Argument(help="A folder that `study run` made.")],
@@ -182,6 +185,13 @@ def report_command(
     if not run.is_dir():
         raise InputError(f"{run}: no such folder, a study's folder wanted", "gan-denoise study run --out " + str(run))
     typer.echo(f"report: {write_report(run, sources.load(data).test.images)}")
+
+
+def _config_of(preset: PresetName, stage: str) -> Config:
+    config: Config | None = getattr(PRESETS[preset.value], stage)
+    if config is None:
+        raise UsageError(f"--preset: {preset.value} found, which has no stage {stage}", "--preset best has it")
+    return config
 
 
 def _resolved(config: SomeConfig, epochs: int | None, batch: int | None) -> SomeConfig:

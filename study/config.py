@@ -55,6 +55,27 @@ class DenoiserConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FullyConnectedGanConfig:
+    """The GAN of 2014 (models/fully_connected.py), trained as the paper's is."""
+
+    generator_widths: tuple[int, ...] = (1200, 1200)  # units of each hidden layer
+    discriminator_widths: tuple[int, ...] = (240, 240)  # maxout units of each hidden layer
+    dropout: float = 0.5  # probability, in the discriminator
+    latent_size: int = 100  # entries of z
+    learning_rate: float = 2e-4  # Adam's, for both networks
+    beta1: float = 0.5  # Adam's
+    epochs: int = 20
+    batch: int = 256  # images
+    images: int = 60_000  # training images used, from the first
+
+    def __post_init__(self) -> None:
+        _check_training(self)
+        _check("dropout", self.dropout, 0 <= self.dropout < 1, "a number from 0 to below 1")
+        _check("latent_size", self.latent_size, self.latent_size >= 1, "1 or more")
+        _check("beta1", self.beta1, 0 <= self.beta1 < 1, "a number from 0 to below 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConditionalGanConfig:
     """Our generator and discriminator (models/conditional_gan.py) and their training, within the paper's budget."""
 
@@ -135,6 +156,43 @@ class BlindDenoiserConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JoinConfig:
+    """Generator and denoiser trained as one system; what is not here is as in the preset's `gan` and `denoiser`."""
+
+    gan: ConditionalGanConfig
+    denoiser: BlindDenoiserConfig
+    from_scratch: bool = False  # otherwise from the finished stages `gan` and `denoiser` of the run
+    adversarial: bool = True  # the denoiser is trained to deceive a discriminator of its own
+    squared_error: bool = True  # the denoiser is trained on noised real images
+    through: bool = True  # the generator is trained through the denoiser too
+    adversarial_weight: float = 5.0  # of the denoiser's adversarial loss against its squared error
+    error_floor: float = 1e-4  # a mean squared error that counts as none: 40 dB
+    noised: int = 32  # real images a step that the denoiser restores
+    generator_rate: float = 2e-4  # Adam's, for the generator and both discriminators
+    denoiser_rate: float = 1e-3  # Adam's
+    warm_up: int = 100  # steps
+    decay: float = 0.7  # share of the steps, the last ones, over which the rates fall to zero
+    averaging: int = 5_000  # images after which a weight counts half in both averaged networks
+    epochs: int = 4
+    batch: int = 64  # images
+    images: int = 60_000  # training images used, from the first
+
+    def __post_init__(self) -> None:
+        _check("epochs", self.epochs, self.epochs >= 1, "1 or more")
+        _check("batch", self.batch, self.batch >= 2, "2 or more, for batch norm,")
+        _check("images", self.images, self.batch <= self.images <= 60_000, "from the batch to 60000")
+        _check("batch", self.batch, self.images % self.batch != 1, f"no remainder of 1 in {self.images} images")
+        _check("adversarial_weight", self.adversarial_weight, self.adversarial_weight > 0, "above 0")
+        _check("error_floor", self.error_floor, self.error_floor > 0, "above 0")
+        _check("noised", self.noised, 1 <= self.noised <= self.batch, "from 1 to the batch")
+        _check("generator_rate", self.generator_rate, 0 < self.generator_rate < 1, "a number between 0 and 1")
+        _check("denoiser_rate", self.denoiser_rate, 0 < self.denoiser_rate < 1, "a number between 0 and 1")
+        _check("decay", self.decay, 0 <= self.decay <= 1, "a share from 0 to 1")
+        _check("averaging", self.averaging, self.averaging >= 1, "1 or more")
+        _check("losses", "none", self.adversarial or self.squared_error, "adversarial, squared_error or both")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FeaturesConfig:
     """The classifier behind the Fréchet distance. It never sees the last 10,000 training images."""
 
@@ -152,23 +210,29 @@ class FeaturesConfig:
         _check("images", self.images, self.images <= 50_000, "50000 or fewer, since the rest measures the floor,")
 
 
-AnyGanConfig = GanConfig | ConditionalGanConfig
+AnyGanConfig = GanConfig | FullyConnectedGanConfig | ConditionalGanConfig
 AnyDenoiserConfig = DenoiserConfig | BlindDenoiserConfig
-Config = AnyGanConfig | AnyDenoiserConfig | FeaturesConfig
+NetworkConfig = AnyGanConfig | AnyDenoiserConfig | FeaturesConfig
+Config = NetworkConfig | JoinConfig
 
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """One configuration for each network of the study."""
+    """One configuration for each stage of the study; without `join` generator and denoiser know nothing of another."""
 
     gan: AnyGanConfig
     denoiser: AnyDenoiserConfig
     features: FeaturesConfig
+    join: JoinConfig | None = None
 
 
 def config_sha256(config: Config | Preset) -> str:
-    """A hash of every field, so that two runs can be told apart and a published one recognised."""
-    return hashlib.sha256(json.dumps(asdict(config), sort_keys=True).encode()).hexdigest()
+    """A hash of every field, so that two runs can be told apart and a published one recognised.
+
+    A stage that a preset does not have is left out.
+    """
+    known = {name: value for name, value in asdict(config).items() if value is not None}
+    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
 
 
 def to_json(config: Config) -> dict[str, Any]:
@@ -177,7 +241,7 @@ def to_json(config: Config) -> dict[str, Any]:
     return loaded
 
 
-def _check_training(config: Config) -> None:
+def _check_training(config: NetworkConfig) -> None:
     for field in fields(config):
         value = getattr(config, field.name)
         if field.name.endswith("widths"):
@@ -195,11 +259,24 @@ def _check(field: str, value: object, holds: bool, wanted: str) -> None:
         raise UsageError(f"{field}: {value} found, {wanted} wanted")
 
 
+OURS = ConditionalGanConfig(), BlindDenoiserConfig()
+OURS_TINY = (
+    ConditionalGanConfig(
+        generator_widths=(8, 8, 4), discriminator_widths=(8, 8, 8), penalty_every=4, epochs=2, batch=32, images=256
+    ),
+    BlindDenoiserConfig(network=UNetShape((8, 8), (1, 1, 1)), warm_up=4, epochs=2, batch=32, images=256),
+)
+
 PRESETS = {
     "smoke": Preset(  # seconds, for tests: shows that it runs, not that it works
         GanConfig(generator_widths=(8, 8, 4), discriminator_widths=(8, 8), epochs=2, batch=32, images=256),
         DenoiserConfig(widths=(8, 8), epochs=2, batch=32, images=256),
         FeaturesConfig(widths=(8, 8, 64), epochs=1, batch=32, images=256),
+    ),
+    "smoke-best": Preset(  # the same for our own networks
+        *OURS_TINY,
+        FeaturesConfig(widths=(8, 8, 64), epochs=1, batch=32, images=256),
+        JoinConfig(gan=OURS_TINY[0], denoiser=OURS_TINY[1], noised=16, warm_up=4, epochs=2, batch=32, images=256),
     ),
     "quick": Preset(  # minutes: narrow networks and few epochs, every training image seen
         GanConfig(generator_widths=(48, 32, 16), discriminator_widths=(24, 48, 96), epochs=3),
@@ -207,5 +284,5 @@ PRESETS = {
         FeaturesConfig(epochs=2),
     ),
     "paper": Preset(GanConfig(), DenoiserConfig(), FeaturesConfig()),
-    "best": Preset(ConditionalGanConfig(), BlindDenoiserConfig(), FeaturesConfig()),  # ours, in the paper's budget
+    "best": Preset(*OURS, FeaturesConfig(), JoinConfig(gan=OURS[0], denoiser=OURS[1])),  # ours, the paper's budget
 }

@@ -15,17 +15,19 @@ from gan_denoise import __version__
 from gan_denoise.data import sources
 from gan_denoise.data.fashion_mnist import Dataset
 from gan_denoise.errors import InputError
+from gan_denoise.eval import ffd
 from gan_denoise.eval.baselines import TUNED
 from gan_denoise.eval.progress import tracked
 from gan_denoise.eval.reports import bench_report, denoising_report, generation_report
 from gan_denoise.eval.tables import Report, from_json, show, to_json
-from gan_denoise.export import runtime, weights
+from gan_denoise.export import runtime
 from gan_denoise.export.bundle import HASHES, export_run
 from gan_denoise.files import write_atomic
-from gan_denoise.study.config import PRESETS, Config, Preset, config_sha256
+from gan_denoise.study.config import PRESETS, Preset
+from gan_denoise.study.experiments import EXPERIMENTS
 from gan_denoise.study.report import write_report
-from gan_denoise.study.stage import Options, read_identity
-from gan_denoise.study.trainers import train
+from gan_denoise.study.stage import Options
+from gan_denoise.study.trainers import is_finished, train
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -37,7 +39,8 @@ class Effort:
     repeats: int = 100
 
 
-EFFORTS = {"smoke": Effort(denoised=8, generated=200, repeats=3)}
+TINY = Effort(denoised=8, generated=200, repeats=3)
+EFFORTS = {"smoke": TINY, "smoke-best": TINY, "quick": Effort(denoised=200)}
 
 
 def run_study(preset_name: str, folder: Path, data: Path | None, options: Options) -> Path:
@@ -51,19 +54,40 @@ def run_study(preset_name: str, folder: Path, data: Path | None, options: Option
     dataset = sources.load(data)
     _describe(folder, preset_name, preset, options)
 
-    if _is_left(folder / "gan/generator.safetensors", preset.gan, options):
-        train(preset.gan, dataset, folder, options)
-    if _is_left(folder / "denoiser/denoiser.safetensors", preset.denoiser, options):
-        train(preset.denoiser, dataset, folder, options)
+    for name, config in (("gan", preset.gan), ("denoiser", preset.denoiser), ("join", preset.join)):
+        if config is not None and not is_finished(config, folder, options):
+            _say(f"train {name}")
+            train(config, dataset, folder, options)
+    trained = folder if preset.join is None else folder / "join/joined"
     exported = folder / "export"
-    if not _is_exported(folder, exported):
+    if not _is_exported(trained, exported):
         _say("export")
-        export_run(folder, exported, force=True)
+        export_run(trained, exported, force=True)
 
     for report in _measured(folder, exported, dataset, effort, options):
         show(report)
     _say("report")
     return write_report(folder, dataset.test.images)
+
+
+def run_experiment(name: str, folder: Path, dataset: Dataset, options: Options) -> Path:
+    """Train what is left of an experiment and of the one that it goes on from; returns `folder`/NAME-SEED.
+
+    Raises what the stages raise.
+    """
+    experiment = EXPERIMENTS[name]
+    run = folder / f"{name}-{options.seed}"
+    run.mkdir(parents=True, exist_ok=True)
+    write_atomic(run / "experiment.json", json.dumps(dataclasses.asdict(experiment), indent=1) + "\n")
+    if experiment.of:
+        source = run_experiment(experiment.of, folder, dataset, options)
+        for stage in ("gan", "denoiser"):
+            if not (run / stage).exists():
+                (run / stage).symlink_to(Path("..") / source.name / stage)
+    for config in (experiment.gan, experiment.denoiser, experiment.join):
+        if config is not None and not is_finished(config, run, options):
+            train(config, dataset, run, options)
+    return run
 
 
 def _measured(folder: Path, exported: Path, dataset: Dataset, effort: Effort, options: Options) -> list[Report]:
@@ -99,20 +123,9 @@ def _once(path: Path, inputs: str, measure: Callable[[], Report]) -> Report:
 
 def _inputs_sha256(exported: Path, dataset: Dataset, effort: Effort) -> str:
     """One hash of all that the tables depend on: graphs, features, filters' parameters, data, effort, version."""
-    files = (exported / HASHES, runtime.SHIPPED / runtime.FEATURES.file, TUNED)
+    files = (exported / HASHES, runtime.SHIPPED / runtime.FEATURES.file, ffd.FILE, TUNED)
     parts = [*(path.read_bytes() for path in files), f"{dataset.sha256} {effort} {__version__}".encode()]
     return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
-
-
-def _is_left(path: Path, config: Config, options: Options) -> bool:
-    """Whether a network is still to be trained: not when this configuration and seed ended with whole weights."""
-    if path.exists() and path.with_suffix(".json").exists():
-        weights.read(path)
-        identity = read_identity(path.parent)
-        if (identity["config_sha256"], identity["seed"]) == (config_sha256(config), options.seed):
-            return False
-    _say(f"train {path.parent.name}")
-    return True
 
 
 def _is_exported(folder: Path, exported: Path) -> bool:

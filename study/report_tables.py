@@ -16,9 +16,17 @@ GENERATION = {
     "set": "pictures",
     "n": "n",
     "ffd_1": "FFD-1",
+    "kid": "KID",
+    "kid_se": "its error",
+    "precision": "precision",
+    "recall": "recall",
+    "density": "density",
+    "coverage": "coverage",
     "sharpness": "sharpness",
     "contrast": "contrast",
     "noise": "noise",
+    "same_class": "same class",
+    "asked_class": "asked class",
 }
 BENCH = {
     "name": "contender",
@@ -96,7 +104,8 @@ def settings_table(gan: Mapping[str, Any], denoiser: Mapping[str, Any]) -> str:
     return table(["setting", "GAN", "denoiser", "given by"], lines)
 
 
-def _flat_table(names: Mapping[str, str], rows: Rows, kept: Rows) -> str:
+def _flat_table(columns: Mapping[str, str], rows: Rows, kept: Rows) -> str:
+    names = {name: title for name, title in columns.items() if any(name in row for row in [*rows, *kept])}
     first = next(iter(names))
     lines = [[plain(cell(name, row.get(name))) for name in names] for row in [*rows, *kept]]
     for line, row in zip(lines[len(rows) :], kept, strict=True):

@@ -84,7 +84,7 @@ def network(shape: UNetShape | DnCNNShape) -> UNet | DnCNN:
 
 def blind_step(denoiser: nn.Module, adam: Optimizer, clean: Tensor, config: BlindDenoiserConfig) -> float:
     """One update from clean images (B, C, H, W) in [0, 1]; noise from torch's global generator. Returns the loss."""
-    sigma = config.sigma_max * torch.rand(len(clean), 1, 1, 1, device=clean.device) ** 2  # weak noise is frequent
+    sigma = strengths(clean, config.sigma_max)
     noisy = clean + sigma * torch.randn_like(clean)
     if config.noisy_targets:  # clipped noise or a logarithm would move the mean that makes them as good as clean ones
         loss = mse_loss(denoiser(noisy), clean + sigma * torch.randn_like(clean))
@@ -94,13 +94,21 @@ def blind_step(denoiser: nn.Module, adam: Optimizer, clean: Tensor, config: Blin
     return loss.item()
 
 
+def strengths(clean: Tensor, sigma_max: float) -> Tensor:
+    """Sigmas (B, 1, 1, 1) for images (B, C, H, W): sigma_max * u^2 with u uniform, so that weak noise is frequent."""
+    return sigma_max * torch.rand(len(clean), 1, 1, 1, device=clean.device) ** 2
+
+
 def in_files(noisy: Tensor, share: float) -> Tensor:
     """The images with a random share of them clipped to [0, 1], as files hold them."""
     chosen = torch.rand(len(noisy), 1, 1, 1, device=noisy.device) < share
     return torch.where(chosen, noisy.clamp(0, 1), noisy)
 
 
-def log_squared_error(restored: Tensor, target: Tensor) -> Tensor:
-    """The mean over images of log(mean squared error), which is PSNR but for scale: each strength counts alike."""
+def log_squared_error(restored: Tensor, target: Tensor, floor: float = ERROR_FLOOR) -> Tensor:
+    """The mean over images of log(mean squared error + floor), which is PSNR but for scale: all strengths count alike.
+
+    An error below the floor counts as none.
+    """
     error = (restored - target).square().mean(dim=(1, 2, 3))  # (B,)
-    return (error + ERROR_FLOOR).log().mean()
+    return (error + floor).log().mean()

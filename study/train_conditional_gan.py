@@ -12,7 +12,7 @@ from torch.optim import Adam, Optimizer
 from gan_denoise.data.fashion_mnist import Dataset
 from gan_denoise.export import pictures, weights
 from gan_denoise.models.conditional_gan import ConditionalDiscriminator, ConditionalGenerator
-from gan_denoise.study.adversarial import discriminator_loss, generator_loss, gradient_penalty, with_classes
+from gan_denoise.study.adversarial import challenge, with_classes
 from gan_denoise.study.architecture import describe, layers_of
 from gan_denoise.study.averaging import average_into, renew_batch_norm
 from gan_denoise.study.batches import batch_indices, seed_step, steps_per_epoch
@@ -32,9 +32,7 @@ def train_conditional_gan(config: ConditionalGanConfig, dataset: Dataset, run: P
     device = prepare_torch(options)
     torch.manual_seed(options.seed)
     generator = on_device(build_generator(config), device)
-    discriminator = on_device(
-        ConditionalDiscriminator(config.discriminator_widths, config.discriminator_blocks), device
-    )
+    discriminator = on_device(build_discriminator(config), device)
     averaged = copy.deepcopy(generator).requires_grad_(False)
     betas = (config.beta1, config.beta2)
     generator_adam = Adam(generator.parameters(), config.learning_rate, betas)
@@ -81,6 +79,7 @@ def train_conditional_gan(config: ConditionalGanConfig, dataset: Dataset, run: P
 
             # save
             stage.step_done(step)
+        save_discriminator(discriminator, config, folder / "discriminator.safetensors")
         save_averaged(averaged, config, folder, options.seed)
 
 
@@ -96,6 +95,17 @@ def build_generator(config: ConditionalGanConfig) -> ConditionalGenerator:
     return ConditionalGenerator(config.generator_widths, config.generator_blocks, config.latent_size)
 
 
+def save_discriminator(discriminator: ConditionalDiscriminator, config: ConditionalGanConfig, path: Path) -> None:
+    """Write the discriminator, from which a joined training goes on."""
+    shape = {"widths": config.discriminator_widths, "blocks": config.discriminator_blocks}
+    weights.save(path, discriminator, shape)
+
+
+def build_discriminator(config: ConditionalGanConfig) -> ConditionalDiscriminator:
+    """The untrained discriminator of `config`."""
+    return ConditionalDiscriminator(config.discriminator_widths, config.discriminator_blocks)
+
+
 def pair_step(
     generator: ConditionalGenerator,
     discriminator: ConditionalDiscriminator,
@@ -106,32 +116,11 @@ def pair_step(
     z: Tensor,
     penalty: float,
 ) -> dict[str, float]:
-    """One update of the discriminator, then one of the generator, each fake paired with a real image of its class.
+    """One update of the discriminator, then one of the generator; see `challenge`, whose numbers it returns.
 
-    Takes real images (B, C, H, W) in [0, 1], their classes (B,) and z (B, latent_size) of the same classes. A
-    `penalty` above 0 weighs the gradient penalty of this step. Returns both losses and the discriminator's accuracy
-    on real and on fake, each in [0, 1].
+    Takes z (B, latent_size) of the same classes as the real images.
     """
     fake = generator(z)
-    pair, labels = torch.cat([real, fake.detach()]), torch.cat([label, label])
-    logits = discriminator(pair, labels)  # (2B,)
-    real_logits, fake_logits = logits.chunk(2)
-    loss = discriminator_loss(real_logits, fake_logits)
-    if penalty:
-        pair.requires_grad_()
-        with torch.autocast(real.device.type, enabled=False):  # second derivatives want the precision
-            penalised = penalty * gradient_penalty(discriminator(pair, labels), pair)
-    update(discriminator_adam, loss + penalised if penalty else loss)
-
-    discriminator.requires_grad_(False)  # only the gradient to the image is needed
-    with torch.no_grad():
-        reference = discriminator(real, label)
-    fooled = generator_loss(reference, discriminator(fake, label))
-    update(generator_adam, fooled)
-    discriminator.requires_grad_(True)
-    return {
-        "discriminator_loss": loss.item(),
-        "generator_loss": fooled.item(),
-        "accuracy_real": (real_logits > 0).float().mean().item(),
-        "accuracy_fake": (fake_logits < 0).float().mean().item(),
-    }
+    gradient, counts = challenge(discriminator, discriminator_adam, real, label, fake, penalty)
+    update(generator_adam, (fake * gradient).sum())
+    return counts

@@ -1,4 +1,4 @@
-"""Train the paper's GAN: generator and discriminator in turn, binary cross-entropy, Adam."""
+"""Train the paper's GAN, or the one of 2014: generator and discriminator in turn, binary cross-entropy, Adam."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from torch.optim import Adam, Optimizer
 
 from gan_denoise.data.fashion_mnist import Dataset
 from gan_denoise.export import pictures, runtime, weights
+from gan_denoise.models.fully_connected import FullyConnectedDiscriminator, FullyConnectedGenerator
 from gan_denoise.models.gan import Discriminator, Generator
 from gan_denoise.study.architecture import describe, layers_of
 from gan_denoise.study.batches import batch_indices, seed_step, steps_per_epoch
-from gan_denoise.study.config import GanConfig, config_sha256, to_json
-from gan_denoise.study.stage import Options, Stage, identity_of, on_device, prepare_torch
+from gan_denoise.study.config import FullyConnectedGanConfig, GanConfig, config_sha256, to_json
+from gan_denoise.study.stage import Options, Stage, identity_of, on_device, prepare_torch, training_precision
 from gan_denoise.study.update import update
 
 SAMPLES = 64  # pictures in the grid of each epoch, from latents that never change
 
 
-def train_gan(config: GanConfig, dataset: Dataset, run: Path, options: Options) -> None:
+def train_gan(config: GanConfig | FullyConnectedGanConfig, dataset: Dataset, run: Path, options: Options) -> None:
     """Train in `run`/gan and leave `generator.safetensors` there; goes on where an earlier run stopped.
 
     Raises what Stage.open raises, and DivergedError when a loss or a gradient is not finite.
@@ -31,8 +32,7 @@ def train_gan(config: GanConfig, dataset: Dataset, run: Path, options: Options) 
     folder = run / "gan"
     device = prepare_torch(options)
     torch.manual_seed(options.seed)
-    generator = on_device(Generator(config.generator_widths, config.latent_size), device)
-    discriminator = on_device(Discriminator(config.discriminator_widths, config.dropout), device)
+    generator, discriminator = (on_device(network, device) for network in networks(config))
     generator_adam = Adam(generator.parameters(), config.learning_rate, (config.beta1, 0.999))
     discriminator_adam = Adam(discriminator.parameters(), config.learning_rate, (config.beta1, 0.999))
     images = torch.from_numpy(dataset.train.images[: config.images]).to(device)
@@ -54,7 +54,9 @@ def train_gan(config: GanConfig, dataset: Dataset, run: Path, options: Options) 
             z = torch.randn(len(real), config.latent_size, device=device)
 
             # step
-            stage.count(**gan_step(generator, discriminator, generator_adam, discriminator_adam, real, z))
+            with training_precision(device, options):
+                counts = gan_step(generator, discriminator, generator_adam, discriminator_adam, real, z)
+            stage.count(**counts)
 
             # log and sample
             if stage.epoch_ends(step):
@@ -67,6 +69,17 @@ def train_gan(config: GanConfig, dataset: Dataset, run: Path, options: Options) 
             stage.step_done(step)
         arguments = {"widths": config.generator_widths, "latent_size": config.latent_size}
         weights.save(folder / "generator.safetensors", generator, arguments)
+
+
+def networks(config: GanConfig | FullyConnectedGanConfig) -> tuple[nn.Module, nn.Module]:
+    """The untrained generator and discriminator of `config`."""
+    match config:
+        case GanConfig():
+            generator: nn.Module = Generator(config.generator_widths, config.latent_size)
+            return generator, Discriminator(config.discriminator_widths, config.dropout)
+        case FullyConnectedGanConfig():
+            generator = FullyConnectedGenerator(config.generator_widths, config.latent_size)
+            return generator, FullyConnectedDiscriminator(config.discriminator_widths, config.dropout)
 
 
 def gan_step(

@@ -40,7 +40,18 @@ def test_the_version_and_the_front_door() -> None:
     "command",
     [
         *("generate", "denoise", "bench", "export", "eval denoising", "eval generation", "eval tune", "data fetch"),
-        *("data info", "data preview", "train gan", "train denoiser", "train features", "study run", "study report"),
+        *("eval classes", "eval copies", "eval ffd"),
+        *(
+            "data info",
+            "data preview",
+            "train gan",
+            "train denoiser",
+            "train features",
+            "train join",
+            "study run",
+            "study experiment",
+            "study report",
+        ),
     ],
 )
 def test_every_command_has_a_help_with_an_example(command: str) -> None:

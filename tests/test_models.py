@@ -5,8 +5,11 @@ import torch
 from torch import nn
 
 from gan_denoise.models.denoiser import Denoiser, GaussianNoise
+from gan_denoise.models.dncnn import DnCNN
 from gan_denoise.models.features import FeatureNetwork
+from gan_denoise.models.fully_connected import FullyConnectedDiscriminator, FullyConnectedGenerator, Maxout
 from gan_denoise.models.gan import Discriminator, Generator
+from gan_denoise.models.unet import UNet
 
 
 @pytest.mark.parametrize(("widths", "size"), [((8, 8, 4), 28), ((16, 8, 8, 4), 32), ((8, 4), 64)])
@@ -75,3 +78,53 @@ def test_features_are_the_layer_before_the_logits() -> None:
     features, logits = network(torch.rand(3, 1, 28, 28))
     assert features.shape == (3, 16)
     assert torch.equal(logits, network.to_logits(features))
+
+
+@pytest.mark.parametrize("network", [UNet((8, 12), (1, 1, 1)), DnCNN(8, 5)])
+def test_residual_denoisers_keep_the_shape_and_clip_in_evaluation_only(network: nn.Module) -> None:
+    torch.manual_seed(0)
+    for parameter in network.parameters():
+        nn.init.normal_(parameter, std=0.1)
+    noisy = torch.randn(3, 1, 28, 28)
+    restored = network(noisy)
+    assert restored.shape == noisy.shape
+    assert restored.min() < 0 < 1 < restored.max()
+    clipped = network.eval()(noisy)
+    assert clipped.min() == 0
+    assert clipped.max() == 1
+
+
+def test_the_unet_starts_from_the_identity_and_has_neither_biases_nor_norms() -> None:
+    network = UNet((8, 12), (2, 3, 2))
+    noisy = torch.randn(2, 1, 28, 28)
+    assert torch.equal(network(noisy), noisy)
+    assert not [name for name, _ in network.named_parameters() if "bias" in name]
+    kinds = [type(module) for module in network.modules()]
+    assert nn.BatchNorm2d not in kinds
+    assert kinds.count(nn.Conv2d) == 2 * 7 + 3  # two a block, head, tail, and the one that shrinks
+    for parameter in network.parameters():
+        nn.init.normal_(parameter, std=0.1)
+    assert torch.allclose(network(3 * noisy), 3 * network(noisy), rtol=1e-4, atol=1e-4)  # scales with its input
+
+
+def test_dncnn_is_the_papers() -> None:
+    network = DnCNN()
+    kinds = [type(module) for module in network.modules()]
+    assert (kinds.count(nn.Conv2d), kinds.count(nn.BatchNorm2d), kinds.count(nn.ReLU)) == (17, 15, 16)
+    assert sum(parameter.numel() for parameter in network.parameters()) == 640 + 15 * (36_864 + 128) + 577
+
+
+def test_the_gan_of_2014_has_dense_layers_only() -> None:
+    generator, discriminator = FullyConnectedGenerator((16, 16)), FullyConnectedDiscriminator((8, 8), dropout=0.5)
+    image = generator(torch.randn(4, 100))
+    assert image.shape == (4, 1, 28, 28)
+    assert 0 < image.min() < image.max() < 1
+    assert discriminator(image).shape == (4,)
+    assert not [m for m in (*generator.modules(), *discriminator.modules()) if isinstance(m, nn.Conv2d)]
+
+
+def test_maxout_takes_the_largest_piece() -> None:
+    layer = Maxout(3, 2, pieces=4)
+    x = torch.randn(5, 3)
+    pieces = layer.linear(x)  # (5, 8)
+    assert torch.equal(layer(x), torch.stack([pieces[:, :4].amax(1), pieces[:, 4:].amax(1)], dim=1))

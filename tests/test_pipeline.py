@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 
-def study(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "gan_denoise.cli", "study", "run", "--preset", "smoke", "--threads", "1"]
+def study(folder: Path, *options: str, preset: str = "smoke") -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "gan_denoise.cli", "study", "run", "--preset", preset, "--threads", "1"]
     return subprocess.run([*command, "--out", str(folder), *options], capture_output=True, text=True, check=False)
 
 
@@ -28,7 +28,7 @@ def test_the_study_does_everything_once_and_skips_what_is_finished(tmp_path: Pat
     assert "<svg" in (folder / "report.html").read_text() or "data:image/svg" in (folder / "report.html").read_text()
 
     rows = json.loads((folder / "results/denoising.json").read_text())["rows"]
-    assert len(rows) == 2 * 5 * 6
+    assert len(rows) == 2 * 6 * 9  # kinds of noise, strengths, methods
     (folder / "results/bench.json").unlink()
     (folder / "denoiser/denoiser.json").unlink()  # as after a kill between the last checkpoint and the weights
     (folder / "export/fused.onnx").unlink()
@@ -41,3 +41,14 @@ def test_the_study_does_everything_once_and_skips_what_is_finished(tmp_path: Pat
     assert other.returncode == 3
     assert "another --out starts anew" in other.stderr
     assert (folder / "study.json").read_text() == description
+
+
+def test_our_own_networks_go_through_the_study_joined(tmp_path: Path) -> None:
+    done = study(tmp_path / "ours", preset="smoke-best")
+    assert done.returncode == 0, done.stderr
+    assert stages(done)[:5] == ["data", "train gan", "train denoiser", "train join", "export"]
+    rows = json.loads((tmp_path / "ours/results/generation.json").read_text())["rows"]
+    assert [row["set"] for row in rows[:2]] == ["raw", "denoised"]
+    assert 0 <= rows[0]["asked_class"] <= 1
+    report = (tmp_path / "ours/report.md").read_text()
+    assert "The networks are ours" in report

@@ -42,11 +42,11 @@ def report(study: Path, excerpt: Dataset) -> Path:
 
 def write_results(folder: Path, frechet: float) -> dict[str, Any]:
     """The three files of results, the raw pictures' Fréchet distance being as given; returns them as one."""
-    names = ("set", "n", "frechet", "sharpness", "contrast", "noise", "features")
+    names = ("set", "n", "ffd_1", "sharpness", "contrast", "noise")
     sets = [
-        ("raw", 200, frechet, 0.2, 0.2, 0.01, "f@1"),
-        ("denoised", 200, frechet / 2, 0.1, 0.3, 0.005, "f@1"),
-        (FLOOR, 200, 0.1, 0.3, 0.3, 0.02, "f@1"),
+        ("raw", 200, frechet, 0.2, 0.2, 0.01),
+        ("denoised", 200, frechet / 2, 0.1, 0.3, 0.005),
+        (FLOOR, 200, 0.1, 0.3, 0.3, 0.02),
     ]
     quality = {"noise": "float", "sigma": 25 / 255, "ssim": 0.5, "ms_per_image": 1.0, "n": 8}
     tables = {
@@ -55,7 +55,7 @@ def write_results(folder: Path, frechet: float) -> dict[str, Any]:
         "bench": [{"name": n, "batch": 8, "p50_ms": t} for n, t in (("fused", 1.0), ("two graphs", 2.0))],
     }
     machine = {"cpu": "some | CPU", "threads": 1, "versions": {"onnxruntime": "1.2.3"}}
-    about = {"machine": machine, "model_sha256": "ab" * 32, "settings": {"seed": 0}}
+    about = {"machine": machine, "model_sha256": "ab" * 32, "settings": {"seed": 0, "features": "f@1"}}
     results = {name: {**about, "rows": rows} for name, rows in tables.items()}
     folder.mkdir(parents=True, exist_ok=True)
     for name, result in results.items():
@@ -124,7 +124,7 @@ def test_report_has_the_same_bytes_again(study: Path, report: Path, excerpt: Dat
 @pytest.mark.parametrize("preset", ["quick", "paper"])
 def test_kept_figures_stand_beside_those_of_smaller_presets(tmp_path: Path, preset: str) -> None:
     results = write_results(tmp_path / "results", frechet=7.5)
-    results["generation"]["rows"][0]["frechet"] = 1.25
+    results["generation"]["rows"][0]["ffd_1"] = 1.25
     results["training"] = {"machine": "a big one", "hours": 3.5}
     (tmp_path / "kept.json").write_text(json.dumps(results))
     (tmp_path / "study.json").write_text(json.dumps({"preset": preset}))
@@ -147,10 +147,10 @@ def test_what_is_missing_is_not_measured_and_never_zero(tmp_path: Path) -> None:
     write_results(tmp_path / "part/results", frechet=7.5)
     path = tmp_path / "part/results/generation.json"
     result = json.loads(path.read_text())
-    result["rows"][1] |= {"frechet": None, "sharpness": float("nan")}
+    result["rows"][1] |= {"ffd_1": None, "sharpness": float("nan")}
     path.write_text(json.dumps(result))
     markdown = write_report(tmp_path / "part", None).with_suffix(".md").read_text()
-    assert "| denoised | 200 | not measured | not measured | 0.3000 | 0.0050 |" in markdown
+    assert f"| denoised | 200 |{8 * ' not measured |'} 0.3000 | 0.0050 |" in markdown  # the kept rows have all columns
     assert "The Fréchet distance with and without the denoiser: not measured." in markdown
 
 

@@ -15,7 +15,7 @@ from gan_denoise.study.report_tables import code, denoising_table, plain, table
 def generation(raw: float | None, denoised: float | None, **fields: tuple[float, float, float]) -> list[dict[str, Any]]:
     """Rows of the generation table; `fields` are (raw, denoised, real)."""
     sets = (("raw", raw), ("denoised", denoised), (FLOOR, 0.1))
-    rows: list[dict[str, Any]] = [{"set": name, "n": 200, "frechet": f, "features": "f@1"} for name, f in sets]
+    rows: list[dict[str, Any]] = [{"set": name, "n": 200, "ffd_1": f} for name, f in sets]
     for name, values in fields.items():
         for row, value in zip(rows, values, strict=True):
             row[name] = value

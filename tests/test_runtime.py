@@ -8,7 +8,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from gan_denoise.errors import InputError
+from gan_denoise.errors import InputError, UsageError
 from gan_denoise.export import runtime
 
 
@@ -34,6 +34,26 @@ def test_latents_are_standard_normal() -> None:
     assert z.std() == pytest.approx(1, abs=0.01)
     neighbours = np.mean(z[:-1] * z[1:])
     assert neighbours == pytest.approx(0, abs=0.01)
+
+
+def test_a_class_is_chosen_by_two_entries_changing_places() -> None:
+    z = runtime.latents(0, 0, 200)
+    chosen = runtime.of_class(z, 7, classes=10)
+    assert (chosen[:, -10:].argmax(axis=1) == 7).all()
+    assert np.array_equal(chosen[:, :-10], z[:, :-10])
+    assert np.array_equal(np.sort(chosen[:, -10:]), np.sort(z[:, -10:]))
+    assert np.array_equal(z, runtime.latents(0, 0, 200))  # what was given stays
+
+
+def test_labels_are_numbers_or_starts_of_names(exported: Path) -> None:
+    graph = runtime.load(runtime.FUSED, exported)
+    with pytest.raises(InputError, match="label: sneaker found, but this model draws no classes"):
+        runtime.label_of(graph, "sneaker")
+    graph.metadata = {"classes": "3", "class_names": "T-shirt/top,Shirt,Sneaker"}
+    assert [runtime.label_of(graph, name) for name in ("t-shirt", "SHIRT", "2", "sne")] == [0, 1, 2, 2]
+    for name in ("s", "3", "hat", ""):
+        with pytest.raises(UsageError, match="one of T-shirt/top, Shirt, Sneaker wanted"):
+            runtime.label_of(graph, name)
 
 
 def test_the_fused_graph_runs_any_batch_with_the_same_pictures(exported: Path) -> None:

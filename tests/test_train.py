@@ -26,11 +26,11 @@ from gan_denoise.study.train_gan import gan_step, train_gan
 from gan_denoise.study.update import update
 
 COMMAND = [sys.executable, "-m", "gan_denoise.cli", "train"]
-LONG = ["--preset", "smoke", "--batch", "4", "--epochs", "4", "--threads", "1"]  # 64 steps an epoch
+LONG = ["--batch", "4", "--epochs", "4", "--threads", "1"]  # 64 steps an epoch
 
 
-def train(kind: str, out: Path, *options: str) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([*COMMAND, kind, *LONG, "--out", str(out), *options])
+def train(kind: str, out: Path, *options: str, preset: str = "smoke") -> subprocess.Popen[bytes]:
+    return subprocess.Popen([*COMMAND, kind, "--preset", preset, *LONG, "--out", str(out), *options])
 
 
 def stop_in_the_middle_of_an_epoch(process: subprocess.Popen[bytes], stage: Path, number: int) -> int:
@@ -52,14 +52,17 @@ def assert_same_weights(one: Path, other: Path) -> None:
         assert torch.equal(wanted[name], found[name]), name
 
 
+@pytest.mark.parametrize("preset", ["smoke", "smoke-best"])
 @pytest.mark.parametrize(("kind", "file"), [("gan", "generator"), ("denoiser", "denoiser")])
-def test_killed_and_resumed_gives_the_bits_of_an_unbroken_run(tmp_path: Path, kind: str, file: str) -> None:
+def test_killed_and_resumed_gives_the_bits_of_an_unbroken_run(
+    tmp_path: Path, preset: str, kind: str, file: str
+) -> None:
     unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
-    first, second = train(kind, unbroken), train(kind, broken)
+    first, second = train(kind, unbroken, preset=preset), train(kind, broken, preset=preset)
     assert stop_in_the_middle_of_an_epoch(second, broken / kind, signal.SIGKILL) == -signal.SIGKILL
     assert not (broken / kind / f"{file}.safetensors").exists()
     assert first.wait(120) == 0
-    assert train(kind, broken, "--resume").wait(120) == 0
+    assert train(kind, broken, "--resume", preset=preset).wait(120) == 0
     assert_same_weights(unbroken / kind / f"{file}.safetensors", broken / kind / f"{file}.safetensors")
     logs = [runlog.read(run / kind / "log.jsonl") for run in (unbroken, broken)]
     for event in (*logs[0], *logs[1]):

@@ -1,0 +1,73 @@
+"""What is trained beside the study: the join with a part taken out or its cost spent elsewhere, and rivals."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+from gan_denoise.study.config import (
+    OURS,
+    BlindDenoiserConfig,
+    Config,
+    DnCNNShape,
+    FullyConnectedGanConfig,
+    GanConfig,
+    JoinConfig,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Experiment:
+    """What is trained, in this order; a stage `of` another experiment is taken from its folder of the same seed."""
+
+    asks: str
+    gan: Config | None = None
+    denoiser: Config | None = None
+    join: JoinConfig | None = None
+    of: str = ""  # whose finished `gan` and `denoiser` it goes on from
+
+
+QUARTER_GAN, QUARTER_DENOISER = dataclasses.replace(OURS[0], epochs=5), dataclasses.replace(OURS[1], epochs=5)
+QUARTER_JOIN = JoinConfig(gan=QUARTER_GAN, denoiser=QUARTER_DENOISER, epochs=1)
+# The join's two discriminators see its one epoch twice: seven epochs of the generator alone cost as many updates.
+ALONE = dataclasses.replace(QUARTER_GAN, epochs=7)
+HEAVY = dataclasses.replace(ALONE, generator_blocks=(6, 11, 0))  # the denoiser's operations, in the generator
+
+EXPERIMENTS = {
+    "quarter": Experiment(
+        asks="the joined system at a quarter of the budget",
+        gan=QUARTER_GAN,
+        denoiser=QUARTER_DENOISER,
+        join=QUARTER_JOIN,
+    ),
+    "alone": Experiment(asks="is it the join, or the discriminators' updates that it costs?", gan=ALONE),
+    "heavy": Experiment(asks="is it the join, or the operations that the denoiser adds?", gan=HEAVY),
+    "squared": Experiment(
+        asks="the join with squared error alone",
+        join=dataclasses.replace(QUARTER_JOIN, adversarial=False),
+        of="quarter",
+    ),
+    "adversarial": Experiment(
+        asks="the join with the adversarial loss alone",
+        join=dataclasses.replace(QUARTER_JOIN, squared_error=False),
+        of="quarter",
+    ),
+    "apart": Experiment(
+        asks="the join without training the generator through the denoiser",
+        join=dataclasses.replace(QUARTER_JOIN, through=False),
+        of="quarter",
+    ),
+    "young": Experiment(
+        asks="generator and denoiser of the same age, from nothing",
+        join=JoinConfig(gan=OURS[0], denoiser=OURS[1], from_scratch=True, generator_rate=4e-4, epochs=3),
+    ),
+    "2014": Experiment(asks="the first GAN", gan=FullyConnectedGanConfig()),
+    "paper": Experiment(asks="the paper's GAN, another seed", gan=GanConfig()),
+    "dncnn": Experiment(
+        asks="DnCNN on our noise", denoiser=BlindDenoiserConfig(network=DnCNNShape(), learning_rate=1e-3, epochs=2)
+    ),
+    "noise2noise": Experiment(
+        asks="DnCNN that never sees a clean picture",
+        denoiser=BlindDenoiserConfig(network=DnCNNShape(), learning_rate=1e-3, epochs=2, noisy_targets=True),
+    ),
+}

@@ -1,0 +1,179 @@
+"""Train generator and denoiser as one system: what the denoiser makes of generated pictures has to look real too."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.optim import Adam
+
+from gan_denoise.data.fashion_mnist import Dataset, fit_and_holdout, to_float
+from gan_denoise.errors import InputError
+from gan_denoise.eval.restoration import add_noise, psnr
+from gan_denoise.export import weights
+from gan_denoise.files import write_atomic
+from gan_denoise.models.conditional_gan import ConditionalDiscriminator, ConditionalGenerator
+from gan_denoise.models.unet import UNet
+from gan_denoise.study.adversarial import challenge, with_classes
+from gan_denoise.study.averaging import average_into
+from gan_denoise.study.batches import batch_indices, seed_step, steps_per_epoch
+from gan_denoise.study.config import JoinConfig, config_sha256, to_json
+from gan_denoise.study.schedule import set_rate, warmed_and_decayed
+from gan_denoise.study.stage import Options, Stage, identity_of, on_device, prepare_torch, training_precision
+from gan_denoise.study.train_blind_denoiser import in_files, log_squared_error, network, strengths
+from gan_denoise.study.train_conditional_gan import build_discriminator, build_generator, save_averaged
+from gan_denoise.study.train_denoiser import VALIDATION_IMAGES, VALIDATION_SIGMA, restore
+from gan_denoise.study.update import update
+
+
+class System(NamedTuple):
+    """What is trained: two networks, and a discriminator each for what they make of latents."""
+
+    generator: ConditionalGenerator
+    denoiser: UNet
+    of_images: ConditionalDiscriminator
+    of_denoised: ConditionalDiscriminator
+
+
+class Adams(NamedTuple):
+    """An optimizer for each network of a System, in its order."""
+
+    generator: Adam
+    denoiser: Adam
+    of_images: Adam
+    of_denoised: Adam
+
+
+def train_join(config: JoinConfig, dataset: Dataset, run: Path, options: Options) -> None:
+    """Train in `run`/join and leave the averaged generator and denoiser in `run`/join/joined, as a run of its own.
+
+    Starts from what the stages `gan` and `denoiser` of `run` left, or from nothing if the configuration says so. It
+    goes on where an earlier run stopped. After each epoch the PSNR of the averaged denoiser is measured as
+    `train_denoiser` does. Raises what Stage.open raises, InputError when a stage to start from is not finished, and
+    DivergedError when a loss or a gradient is not finite.
+    """
+    folder = run / "join"
+    device = prepare_torch(options)
+    torch.manual_seed(options.seed)
+    system = start(config, run)
+    for part in system:
+        on_device(part, device)  # in place
+    adams = Adams(
+        *(Adam(part.parameters(), config.generator_rate, (config.gan.beta1, config.gan.beta2)) for part in system)
+    )
+    averaged = copy.deepcopy(system.generator).requires_grad_(False)
+    averaged_denoiser = copy.deepcopy(system.denoiser).requires_grad_(False)
+    images = torch.from_numpy(dataset.train.images[: config.images]).to(device)
+    labels = torch.from_numpy(dataset.train.labels[: config.images]).to(device, torch.int64)
+    held_out = to_float(fit_and_holdout(dataset.train)[1].images[:VALIDATION_IMAGES])
+    noisy = add_noise(held_out, VALIDATION_SIGMA, "float", seed=0)
+    identity = identity_of(to_json(config), config_sha256(config), dataset.sha256, options)
+    parts = {**system._asdict(), "averaged": averaged, "averaged_denoiser": averaged_denoiser}
+    optimizers = {f"{name}_adam": adam for name, adam in adams._asdict().items()}
+    epoch_steps = steps_per_epoch(len(images), config.batch)
+    total = config.epochs * epoch_steps
+
+    with Stage.open(
+        folder, identity, {**parts, **optimizers}, config.epochs, epoch_steps, len(images), options
+    ) as stage:
+        for step in stage.steps():
+            # batch
+            seed_step(options.seed, step)
+            chosen = batch_indices(options.seed, step, len(images), config.batch).to(device)
+            real, label = images[chosen].unsqueeze(1) / 255, labels[chosen]  # (B, 1, 28, 28) in [0, 1], (B,)
+            z = with_classes(torch.randn(len(real), config.gan.latent_size, device=device), label)
+
+            # step
+            factor = warmed_and_decayed(step, total, config.warm_up, config.decay)
+            for name, adam in adams._asdict().items():
+                set_rate(adam, factor * (config.denoiser_rate if name == "denoiser" else config.generator_rate))
+            penalised = step % config.gan.penalty_every == 0
+            with training_precision(device, options):
+                counts = join_step(system, adams, real, label, z, config, penalised)
+            average_into(averaged, system.generator, len(real), config.averaging)
+            average_into(averaged_denoiser, system.denoiser, len(real), config.averaging)
+            stage.count(**counts)
+
+            # log
+            if stage.epoch_ends(step):
+                restored = restore(averaged_denoiser, noisy).clip(0, 1)
+                stage.log_epoch(step, len(images), psnr_db=float(psnr(held_out, restored).mean()))
+                epoch = (step + 1) // epoch_steps
+                save_joined(averaged, averaged_denoiser, config, folder, f"epochs/{epoch:03d}")
+
+            # save
+            stage.step_done(step)
+        save_joined(averaged, averaged_denoiser, config, folder, "joined")
+
+
+def start(config: JoinConfig, run: Path) -> System:
+    """The four networks to start from, in training. Raises InputError when a finished stage is missing or another."""
+    if config.from_scratch:
+        denoiser = network(config.denoiser.network)
+        assert isinstance(denoiser, UNet)
+        return System(
+            build_generator(config.gan), denoiser, build_discriminator(config.gan), build_discriminator(config.gan)
+        )
+    generator, restorer = weights.load_generator(run / "gan"), weights.load_denoiser(run / "denoiser")
+    discriminator = weights.load_discriminator(run / "gan")
+    if not isinstance(generator, ConditionalGenerator) or not isinstance(restorer, UNet):
+        found = f"a {type(generator).__name__} and a {type(restorer).__name__}"
+        raise InputError(
+            f"{run}: {found} found, a ConditionalGenerator and a UNet wanted", "train both with our preset"
+        )
+    system = System(generator, restorer, discriminator, copy.deepcopy(discriminator))
+    for part in system:
+        part.train()
+    return system
+
+
+def join_step(
+    system: System, adams: Adams, real: Tensor, label: Tensor, z: Tensor, config: JoinConfig, penalised: bool
+) -> dict[str, float]:
+    """One update of all four networks.
+
+    Takes real images (B, C, H, W) in [0, 1], their classes (B,) and z (B, latent_size) of the same classes. The
+    generator answers to the discriminator of its images and, through the denoiser, to that of the denoised ones; the
+    denoiser to the latter and to the squared error on noised real images. Returns numbers to log.
+    """
+    penalty = config.gan.penalty * config.gan.penalty_every if penalised else 0.0
+    image = system.generator(z)
+    image_gradient, counts = challenge(system.of_images, adams.of_images, real, label, image, penalty)
+
+    seen = image.detach().requires_grad_(config.through)
+    clean = real[: config.noised]
+    noisy = in_files(
+        clean + strengths(clean, config.denoiser.sigma_max) * torch.randn_like(clean), config.denoiser.clipped
+    )
+    denoised, restored = system.denoiser(torch.cat([seen, noisy])).split([len(seen), len(clean)])
+    loss = torch.zeros((), device=real.device)
+    if config.adversarial:
+        gradient, others = challenge(system.of_denoised, adams.of_denoised, real, label, denoised, penalty)
+        counts |= {f"denoised_{name}": value for name, value in others.items()}
+        loss = loss + config.adversarial_weight * (denoised * gradient).sum()
+    if config.squared_error:
+        error = log_squared_error(restored, clean, config.error_floor)
+        counts["squared_error"] = error.item()
+        loss = loss + error
+    update(adams.denoiser, loss, config.denoiser.max_gradient_norm)
+
+    if config.adversarial and config.through:
+        assert seen.grad is not None
+        image_gradient = image_gradient + seen.grad / config.adversarial_weight
+    update(adams.generator, (image * image_gradient).sum())
+    return counts
+
+
+def save_joined(generator: ConditionalGenerator, denoiser: UNet, config: JoinConfig, stage: Path, name: str) -> None:
+    """Write both averaged networks to `stage`/`name`, laid out as a run that `export` takes."""
+    described = (stage / "meta.json").read_text()
+    for part in ("gan", "denoiser"):
+        write_atomic(stage / name / part / "meta.json", described)
+    save_averaged(generator, config.gan, stage / name / "gan", json.loads(described)["identity"]["seed"])
+    shape = dataclasses.asdict(config.denoiser.network)
+    weights.save(stage / name / "denoiser/denoiser.safetensors", denoiser, shape)

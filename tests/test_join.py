@@ -1,0 +1,169 @@
+"""Generator and denoiser trained as one system."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch.utils.flop_counter import FlopCounterMode
+
+from gan_denoise.data.fashion_mnist import Dataset
+from gan_denoise.errors import InputError, Interrupted
+from gan_denoise.export import runtime
+from gan_denoise.export.bundle import export_run
+from gan_denoise.study import runlog
+from gan_denoise.study.adversarial import with_classes
+from gan_denoise.study.config import PRESETS, JoinConfig
+from gan_denoise.study.experiments import EXPERIMENTS, Experiment
+from gan_denoise.study.pipeline import run_experiment
+from gan_denoise.study.stage import Options, Stage
+from gan_denoise.study.train_blind_denoiser import network
+from gan_denoise.study.train_conditional_gan import build_generator
+from gan_denoise.study.train_join import Adams, System, join_step, start, train_join
+from gan_denoise.study.trainers import train
+
+PRESET = PRESETS["smoke-best"]
+OPTIONS = Options(threads=1)
+
+
+def config(**changes: object) -> JoinConfig:
+    assert PRESET.join is not None
+    return dataclasses.replace(PRESET.join, **changes)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def ours(excerpt: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of our own networks, joined."""
+    run = tmp_path_factory.mktemp("ours")
+    train(PRESET.gan, excerpt, run, OPTIONS)
+    train(PRESET.denoiser, excerpt, run, OPTIONS)
+    train(config(), excerpt, run, OPTIONS)
+    return run
+
+
+def test_the_joined_networks_are_exported_as_a_run_and_draw_the_class_that_is_asked_for(
+    ours: Path, tmp_path: Path
+) -> None:
+    export_run(ours / "join/joined", tmp_path / "out")
+    graph = runtime.load(runtime.FUSED, tmp_path / "out")
+    assert graph.metadata["classes"] == "10"
+    assert runtime.label_of(graph, "sneak") == 7
+    z = runtime.latents(0, 0, 20)
+    chosen = runtime.of_class(z, 7, 10)
+    assert (chosen[:, -10:].argmax(axis=1) == 7).all()
+    assert (abs(graph(chosen)[0] - graph(z)[0]).max(axis=(1, 2, 3)) > 0).sum() >= 15  # a few were of it before
+    (first, *_) = runtime.generate(graph, 0, 20, label=7)
+    assert (first[0] == graph(chosen)[0]).all()
+
+
+def test_it_starts_from_the_finished_stages_and_moves_all_that_it_trains(ours: Path) -> None:
+    for part, file in (("gan", "generator"), ("denoiser", "denoiser")):
+        before = load_file(ours / part / f"{file}.safetensors")
+        after = load_file(ours / "join/joined" / part / f"{file}.safetensors")
+        assert before.keys() == after.keys()
+        assert any(not torch.equal(before[name], after[name]) for name in before)
+    log = runlog.read(ours / "join/log.jsonl")
+    assert [event["epoch"] for event in log] == [1, 2]
+    assert {"discriminator_loss", "denoised_discriminator_loss", "squared_error", "psnr_db"} <= log[0].keys()
+
+
+def test_stopped_and_resumed_gives_the_bits_of_an_unbroken_run(
+    ours: Path, excerpt: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for part in ("gan", "denoiser"):
+        (tmp_path / part).symlink_to(ours / part)
+    done = Stage.step_done
+
+    def stop_once(stage: Stage, step: int) -> None:
+        stage.stop_signal = 15 if step == 10 else 0
+        done(stage, step)
+
+    monkeypatch.setattr(Stage, "step_done", stop_once)
+    with pytest.raises(Interrupted, match="stopped after step 11"):
+        train_join(config(), excerpt, tmp_path, OPTIONS)
+    monkeypatch.undo()
+    train_join(config(), excerpt, tmp_path, dataclasses.replace(OPTIONS, resume=True))
+    for file in ("gan/generator", "denoiser/denoiser"):
+        wanted, found = (load_file(run / "join/joined" / f"{file}.safetensors") for run in (ours, tmp_path))
+        for name in wanted:
+            assert torch.equal(wanted[name], found[name]), name
+
+
+def one_step(joined: JoinConfig) -> tuple[System, dict[str, torch.Tensor], dict[str, float]]:
+    torch.manual_seed(0)
+    system = start(joined, Path("unused"))
+    for parameter in system.denoiser.parameters():
+        torch.nn.init.normal_(parameter, std=0.05)  # from the identity nothing moves but its last layer
+    before = {name: part.state_dict()[key].clone() for name, part, key in watched(system)}
+    adams = Adams(*(torch.optim.Adam(part.parameters(), 1e-3) for part in system))
+    label = torch.arange(32) % 10
+    z = with_classes(torch.randn(32, 100), label)
+    counts = join_step(system, adams, torch.rand(32, 1, 28, 28), label, z, joined, penalised=True)
+    moved = {name: part.state_dict()[key] - before[name] for name, part, key in watched(system)}
+    return system, moved, counts
+
+
+def watched(system: System) -> list[tuple[str, torch.nn.Module, str]]:
+    names = {"generator": "dense.weight", "denoiser": "head.weight"}
+    return [(name, part, names.get(name, "to_logits.weight")) for name, part in system._asdict().items()]
+
+
+def test_each_loss_trains_what_it_should() -> None:
+    _, both, counts = one_step(config(from_scratch=True))
+    assert all(change.abs().max() > 0 for change in both.values())
+    assert counts.keys() >= {"denoised_generator_loss", "squared_error"}
+    _, squared, counts = one_step(config(from_scratch=True, adversarial=False))
+    assert "denoised_generator_loss" not in counts
+    assert squared["of_denoised"].abs().max() == 0
+    assert squared["denoiser"].abs().max() > 0
+    _, adversarial, counts = one_step(config(from_scratch=True, squared_error=False))
+    assert "squared_error" not in counts
+    assert adversarial["denoiser"].abs().max() > 0
+    _, apart, _ = one_step(config(from_scratch=True, through=False))
+    assert torch.equal(apart["generator"], squared["generator"])  # then the denoiser says nothing to the generator
+    assert not torch.equal(apart["generator"], both["generator"])
+
+
+def test_other_networks_and_unfinished_stages_are_refused(trained: Path, excerpt: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"generator.safetensors: missing"):
+        train_join(config(), excerpt, tmp_path, OPTIONS)
+    with pytest.raises(InputError, match=r"discriminator.safetensors: missing"):
+        train_join(config(), excerpt, trained, OPTIONS)
+
+
+def test_an_experiment_goes_on_from_another_and_is_not_done_twice(
+    excerpt: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Experiment(asks="?", gan=PRESET.gan, denoiser=PRESET.denoiser, join=config())
+    monkeypatch.setitem(EXPERIMENTS, "quarter", whole)
+    monkeypatch.setitem(EXPERIMENTS, "squared", Experiment(asks="?", join=config(adversarial=False), of="quarter"))
+    run = run_experiment("squared", tmp_path, excerpt, OPTIONS)
+    assert run == tmp_path / "squared-0"
+    assert (run / "gan").resolve() == (tmp_path / "quarter-0/gan").resolve()
+    joined = [tmp_path / f"{name}-0/join/joined/denoiser/denoiser.safetensors" for name in ("quarter", "squared")]
+    both, squared = (load_file(path) for path in joined)
+    assert any(not torch.equal(both[name], squared[name]) for name in both)
+    stamp = joined[1].stat().st_mtime_ns
+    assert run_experiment("squared", tmp_path, excerpt, OPTIONS) == run
+    assert joined[1].stat().st_mtime_ns == stamp
+
+
+def test_the_controls_of_the_join_differ_from_it_in_what_they_ask_about_alone() -> None:
+    whole = EXPERIMENTS["quarter"]
+    assert whole.join is not None
+    for name, changed in (("squared", "adversarial"), ("adversarial", "squared_error"), ("apart", "through")):
+        experiment = EXPERIMENTS[name]
+        assert experiment.of == "quarter"
+        assert experiment.join == dataclasses.replace(whole.join, **{changed: False})
+    alone, heavy = EXPERIMENTS["alone"].gan, EXPERIMENTS["heavy"].gan
+    assert alone == dataclasses.replace(whole.gan, epochs=whole.gan.epochs + 2 * whole.join.epochs)
+    assert heavy == dataclasses.replace(alone, generator_blocks=heavy.generator_blocks)
+    added = multiply_adds(build_generator(heavy), (100,)) - multiply_adds(build_generator(alone), (100,))
+    assert added == pytest.approx(multiply_adds(network(whole.denoiser.network), (1, 28, 28)), rel=0.05)
+
+
+def multiply_adds(module: torch.nn.Module, shape: tuple[int, ...]) -> int:
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        module.eval()(torch.zeros(1, *shape))
+    return counter.get_total_flops() // 2
