@@ -19,6 +19,7 @@ from gan_denoise.eval import ffd
 from gan_denoise.eval.baselines import TUNED
 from gan_denoise.eval.progress import tracked
 from gan_denoise.eval.reports import bench_report, denoising_report, generation_report
+from gan_denoise.eval.side_by_side import side_by_side
 from gan_denoise.eval.tables import Report, from_json, show, to_json
 from gan_denoise.export import runtime
 from gan_denoise.export.bundle import HASHES, export_run
@@ -65,7 +66,7 @@ def run_study(preset_name: str, folder: Path, data: Path | None, options: Option
         export_run(trained, exported, force=True)
 
     for report in _measured(folder, exported, dataset, effort, options):
-        show(report)
+        show(side_by_side(report) if report.command == "eval denoising" else report)
     _say("report")
     return write_report(folder, dataset.test.images)
 

@@ -14,7 +14,7 @@ from gan_denoise.export import runtime
 from gan_denoise.study import figures
 from gan_denoise.study.report_study import Study
 from gan_denoise.study.report_tables import KEPT, plain
-from gan_denoise.study.report_words import NETWORK, Rows, number, row_of, sigmas_of
+from gan_denoise.study.report_words import NETWORK, Rows, number, row_of, strengths_of
 
 FOLDER = "figures"
 SHOWN = 48  # latents in figures 3 and 4
@@ -140,7 +140,7 @@ def psnr_curves(study: Study) -> str:
 def _psnrs(rows: Rows, method: str) -> figures.Curve:
     points = [
         (sigma, value)
-        for sigma in sigmas_of(rows, NOISES[0])
+        for sigma in strengths_of(rows, NOISES[0])
         if (value := number(row_of(rows, method=method, noise=NOISES[0], sigma=sigma), "psnr_db")) is not None
     ]
     return [sigma for sigma, _ in points], [value for _, value in points]

@@ -80,7 +80,7 @@ def denoising_table(rows: Rows, noise: str, kept: Rows = ()) -> str:
     """PSNR and SSIM of one kind of noise: a line a method, a column a strength, the best PSNR of a column bold."""
     sigmas = sigmas_of(rows, noise)
     methods = list(dict.fromkeys(str(row.get("method")) for row in rows if row.get("noise") == noise))
-    best = [_best(rows, noise, sigma) for sigma in sigmas]
+    best = [_best(rows, noise, sigma) if sigma else None for sigma in sigmas]
     lines = []
     for method in methods:
         lines.append([plain(method), *_qualities(rows, method, noise, sigmas, best)])

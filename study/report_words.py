@@ -24,10 +24,13 @@ SAME_TIME = 0.05  # the least relative difference of times that is worth a word
 METHODS = {
     NOISY: "the noisy image left as it is",
     NETWORK: "the network",
+    "Gaussian": "the Gaussian filter",
     "median": "the median filter",
     "total variation": "total variation",
     "wavelet": "wavelet shrinkage",
     "non-local means": "non-local means",
+    "BM3D": "BM3D",
+    "support-vector regression": "support-vector regression",
 }
 
 
@@ -106,7 +109,7 @@ def say_noise(rows: Rows) -> str:
 def say_best(rows: Rows, noise: str) -> str:
     """Which method has the best PSNR at each strength of one kind of noise."""
     winners: dict[str, list[str]] = {}
-    for sigma in sigmas_of(rows, noise):
+    for sigma in strengths_of(rows, noise):
         here = [(value, str(row["method"])) for row in rows if (value := _psnr(row, noise, sigma)) is not None]
         if here:
             winners.setdefault(max(here)[1], []).append(cell("sigma", sigma))
@@ -120,7 +123,7 @@ def say_against(rows: Rows, method: str, noise: str) -> str:
     """At which strengths the network has a better PSNR than another method, and where it loses."""
     name = METHODS.get(method, method)
     gains: dict[str, dict[str, float]] = {"beats": {}, "is level with": {}, "loses to": {}}
-    for sigma in sigmas_of(rows, noise):
+    for sigma in strengths_of(rows, noise):
         ours, theirs = (_psnr_of(rows, m, noise, sigma) for m in (NETWORK, method))
         if ours is not None and theirs is not None:
             gain = ours - theirs
@@ -140,6 +143,11 @@ def say_against(rows: Rows, method: str, noise: str) -> str:
 def sigmas_of(rows: Rows, noise: str) -> list[float]:
     """The strengths of one kind of noise in the order of the rows."""
     return list(dict.fromkeys(float(row["sigma"]) for row in rows if row.get("noise") == noise and "sigma" in row))
+
+
+def strengths_of(rows: Rows, noise: str) -> list[float]:
+    """The same without 0, where a method that is told so returns its input and nothing can be compared."""
+    return [sigma for sigma in sigmas_of(rows, noise) if sigma > 0]
 
 
 def say_faster(rows: Rows, other: str) -> str:
