@@ -189,6 +189,7 @@ class JoinConfig:
         _check("denoiser_rate", self.denoiser_rate, 0 < self.denoiser_rate < 1, "a number between 0 and 1")
         _check("decay", self.decay, 0 <= self.decay <= 1, "a share from 0 to 1")
         _check("averaging", self.averaging, self.averaging >= 1, "1 or more")
+        _check("denoiser.network", self.denoiser.network, isinstance(self.denoiser.network, UNetShape), "a UNetShape")
         _check("losses", "none", self.adversarial or self.squared_error, "adversarial, squared_error or both")
 
 

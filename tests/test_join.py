@@ -9,12 +9,12 @@ from safetensors.torch import load_file
 from torch.utils.flop_counter import FlopCounterMode
 
 from gan_denoise.data.fashion_mnist import Dataset
-from gan_denoise.errors import InputError, Interrupted
+from gan_denoise.errors import InputError, Interrupted, UsageError
 from gan_denoise.export import runtime
 from gan_denoise.export.bundle import export_run
 from gan_denoise.study import runlog
 from gan_denoise.study.adversarial import with_classes
-from gan_denoise.study.config import PRESETS, JoinConfig
+from gan_denoise.study.config import PRESETS, DnCNNShape, JoinConfig
 from gan_denoise.study.experiments import EXPERIMENTS, Experiment
 from gan_denoise.study.pipeline import run_experiment
 from gan_denoise.study.stage import Options, Stage
@@ -123,6 +123,13 @@ def test_each_loss_trains_what_it_should() -> None:
     _, apart, _ = one_step(config(from_scratch=True, through=False))
     assert torch.equal(apart["generator"], squared["generator"])  # then the denoiser says nothing to the generator
     assert not torch.equal(apart["generator"], both["generator"])
+
+
+def test_a_join_without_a_loss_or_with_another_denoiser_is_refused() -> None:
+    with pytest.raises(UsageError, match="losses: none found"):
+        config(adversarial=False, squared_error=False)
+    with pytest.raises(UsageError, match=r"denoiser.network: DnCNNShape.* found, a UNetShape wanted"):
+        config(denoiser=dataclasses.replace(PRESET.denoiser, network=DnCNNShape()))
 
 
 def test_other_networks_and_unfinished_stages_are_refused(trained: Path, excerpt: Dataset, tmp_path: Path) -> None:
