@@ -17,7 +17,8 @@ def challenge(
 
     Takes real images and fakes (B, C, H, W) in [0, 1] and their classes (B,). A `penalty` above 0 weighs the gradient
     penalty of this step. Returns the gradient of the generator's loss to the fakes, as the updated discriminator sees
-    them, and numbers to log: both losses and the discriminator's accuracy on real and on fake, each in [0, 1].
+    them, and numbers to log: both losses, and the share of pairs whose real image has the higher logit. A logit by
+    itself says nothing here: the losses see differences alone, so zero is no border between real and fake.
     """
     pair, labels = torch.cat([real, fake.detach()]), torch.cat([label, label])
     real_logits, fake_logits = discriminator(pair, labels).chunk(2)
@@ -38,8 +39,7 @@ def challenge(
     return gradient, {
         "discriminator_loss": loss.item(),
         "generator_loss": fooled.item(),
-        "accuracy_real": (real_logits > 0).float().mean().item(),
-        "accuracy_fake": (fake_logits < 0).float().mean().item(),
+        "pair_accuracy": (real_logits > fake_logits).float().mean().item(),
     }
 
 

@@ -168,12 +168,12 @@ class JoinConfig:
     adversarial_weight: float = 5.0  # of the denoiser's adversarial loss against its squared error
     error_floor: float = 1e-4  # a mean squared error that counts as none: 40 dB
     noised: int = 32  # real images a step that the denoiser restores
-    generator_rate: float = 2e-4  # Adam's, for the generator and both discriminators
-    denoiser_rate: float = 1e-3  # Adam's
-    warm_up: int = 100  # steps
+    generator_rate: float = 1e-4  # Adam's, for the generator and both discriminators
+    denoiser_rate: float = 5e-5  # Adam's; a few times more, and the denoiser leaves the pictures behind (LOG.md)
+    warm_up: int = 200  # steps
     decay: float = 0.7  # share of the steps, the last ones, over which the rates fall to zero
-    averaging: int = 5_000  # images after which a weight counts half in both averaged networks
-    epochs: int = 4
+    averaging: int = 10_000  # images after which a weight counts half in both averaged networks
+    epochs: int = 2
     batch: int = 64  # images
     images: int = 60_000  # training images used, from the first
 
@@ -260,7 +260,8 @@ def _check(field: str, value: object, holds: bool, wanted: str) -> None:
         raise UsageError(f"{field}: {value} found, {wanted} wanted")
 
 
-OURS = ConditionalGanConfig(), BlindDenoiserConfig()
+# Sixteen epochs and two of the join, with its two discriminators, update discriminators as often as the paper's twenty.
+OURS = ConditionalGanConfig(epochs=16), BlindDenoiserConfig()
 OURS_TINY = (
     ConditionalGanConfig(
         generator_widths=(8, 8, 4), discriminator_widths=(8, 8, 8), penalty_every=4, epochs=2, batch=32, images=256

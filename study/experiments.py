@@ -27,11 +27,21 @@ class Experiment:
     of: str = ""  # whose finished `gan` and `denoiser` it goes on from
 
 
-QUARTER_GAN, QUARTER_DENOISER = dataclasses.replace(OURS[0], epochs=5), dataclasses.replace(OURS[1], epochs=5)
-QUARTER_JOIN = JoinConfig(gan=QUARTER_GAN, denoiser=QUARTER_DENOISER, epochs=1)
+FIT = 55_000  # images: the other training images are held out, to choose by
+QUARTER_GAN = dataclasses.replace(OURS[0], epochs=5, images=FIT)
+QUARTER_DENOISER = dataclasses.replace(OURS[1], epochs=5, images=FIT)
+QUARTER_JOIN = JoinConfig(gan=QUARTER_GAN, denoiser=QUARTER_DENOISER, epochs=1, images=FIT)
 # The join's two discriminators see its one epoch twice: seven epochs of the generator alone cost as many updates.
 ALONE = dataclasses.replace(QUARTER_GAN, epochs=7)
 HEAVY = dataclasses.replace(ALONE, generator_blocks=(6, 11, 0))  # the denoiser's operations, in the generator
+
+DNCNN_RATES = (3e-4, 1e-3, 3e-3)
+
+
+def dncnn(rate: float) -> BlindDenoiserConfig:
+    """DnCNN for as long as our denoiser takes: five epochs cost as much as the other's twenty."""
+    return BlindDenoiserConfig(network=DnCNNShape(), learning_rate=rate, epochs=5, images=FIT)
+
 
 EXPERIMENTS = {
     "quarter": Experiment(
@@ -59,15 +69,16 @@ EXPERIMENTS = {
     ),
     "young": Experiment(
         asks="generator and denoiser of the same age, from nothing",
-        join=JoinConfig(gan=OURS[0], denoiser=OURS[1], from_scratch=True, generator_rate=4e-4, epochs=3),
+        join=JoinConfig(gan=OURS[0], denoiser=OURS[1], from_scratch=True, generator_rate=4e-4, epochs=3, images=FIT),
     ),
     "2014": Experiment(asks="the first GAN", gan=FullyConnectedGanConfig()),
     "paper": Experiment(asks="the paper's GAN, another seed", gan=GanConfig()),
-    "dncnn": Experiment(
-        asks="DnCNN on our noise", denoiser=BlindDenoiserConfig(network=DnCNNShape(), learning_rate=1e-3, epochs=2)
-    ),
+    **{
+        f"dncnn-{rate:g}": Experiment(asks=f"DnCNN on our noise, rate {rate:g}", denoiser=dncnn(rate))
+        for rate in DNCNN_RATES
+    },
     "noise2noise": Experiment(
         asks="DnCNN that never sees a clean picture",
-        denoiser=BlindDenoiserConfig(network=DnCNNShape(), learning_rate=1e-3, epochs=2, noisy_targets=True),
+        denoiser=dataclasses.replace(dncnn(1e-3), noisy_targets=True),
     ),
 }

@@ -1,4 +1,4 @@
-"""Train a blind denoiser, ours or DnCNN: noise of all strengths, the logarithm of each picture's squared error."""
+"""Train a blind denoiser, ours or DnCNN, on noise of all strengths."""
 
 from __future__ import annotations
 
@@ -88,6 +88,8 @@ def blind_step(denoiser: nn.Module, adam: Optimizer, clean: Tensor, config: Blin
     noisy = clean + sigma * torch.randn_like(clean)
     if config.noisy_targets:  # clipped noise or a logarithm would move the mean that makes them as good as clean ones
         loss = mse_loss(denoiser(noisy), clean + sigma * torch.randn_like(clean))
+    elif isinstance(config.network, DnCNNShape):  # as in its paper; from the logarithm it learns the identity alone
+        loss = mse_loss(denoiser(in_files(noisy, config.clipped)), clean)
     else:
         loss = log_squared_error(denoiser(in_files(noisy, config.clipped)), clean)
     update(adam, loss, config.max_gradient_norm)

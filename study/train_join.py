@@ -73,6 +73,7 @@ def train_join(config: JoinConfig, dataset: Dataset, run: Path, options: Options
     held_out = to_float(fit_and_holdout(dataset.train)[1].images[:VALIDATION_IMAGES])
     noisy = add_noise(held_out, VALIDATION_SIGMA, "float", seed=0)
     identity = identity_of(to_json(config), config_sha256(config), dataset.sha256, options)
+    identity["started_from"] = started_from(config, run)
     parts = {**system._asdict(), "averaged": averaged, "averaged_denoiser": averaged_denoiser}
     optimizers = {f"{name}_adam": adam for name, adam in adams._asdict().items()}
     epoch_steps = steps_per_epoch(len(images), config.batch)
@@ -130,6 +131,12 @@ def start(config: JoinConfig, run: Path) -> System:
     for part in system:
         part.train()
     return system
+
+
+def started_from(config: JoinConfig, run: Path) -> dict[str, str]:
+    """The hashes of the weights that `start` takes, by file; of none where it starts from nothing."""
+    files = () if config.from_scratch else ("gan/generator", "gan/discriminator", "denoiser/denoiser")
+    return {file: str(weights.read(run / f"{file}.safetensors")[0]["sha256"]) for file in files}
 
 
 def join_step(

@@ -23,7 +23,7 @@ from gan_denoise.study.train_conditional_gan import train_conditional_gan
 from gan_denoise.study.train_denoiser import train_denoiser
 from gan_denoise.study.train_features import train_features
 from gan_denoise.study.train_gan import train_gan
-from gan_denoise.study.train_join import train_join
+from gan_denoise.study.train_join import started_from, train_join
 
 
 def train(config: Config, dataset: Dataset, run: Path, options: Options) -> None:
@@ -44,7 +44,7 @@ def train(config: Config, dataset: Dataset, run: Path, options: Options) -> None
 
 
 def is_finished(config: Config, run: Path, options: Options) -> bool:
-    """Whether this configuration and seed ended in `run` with whole weights.
+    """Whether this configuration and seed ended in `run` with whole weights; a join, from the weights of now.
 
     Raises InputError when the weights are damaged.
     """
@@ -53,6 +53,8 @@ def is_finished(config: Config, run: Path, options: Options) -> bool:
         return False
     weights.read(path)
     identity = read_identity(path.parent)
+    if isinstance(config, JoinConfig) and identity.get("started_from") != started_from(config, run):
+        return False
     return bool((identity["config_sha256"], identity["seed"]) == (config_sha256(config), options.seed))
 
 

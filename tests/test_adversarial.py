@@ -109,4 +109,6 @@ def test_one_pair_step_moves_both_networks_the_right_way() -> None:
     assert steps[0]["discriminator_loss"] == pytest.approx(math.log(2), abs=0.1)
     assert steps[0]["generator_loss"] == pytest.approx(math.log(2), abs=0.3)
     assert steps[-1]["discriminator_loss"] < steps[0]["discriminator_loss"] - 0.1
+    assert steps[0]["pair_accuracy"] == pytest.approx(0.5, abs=0.3)
+    assert steps[-1]["pair_accuracy"] > 0.9
     assert all(parameter.requires_grad for parameter in discriminator.parameters())

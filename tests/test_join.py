@@ -1,6 +1,8 @@
 """Generator and denoiser trained as one system."""
 
 import dataclasses
+import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from gan_denoise.data.fashion_mnist import Dataset
 from gan_denoise.errors import InputError, Interrupted, UsageError
-from gan_denoise.export import runtime
+from gan_denoise.export import runtime, weights
 from gan_denoise.export.bundle import export_run
 from gan_denoise.study import runlog
 from gan_denoise.study.adversarial import with_classes
@@ -21,7 +23,7 @@ from gan_denoise.study.stage import Options, Stage
 from gan_denoise.study.train_blind_denoiser import network
 from gan_denoise.study.train_conditional_gan import build_generator
 from gan_denoise.study.train_join import Adams, System, join_step, start, train_join
-from gan_denoise.study.trainers import train
+from gan_denoise.study.trainers import is_finished, train
 
 PRESET = PRESETS["smoke-best"]
 OPTIONS = Options(threads=1)
@@ -88,6 +90,21 @@ def test_stopped_and_resumed_gives_the_bits_of_an_unbroken_run(
         wanted, found = (load_file(run / "join/joined" / f"{file}.safetensors") for run in (ours, tmp_path))
         for name in wanted:
             assert torch.equal(wanted[name], found[name]), name
+
+
+def test_a_join_is_done_again_when_what_it_starts_from_has_changed(
+    ours: Path, excerpt: Dataset, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(ours, run)
+    assert is_finished(config(), run, OPTIONS)
+    generator = weights.load_generator(run / "gan")
+    torch.nn.init.zeros_(generator.to_image.bias)
+    described = json.loads((run / "gan/generator.json").read_text())
+    weights.save(run / "gan/generator.safetensors", generator, described["arguments"])
+    assert not is_finished(config(), run, OPTIONS)
+    with pytest.raises(InputError, match=r"started_from: the run in .* has"):
+        train_join(config(), excerpt, run, dataclasses.replace(OPTIONS, resume=True))
 
 
 def one_step(joined: JoinConfig) -> tuple[System, dict[str, torch.Tensor], dict[str, float]]:
