@@ -42,7 +42,7 @@ def bench(
     from gan_denoise.eval.reports import bench_report
     from gan_denoise.eval.tables import show
 
-    _one_format(as_json, as_markdown)
+    one_format(as_json, as_markdown)
     _warn_of_load()
     report = bench_report(model, repeats, threads, tracked("timing"))
     for name, reason in report.settings["not measured"].items():
@@ -79,7 +79,7 @@ def denoising(
     from gan_denoise.eval.side_by_side import side_by_side
     from gan_denoise.eval.tables import show
 
-    _one_format(as_json, as_markdown)
+    one_format(as_json, as_markdown)
     others = named(versus or [], name)
     _warn_of_load()
     track = tracked("denoising")
@@ -108,7 +108,7 @@ def generation(
     from gan_denoise.eval.reports import generation_report
     from gan_denoise.eval.tables import show
 
-    _one_format(as_json, as_markdown)
+    one_format(as_json, as_markdown)
     report = generation_report(model, sources.load(data), n, seed, threads, tracked("generating"))
     show(report, as_json=as_json, as_markdown=as_markdown)
 
@@ -132,7 +132,7 @@ def classes_command(
     from gan_denoise.eval.reports import classes_report
     from gan_denoise.eval.tables import show
 
-    _one_format(as_json, as_markdown)
+    one_format(as_json, as_markdown)
     report = classes_report(model, sources.load(data), n, seed, threads, tracked("generating"))
     show(report, as_json=as_json, as_markdown=as_markdown)
 
@@ -156,7 +156,7 @@ def copies(
     from gan_denoise.eval.reports import copies_report
     from gan_denoise.eval.tables import show
 
-    _one_format(as_json, as_markdown)
+    one_format(as_json, as_markdown)
     report = copies_report(model, sources.load(data), n, seed, threads, tracked("searching"))
     show(report, as_json=as_json, as_markdown=as_markdown)
 
@@ -175,7 +175,7 @@ def ffd_command(
     from gan_denoise.eval.reports import ffd_report
     from gan_denoise.eval.tables import show
 
-    _one_format(as_json, as_markdown)
+    one_format(as_json, as_markdown)
     show(ffd_report(pictures, threads), as_json=as_json, as_markdown=as_markdown)
 
 
@@ -237,14 +237,15 @@ def tune(
     typer.echo(f"{out}: {len(rows)} settings")
 
 
+def one_format(as_json: bool, as_markdown: bool) -> None:
+    """Raises UsageError when both are wanted."""
+    if as_json and as_markdown:
+        raise UsageError("--json --markdown: both found, one wanted")
+
+
 def _warn_of_load() -> None:
     from gan_denoise.eval.machine import load, load_warning
     from gan_denoise.export.runtime import usable_cores
 
     if warning := load_warning(load(), usable_cores()):
         typer.echo(warning, err=True)
-
-
-def _one_format(as_json: bool, as_markdown: bool) -> None:
-    if as_json and as_markdown:
-        raise UsageError("--json --markdown: both found, one wanted")

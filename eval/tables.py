@@ -26,6 +26,7 @@ GROUPS = {
     "bench": ("batch",),
     "eval denoising": ("n", "noise", "sigma"),
     "eval classes": ("set",),
+    "study compare": ("run",),
 }  # a line is drawn where one of these changes
 
 HEADS = {"ffd_1": "FFD-1"}  # where a column is not called what its key is
@@ -57,6 +58,14 @@ FORMATS = {
     "sharpness": ".4f",
     "contrast": ".4f",
     "noise": ".4f",
+    "raw": ".4f",
+    "denoised": ".4f",
+    "ratio": ".3f",
+    **{
+        f"{name}_{of}": ".3f" for name in ("precision", "recall") for of in ("raw", "denoised", "change", "low", "high")
+    },
+    **{f"psnr_{level}": ".2f" for level in (15, 25, 50)},
+    "clean_db": ".2f",
     "n": ",d",
 }
 

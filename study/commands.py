@@ -4,64 +4,45 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from enum import Enum, StrEnum
+from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import Annotated, TypeVar
 
 import typer
 
 from gan_denoise.data import sources
-from gan_denoise.errors import InputError, UsageError, missing_extra
+from gan_denoise.errors import InputError, UsageError
+from gan_denoise.eval.commands import AsJson, AsMarkdown, one_format
 from gan_denoise.export import runtime
+from gan_denoise.study.arguments import (
+    Batch,
+    Data,
+    Device,
+    DeviceOption,
+    DryRun,
+    Epochs,
+    Out,
+    Precision,
+    PrecisionOption,
+    Preset,
+    PresetName,
+    Resume,
+    Seed,
+    TensorBoard,
+    Threads,
+    need_torch,
+    options_of,
+    run_folder,
+)
 from gan_denoise.study.config import PRESETS, Config, config_sha256, to_json
 from gan_denoise.study.experiments import EXPERIMENTS
-
-if TYPE_CHECKING:
-    from gan_denoise.study.stage import Options
 
 train_app = typer.Typer(no_args_is_help=True)
 study_app = typer.Typer(no_args_is_help=True)
 
-ExperimentName = Enum("ExperimentName", {name: name for name in EXPERIMENTS})  # type: ignore[misc]
-PresetName = Enum("PresetName", {name: name for name in PRESETS})  # type: ignore[misc]
-
-
-class Device(StrEnum):
-    """Where to train."""
-
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
-
-
-class Precision(StrEnum):
-    """What convolutions compute in while training."""
-
-    float32 = "float32"
-    bfloat16 = "bfloat16"
-
-
 SomeConfig = TypeVar("SomeConfig", bound=Config)
 
-Preset = Annotated[
-    PresetName,
-    typer.Option(
-        help="smoke, smoke-best: seconds, a test; quick: minutes; paper: the paper's networks and budget; best: ours."
-    ),
-]
-Epochs = Annotated[int | None, typer.Option(help="Default: the preset's.")]
-Batch = Annotated[int | None, typer.Option(help="Images a step. Default: the preset's.")]
-Seed = Annotated[int, typer.Option(min=0, max=runtime.MAX_SEED, help="Another seed, another run.")]
-DeviceOption = Annotated[Device, typer.Option(help="auto takes a GPU when there is one.")]
-Threads = Annotated[int, typer.Option(min=0, max=runtime.MAX_THREADS, help="0 means one a usable core.")]
-PrecisionOption = Annotated[
-    Precision, typer.Option(help="bfloat16 is twice as fast where the processor has it, and slow where not.")
-]
-Data = Annotated[Path | None, typer.Option(help="A folder that holds Fashion-MNIST. Default: the first one found.")]
-Out = Annotated[Path | None, typer.Option(help="The run's folder. Default: runs/PRESET.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on where an earlier run in the folder stopped.")]
-TensorBoard = Annotated[bool, typer.Option("--tensorboard", help="Write event files too.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the resolved configuration and stop.")]
+ExperimentName = Enum("ExperimentName", {name: name for name in EXPERIMENTS})  # type: ignore[misc]
 
 
 def _add_stage(stage: str, preset_name: str, text: str) -> None:
@@ -83,11 +64,11 @@ def _add_stage(stage: str, preset_name: str, text: str) -> None:
     ) -> None:
         config = _resolved(_config_of(preset, stage), epochs, batch)
         if not _printed(config, seed, dry_run):
-            _need_torch()
+            need_torch()
             from gan_denoise.study.trainers import train
 
-            options = _options(seed, device, threads, precision, resume, tensorboard)
-            train(config, sources.load(data), _run_folder(out, preset), options)
+            options = options_of(seed, device, threads, precision, resume, tensorboard)
+            train(config, sources.load(data), run_folder(out, preset), options)
 
     train_app.command(stage, help=text)(command)
 
@@ -140,11 +121,11 @@ def run_command(
 
     Example: gan-denoise study run --preset quick --out runs/quick
     """
-    _need_torch()
+    need_torch()
     from gan_denoise.study.pipeline import run_study
 
     report = run_study(
-        preset.value, _run_folder(out, preset), data, _options(seed, device, threads, precision, True, False)
+        preset.value, run_folder(out, preset), data, options_of(seed, device, threads, precision, True, False)
     )
     typer.echo(f"report: {report}")
 
@@ -163,11 +144,64 @@ def experiment_command(
 
     Example: gan-denoise study experiment squared --seed 1
     """
-    _need_torch()
+    need_torch()
     from gan_denoise.study.pipeline import run_experiment
 
-    options = _options(seed, device, threads, precision, True, False)
+    options = options_of(seed, device, threads, precision, True, False)
     typer.echo(str(run_experiment(name.value, out, sources.load(data), options)))
+
+
+@study_app.command("compare")
+def compare_command(
+    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="Runs, with any of the stages.")],
+    every_epoch: Annotated[
+        bool, typer.Option("--epochs", help="Compare all saved epochs, not the last alone.")
+    ] = False,
+    on_test: Annotated[bool, typer.Option("--test", help="Against the test images: for published figures.")] = False,
+    n: Annotated[int, typer.Option("-n", min=97, max=10_000, help="How many pictures of each generator.")] = 10_000,
+    seed: Annotated[int, typer.Option(min=0, max=runtime.MAX_SEED, help="Seed of the latents.")] = 0,
+    threads: Threads = 0,
+    data: Data = None,
+    as_json: AsJson = False,
+    as_markdown: AsMarkdown = False,
+) -> None:
+    """Measure trained runs side by side, on held-out training images, and sum up their seeds.
+
+    Example: gan-denoise study compare runs/best runs/experiments/*-0 --epochs --json > compare.json
+    """
+    need_torch()
+    from gan_denoise.eval.progress import tracked
+    from gan_denoise.eval.tables import show
+    from gan_denoise.study.compare import compare_report
+    from gan_denoise.study.summary import summary_report
+
+    one_format(as_json, as_markdown)
+    report = compare_report(folders, sources.load(data), n, seed, threads, every_epoch, on_test, tracked("comparing"))
+    summary = summary_report(report)
+    if as_json:
+        report = dataclasses.replace(report, settings={**report.settings, "summary": summary.rows})
+    show(report, as_json=as_json, as_markdown=as_markdown)
+    if not as_json:
+        typer.echo()
+        show(summary, as_markdown=as_markdown)
+
+
+@study_app.command("check")
+def check_command(
+    run: Annotated[Path, typer.Argument(help="A finished study of preset best.")],
+    as_json: AsJson = False,
+    as_markdown: AsMarkdown = False,
+) -> None:
+    """Hold a study's figures against the shipped model's; exit 7 when one is further off than its tolerance.
+
+    Example: gan-denoise study check runs/reproduce
+    """
+    from gan_denoise.eval.tables import show
+    from gan_denoise.study.reproduction import compare, require_agreement
+
+    report = compare(run)
+    show(report, as_json=as_json, as_markdown=as_markdown)
+    require_agreement(report)
 
 
 @study_app.command("report")
@@ -179,7 +213,7 @@ def report_command(
 
     Example: gan-denoise study report runs/quick
     """
-    _need_torch()
+    need_torch()
     from gan_denoise.study.report import write_report
 
     if not run.is_dir():
@@ -208,27 +242,3 @@ def _printed(config: Config, seed: int, dry_run: bool) -> bool:
         description = {**to_json(config), "seed": seed, "config_sha256": config_sha256(config)}
         typer.echo(json.dumps(description, indent=1))
     return dry_run
-
-
-def _run_folder(out: Path | None, preset: PresetName) -> Path:
-    return out if out is not None else Path("runs") / str(preset.value)
-
-
-def _options(seed: int, device: Device, threads: int, precision: Precision, resume: bool, tensorboard: bool) -> Options:
-    from gan_denoise.study.stage import Options
-
-    return Options(
-        seed=seed,
-        device=device.value,
-        threads=threads,
-        precision=precision.value,
-        resume=resume,
-        tensorboard=tensorboard,
-    )
-
-
-def _need_torch() -> None:
-    try:
-        import torch  # noqa: F401
-    except ImportError as error:
-        raise missing_extra("torch", "train") from error

@@ -169,11 +169,11 @@ class JoinConfig:
     error_floor: float = 1e-4  # a mean squared error that counts as none: 40 dB
     noised: int = 32  # real images a step that the denoiser restores
     generator_rate: float = 1e-4  # Adam's, for the generator and both discriminators
-    denoiser_rate: float = 5e-5  # Adam's; a few times more, and the denoiser leaves the pictures behind (LOG.md)
+    denoiser_rate: float = 1e-4  # Adam's; a few times more, and the denoiser leaves the pictures behind (LOG.md)
     warm_up: int = 200  # steps
     decay: float = 0.7  # share of the steps, the last ones, over which the rates fall to zero
     averaging: int = 10_000  # images after which a weight counts half in both averaged networks
-    epochs: int = 2
+    epochs: int = 1
     batch: int = 64  # images
     images: int = 60_000  # training images used, from the first
 
@@ -260,7 +260,7 @@ def _check(field: str, value: object, holds: bool, wanted: str) -> None:
         raise UsageError(f"{field}: {value} found, {wanted} wanted")
 
 
-# Sixteen epochs and two of the join, with its two discriminators, update discriminators as often as the paper's twenty.
+# With the join, whose two discriminators see its epoch twice, less than the paper's twenty.
 OURS = ConditionalGanConfig(epochs=16), BlindDenoiserConfig()
 OURS_TINY = (
     ConditionalGanConfig(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from gan_denoise.files import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 Pictures = NDArray[np.float32]
@@ -36,6 +38,7 @@ STYLE: dict[Any, Any] = {
 }
 COLOURS = ("#0b6bb8", "#c4500c", "#2c7a39", "#8548a0", "#7a6a00", "#555555", "#b0306a")
 MARKERS = "osD^vXP"
+LINES = ("-", "--", ":")  # of levels: the first is what the others are compared with
 INK, FAINT = "#1a1a1a", "#5a5a5a"
 WIDTH = 5.0  # inches; a phone shows them at 3.7
 
@@ -52,6 +55,16 @@ CENTRE, TEXT_LEFT = 1.0, 2.1  # of the blocks, and where their descriptions star
 
 PICTURE_SCALE = 3  # screen pixels a pixel
 CAPTION_HEIGHT, CAPTION_SIZE = 56, 34  # screen pixels
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """A curve with an interval around it, which is the curve itself where there is none."""
+
+    x: Sequence[float]
+    y: Sequence[float]
+    low: Sequence[float]
+    high: Sequence[float]
 
 
 def stages_of(layers: Sequence[Layer]) -> list[list[Layer]]:
@@ -100,6 +113,27 @@ def draw_curves(panels: Mapping[str, Mapping[str, Curve]], path: Path, x_label: 
         every_axes[-1].set_xlabel(x_label)
         if x_label == "epoch":
             every_axes[-1].xaxis.get_major_locator().set_params(integer=True)
+        figure.tight_layout()
+
+
+def draw_bands(
+    bands: Mapping[str, Band], path: Path, x_label: str, y_label: str, levels: Mapping[str, float] | None = None
+) -> None:
+    """Named curves with their intervals over two logarithmic axes; named levels across, broken but for the first."""
+    with _drawing(path, 4.2) as figure:
+        axes = figure.subplots()
+        axes.set(xscale="log", yscale="log", xlabel=x_label, ylabel=y_label)
+        for i, (name, band) in enumerate(bands.items()):
+            colour = COLOURS[i % 7]
+            reach = np.abs(np.array([band.low, band.high]) - band.y)
+            style: dict[str, Any] = {"color": colour, "marker": MARKERS[i % 7], "markersize": 4, "capsize": 3}
+            axes.errorbar(band.x, band.y, reach if reach.any() else None, label=name, **style)
+            axes.fill_between(band.x, band.low, band.high, color=colour, alpha=0.15, linewidth=0)
+        for i, (name, level) in enumerate((levels or {}).items()):
+            axes.axhline(level, label=name, color=INK if not i else FAINT, linestyle=LINES[i % 3], linewidth=1)
+        for axis, values in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
+            _label_log_axis(axis, *values)
+        axes.legend(frameon=False, fontsize=9, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
         figure.tight_layout()
 
 
@@ -156,6 +190,16 @@ def _drawing(path: Path, height: float) -> Iterator[Figure]:
         yield figure
         with replacing(path) as temporary:
             figure.savefig(temporary, format="svg", metadata={"Date": None, "Creator": None})
+
+
+def _label_log_axis(axis: Axis, low: float, high: float) -> None:
+    """Plain numbers, and enough of them however far the axis reaches."""
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
+
+    subs = (1, 2, 5) if high < 1000 * low else (1,)
+    axis.set_major_locator(MaxNLocator(6) if high < 6 * low else LogLocator(subs=subs))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _draw_block(axes: Axes, y: float, stage: Sequence[Layer]) -> None:

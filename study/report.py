@@ -13,9 +13,14 @@ from gan_denoise.eval.contenders import EAGER, TWO_GRAPHS
 from gan_denoise.eval.restoration import NOISES
 from gan_denoise.files import write_atomic
 from gan_denoise.study import report_figures as figures
+from gan_denoise.study.report_compare import say_answer, say_seeds
+from gan_denoise.study.report_headline import headline
 from gan_denoise.study.report_page import to_page
-from gan_denoise.study.report_study import KEPT_RESULTS, STAGES, Study, read_study, source_line, trained_with
+from gan_denoise.study.report_spectra import spectra
+from gan_denoise.study.report_strip import strip
+from gan_denoise.study.report_study import KEPT_RESULTS, Study, read_study, source_line, trained_with
 from gan_denoise.study.report_tables import bench_table, code, denoising_table, generation_table, plain, settings_table
+from gan_denoise.study.report_texts import ABSTRACT, OURS, PAPERS, TITLE
 from gan_denoise.study.report_training import (
     PAPER,
     say_budget,
@@ -37,35 +42,6 @@ from gan_denoise.study.report_words import (
     say_unstable,
 )
 
-TITLE = "Enhancing image generation with a denoising GAN"
-ABSTRACT = (
-    "A GAN was trained on Fashion-MNIST and, apart from it, a denoiser on the same pictures with Gaussian noise. "
-    "Both were exported to ONNX, joined into one graph that generates and denoises, and measured there."
-)
-PAPERS = {
-    "opening": "The networks are the paper's (section 3.1.1).",
-    "discriminator": "The **discriminator** halves the picture with convolutions, each followed by LeakyReLU and "
-    "dropout, down to one number: positive says real.",
-    "denoiser": "The **denoiser** adds the noise itself, in training only, then compresses the picture and expands it "
-    "again. A sigmoid ends it.",
-    "generator": "The **generator** makes a picture of 100 normal numbers: a dense layer, then transposed convolutions "
-    "with batch norm and LeakyReLU. A sigmoid ends it.",
-    "losses": "Losses and optimizer are the paper's: binary cross-entropy for the GAN (the generator's in its "
-    "non-saturating form), mean squared error against the clean picture for the denoiser, Adam for all three.",
-}
-OURS = {
-    "opening": "The networks are ours, within the paper's budget of real pictures.",
-    "discriminator": "The **discriminator** halves the picture with convolutions and LeakyReLU, without any norm or "
-    "dropout, down to one number a class (Miyato and Koyama 2018, arXiv:1802.05637): positive says real.",
-    "denoiser": "The **denoiser** is a small U-Net on sub-pixels without biases and norms. It is not told the "
-    "strength of the noise, which it finds and subtracts (Mohan et al. 2020, arXiv:1906.05478).",
-    "generator": "The **generator** makes a picture of 100 normal numbers, of which the largest of the last ten "
-    "chooses the class: a dense layer, transposed convolutions and a residual block with batch norm and LeakyReLU.",
-    "losses": "The GAN is trained on relativistic pairs of one class with lazy R1 and R2 penalties (Huang et al. 2025, "
-    "arXiv:2501.05441), its generator's weights averaged; the denoiser on the logarithm of each picture's squared "
-    "error. Where the preset has a stage `join`, both then go on as one system: the denoiser has to deceive a "
-    "discriminator of its own with what it makes of generated pictures, and the generator is trained through it.",
-}
 NOISE_NAMES = {"float": "Unclipped noise", "8-bit": "Noise clipped and rounded to 8 bits, as files hold it"}
 
 
@@ -82,6 +58,7 @@ def write_report(folder: Path, test_images: NDArray[np.uint8] | None, kept: Path
         _methods,
         _data,
         _training,
+        _answer,
         _generated,
         _denoised,
         _restored,
@@ -112,6 +89,7 @@ def _opening(study: Study) -> list[str]:
         "## Abstract",
         ABSTRACT if generation or study.logs["gan"] else "Nothing was trained or measured here yet.",
         " ".join([say_frechet(generation), say_claim(generation), say_noise(generation)]),
+        say_answer(study.compared()) if study.compared() else "",
         f"In the kept run of preset `{PAPER}`: {say_frechet(kept)}" if kept else "",
         f"{say_best(study.rows('denoising'), NOISES[0])} {say_faster(study.rows('bench'), TWO_GRAPHS)}",
     ]
@@ -132,7 +110,7 @@ def _methods(study: Study) -> list[str]:
         figures.architecture(study, "A", "generator"),
         words["losses"],
         settings_table(study.config("gan"), study.config("denoiser")),
-        f"Commands: {', '.join(code(study.dry_run_command(stage)) for stage in STAGES)}.",
+        f"Commands: {', '.join(code(study.dry_run_command(stage)) for stage in study.stages())}.",
     ]
 
 
@@ -152,15 +130,21 @@ def _training(study: Study) -> list[str]:
     seen = study.config("denoiser").get("images")
     return [
         "## Training",
-        *(say_progress(name, study.logs[stage], study.config(stage)) for stage, name in STAGES.items()),
+        *(say_progress(name, study.logs[stage], study.config(stage)) for stage, name in study.stages().items()),
         figures.gan_curves(study),
         say_discriminator(study.logs["gan"]),
         figures.denoiser_curves(study),
         say_denoiser_training(study.logs["denoiser"], seen),
-        " ".join(say_time(name, study.logs[stage]) for stage, name in STAGES.items()),
+        figures.join_curves(study),
+        " ".join(say_time(name, study.logs[stage]) for stage, name in study.stages().items()),
         _bullets(trained_with(study)),
         f"Command: {code(study.run_command())}.",
     ]
+
+
+def _answer(study: Study) -> list[str]:
+    found = headline(study)
+    return ["## Does denoising help?", *found] if found else []
 
 
 def _generated(study: Study) -> list[str]:
@@ -184,6 +168,7 @@ def _denoised(study: Study) -> list[str]:
     return [
         "## The denoiser on generated pictures",
         *figures.before_and_after(study),
+        *spectra(study),
         *([generation_table(rows, kept), source_line(study, "generation")] if rows else ["Table: not measured."]),
         about if features else "",
         _bullets([say_frechet(rows), say_claim(rows), say_noise(rows)]),
@@ -197,6 +182,7 @@ def _restored(study: Study) -> list[str]:
     blocks = [
         "## The denoiser on noisy real pictures",
         figures.restored(study),
+        strip(study),
         "The classical filters are tuned on held-out training pictures for each kind and strength of noise "
         "(`gan-denoise eval tune`); the network is one for all and is not told the strength.",
         figures.psnr_curves(study),
@@ -231,13 +217,13 @@ def _speed(study: Study) -> list[str]:
 
 
 def _limits(study: Study) -> list[str]:
-    seeds = sorted({str(study.identity(stage).get("seed", "not recorded")) for stage in STAGES})
+    seeds = sorted({str(study.identity(stage).get("seed", "not recorded")) for stage in study.stages()})
     return [
         "## Limits",
         _bullets(
             [
-                f"One training run, seed {' and '.join(seeds)}: there are no error bars, and a small difference may be "
-                "chance.",
+                f"One training run, seed {' and '.join(seeds)}: {say_seeds(study.compared())}, and a small "
+                "difference may be chance.",
                 "The pictures are small and grey. The denoiser has seen Gaussian noise only; real cameras make others.",
                 "A denoiser trained on squared error averages over what it cannot know: expect blur. The variance of "
                 "the Laplacian (sharpness) rises with noise as well as with edges, so less of it can be either.",
@@ -251,6 +237,7 @@ def _limits(study: Study) -> list[str]:
 def _commands(study: Study) -> list[str]:
     lines = ["gan-denoise data fetch", study.run_command()]
     lines += [study.measuring_command(table) for table in study.results]
+    lines += [study.comparing_command()] if study.compared() else []
     return [
         "## How to make these figures again",
         "\n".join(f"    {line}" for line in [*lines, study.report_command()]),

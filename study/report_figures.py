@@ -12,7 +12,7 @@ from gan_denoise.eval.restoration import NOISES, add_noise
 from gan_denoise.eval.tables import cell
 from gan_denoise.export import runtime
 from gan_denoise.study import figures
-from gan_denoise.study.report_study import Study
+from gan_denoise.study.report_study import JOIN, Study
 from gan_denoise.study.report_tables import KEPT, plain
 from gan_denoise.study.report_words import NETWORK, Rows, number, row_of, strengths_of
 
@@ -27,12 +27,12 @@ def architecture(study: Study, label: str, network: str) -> str:
     """The layers of a network."""
     layers = study.layers.get(network)
     if not layers:
-        return _absent(label, f"the {network}")
-    path = _path(study, f"{network}.svg")
+        return absent(label, f"the {network}")
+    path = path_of(study, f"{network}.svg")
     figures.draw_architecture(layers, path)
     steps = "; ".join(f"{layer['layer']} gives {figures.size_of(layer['output'])}" for layer in layers)
     weights = sum(int(layer["parameters"]) for layer in layers)
-    return _shown(path, f"Diagram of the {network}: {steps}.", label, f"The {network}, {weights:,} weights.")
+    return shown(path, f"Diagram of the {network}: {steps}.", label, f"The {network}, {weights:,} weights.")
 
 
 def gan_curves(study: Study) -> str:
@@ -40,7 +40,11 @@ def gan_curves(study: Study) -> str:
     log = study.logs["gan"]
     panels = {
         "loss": {"discriminator": "discriminator_loss", "generator": "generator_loss"},
-        "accuracy": {"on real pictures": "accuracy_real", "on generated ones": "accuracy_fake"},
+        "accuracy": {
+            "on real pictures": "accuracy_real",
+            "on generated ones": "accuracy_fake",
+            "on pairs": "pair_accuracy",
+        },
     }
     caption = "The GAN's training: losses, and the discriminator's accuracy, each the mean over an epoch."
     return _curves(study, log, panels, "training-gan.svg", "B", caption)
@@ -56,20 +60,41 @@ def denoiser_curves(study: Study) -> str:
     return _curves(study, study.logs["denoiser"], panels, "training-denoiser.svg", "C", caption)
 
 
+def join_curves(study: Study) -> str:
+    """Losses, accuracies and PSNR of the joined training over its epochs; nothing where the study has no such stage."""
+    if JOIN not in study.stages():
+        return ""
+    panels = {
+        "adversarial loss": {
+            "discriminator of pictures": "discriminator_loss",
+            "generator": "generator_loss",
+            "discriminator of denoised": "denoised_discriminator_loss",
+            "denoiser": "denoised_generator_loss",
+        },
+        "accuracy on pairs": {"of pictures": "pair_accuracy", "of denoised ones": "denoised_pair_accuracy"},
+        "PSNR, dB": {"PSNR": "psnr_db"},
+    }
+    caption = (
+        "The joined training: losses and the share of pairs in which the discriminators score the real picture higher, "
+        "each the mean over an epoch, and the averaged denoiser's PSNR as in figure C."
+    )
+    return _curves(study, study.logs[JOIN], panels, "training-join.svg", "H", caption)
+
+
 def epochs(study: Study) -> str:
     """The same latents after several epochs."""
     files = samples(study)
     if not files:
-        return _absent("D", "generated pictures over the epochs")
+        return absent("D", "generated pictures over the epochs")
     chosen = sorted({round(i) for i in np.geomspace(1, len(files), EPOCHS_SHOWN)})
     rows = {
         f"epoch {int(files[i - 1].stem.split('-')[1])}": figures.pictures_of_grid(files[i - 1])[:STRIP] for i in chosen
     }
-    path = _path(study, "epochs.png")
+    path = path_of(study, "epochs.png")
     figures.draw_rows(rows, path)
     names = ", ".join(rows)
     caption = f"The first {STRIP} latents of seed 0 after {names}, from top to bottom."
-    return _shown(path, f"Rows of generated clothes: {names}.", "D", caption)
+    return shown(path, f"Rows of generated clothes: {names}.", "D", caption)
 
 
 def varieties(study: Study) -> tuple[float | None, float | None]:
@@ -92,23 +117,23 @@ def before_and_after(study: Study) -> list[str]:
     """Figures 3 and 4: the pictures of the same latents before and after the denoiser, from the fused graph."""
     model = study.folder / "export" / runtime.FUSED.file
     if not model.exists():
-        return [_absent("3", "pictures before the denoiser"), _absent("4", "pictures after the denoiser")]
+        return [absent("3", "pictures before the denoiser"), absent("4", "pictures after the denoiser")]
     fused = runtime.load(runtime.FUSED, model, threads=1)
     outputs = fused(runtime.latents(0, 0, SHOWN, fused.input_shape[0]))
-    shown = []
+    blocks = []
     for label, name, images in zip("34", ("before", "after"), outputs, strict=True):
-        path = _path(study, f"{name}.png")
+        path = path_of(study, f"{name}.png")
         figures.draw_rows({f"{name} the denoiser": images}, path)
         caption = f"Pictures {name} the denoiser: latents 0 to {SHOWN - 1} of seed 0, from `fused.onnx`."
-        shown.append(_shown(path, f"{SHOWN} generated pictures {name} the denoiser.", label, caption))
-    return shown
+        blocks.append(shown(path, f"{SHOWN} generated pictures {name} the denoiser.", label, caption))
+    return blocks
 
 
 def restored(study: Study) -> str:
     """Real test pictures clean, noisy and denoised."""
     model = study.folder / "export" / runtime.DENOISER.file
     if not model.exists() or study.test_images is None:
-        return _absent("E", "real pictures noisy and denoised")
+        return absent("E", "real pictures noisy and denoised")
     denoiser = runtime.load(runtime.DENOISER, model, threads=1)
     clean = to_float(study.test_images[:STRIP])
     rows = {"clean": clean}
@@ -116,11 +141,11 @@ def restored(study: Study) -> str:
         noisy = add_noise(clean, sigma, NOISES[0], seed=0)
         rows[f"noisy, sigma {cell('sigma', sigma)}"] = noisy.clip(0, 1)
         rows[f"denoised, sigma {cell('sigma', sigma)}"] = denoiser(noisy)[0].clip(0, 1)
-    path = _path(study, "restored.png")
+    path = path_of(study, "restored.png")
     figures.draw_rows(rows, path)
     names = "; ".join(rows)
     caption = f"The first {STRIP} test pictures, from top to bottom: {names} (of pixels in [0, 1])."
-    return _shown(path, f"Rows of real clothes: {names}.", "E", caption)
+    return shown(path, f"Rows of real clothes: {names}.", "E", caption)
 
 
 def psnr_curves(study: Study) -> str:
@@ -130,11 +155,11 @@ def psnr_curves(study: Study) -> str:
     curves |= {f"{NETWORK} ({KEPT})": _psnrs(kept, NETWORK)} if kept else {}
     curves = {name: curve for name, curve in curves.items() if curve[0]}
     if not curves:
-        return _absent("F", "PSNR over the noise's strength")
-    path = _path(study, "psnr.svg")
+        return absent("F", "PSNR over the noise's strength")
+    path = path_of(study, "psnr.svg")
     figures.draw_curves({"PSNR, dB": curves}, path, x_label="sigma of the noise, of pixels in [0, 1]")
     alt = f"Curves of PSNR over sigma: {', '.join(curves)}. The table below has the numbers."
-    return _shown(path, alt, "F", "PSNR on noisy test pictures over the strength of unclipped noise.")
+    return shown(path, alt, "F", "PSNR on noisy test pictures over the strength of unclipped noise.")
 
 
 def _psnrs(rows: Rows, method: str) -> figures.Curve:
@@ -151,13 +176,13 @@ def _curves(study: Study, log: Rows, panels: dict[str, dict[str, str]], file: st
     drawn = {y: {name: curve for name, curve in curves.items() if curve[0]} for y, curves in drawn.items()}
     drawn = {y: curves for y, curves in drawn.items() if curves}
     if not drawn:
-        return _absent(label, caption.split(":")[0].replace("The ", "the "))
-    path = _path(study, file)
+        return absent(label, caption.split(":")[0].replace("The ", "the "))
+    path = path_of(study, file)
     figures.draw_curves(drawn, path)
     ends = [
         f"{name} {curve[1][0]:.3g} to {curve[1][-1]:.3g}" for curves in drawn.values() for name, curve in curves.items()
     ]
-    return _shown(path, f"Curves over the epochs, first to last: {', '.join(ends)}.", label, caption)
+    return shown(path, f"Curves over the epochs, first to last: {', '.join(ends)}.", label, caption)
 
 
 def _series(log: Rows, field: str) -> figures.Curve:
@@ -165,13 +190,16 @@ def _series(log: Rows, field: str) -> figures.Curve:
     return [epoch for epoch, _ in points], [value for _, value in points]
 
 
-def _path(study: Study, file: str) -> Path:
+def path_of(study: Study, file: str) -> Path:
+    """Where a figure is written."""
     return study.folder / FOLDER / file
 
 
-def _shown(path: Path, alt: str, label: str, caption: str) -> str:
+def shown(path: Path, alt: str, label: str, caption: str) -> str:
+    """The markdown of a figure: `alt` is any text, `caption` is markdown."""
     return f"![{plain(alt)}]({FOLDER}/{path.name})\n*Figure {label}. {caption}*"
 
 
-def _absent(label: str, what: str) -> str:
+def absent(label: str, what: str) -> str:
+    """The markdown in place of a figure."""
     return f"Figure {label} ({what}): not measured."

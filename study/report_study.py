@@ -22,8 +22,11 @@ from gan_denoise.study.report_words import Rows, number
 
 KEPT_RESULTS = SHIPPED / "results.json"  # the figures of preset `paper`
 
-STAGES = {"gan": "GAN", "denoiser": "denoiser"}
+JOIN = "join"
+STAGES = {"gan": "GAN", "denoiser": "denoiser", JOIN: "join"}
 TABLES = ("denoising", "generation", "bench")
+
+COMPARE = "results/compare.json"
 
 Content = Mapping[str, Any]
 
@@ -34,12 +37,17 @@ class Study:
 
     folder: Path
     preset: str | None
-    meta: dict[str, Content]  # by stage: gan, denoiser
+    meta: dict[str, Content]  # by stage: gan, denoiser, join
     layers: dict[str, list[Content]]  # by network: generator, discriminator, denoiser
     logs: dict[str, Rows]  # by stage
     results: dict[str, Content]  # by table: denoising, generation, bench
+    compare: Content  # what `study compare --json` printed
     kept: Content
     test_images: NDArray[np.uint8] | None  # (N, 28, 28)
+
+    def stages(self) -> dict[str, str]:
+        """What the stages of this study are called; the join is none where the study has not begun it."""
+        return {stage: name for stage, name in STAGES.items() if stage != JOIN or self.meta[JOIN] or self.logs[JOIN]}
 
     def config(self, stage: str) -> Content:
         """What a stage was trained with."""
@@ -52,6 +60,10 @@ class Study:
     def rows(self, table: str) -> Rows:
         """The rows of one of this study's tables."""
         return list(self.results[table].get("rows", []))
+
+    def compared(self) -> Rows:
+        """The rows of the runs that were compared."""
+        return list(self.compare.get("rows", []))
 
     def kept_rows(self, table: str) -> Rows:
         """The rows of the same table of preset `paper`."""
@@ -66,6 +78,16 @@ class Study:
         options |= {"--seed": settings.get("seed"), "--repeats": settings.get("repeats")}
         options |= {"-n": None if table == "bench" or not self.rows(table) else self.rows(table)[0].get("n")}
         return _command(command, options)
+
+    def comparing_command(self) -> str:
+        """The command line that compares the runs again."""
+        settings = self.compare.get("settings", {})
+        options = {"--epochs": "" if settings.get("epochs") == "all" else None}
+        options |= {"--test": "" if "test images" in str(settings.get("reference")) else None}
+        counts = [count for row in self.compared() if (count := number(row, "n")) is not None]
+        options |= {"-n": f"{max(counts):.0f}" if counts else None, "--seed": settings.get("seed"), "--json": ""}
+        results = shlex.quote(str(self.folder / COMPARE))
+        return one_line(f"{_command('study compare', options)} {settings.get('folders', '')} > {results}")
 
     def run_command(self) -> str:
         """The command line that runs this study again."""
@@ -97,6 +119,7 @@ def read_study(folder: Path, test_images: NDArray[np.uint8] | None, kept: Path =
         layers=layers,
         logs={stage: _log(folder / stage / "log.jsonl") for stage in STAGES},
         results={table: _read(folder / "results" / f"{table}.json") for table in TABLES},
+        compare=_read(folder / COMPARE),
         kept={} if preset == PAPER else _read(kept),
         test_images=test_images,
     )
@@ -123,7 +146,7 @@ def source_line(study: Study, table: str) -> str:
 def trained_with(study: Study) -> list[str]:
     """A line a stage: seed, device, threads, torch, machine and commit."""
     lines = []
-    for stage, name in STAGES.items():
+    for stage, name in study.stages().items():
         meta, identity = study.meta[stage], study.identity(stage)
         known = [f"seed {identity.get('seed')}", identity.get("device"), _threads(identity.get("threads"))]
         known += [f"torch {identity.get('torch')}", meta.get("machine"), f"commit {str(meta.get('commit'))[:12]}"]

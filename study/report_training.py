@@ -43,15 +43,15 @@ def say_discriminator(log: Rows) -> str:
     """Who was winning in the last epoch."""
     last = log[-1] if log else None
     real, fake = number(last, "accuracy_real"), number(last, "accuracy_fake")
+    pairs = number(last, "pair_accuracy")
+    if pairs is not None:
+        found = f"In the last epoch the discriminator scores the real picture higher in {100 * pairs:.1f} % of pairs"
+        return f"{found}: {_who_wins(pairs, pairs)}"
     if real is None or fake is None:
         return f"The discriminator's accuracy: {NOT_MEASURED}."
     right = f"{100 * real:.1f} % of real and {100 * fake:.1f} % of generated pictures"
     found = f"In the last epoch the discriminator is right on {right}"
-    if min(real, fake) > SATURATED:
-        return f"{found}: **it has saturated**, and the generator learns little more from it."
-    if max(real, fake) < GUESSING:
-        return f"{found}: little better than guessing."
-    return f"{found}: it has not saturated."
+    return f"{found}: {_who_wins(real, fake)}"
 
 
 def say_variety(between: float | None, real: float | None) -> str:
@@ -92,3 +92,9 @@ def say_time(name: str, log: Rows) -> str:
     total = sum(seconds)
     spent = f"{total:.0f} s" if total < 120 else f"{total / 60:.0f} min" if total < 7200 else f"{total / 3600:.1f} h"
     return f"The {name} took {spent} ({len(seconds)} epochs, {min(rates):,.0f} to {max(rates):,.0f} images/s)."
+
+
+def _who_wins(real: float, fake: float) -> str:
+    if min(real, fake) > SATURATED:
+        return "**it has saturated**, and the generator learns little more from it."
+    return "little better than guessing." if max(real, fake) < GUESSING else "it has not saturated."

@@ -50,6 +50,7 @@ def test_the_version_and_the_front_door() -> None:
             "train join",
             "study run",
             "study experiment",
+            "study compare",
             "study report",
         ),
     ],

@@ -28,10 +28,11 @@ TORCH_USERS = {
     "models/unet.py",
     "study/adversarial.py",
     "study/architecture.py",
+    "study/arguments.py",  # inside a function
     "study/averaging.py",
     "study/batches.py",
     "study/checkpoint.py",
-    "study/commands.py",  # inside functions
+    "study/compare.py",
     "study/progress.py",  # inside a function
     "study/schedule.py",
     "study/stage.py",

@@ -52,3 +52,5 @@ def test_our_own_networks_go_through_the_study_joined(tmp_path: Path) -> None:
     assert 0 <= rows[0]["asked_class"] <= 1
     report = (tmp_path / "ours/report.md").read_text()
     assert "The networks are ours" in report
+    assert "*Figure H. The joined training" in report
+    assert "The join took" in report

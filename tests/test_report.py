@@ -85,7 +85,7 @@ class Page(HTMLParser):
 def test_report_shows_the_study_and_nothing_from_outside(study: Path, report: Path) -> None:
     page, text = Page(report), report.read_text()
     assert report == study / "report.html"
-    assert len(page.texts) == 10  # figures 1 to 4 and A to F
+    assert len(page.texts) == 12  # figures 1 to 4, A to F, I and J; G and H are of runs compared and of a join
     assert all(page.texts)
     assert all(source.startswith("data:image/") for source in page.sources)
     assert page.links
@@ -96,7 +96,7 @@ def test_report_shows_the_study_and_nothing_from_outside(study: Path, report: Pa
     markdown = (study / "report.md").read_text()
     for figure in re.findall(r"\]\((figures/[^)]+)\)", markdown):
         assert (study / figure).stat().st_size > 1000
-    for label in (*"1234", *"ABCDEF"):
+    for label in (*"1234", *"ABCDEFIJ"):
         assert f"*Figure {label}. " in markdown
 
 
@@ -114,7 +114,7 @@ def test_report_says_the_numbers_and_their_commands(report: Path) -> None:
 
 def test_report_has_the_same_bytes_again(study: Path, report: Path, excerpt: Dataset) -> None:
     first = {path: path.read_bytes() for path in [*study.glob("report.*"), *study.glob("figures/*")]}
-    assert len(first) == 12
+    assert len(first) == 14
     for path in first:
         path.unlink()
     assert write_report(study, excerpt.test.images, kept=study / "none.json") == report

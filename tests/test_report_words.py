@@ -115,6 +115,9 @@ def test_training_is_judged_from_its_log() -> None:
     assert "**it has saturated**" in said(0.995, 0.999)
     assert "it has not saturated" in said(0.7, 0.999)
     assert "guessing" in said(0.5, 0.55)
+    assert "higher in 70.0 % of pairs: it has not saturated" in training.say_discriminator([{"pair_accuracy": 0.7}])
+    assert "in 55.0 % of pairs: little better than guessing" in training.say_discriminator([{"pair_accuracy": 0.55}])
+    assert "in 99.5 % of pairs: **it has saturated**" in training.say_discriminator([{"pair_accuracy": 0.995}])
     assert "**the generator has collapsed**" in training.say_variety(0.01, 0.27)
     assert "has not collapsed" in training.say_variety(0.2, None)
     rising = [{"epoch": e, "psnr_db": v} for e, v in ((1, 20.0), (2, 23.0), (3, 22.0))]

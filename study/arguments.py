@@ -1,0 +1,83 @@
+"""The options that several commands of `train` and `study` have, and what becomes of them."""
+
+from __future__ import annotations
+
+from enum import Enum, StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gan_denoise.errors import missing_extra
+from gan_denoise.export import runtime
+from gan_denoise.study.config import PRESETS
+
+if TYPE_CHECKING:
+    from gan_denoise.study.stage import Options
+
+PresetName = Enum("PresetName", {name: name for name in PRESETS})  # type: ignore[misc]
+
+
+class Device(StrEnum):
+    """Where to train."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+class Precision(StrEnum):
+    """What convolutions compute in while training."""
+
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+
+
+Preset = Annotated[
+    PresetName,
+    typer.Option(
+        help="smoke, smoke-best: seconds, a test; quick: minutes; paper: the paper's networks and budget; best: ours."
+    ),
+]
+Epochs = Annotated[int | None, typer.Option(help="Default: the preset's.")]
+Batch = Annotated[int | None, typer.Option(help="Images a step. Default: the preset's.")]
+Seed = Annotated[int, typer.Option(min=0, max=runtime.MAX_SEED, help="Another seed, another run.")]
+DeviceOption = Annotated[Device, typer.Option(help="auto takes a GPU when there is one.")]
+Threads = Annotated[int, typer.Option(min=0, max=runtime.MAX_THREADS, help="0 means one a usable core.")]
+PrecisionOption = Annotated[
+    Precision, typer.Option(help="bfloat16 is twice as fast where the processor has it, and slow where not.")
+]
+Data = Annotated[Path | None, typer.Option(help="A folder that holds Fashion-MNIST. Default: the first one found.")]
+Out = Annotated[Path | None, typer.Option(help="The run's folder. Default: runs/PRESET.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on where an earlier run in the folder stopped.")]
+TensorBoard = Annotated[bool, typer.Option("--tensorboard", help="Write event files too.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the resolved configuration and stop.")]
+
+
+def run_folder(out: Path | None, preset: PresetName) -> Path:
+    """Where a run goes: `out`, or a folder of the preset's name."""
+    return out if out is not None else Path("runs") / str(preset.value)
+
+
+def options_of(
+    seed: int, device: Device, threads: int, precision: Precision, resume: bool, tensorboard: bool
+) -> Options:
+    """What the options say about how a stage is run."""
+    from gan_denoise.study.stage import Options
+
+    return Options(
+        seed=seed,
+        device=device.value,
+        threads=threads,
+        precision=precision.value,
+        resume=resume,
+        tensorboard=tensorboard,
+    )
+
+
+def need_torch() -> None:
+    """Raises InputError, which names the extra, when torch is not installed."""
+    try:
+        import torch  # noqa: F401
+    except ImportError as error:
+        raise missing_extra("torch", "train") from error

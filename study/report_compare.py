@@ -1,0 +1,185 @@
+"""What the runs of `study compare` say, in words: does denoising help, when, by how much, and at what cost?"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+
+from gan_denoise.eval.contenders import FUSED
+from gan_denoise.eval.tables import NOT_MEASURED
+from gan_denoise.study.report_words import NETWORK, SAME, Row, Rows, listed, number
+from gan_denoise.study.summary import (
+    JOINED,
+    MEAN,
+    NONE,
+    SAMPLE,
+    Estimate,
+    Point,
+    curves_of,
+    difference_of,
+    groups_of,
+    pairs_of,
+    ratio_of,
+)
+
+WAYS = {MEAN: "In one pass", SAMPLE: "By sampling", JOINED: "Joined in training"}
+BASE = "quarter"  # the run whose budget the controls spend without a denoiser
+CONTROLS = {
+    "alone": "the join's updates spent on the generator alone",
+    "heavy": "the join's updates and the denoiser's operations spent on the generator alone",
+}
+LOWERS, RAISES, OPEN = "**lowers** the distance", "**raises** it", "decides nothing"
+
+
+def verdict_of(ratio: Estimate) -> str:
+    """LOWERS or RAISES where the whole interval does, or one seed by more than 2 %; else OPEN."""
+    low, high = (ratio.low, ratio.high) if ratio.low is not None and ratio.high is not None else (ratio.value,) * 2
+    band = SAME if ratio.low is None else 0.0
+    return LOWERS if high < 1 - band else RAISES if low > 1 + band else OPEN
+
+
+def say_answer(rows: Rows) -> str:
+    """The verdicts counted over all runs, epochs and ways to denoise, with the raw distances at which they fall."""
+    points = [point for curve in curves_of(rows).values() for point in curve]
+    if not points:
+        return f"Whether denoising helps: {NOT_MEASURED}."
+    found = _by_verdict(points)
+    parts = [f"{verdict} in {len(there)} ({_raws(there)})" for verdict, there in found.items()]
+    several = "one run, epoch and way to denoise" if len(points) == 1 else "runs, epochs and ways to denoise"
+    verb = listed(parts).replace(RAISES, "**raises** it" if LOWERS in found else "**raises** the distance")
+    return f"Of {len(points)} {several} that were measured, denoising {verb}."
+
+
+def say_effect(run: str, denoiser: str, points: Sequence[Point]) -> str:
+    """At which epochs one way to denoise helps or harms the pictures of a run, at what raw distance, and how much."""
+    parts = []
+    for verdict, there in _by_verdict(points).items():
+        where = f"{verdict} at {_epochs(there)} ({_raws(there)})"
+        ratios = [point.ratio for point in there]
+        extreme = min(ratios) if verdict == LOWERS else max(ratios)
+        ends = {LOWERS: "at best to", RAISES: "at worst to", OPEN: "which leaves"}[verdict]
+        parts.append(f"{where}, {ends} {_times(extreme)}{_why_open(extreme) if verdict == OPEN else ''}")
+    text = "; ".join(parts) if parts else f"was {NOT_MEASURED}"
+    if not text.startswith(LOWERS):
+        text = text.replace(RAISES, "**raises** the distance", 1)
+    return f"{WAYS.get(denoiser, denoiser)} (`{run}`) denoising {text}."
+
+
+def say_variety(run: str, denoiser: str, rows: Rows) -> str:
+    """What the denoiser does to precision and recall at the last epoch of a run, and how many pictures it turns."""
+    last = _last(rows, run, (denoiser,))
+    moves = []
+    for name in ("precision", "recall"):
+        change = difference_of(pairs_of(list(last.values()), f"{name}_raw", f"{name}_denoised"))
+        moves.append(f"{name} by {NOT_MEASURED if change is None else _signed(change)}")
+    kept = [value for row in last.values() if (value := number(row, "same_class")) is not None]
+    classes = f"; {100 * statistics.mean(kept):.1f} % of the pictures keep their class" if kept else ""
+    return f"{WAYS.get(denoiser, denoiser)} (`{run}`, last epoch) it moves {listed(moves)}{classes}."
+
+
+def control_ratio(rows: Rows, control: str) -> Estimate | None:
+    """The raw distance of a control over that of the run whose budget it spends, both at their last epoch."""
+    base, spent = _last(rows, BASE, (MEAN, NONE)), _last(rows, control, (NONE,))
+    return _paired(base, "raw", spent, "raw")
+
+
+def say_control(rows: Rows, control: str) -> str:
+    """Whether the joined system is worth more than its cost spent on the generator; nothing where that was not run."""
+    spent, joined = _last(rows, control, (NONE,)), _last(rows, BASE, (JOINED,))
+    if not spent:
+        return ""
+    name = f"`{control}` ({CONTROLS.get(control, control)})"
+    alone, pays = control_ratio(rows, control), _paired(spent, "raw", joined, "denoised")
+    first = f"{name} comes to {NOT_MEASURED if alone is None else _times(alone)} of the distance of `{BASE}` undenoised"
+    if pays is None:
+        return f"{first}; the joined system against it: {NOT_MEASURED}."
+    said = {LOWERS: "the join **is worth its cost**", RAISES: "the join **is not worth its cost**"}
+    verdict = said.get(verdict_of(pays), f"the two are not told apart{_why_open(pays)}")
+    return f"{first}; the joined system's denoised pictures come to {_times(pays)} of the control's: {verdict}."
+
+
+def say_cost(denoising: Rows, bench: Rows) -> str:
+    """What the network costs: weights and time, from the tables of the study."""
+    network = [row for row in denoising if row.get("method") == NETWORK]
+    times = [value for row in network if (value := number(row, "ms_per_image")) is not None]
+    weights = next((value for row in network if (value := number(row, "parameters")) is not None), None)
+    fused = [
+        (batch, time) for row in bench if row.get("name") == FUSED for batch, time in [_batch_and_time(row)] if time
+    ]
+    if not times and weights is None:
+        return f"What the denoiser costs: {NOT_MEASURED}."
+    parts = [f"{weights:,.0f} weights" if weights is not None else f"weights {NOT_MEASURED}"]
+    parts += [f"{statistics.median(times):.2f} ms a picture on one thread" if times else f"time {NOT_MEASURED}"]
+    whole = ""
+    if fused:
+        batch, time = max(fused)
+        whole = f"; generator and denoiser together take {time / batch:.2f} ms a picture at batch {batch:.0f}"
+    return f"The denoiser costs {listed(parts)}{whole}."
+
+
+def seeds_of(rows: Rows) -> int:
+    """The largest number of seeds that a run was compared with."""
+    return max((len(group) for group in groups_of(rows).values()), default=0)
+
+
+def say_seeds(rows: Rows) -> str:
+    """Whether there are error bars."""
+    seeds = seeds_of(rows)
+    if seeds < 2:
+        return "there are no error bars"
+    return f"only the runs under 'Does denoising help?' have several seeds, up to {seeds}, and intervals"
+
+
+def _by_verdict(points: Sequence[Point]) -> dict[str, list[Point]]:
+    grouped = {v: [point for point in points if verdict_of(point.ratio) == v] for v in (LOWERS, RAISES, OPEN)}
+    return {verdict: there for verdict, there in grouped.items() if there}
+
+
+def _last(rows: Rows, run: str, denoisers: Sequence[str]) -> dict[object, Row]:
+    """By seed, the row of the last epoch of a run among those ways to denoise."""
+    found: dict[object, Row] = {}
+    for row in rows:
+        if row.get("run") == run and row.get("denoiser") in denoisers:
+            seed = row.get("seed")
+            if seed not in found or (number(row, "epoch") or 0) > (number(found[seed], "epoch") or 0):
+                found[seed] = row
+    return found
+
+
+def _paired(before: Mapping[object, Row], first: str, after: Mapping[object, Row], second: str) -> Estimate | None:
+    both = [{first: before[seed].get(first), "_": after[seed].get(second)} for seed in before if seed in after]
+    return ratio_of(pairs_of(both, first, "_"))
+
+
+def _batch_and_time(row: Row) -> tuple[float, float]:
+    return number(row, "batch") or 1.0, number(row, "p50_ms") or 0.0
+
+
+def _epochs(points: Sequence[Point]) -> str:
+    numbers = [point.epoch for point in points]
+    if len(numbers) > 2 and numbers == list(range(numbers[0], numbers[-1] + 1)):
+        return f"epochs {numbers[0]} to {numbers[-1]}"
+    return f"epoch{'s' if len(numbers) > 1 else ''} {listed(map(str, numbers))}"
+
+
+def _raws(points: Sequence[Point]) -> str:
+    low, high = (f"{end(point.raw for point in points):.3g}" for end in (min, max))
+    return f"raw distance {low}" if low == high else f"raw distances {low} to {high}"
+
+
+def _times(ratio: Estimate) -> str:
+    return f"{ratio.value:.3f} times{_interval(ratio, '.3f')}"
+
+
+def _signed(change: Estimate) -> str:
+    return f"{change.value:+.3f}{_interval(change, '+.3f')}"
+
+
+def _interval(found: Estimate, form: str) -> str:
+    if found.low is None or found.high is None:
+        return " (one seed, no interval)"
+    return f" ({found.low:{form}} to {found.high:{form}}, {found.seeds} seeds)"
+
+
+def _why_open(ratio: Estimate) -> str:
+    return f", within {100 * SAME:.0f} %" if ratio.low is None else ": the interval includes no change"

@@ -1,0 +1,131 @@
+"""The sentences about compared runs follow the rows in every direction."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from gan_denoise.study import report_compare as words
+from gan_denoise.study.summary import curves_of
+
+HELPS, HARMS, DOUBTFUL = (0.70, 0.72, 0.74), (1.30, 1.35, 1.32), (0.8, 1.1, 1.2)  # ratios of three seeds
+
+
+def rows_of(ratios: tuple[float, ...], raw: float = 0.5, **others: Any) -> list[dict[str, Any]]:
+    """A row a seed of run `quarter`, the first epoch, in one pass."""
+    fixed = {"run": "quarter", "epoch": 1, "denoiser": "mean", "raw": raw, "precision_raw": 0.8, "recall_raw": 0.7}
+    return [
+        {**fixed, "seed": seed, "denoised": raw * ratio, "precision_denoised": 0.81 + 0.01 * seed}
+        | {"recall_denoised": 0.65, "same_class": 0.9}
+        | others
+        for seed, ratio in enumerate(ratios)
+    ]
+
+
+def effect(rows: list[dict[str, Any]]) -> str:
+    (((run, denoiser), points),) = curves_of(rows).items()
+    return words.say_effect(run, denoiser, points)
+
+
+def test_help_harm_and_doubt_are_told_apart_by_the_interval() -> None:
+    assert effect(rows_of(HELPS)) == (
+        "In one pass (`quarter`) denoising **lowers** the distance at epoch 1 (raw distance 0.5), at best to 0.720 "
+        "times (0.672 to 0.771, 3 seeds)."
+    )
+    assert "denoising **raises** the distance at epoch 1 (raw distance 0.5), at worst to 1.323 times (1.2" in (
+        effect(rows_of(HARMS, denoiser="mean"))
+    )
+    doubt = effect(rows_of(DOUBTFUL))
+    assert "decides nothing at epoch 1" in doubt
+    assert doubt.endswith("3 seeds): the interval includes no change.")
+    assert "**" not in doubt
+
+
+@pytest.mark.parametrize(
+    ("ratio", "said"),
+    [
+        (0.9, "**lowers** the distance at epoch 1 (raw distance 0.5), at best to 0.900 times (one seed, no interval)"),
+        (1.1, "**raises** the distance at epoch 1 (raw distance 0.5), at worst to 1.100 times (one seed, no interval)"),
+        (
+            1.01,
+            "decides nothing at epoch 1 (raw distance 0.5), which leaves 1.010 times (one seed, no interval), within 2",
+        ),
+    ],
+)
+def test_one_seed_has_no_interval(ratio: float, said: str) -> None:
+    assert said in effect(rows_of((ratio,)))
+
+
+def test_the_epochs_at_which_it_helps_are_named_with_their_distances() -> None:
+    rows = [
+        row
+        for e, raw, ratios in ((1, 2.0, HELPS), (2, 1.5, HELPS), (3, 1.0, HELPS), (4, 0.2, HARMS))
+        for row in rows_of(ratios, raw, epoch=e)
+    ]
+    text = effect(rows)
+    assert "**lowers** the distance at epochs 1 to 3 (raw distances 1 to 2)" in text
+    assert "; **raises** it at epoch 4 (raw distance 0.2)" in text
+    answer = words.say_answer(rows)
+    assert answer == (
+        "Of 4 runs, epochs and ways to denoise that were measured, denoising **lowers** the distance in 3 "
+        "(raw distances 1 to 2) and **raises** it in 1 (raw distance 0.2)."
+    )
+
+
+def test_nothing_measured_is_said_so() -> None:
+    alone = rows_of((1.0,), denoised=None, denoiser="none")
+    assert words.say_answer([]) == words.say_answer(alone) == "Whether denoising helps: not measured."
+    assert "denoising was not measured." in words.say_effect("a", "mean", [])
+    assert words.say_cost([], []) == "What the denoiser costs: not measured."
+    assert words.say_control([], "alone") == ""
+    assert words.say_seeds([]) == words.say_seeds(rows_of((1.0,))) == "there are no error bars"
+    assert "up to 3, and intervals" in words.say_seeds(rows_of(HELPS))
+
+
+def test_the_price_in_variety_is_that_of_the_last_epoch() -> None:
+    rows = [*rows_of(HELPS, recall_denoised=0.1), *rows_of(HELPS, epoch=2)]
+    text = words.say_variety("quarter", "mean", rows)
+    assert "precision by +0.020 (-0.005 to +0.045, 3 seeds) and recall by -0.050 (-0.050 to -0.050, 3 seeds)" in text
+    assert text.endswith("90.0 % of the pictures keep their class.")
+    one = words.say_variety("quarter", "mean", rows_of((0.5,), same_class=None))
+    assert one.endswith("precision by +0.010 (one seed, no interval) and recall by -0.050 (one seed, no interval).")
+    assert "not measured" in words.say_variety("quarter", "joined", rows)
+
+
+@pytest.mark.parametrize(
+    ("ratios", "said"),
+    [
+        ((0.5, 0.52, 0.51), "the join **is worth its cost**"),
+        ((1.5, 1.52, 1.51), "the join **is not worth its cost**"),
+        ((0.6, 0.9, 1.3), "the two are not told apart: the interval includes no change"),
+    ],
+)
+def test_the_join_is_held_against_its_cost_spent_on_the_generator(ratios: tuple[float, ...], said: str) -> None:
+    base = rows_of(HELPS)
+    control = rows_of((1.0, 1.0, 1.0), raw=0.45, run="alone", denoiser="none", epoch=7, denoised=None)
+    early = rows_of((1.0, 1.0, 1.0), raw=9.0, run="alone", denoiser="none", epoch=6, denoised=None)
+    joined = rows_of(ratios, raw=0.45, denoiser="joined")
+    text = words.say_control([*base, *control, *early, *joined], "alone")
+    assert text.startswith(
+        "`alone` (the join's updates spent on the generator alone) comes to 0.900 times (0.900 to 0.900"
+    )
+    assert said in text
+    assert words.say_control([*base, *control], "alone").endswith("the joined system against it: not measured.")
+
+
+def test_seeds_are_paired_with_themselves_alone() -> None:
+    base, control = rows_of((1.0, 1.0)), rows_of((1.0, 1.0), raw=1.0, run="alone", denoiser="none")
+    control[1]["seed"] = 7
+    found = words.control_ratio([*base, *control], "alone")
+    assert found == (2.0, None, None, 1)
+
+
+def test_the_cost_is_that_of_the_tables() -> None:
+    network = {"method": "network", "ms_per_image": 0.5, "parameters": 123456}
+    bench = [{"name": "fused", "batch": b, "p50_ms": t} for b, t in ((1, 2.0), (64, 32.0))]
+    assert words.say_cost([network, {"method": "median", "ms_per_image": 9.0}], bench) == (
+        "The denoiser costs 123,456 weights and 0.50 ms a picture on one thread; generator and denoiser together take "
+        "0.50 ms a picture at batch 64."
+    )
+    assert "time not measured" in words.say_cost([{"method": "network", "parameters": 1}], [])
