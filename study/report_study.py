@@ -14,13 +14,12 @@ from numpy.typing import NDArray
 
 from gan_denoise.errors import InputError
 from gan_denoise.eval.tables import NOT_MEASURED
-from gan_denoise.export.runtime import SHIPPED
 from gan_denoise.study import runlog
 from gan_denoise.study.report_tables import code, one_line, plain
 from gan_denoise.study.report_training import PAPER
 from gan_denoise.study.report_words import Rows, number
 
-KEPT_RESULTS = SHIPPED / "results.json"  # the figures of preset `paper`
+KEPT_RESULTS = Path(__file__).parent / "paper.json"  # the figures of preset `paper`
 
 JOIN = "join"
 STAGES = {"gan": "GAN", "denoiser": "denoiser", JOIN: "join"}
