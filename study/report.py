@@ -20,7 +20,7 @@ from gan_denoise.study.report_spectra import spectra
 from gan_denoise.study.report_strip import strip
 from gan_denoise.study.report_study import KEPT_RESULTS, Study, read_study, source_line, trained_with
 from gan_denoise.study.report_tables import bench_table, code, denoising_table, generation_table, plain, settings_table
-from gan_denoise.study.report_texts import ABSTRACT, OURS, PAPERS, TITLE
+from gan_denoise.study.report_texts import ABSTRACT, JOINED, OURS, PAPERS, TITLE
 from gan_denoise.study.report_training import (
     PAPER,
     say_budget,
@@ -87,7 +87,9 @@ def _opening(study: Study) -> list[str]:
         f"The study in {code(study.folder)}, by gan-denoise {__version__}.",
         budget if study.preset == PAPER else f"> {budget}",
         "## Abstract",
-        ABSTRACT if generation or study.logs["gan"] else "Nothing was trained or measured here yet.",
+        ABSTRACT.format(joined=JOINED if "join" in study.stages() else "")
+        if generation or study.logs["gan"]
+        else "Nothing was trained or measured here yet.",
         " ".join([say_frechet(generation), say_claim(generation), say_noise(generation)]),
         say_answer(study.compared()) if study.compared() else "",
         f"In the kept run of preset `{PAPER}`: {say_frechet(kept)}" if kept else "",

@@ -5,8 +5,9 @@ from __future__ import annotations
 TITLE = "Enhancing image generation with a denoising GAN"
 ABSTRACT = (
     "A GAN was trained on Fashion-MNIST and, apart from it, a denoiser on the same pictures with Gaussian noise. "
-    "Both were exported to ONNX, joined into one graph that generates and denoises, and measured there."
+    "{joined}Both were exported to ONNX, fused into one graph that generates and denoises, and measured there."
 )
+JOINED = "Then both were trained on as one system. "
 PAPERS = {
     "opening": "The networks are the paper's (section 3.1.1).",
     "discriminator": "The **discriminator** halves the picture with convolutions, each followed by LeakyReLU and "
