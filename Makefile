@@ -7,7 +7,7 @@ PRECISION ?= float32
 
 help:
 	@echo "make study   environment, data, the whole study (preset quick), tables and report"
-	@echo "make reproduce   train the shipped model again (preset best, about two hours) and compare its figures"
+	@echo "make reproduce   train the shipped model again (preset best, hours) and compare its figures"
 	@echo "make test    environment, data, the tests"
 	@echo "make check   formatting, lint, types"
 	@echo "make wheel   build the wheel and try it in an environment of its own, without torch"

@@ -34,6 +34,7 @@ QUARTER_JOIN = JoinConfig(gan=QUARTER_GAN, denoiser=QUARTER_DENOISER, epochs=1, 
 # The join's two discriminators see its one epoch twice: seven epochs of the generator alone cost as many updates.
 ALONE = dataclasses.replace(QUARTER_GAN, epochs=7)
 HEAVY = dataclasses.replace(ALONE, generator_blocks=(6, 11, 0))  # the denoiser's operations, in the generator
+SIXTEEN = dataclasses.replace(OURS[0], epochs=16)
 
 DNCNN_RATES = (3e-4, 1e-3, 3e-3)
 
@@ -52,6 +53,12 @@ EXPERIMENTS = {
     ),
     "alone": Experiment(asks="is it the join, or the discriminators' updates that it costs?", gan=ALONE),
     "heavy": Experiment(asks="is it the join, or the operations that the denoiser adds?", gan=HEAVY),
+    "sixteen": Experiment(
+        asks="do 16 epochs and the join, with fewer updates, beat the 20 epochs of preset best alone?",
+        gan=SIXTEEN,
+        denoiser=OURS[1],
+        join=JoinConfig(gan=SIXTEEN, denoiser=OURS[1]),
+    ),
     "squared": Experiment(
         asks="the join with squared error alone",
         join=dataclasses.replace(QUARTER_JOIN, adversarial=False),
