@@ -113,6 +113,32 @@ def generation(
     show(report, as_json=as_json, as_markdown=as_markdown)
 
 
+@app.command()
+def controls(
+    model: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="An exported folder.", show_default="shipped")
+    ] = None,
+    n: Measured = 10_000,
+    seed: Seed = 0,
+    threads: Threads = 0,
+    data: Data = None,
+    as_json: AsJson = False,
+    as_markdown: AsMarkdown = False,
+) -> None:
+    """Compare the denoiser with plain filters of the same pictures, a Gaussian mixture, and denoised real pictures.
+
+    Example: gan-denoise eval controls --markdown
+    """
+    from gan_denoise.data import sources
+    from gan_denoise.eval.progress import tracked
+    from gan_denoise.eval.reports import controls_report
+    from gan_denoise.eval.tables import show
+
+    one_format(as_json, as_markdown)
+    report = controls_report(model, sources.load(data), n, seed, threads, tracked("generating"))
+    show(report, as_json=as_json, as_markdown=as_markdown)
+
+
 @app.command("classes")
 def classes_command(
     model: Model = None,

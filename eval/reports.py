@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,17 @@ from gan_denoise.data.fashion_mnist import Dataset
 from gan_denoise.eval import ffd
 from gan_denoise.eval.baselines import load_tuned
 from gan_denoise.eval.bench import run_bench
+from gan_denoise.eval.controls import (
+    BLUR,
+    MEANS,
+    MIXTURE,
+    TRIALS,
+    Chosen,
+    chosen_filters,
+    filtered_rows,
+    mixture_row,
+    real_denoised_row,
+)
 from gan_denoise.eval.denoising import CEILING_DB, evaluate_denoising
 from gan_denoise.eval.details import class_rows, class_summary, copy_rows
 from gan_denoise.eval.generation import (
@@ -26,12 +38,13 @@ from gan_denoise.eval.generation import (
     real_pictures,
 )
 from gan_denoise.eval.machine import describe_machine
-from gan_denoise.eval.methods import NETWORK, TRAINING_IMAGES, classical, network, not_installed
+from gan_denoise.eval.methods import HINT, NETWORK, TRAINING_IMAGES, classical, network, not_installed
 from gan_denoise.eval.picture_files import read_sets
 from gan_denoise.eval.prdc import K
 from gan_denoise.eval.progress import Track, untracked
 from gan_denoise.eval.tables import Report
 from gan_denoise.export import runtime
+from gan_denoise.export.runtime import another_seed
 
 
 def bench_report(model: Path | None, repeats: int, threads: int, track: Track = untracked) -> Report:
@@ -116,6 +129,35 @@ def generation_report(
     )
 
 
+def controls_report(
+    model: Path | None, dataset: Dataset, n: int, seed: int, threads: int, track: Track = untracked
+) -> Report:
+    """The rows of controls.py and the floor. `model` is a folder, or None for the shipped one. Raises as
+    `generation_report`; `settings["not measured"]` maps sets to reasons.
+    """
+    fused, denoiser = (runtime.load(part, model, threads) for part in (runtime.FUSED, runtime.DENOISER))
+    real = real_pictures(dataset, ffd.load_network(threads=threads), n)
+    filters = chosen_filters(fused, real.network, dataset, min(n, TRIALS), seed)
+    rows = filtered_rows(fused, real, filters, n, seed, track)
+    missing = {MIXTURE: HINT} if find_spec("sklearn") is None else {}
+    if not missing:
+        rows.append(mixture_row(real, dataset, n, seed))
+    return Report(
+        command="eval controls",
+        title="What else could be done to generated pictures, or in their place",
+        rows=[*rows, real_denoised_row(denoiser, real, dataset, n), real.floor],
+        model_sha256=fused.sha256,
+        machine=describe_machine(threads),
+        settings={
+            **_picture_settings(real, seed, dataset),
+            BLUR: f"width in pixels {_chosen(filters[BLUR])}",
+            MEANS: f"told of noise of {_chosen(filters[MEANS])}",
+            "chosen": f"on held-out training images with {min(n, TRIALS):,} pictures of seed {another_seed(seed)}",
+            "not measured": missing,
+        },
+    )
+
+
 def classes_report(
     model: Path | None, dataset: Dataset, n: int, seed: int, threads: int, track: Track = untracked
 ) -> Report:
@@ -171,6 +213,10 @@ def ffd_report(path: Path, threads: int) -> Report:
             "reference": f"{ffd.pinned().reference.count} test images",
         },
     )
+
+
+def _chosen(filtered: Chosen) -> str:
+    return f"{filtered.strength:g} of {', '.join(f'{strength:g}' for strength in filtered.offered)}"
 
 
 def _picture_settings(real: Real, seed: int, dataset: Dataset) -> dict[str, object]:

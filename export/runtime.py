@@ -100,6 +100,11 @@ def latents(seed: int, start: int, count: int, size: int = 100) -> Array:
     return np.stack(rows) if rows else np.zeros((0, size), np.float32)
 
 
+def another_seed(seed: int) -> int:
+    """A seed whose latents are not those of `seed`: for a choice that is then tried on `seed`."""
+    return seed + 1 if seed < MAX_SEED else 0
+
+
 def of_class(z: Array, label: int, classes: int) -> Array:
     """The same latents (N, size) with class `label` chosen by the last `classes` entries, of which the largest wins.
 

@@ -25,7 +25,7 @@ from gan_denoise.eval.restoration import add_noise, psnr
 from gan_denoise.eval.sampling import resample
 from gan_denoise.eval.tables import Report
 from gan_denoise.export import weights
-from gan_denoise.export.runtime import MAX_SEED, Graph, latents, usable_cores
+from gan_denoise.export.runtime import Graph, another_seed, latents, usable_cores
 from gan_denoise.study.ages import Age, ages_of
 from gan_denoise.study.summary import SAMPLE
 
@@ -87,7 +87,7 @@ def compare_report(
             "precision, recall": f"k = {K}",
             "psnr, clean": f"dB, of the reference's first {NOISED}, noise of seed 0 unclipped, at most {CEILING_DB:g}",
             "sigma": f"of sample, {STEPS} steps: the best of {', '.join(map(str, SIGMAS))} on held-out training images "
-            f"with {min(n, TRIALS):,} pictures of seed {_other(seed)}",
+            f"with {min(n, TRIALS):,} pictures of seed {another_seed(seed)}",
             "seed": seed,
             "data_sha256": dataset.sha256,
         },
@@ -128,7 +128,7 @@ def rows_of(age: Age, measure: Measure) -> Iterator[Row]:
 
 def best_sigma(generator: weights.AnyGenerator, denoise: Network, measure: Measure) -> float:
     """The sigma of SIGMAS with which `sample` takes pictures of another seed closest to the held-out ones."""
-    seed = _other(measure.seed)
+    seed = another_seed(measure.seed)
     images = drawn(generator, min(measure.n, TRIALS), seed)
 
     def distance(sigma: float) -> float:
@@ -180,7 +180,3 @@ def _side_by_side(start: dict[str, float | None], end: dict[str, float | None]) 
 
 def _same_class(before: Seen | None, after: Seen | None) -> float | None:
     return None if before is None or after is None else classes.agreement(before.labels, after.labels)
-
-
-def _other(seed: int) -> int:
-    return seed + 1 if seed < MAX_SEED else 0

@@ -34,6 +34,19 @@ QUARTER_JOIN = JoinConfig(gan=QUARTER_GAN, denoiser=QUARTER_DENOISER, epochs=1, 
 # The join's two discriminators see its one epoch twice: seven epochs of the generator alone cost as many updates.
 ALONE = dataclasses.replace(QUARTER_GAN, epochs=7)
 HEAVY = dataclasses.replace(ALONE, generator_blocks=(6, 11, 0))  # the denoiser's operations, in the generator
+# The denoiser has much to mend, so it answers more to its discriminator. The generator is as if there were no denoiser.
+YOUNG = JoinConfig(
+    gan=OURS[0],
+    denoiser=OURS[1],
+    from_scratch=True,
+    through=False,
+    adversarial_weight=20.0,
+    generator_rate=4e-4,
+    denoiser_rate=1e-3,
+    decay=0.3,
+    epochs=3,
+    images=FIT,
+)
 SIXTEEN = dataclasses.replace(OURS[0], epochs=16)
 
 DNCNN_RATES = (3e-4, 1e-3, 3e-3)
@@ -76,7 +89,7 @@ EXPERIMENTS = {
     ),
     "young": Experiment(
         asks="generator and denoiser of the same age, from nothing",
-        join=JoinConfig(gan=OURS[0], denoiser=OURS[1], from_scratch=True, generator_rate=4e-4, epochs=3, images=FIT),
+        join=YOUNG,
     ),
     "2014": Experiment(asks="the first GAN", gan=FullyConnectedGanConfig()),
     "paper": Experiment(asks="the paper's GAN, another seed", gan=GanConfig()),

@@ -40,7 +40,7 @@ def test_the_version_and_the_front_door() -> None:
     "command",
     [
         *("generate", "denoise", "bench", "export", "eval denoising", "eval generation", "eval tune", "data fetch"),
-        *("eval classes", "eval copies", "eval ffd"),
+        *("eval controls", "eval classes", "eval copies", "eval ffd"),
         *(
             "data info",
             "data preview",

@@ -196,7 +196,13 @@ def test_classes_and_copies_measure_the_same_pictures(shipped: Path, excerpt: Da
     assert content["model_sha256"] == sha256(shipped / "fused.onnx")
 
 
-@pytest.mark.parametrize("command", ["generation", "classes"])
+def test_controls_need_enough_held_out_images(shipped: Path, excerpt: Dataset) -> None:
+    result = CliRunner().invoke(cli, ["eval", "controls", "-n", "100", "--threads", "1", "--model", str(shipped)])
+    assert isinstance(result.exception, InputError)
+    assert "33 samples of width 96 found, at least 97 samples wanted" in result.exception.message
+
+
+@pytest.mark.parametrize("command", ["generation", "classes", "controls"])
 def test_96_pictures_are_too_few_for_96_features(command: str, shipped: Path) -> None:
     result = CliRunner().invoke(cli, ["eval", command, "-n", "96"])
     assert (result.exit_code, result.stdout) == (2, "")

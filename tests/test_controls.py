@@ -1,0 +1,117 @@
+"""Filters, a mixture and denoised real pictures beside what the denoiser makes, on shipped graphs and real images."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import ndimage
+from skimage.restoration import denoise_nl_means
+
+from gan_denoise.data import fashion_mnist, sources
+from gan_denoise.data.fashion_mnist import Dataset, Split
+from gan_denoise.eval import controls, ffd
+from gan_denoise.eval.controls import BLUR, MEANS, Chosen, chosen_filters, filtered_rows, mixture_row, real_denoised_row
+from gan_denoise.eval.frechet import frechet_distance, statistics
+from gan_denoise.eval.generation import FLOOR, Real, evaluate_generation, real_pictures
+from gan_denoise.eval.reports import controls_report
+from gan_denoise.export import runtime
+from gan_denoise.export.runtime import Graph
+
+N = 120
+
+
+@pytest.fixture(scope="module")
+def data() -> Dataset:
+    """The first 300 test images, and 3,600 training images of which 600 count as unseen and 300 as held out."""
+    whole = sources.load()
+    train, test = (Split(part.images[:n], part.labels[:n]) for part, n in ((whole.train, 3600), (whole.test, 300)))
+    return Dataset(train, test, whole.source, whole.sha256)
+
+
+@pytest.fixture(scope="module")
+def network() -> Graph:
+    return ffd.load_network(threads=1)
+
+
+@pytest.fixture(scope="module")
+def real(data: Dataset, network: Graph) -> Real:
+    return real_pictures(data, network, N)
+
+
+@pytest.fixture(scope="module")
+def fused() -> Graph:
+    return runtime.load(runtime.FUSED, threads=1)
+
+
+@pytest.fixture(scope="module")
+def filters(fused: Graph, network: Graph, data: Dataset) -> dict[str, Chosen]:
+    return chosen_filters(fused, network, data, N, seed=1)
+
+
+def test_each_filter_is_the_offered_one_that_is_nearest_to_held_out_images(
+    filters: dict[str, Chosen], fused: Graph, network: Graph, data: Dataset
+) -> None:
+    images = fashion_mnist.to_uint8(fused.batched(runtime.latents(2, 0, N))[0])  # of the next seed
+    held_out = statistics(network.batched(fashion_mnist.to_float(data.train.images[-300:]))[0])
+
+    def distance(filtered: np.ndarray) -> float:
+        return frechet_distance(statistics(network.batched(fashion_mnist.to_float(filtered))[0]), held_out)
+
+    def blurred(width: float) -> np.ndarray:
+        return np.rint(ndimage.gaussian_filter(images.astype(np.float32), (0, width, width), mode="constant")).astype(
+            np.uint8
+        )
+
+    def averaged(sigma: float) -> np.ndarray:
+        told = {"patch_size": 5, "patch_distance": 3, "h": 1.2 * sigma, "sigma": 0.5 * sigma}
+        floats = np.stack([denoise_nl_means(image / np.float32(255), **told) for image in images])
+        return np.rint(255 * floats).astype(np.uint8)
+
+    for name, take in ((BLUR, blurred), (MEANS, averaged)):
+        chosen = filters[name]
+        assert chosen.strength == min(chosen.offered, key=lambda strength: distance(take(strength)))
+        np.testing.assert_allclose(chosen.filter(images), take(chosen.strength).astype(float), atol=1)
+        assert (chosen.filter(images) != images).mean() > 0.01
+
+
+def test_the_report_holds_all_rows_and_what_was_chosen(
+    real: Real, data: Dataset, filters: dict[str, Chosen], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(controls.mixture, "FITTED", 1000)
+    report = controls_report(None, data, N, seed=1, threads=1)
+    names = ["raw", "denoised", BLUR, MEANS, "Gaussian mixture", "real, denoised", FLOOR]
+    assert [row["set"] for row in report.rows] == names
+    assert all(row["n"] == N for row in report.rows)
+    assert report.settings[BLUR] == f"width in pixels {filters[BLUR].strength:g} of 0.25, 0.3, 0.35, 0.4, 0.5"
+    assert report.settings[MEANS] == f"told of noise of {filters[MEANS].strength:g} of 0.0025, 0.005, 0.01, 0.02, 0.04"
+    assert report.settings["not measured"] == {}
+
+
+def test_the_filters_get_the_same_pictures_as_the_denoiser(
+    fused: Graph, real: Real, filters: dict[str, Chosen]
+) -> None:
+    rows = {row["set"]: row for row in filtered_rows(fused, real, filters, N, seed=1)}
+    assert list(rows) == ["raw", "denoised", BLUR, MEANS]
+    for wanted in evaluate_generation(fused, real, N, seed=1)[:2]:
+        found = rows[wanted["set"]]
+        assert found == {name: pytest.approx(wanted[name]) for name in found}
+    assert rows[BLUR]["sharpness"] < rows["raw"]["sharpness"]
+    assert min(rows[name]["same_class"] for name in (BLUR, MEANS)) > 0.9
+
+
+def test_the_mixture_is_far_off_and_agrees_with_no_picture(
+    real: Real, data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(controls.mixture, "FITTED", 1000)
+    row = mixture_row(real, data, N, seed=0)
+    assert (row["set"], row["n"], row["same_class"]) == ("Gaussian mixture", N, None)
+    assert row["ffd_1"] > 2 * real.floor["ffd_1"]
+
+
+def test_real_pictures_pass_the_denoiser_almost_unchanged(real: Real, data: Dataset) -> None:
+    row = real_denoised_row(runtime.load(runtime.DENOISER, threads=1), real, data, N)
+    assert (row["set"], row["n"]) == ("real, denoised", N)
+    assert row["ffd_1"] == pytest.approx(real.floor["ffd_1"], rel=0.05)
+    assert row["ffd_1"] != real.floor["ffd_1"]
+    assert row["noise"] < 0.9 * real.floor["noise"]
+    assert row["same_class"] > 0.95
