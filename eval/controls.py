@@ -22,7 +22,6 @@ BLUR, MEANS = "raw, Gaussian filter", "raw, non-local means"
 MIXTURE, REAL_DENOISED = "Gaussian mixture", "real, denoised"
 WIDTHS = (0.25, 0.3, 0.35, 0.4, 0.5)  # of the Gaussian filter, in pixels
 SIGMAS = (0.0025, 0.005, 0.01, 0.02, 0.04)  # of the noise that non-local means are told of
-TRIALS = 2_500  # pictures that a strength is chosen on
 
 Filter = Callable[[Bytes], Bytes]
 

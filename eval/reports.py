@@ -18,7 +18,6 @@ from gan_denoise.eval.controls import (
     BLUR,
     MEANS,
     MIXTURE,
-    TRIALS,
     Chosen,
     chosen_filters,
     filtered_rows,
@@ -137,7 +136,7 @@ def controls_report(
     """
     fused, denoiser = (runtime.load(part, model, threads) for part in (runtime.FUSED, runtime.DENOISER))
     real = real_pictures(dataset, ffd.load_network(threads=threads), n)
-    filters = chosen_filters(fused, real.network, dataset, min(n, TRIALS), seed)
+    filters = chosen_filters(fused, real.network, dataset, n, seed)
     rows = filtered_rows(fused, real, filters, n, seed, track)
     missing = {MIXTURE: HINT} if find_spec("sklearn") is None else {}
     if not missing:
@@ -152,7 +151,7 @@ def controls_report(
             **_picture_settings(real, seed, dataset),
             BLUR: f"width in pixels {_chosen(filters[BLUR])}",
             MEANS: f"told of noise of {_chosen(filters[MEANS])}",
-            "chosen": f"on held-out training images with {min(n, TRIALS):,} pictures of seed {another_seed(seed)}",
+            "chosen": f"on held-out training images with {n:,} pictures of seed {another_seed(seed)}",
             "not measured": missing,
         },
     )

@@ -6,16 +6,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle, relu
 
+BLACK = 2 / 255  # so little light is none
+
 
 class UNet(nn.Module):
     """Noisy images (N, channels, size, size) to restored ones of the same shape; size a multiple of 4.
 
     One network for all strengths of noise, which it is not told. The picture is folded to half its side, four
     channels for one (Shi et al. 2016, arXiv:1609.05158), so all work is done at a half and a quarter of the size.
-    Without any bias or norm the output scales with the input, which carries over to strengths not trained on (Mohan
+    Without any bias or norm what it finds scales with the input, which carries over to strengths not trained on (Mohan
     et al. 2020, arXiv:1906.05478). The last layer of each residual block starts at zero, so training starts from
-    the identity. In evaluation the result is clipped to [0, 1]. `widths` are the channels at the two sizes, `blocks`
-    the residual blocks going down, at the bottom and going up.
+    the identity. In evaluation the result is clipped to [0, 1] and what is below BLACK is 0, with a ramp up to twice
+    that (firm shrinkage: Gao and Bruce 1997): a faint haze is cheap in training and looks unlike a photograph's black.
+    `widths` are the channels at the two sizes, `blocks` the residual blocks going down, at the bottom and going up.
     """
 
     def __init__(self, widths: tuple[int, int], blocks: tuple[int, int, int], channels: int = 1) -> None:
@@ -37,7 +40,11 @@ class UNet(nn.Module):
         deep = self.bottom(self.shrink(skip))  # (N, widths[1], size / 4, size / 4)
         noise = self.tail(self.up(skip + self.grow(deep)))  # (N, 4 * channels, size / 2, size / 2)
         restored = noisy - pixel_shuffle(noise, 2).float()
-        return restored if self.training else restored.clamp(0, 1)
+        return restored if self.training else _without_haze(restored.clamp(0, 1))
+
+
+def _without_haze(images: Tensor) -> Tensor:
+    return torch.minimum(images, 2 * relu(images - BLACK))
 
 
 class ResidualBlock(nn.Module):

@@ -18,7 +18,7 @@ from gan_denoise.study.report_headline import headline
 from gan_denoise.study.report_page import to_page
 from gan_denoise.study.report_spectra import spectra
 from gan_denoise.study.report_strip import strip
-from gan_denoise.study.report_study import KEPT_RESULTS, Study, read_study, source_line, trained_with
+from gan_denoise.study.report_study import CONTROLS, KEPT_RESULTS, Study, read_study, source_line, trained_with
 from gan_denoise.study.report_tables import bench_table, code, denoising_table, generation_table, plain, settings_table
 from gan_denoise.study.report_texts import ABSTRACT, JOINED, OURS, PAPERS, TITLE
 from gan_denoise.study.report_training import (
@@ -173,9 +173,22 @@ def _denoised(study: Study) -> list[str]:
         *spectra(study),
         *([generation_table(rows, kept), source_line(study, "generation")] if rows else ["Table: not measured."]),
         about if features else "",
+        *_controls(study),
         _bullets([say_frechet(rows), say_claim(rows), say_noise(rows)]),
         f"In the kept run of preset `{PAPER}`:" if kept else "",
         _bullets([say_frechet(kept), say_claim(kept), say_noise(kept)]) if kept else "",
+    ]
+
+
+def _controls(study: Study) -> list[str]:
+    rows = study.rows(CONTROLS)
+    if not rows:
+        return []
+    return [
+        "What plain filters of the best strength make of the same pictures, what the denoiser makes of real ones, and "
+        "what a Gaussian mixture draws:",
+        generation_table(rows),
+        source_line(study, CONTROLS),
     ]
 
 
@@ -238,7 +251,7 @@ def _limits(study: Study) -> list[str]:
 
 def _commands(study: Study) -> list[str]:
     lines = ["gan-denoise data fetch", study.run_command()]
-    lines += [study.measuring_command(table) for table in study.results]
+    lines += [study.measuring_command(table) for table in study.results if table != CONTROLS or study.rows(CONTROLS)]
     lines += [study.comparing_command()] if study.compared() else []
     return [
         "## How to make these figures again",

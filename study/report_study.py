@@ -23,7 +23,8 @@ KEPT_RESULTS = Path(__file__).parent / "paper.json"  # the figures of preset `pa
 
 JOIN = "join"
 STAGES = {"gan": "GAN", "denoiser": "denoiser", JOIN: "join"}
-TABLES = ("denoising", "generation", "bench")
+CONTROLS = "controls"  # measured apart from the study: it takes minutes
+TABLES = ("denoising", "generation", CONTROLS, "bench")
 
 COMPARE = "results/compare.json"
 
@@ -39,7 +40,7 @@ class Study:
     meta: dict[str, Content]  # by stage: gan, denoiser, join
     layers: dict[str, list[Content]]  # by network: generator, discriminator, denoiser
     logs: dict[str, Rows]  # by stage
-    results: dict[str, Content]  # by table: denoising, generation, bench
+    results: dict[str, Content]  # by table: denoising, generation, controls, bench
     compare: Content  # what `study compare --json` printed
     kept: Content
     test_images: NDArray[np.uint8] | None  # (N, 28, 28)

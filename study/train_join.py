@@ -157,7 +157,8 @@ def join_step(
     noisy = in_files(
         clean + strengths(clean, config.denoiser.sigma_max) * torch.randn_like(clean), config.denoiser.clipped
     )
-    denoised, restored = system.denoiser(torch.cat([seen, noisy])).split([len(seen), len(clean)])
+    both = system.denoiser(torch.cat([seen, noisy])).clamp(0, 1)  # as they will be seen
+    denoised, restored = both.split([len(seen), len(clean)])
     loss = torch.zeros((), device=real.device)
     if config.adversarial:
         gradient, others = challenge(system.of_denoised, adams.of_denoised, real, label, denoised, penalty)

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +16,8 @@ from gan_denoise.errors import InputError, Interrupted, UsageError
 from gan_denoise.export import runtime, weights
 from gan_denoise.export.bundle import export_run
 from gan_denoise.study import runlog
-from gan_denoise.study.adversarial import with_classes
+from gan_denoise.study import train_join as join_module
+from gan_denoise.study.adversarial import challenge, with_classes
 from gan_denoise.study.config import PRESETS, DnCNNShape, JoinConfig
 from gan_denoise.study.experiments import EXPERIMENTS, Experiment
 from gan_denoise.study.pipeline import run_experiment
@@ -107,11 +109,11 @@ def test_a_join_is_done_again_when_what_it_starts_from_has_changed(
         train_join(config(), excerpt, run, dataclasses.replace(OPTIONS, resume=True))
 
 
-def one_step(joined: JoinConfig) -> tuple[System, dict[str, torch.Tensor], dict[str, float]]:
+def one_step(joined: JoinConfig, scale: float = 0.05) -> tuple[System, dict[str, torch.Tensor], dict[str, float]]:
     torch.manual_seed(0)
     system = start(joined, Path("unused"))
     for parameter in system.denoiser.parameters():
-        torch.nn.init.normal_(parameter, std=0.05)  # from the identity nothing moves but its last layer
+        torch.nn.init.normal_(parameter, std=scale)  # from the identity nothing moves but its last layer
     before = {name: part.state_dict()[key].clone() for name, part, key in watched(system)}
     adams = Adams(*(torch.optim.Adam(part.parameters(), 1e-3) for part in system))
     label = torch.arange(32) % 10
@@ -140,6 +142,19 @@ def test_each_loss_trains_what_it_should() -> None:
     _, apart, _ = one_step(config(from_scratch=True, through=False))
     assert torch.equal(apart["generator"], squared["generator"])  # then the denoiser says nothing to the generator
     assert not torch.equal(apart["generator"], both["generator"])
+
+
+def test_the_losses_see_denoised_pictures_clipped_as_viewers_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[torch.Tensor] = []
+
+    def watching(*arguments: Any) -> Any:
+        seen.append(arguments[4])
+        return challenge(*arguments)
+
+    monkeypatch.setattr(join_module, "challenge", watching)
+    one_step(config(from_scratch=True), scale=0.3)
+    _, denoised = seen
+    assert (denoised.min(), denoised.max()) == (0, 1)
 
 
 def test_a_join_without_a_loss_or_with_another_denoiser_is_refused() -> None:

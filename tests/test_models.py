@@ -94,6 +94,17 @@ def test_residual_denoisers_keep_the_shape_and_clip_in_evaluation_only(network: 
     assert clipped.max() == 1
 
 
+def test_the_unets_faint_haze_is_black_in_evaluation_and_other_greys_stay() -> None:
+    network = UNet((8, 12), (1, 1, 1)).eval()  # the identity
+    greys = torch.linspace(0, 1, 28 * 28).reshape(1, 1, 28, 28)
+    after = network(greys)
+    assert (after[greys < 2 / 255] == 0).all()
+    assert torch.equal(after[greys > 4 / 255], greys[greys > 4 / 255])
+    assert (after.flatten().diff() >= 0).all()  # nothing jumps: networks that differ in the last bit stay together
+    assert after.flatten().diff().max() < 2.1 / (28 * 28)
+    assert torch.equal(network.train()(greys), greys)
+
+
 def test_the_unet_starts_from_the_identity_and_has_neither_biases_nor_norms() -> None:
     network = UNet((8, 12), (2, 3, 2))
     noisy = torch.randn(2, 1, 28, 28)

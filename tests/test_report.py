@@ -121,6 +121,16 @@ def test_report_has_the_same_bytes_again(study: Path, report: Path, excerpt: Dat
     assert {path: path.read_bytes() for path in first} == first
 
 
+def test_controls_are_shown_where_they_were_measured(study: Path, tmp_path: Path) -> None:
+    results = write_results(tmp_path / "results", frechet=7.5)
+    assert "eval controls" not in write_report(tmp_path, None).with_suffix(".md").read_text()
+    row = {**results["generation"]["rows"][0], "set": "raw, non-local means", "ffd_1": 6.25}
+    (tmp_path / "results/controls.json").write_text(json.dumps({**results["generation"], "rows": [row]}))
+    markdown = write_report(tmp_path, None, kept=study / "none.json").with_suffix(".md").read_text()
+    assert "| raw, non-local means | 200 | 6.250 |" in markdown
+    assert markdown.count("gan-denoise eval controls --model") == 2  # under the table, and among the commands
+
+
 @pytest.mark.parametrize("preset", ["quick", "paper"])
 def test_kept_figures_stand_beside_those_of_smaller_presets(tmp_path: Path, preset: str) -> None:
     results = write_results(tmp_path / "results", frechet=7.5)
