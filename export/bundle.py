@@ -16,7 +16,7 @@ from gan_denoise.data.fashion_mnist import CLASSES
 from gan_denoise.errors import InputError, OutputError
 from gan_denoise.export import parity, weights
 from gan_denoise.export.fuse import fuse
-from gan_denoise.export.runtime import DENOISER, FEATURES, FUSED, GENERATOR, Graph, latents
+from gan_denoise.export.runtime import DENOISER, FEATURES, FUSED, GENERATOR, Array, Graph, latents
 from gan_denoise.export.to_onnx import to_onnx, with_metadata
 from gan_denoise.files import staging_for, write_atomic
 from gan_denoise.models.conditional_gan import ConditionalGenerator
@@ -27,6 +27,8 @@ HASHES = "sha256.json"
 
 def export_run(run: Path, out: Path, force: bool = False) -> dict[str, float]:
     """Write `out` from a finished run: the three graphs and two networks' weights, and `features` when the run has it.
+
+    Of a run that trained no generator it writes the denoiser alone.
 
     Each graph passes its parity gate before any file is put under its final name. Returns the worst absolute
     difference a graph. Raises InputError when training is not finished, GateError when a graph is wrong,
@@ -41,26 +43,32 @@ def export_run(run: Path, out: Path, force: bool = False) -> dict[str, float]:
 
 
 def _joined_graphs(run: Path, differences: dict[str, float]) -> dict[str, bytes]:
-    """The three graphs of z -> image -> denoised, checked."""
-    generator, denoiser = weights.load_generator(run / "gan"), weights.load_denoiser(run / "denoiser")
-    identities = _identity(run / "gan"), _identity(run / "denoiser")
+    """The three graphs of z -> image -> denoised, checked, or the last step alone where there is no generator."""
+    if (run / "denoiser").exists() and not (run / "gan").exists():
+        images = np.clip(latents(0, 0, max(parity.BATCHES), 28 * 28), 0, 1).reshape(-1, 1, 28, 28)
+        return {DENOISER.file: _bytes(_denoiser_graph(run, images, differences)[0])}
+    generator, identity = weights.load_generator(run / "gan"), _identity(run / "gan")
     classes = _classes(generator)
-    makes = with_metadata(to_onnx(generator, GENERATOR, (generator.latent_size,)), _metadata(identities[0]) | classes)
+    makes = with_metadata(to_onnx(generator, GENERATOR, (generator.latent_size,)), _metadata(identity) | classes)
     first = Graph(makes.SerializeToString(), GENERATOR, GENERATOR.file)
     z = latents(0, 0, max(parity.BATCHES), generator.latent_size)
     differences[GENERATOR.file] = parity.check_network(first, generator, z)
+    restores, second = _denoiser_graph(run, first(z)[0], differences)
 
-    shape = first.output_shapes[0]
-    restores = with_metadata(to_onnx(denoiser, DENOISER, shape), _metadata(identities[1]))
-    second = Graph(restores.SerializeToString(), DENOISER, DENOISER.file)
-    (image,) = first(z)
-    noise = latents(1, 0, len(z), int(np.prod(shape))).reshape(image.shape)
-    differences[DENOISER.file] = parity.check_network(second, denoiser, image + 0.2 * noise)
-
-    whole = with_metadata(fuse(makes, restores), _metadata(*identities) | classes)
+    whole = with_metadata(fuse(makes, restores), _metadata(identity, _identity(run / "denoiser")) | classes)
     fused = Graph(whole.SerializeToString(), FUSED, FUSED.file)
     differences[FUSED.file] = parity.check_fused(fused, first, second, z)
     return {GENERATOR.file: _bytes(makes), DENOISER.file: _bytes(restores), FUSED.file: _bytes(whole)}
+
+
+def _denoiser_graph(run: Path, images: Array, differences: dict[str, float]) -> tuple[onnx.ModelProto, Graph]:
+    """The graph of images (N, C, H, W) with noise to denoised ones, checked on them."""
+    denoiser = weights.load_denoiser(run / "denoiser")
+    model = with_metadata(to_onnx(denoiser, DENOISER, images.shape[1:]), _metadata(_identity(run / "denoiser")))
+    graph = Graph(model.SerializeToString(), DENOISER, DENOISER.file)
+    noise = latents(1, 0, len(images), int(np.prod(images.shape[1:]))).reshape(images.shape)
+    differences[DENOISER.file] = parity.check_network(graph, denoiser, images + 0.2 * noise)
+    return model, graph
 
 
 def _feature_graph(run: Path, differences: dict[str, float]) -> dict[str, bytes]:

@@ -40,7 +40,7 @@ def export(
     raw: Annotated[bool, typer.Option("--raw", help="With --for: the pictures before the denoiser.")] = False,
     force: Force = False,
 ) -> None:
-    """Convert a trained run to generator.onnx, denoiser.onnx and fused.onnx.
+    """Convert a trained run to generator.onnx, denoiser.onnx and fused.onnx; a denoiser alone to denoiser.onnx.
 
     Example: gan-denoise export runs/quick --out exported
              gan-denoise export exported --for fidelity --out pictures.onnx
@@ -58,7 +58,9 @@ def export(
         raise missing_extra(error.name or "torch", "train") from error
     for file, difference in export_run(run, out, force).items():
         typer.echo(f"{out / file}  worst difference {difference:.1e}, {1e-4:.0e} allowed")
-    typer.echo(f"next: gan-denoise generate --model {out} --out grid.png", err=True)
+    fused = (out / runtime.FUSED.file).exists()
+    then = f"generate --model {out} --out grid.png" if fused else f"eval denoising --versus mine={out}"
+    typer.echo(f"next: gan-denoise {then}", err=True)
 
 
 def generate(

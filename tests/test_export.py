@@ -8,7 +8,9 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from gan_denoise.cli import app
 from gan_denoise.errors import GateError, InputError, OutputError
 from gan_denoise.export import parity, runtime, weights
 from gan_denoise.export.bundle import export_run
@@ -101,6 +103,19 @@ def test_an_unfinished_run_is_refused(trained: Path, tmp_path: Path) -> None:
     (run / "gan" / "generator.safetensors").unlink()
     with pytest.raises(InputError, match=r"generator\.safetensors: missing"):
         export_run(run, tmp_path / "out")
+
+
+def test_a_denoiser_without_a_generator_is_exported_alone(trained: Path, exported: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/denoiser").symlink_to(trained / "denoiser")
+    done = CliRunner().invoke(app, ["export", str(tmp_path / "run"), "--out", str(tmp_path / "out")])
+    assert done.exit_code == 0
+    assert f"next: gan-denoise eval denoising --versus mine={tmp_path / 'out'}" in done.stderr
+    files = {path.name for path in (tmp_path / "out").iterdir()}
+    assert files == {"denoiser.onnx", "denoiser.json", "denoiser.safetensors", "sha256.json"}
+    noisy = np.random.default_rng(0).random((3, 1, 28, 28), np.float32)
+    found, wanted = (runtime.load(runtime.DENOISER, folder)(noisy)[0] for folder in (tmp_path / "out", exported))
+    np.testing.assert_array_equal(found, wanted)
 
 
 def test_changed_weights_are_refused(trained: Path, tmp_path: Path) -> None:
