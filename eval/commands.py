@@ -135,7 +135,9 @@ def controls(
     from gan_denoise.eval.tables import show
 
     one_format(as_json, as_markdown)
-    report = controls_report(model, sources.load(data), n, seed, threads, tracked("generating"))
+    report = controls_report(model, sources.load(data), n, seed, threads, tracked("controls"))
+    for name, reason in report.settings["not measured"].items():
+        typer.echo(f"{name}: not measured ({reason})", err=True)
     show(report, as_json=as_json, as_markdown=as_markdown)
 
 

@@ -9,28 +9,30 @@ from typing import Any
 import numpy as np
 
 from gan_denoise.data import fashion_mnist
-from gan_denoise.data.fashion_mnist import Bytes, Dataset, to_float, to_uint8
-from gan_denoise.eval import mixture
+from gan_denoise.data.fashion_mnist import Bytes, Dataset, Floats, to_float, to_uint8
+from gan_denoise.eval import classes, mixture
 from gan_denoise.eval.baselines import Parameters, load_tuned, restore, tuned_for
-from gan_denoise.eval.frechet import frechet_distance, statistics
-from gan_denoise.eval.generation import FLOOR, RAW, Real, collect, generated, rows_of
+from gan_denoise.eval.frechet import Statistics, frechet_distance, statistics
+from gan_denoise.eval.generation import RAW, Real, collect, generated, rows_of
 from gan_denoise.eval.progress import Track, untracked
-from gan_denoise.eval.reference import reference_of, see
+from gan_denoise.eval.reference import see
 from gan_denoise.export.runtime import BATCH, Graph, another_seed
 
-BLUR, MEANS = "raw, Gaussian filter", "raw, non-local means"
+HAZELESS, BLUR, MEANS = "raw, haze removed", "raw, Gaussian filter", "raw, non-local means"
 MIXTURE, REAL_DENOISED = "Gaussian mixture", "real, denoised"
-WIDTHS = (0.25, 0.3, 0.35, 0.4, 0.5)  # of the Gaussian filter, in pixels
+BLACK = 2 / 255  # as in models/unet.py, whose last step the filters share
+WIDTHS = (0.3, 0.35, 0.4, 0.5)  # of the Gaussian filter, in pixels; less changes no level of 255
 SIGMAS = (0.0025, 0.005, 0.01, 0.02, 0.04)  # of the noise that non-local means are told of
+TRIALS = 10_000  # pictures that a strength is chosen on
 
-Filter = Callable[[Bytes], Bytes]
+Take = Callable[[Bytes], Bytes]
 
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
     """A filter of pictures (N, H, W) uint8, its strength, and the strengths that it was chosen from."""
 
-    filter: Filter
+    filter: Take
     strength: float
     offered: tuple[float, ...]
 
@@ -38,7 +40,7 @@ class Chosen:
 def filtered_rows(
     fused: Graph, real: Real, filters: Mapping[str, Chosen], n: int, seed: int, track: Track = untracked
 ) -> list[dict[str, Any]]:
-    """Rows as of `evaluate_generation`: `raw`, `denoised`, and what each filter makes of the same raw pictures."""
+    """Rows as of `evaluate_sets`: `raw`, `denoised`, and what each filter makes of the same raw pictures."""
 
     def batches() -> Iterator[dict[str, Bytes]]:
         for batch in generated(fused, n, seed, track):
@@ -47,25 +49,31 @@ def filtered_rows(
     return list(rows_of(collect(batches(), real.network), real))
 
 
-def chosen_filters(fused: Graph, network: Graph, dataset: Dataset, n: int, seed: int) -> dict[str, Chosen]:
-    """A Gaussian filter and non-local means, each of the strength that suits the pictures of `fused` best.
+def chosen_filters(
+    fused: Graph, network: Graph, dataset: Dataset, n: int, seed: int, track: Track = untracked
+) -> dict[str, Chosen]:
+    """What is done to raw pictures: haze removed; before that a Gaussian filter, or non-local means, of best strength.
 
-    It takes n pictures of another seed nearest to the held-out training images, by the Fréchet distance on the
-    features of `network`. Otherwise they are as tuned for the weakest noise of the denoising table.
+    That strength takes n pictures of another seed nearest to the held-out training images, by the Fréchet distance on
+    the features of `network`. Otherwise the filters are as tuned for the weakest noise of the denoising table. Raises
+    InputError when fewer than 97 images are held out.
     """
-    held_out = reference_of(fashion_mnist.fit_and_holdout(dataset.train)[1].images, network)
+    held_out = _seen(fashion_mnist.fit_and_holdout(dataset.train)[1].images, network)
     trial = np.concatenate([batch[RAW] for batch in generated(fused, n, another_seed(seed))])
-
-    def distance(filtered: Filter) -> float:
-        return frechet_distance(statistics(see(to_float(filtered(trial)), network).features), held_out.statistics)
-
     gaussian, means = (tuned_for(load_tuned(), name, "float", 15 / 255) for name in ("Gaussian", "non-local means"))
-    blurs = {width: _filter("Gaussian", 0.0, {**gaussian, "width": width}) for width in WIDTHS}
-    averages = {sigma: _filter("non-local means", sigma, means) for sigma in SIGMAS}
+    offered: dict[str, dict[float, Take]] = {
+        HAZELESS: {BLACK: _hazeless(lambda images: images)},
+        BLUR: {width: _filter("Gaussian", 0.0, {**gaussian, "width": width}) for width in WIDTHS},
+        MEANS: {sigma: _filter("non-local means", sigma, means) for sigma in SIGMAS},
+    }
     chosen = {}
-    for name, filters in ((BLUR, blurs), (MEANS, averages)):
-        best = min(filters, key=lambda strength: distance(filters[strength]))
-        chosen[name] = Chosen(filters[best], best, tuple(filters))
+    for name, strengths in offered.items():
+        distances = {
+            strength: frechet_distance(_seen(take(trial), network), held_out)
+            for strength, take in track(list(strengths.items()))
+        }
+        best = min(distances, key=distances.__getitem__)
+        chosen[name] = Chosen(strengths[best], best, tuple(strengths))
     return chosen
 
 
@@ -77,17 +85,33 @@ def mixture_row(real: Real, dataset: Dataset, n: int, seed: int) -> dict[str, An
 
 
 def real_denoised_row(denoiser: Graph, real: Real, dataset: Dataset, n: int) -> dict[str, Any]:
-    """The row of n training images that the feature network has not seen, after the denoiser and without any noise."""
+    """The row of the floor's n images after the denoiser, without any noise.
+
+    The feature network has not seen them; a denoiser that was trained on all training images has.
+    """
     images = fashion_mnist.fit_and_unseen(dataset.train)[1].images[:n]
 
     def batches() -> Iterator[dict[str, Bytes]]:
         for start in range(0, len(images), BATCH):
-            part = images[start : start + BATCH]
-            yield {FLOOR: part, REAL_DENOISED: to_uint8(denoiser(to_float(part))[0].clip(0, 1))}
+            noisy = to_float(images[start : start + BATCH])
+            yield {REAL_DENOISED: to_uint8(denoiser(noisy)[0].clip(0, 1))}
 
-    _, denoised = rows_of(collect(batches(), real.network), real)
-    return denoised
+    sets = collect(batches(), real.network)
+    (row,) = rows_of(sets, real)
+    return {**row, "same_class": classes.agreement(real.unseen.labels, sets[REAL_DENOISED].labels)}
 
 
-def _filter(method: str, sigma: float, parameters: Parameters) -> Filter:
-    return lambda images: to_uint8(restore(method, to_float(images), sigma, parameters))
+def _filter(method: str, sigma: float, parameters: Parameters) -> Take:
+    return _hazeless(lambda images: restore(method, images, sigma, parameters))
+
+
+def _hazeless(filtered: Callable[[Floats], Floats]) -> Take:
+    def take(images: Bytes) -> Bytes:
+        floats = filtered(to_float(images))
+        return to_uint8(np.minimum(floats, 2 * np.maximum(floats - np.float32(BLACK), 0)))
+
+    return take
+
+
+def _seen(images: Bytes, network: Graph) -> Statistics:
+    return statistics(see(to_float(images), network).features)

@@ -47,7 +47,7 @@ def fit(images: Bytes, components: int = COMPONENTS, width: int = WIDTH, seed: i
         raise missing_extra("scikit-learn", "compare") from error
     pixels = fashion_mnist.to_float(images).reshape(len(images), -1).astype(np.float64)
     axes = PCA(width, svd_solver="covariance_eigh").fit(pixels)
-    mixture = GaussianMixture(components, max_iter=steps, tol=0, reg_covar=FLOOR, random_state=seed)
+    mixture = GaussianMixture(components, max_iter=steps, tol=0, reg_covar=FLOOR, random_state=seed % 2**32)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # `steps` says when to stop
         mixture.fit(axes.transform(pixels))

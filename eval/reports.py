@@ -18,6 +18,8 @@ from gan_denoise.eval.controls import (
     BLUR,
     MEANS,
     MIXTURE,
+    REAL_DENOISED,
+    TRIALS,
     Chosen,
     chosen_filters,
     filtered_rows,
@@ -123,7 +125,7 @@ def generation_report(
         machine=describe_machine(threads),
         settings={
             **_picture_settings(real, seed, dataset),
-            "kid, precision, recall, density, coverage": f"of the first {KEPT:,} pictures of a set, k = {K}",
+            **_of_a_set(),
         },
     )
 
@@ -131,16 +133,17 @@ def generation_report(
 def controls_report(
     model: Path | None, dataset: Dataset, n: int, seed: int, threads: int, track: Track = untracked
 ) -> Report:
-    """The rows of controls.py and the floor. `model` is a folder, or None for the shipped one. Raises as
-    `generation_report`; `settings["not measured"]` maps sets to reasons.
+    """The rows of controls.py and the floor; `settings["not measured"]` maps sets to reasons.
+
+    `model` is an exported folder, or None for the shipped one. Raises as `generation_report` and `chosen_filters`.
     """
     fused, denoiser = (runtime.load(part, model, threads) for part in (runtime.FUSED, runtime.DENOISER))
-    real = real_pictures(dataset, ffd.load_network(threads=threads), n)
-    filters = chosen_filters(fused, real.network, dataset, n, seed)
-    rows = filtered_rows(fused, real, filters, n, seed, track)
-    missing = {MIXTURE: HINT} if find_spec("sklearn") is None else {}
-    if not missing:
-        rows.append(mixture_row(real, dataset, n, seed))
+    network = ffd.load_network(threads=threads)
+    filters = chosen_filters(fused, network, dataset, min(n, TRIALS), seed, track)
+    real = real_pictures(dataset, network, n)
+    missing = {} if find_spec("sklearn") else {MIXTURE: f"sklearn: not installed, {HINT}"}
+    drawn = [] if missing else [mixture_row(real, dataset, n, seed)]
+    rows = [*filtered_rows(fused, real, filters, n, seed, track), *drawn]
     return Report(
         command="eval controls",
         title="What else could be done to generated pictures, or in their place",
@@ -149,9 +152,11 @@ def controls_report(
         machine=describe_machine(threads),
         settings={
             **_picture_settings(real, seed, dataset),
-            BLUR: f"width in pixels {_chosen(filters[BLUR])}",
-            MEANS: f"told of noise of {_chosen(filters[MEANS])}",
-            "chosen": f"on held-out training images with {n:,} pictures of seed {another_seed(seed)}",
+            **_of_a_set(),
+            BLUR: f"width in pixels {_chosen(filters[BLUR])}, then haze removed",
+            MEANS: f"told of noise of {_chosen(filters[MEANS])}, then haze removed",
+            "chosen": f"on held-out training images with {min(n, TRIALS):,} pictures of seed {another_seed(seed)}",
+            REAL_DENOISED: "the floor's pictures; the shipped denoiser was trained on them too",
             "not measured": missing,
         },
     )
@@ -212,6 +217,10 @@ def ffd_report(path: Path, threads: int) -> Report:
             "reference": f"{ffd.pinned().reference.count} test images",
         },
     )
+
+
+def _of_a_set() -> dict[str, str]:
+    return {"kid, precision, recall, density, coverage": f"of the first {KEPT:,} pictures of a set, k = {K}"}
 
 
 def _chosen(filtered: Chosen) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 
 from gan_denoise import __version__
-from gan_denoise.data.fashion_mnist import CLASSES
+from gan_denoise.data.fashion_mnist import CLASSES, SIDE
 from gan_denoise.errors import InputError, OutputError
 from gan_denoise.export import parity, weights
 from gan_denoise.export.fuse import fuse
@@ -45,8 +45,7 @@ def export_run(run: Path, out: Path, force: bool = False) -> dict[str, float]:
 def _joined_graphs(run: Path, differences: dict[str, float]) -> dict[str, bytes]:
     """The three graphs of z -> image -> denoised, checked, or the last step alone where there is no generator."""
     if (run / "denoiser").exists() and not (run / "gan").exists():
-        images = np.clip(latents(0, 0, max(parity.BATCHES), 28 * 28), 0, 1).reshape(-1, 1, 28, 28)
-        return {DENOISER.file: _bytes(_denoiser_graph(run, images, differences)[0])}
+        return {DENOISER.file: _bytes(_denoiser_graph(run, _any_images(), differences)[0])}
     generator, identity = weights.load_generator(run / "gan"), _identity(run / "gan")
     classes = _classes(generator)
     makes = with_metadata(to_onnx(generator, GENERATOR, (generator.latent_size,)), _metadata(identity) | classes)
@@ -75,11 +74,15 @@ def _feature_graph(run: Path, differences: dict[str, float]) -> dict[str, bytes]
     if not (run / "features" / "features.safetensors").exists():
         return {}
     network = weights.load_features(run / "features")
-    model = with_metadata(to_onnx(network, FEATURES, (1, 28, 28)), _metadata(_identity(run / "features")))
+    model = with_metadata(to_onnx(network, FEATURES, (1, SIDE, SIDE)), _metadata(_identity(run / "features")))
     graph = Graph(model.SerializeToString(), FEATURES, FEATURES.file)
-    images = np.clip(latents(0, 0, max(parity.BATCHES), 28 * 28), 0, 1).reshape(-1, 1, 28, 28)
-    differences[FEATURES.file] = parity.check_network(graph, network, images)
+    differences[FEATURES.file] = parity.check_network(graph, network, _any_images())
     return {FEATURES.file: _bytes(model)}
+
+
+def _any_images() -> Array:
+    images: Array = np.clip(latents(0, 0, max(parity.BATCHES), SIDE * SIDE), 0, 1).reshape(-1, 1, SIDE, SIDE)
+    return images
 
 
 def _publish(run: Path, out: Path, graphs: dict[str, bytes]) -> None:
@@ -91,12 +94,15 @@ def _publish(run: Path, out: Path, graphs: dict[str, bytes]) -> None:
             for source in (*(run / "gan").glob("generator.*"), *(run / "denoiser").glob("denoiser.*")):
                 shutil.copyfile(source, staging / source.name)
             new = {file: hashlib.sha256(content).hexdigest() for file, content in graphs.items()}
-            hashes = {**_hashes_that_stay(out), **new}
             out.mkdir(exist_ok=True)
+            stay = _hashes_that_stay(out)
             (out / HASHES).unlink(missing_ok=True)  # until all are moved the folder does not count as an export
+            for file in {GENERATOR.file, FUSED.file} - graphs.keys():  # they belong to another denoiser
+                stay.pop(file, None)
+                (out / file).unlink(missing_ok=True)
             for path in sorted(staging.iterdir()):
                 path.replace(out / path.name)
-            write_atomic(out / HASHES, json.dumps(hashes, indent=1) + "\n")
+            write_atomic(out / HASHES, json.dumps({**stay, **new}, indent=1) + "\n")
     except OSError as error:
         raise OutputError(f"{out}: {error.strerror or error}", "choose another --out, or free some space") from error
 

@@ -56,10 +56,11 @@ def export(
         from gan_denoise.export.bundle import export_run
     except ModuleNotFoundError as error:
         raise missing_extra(error.name or "torch", "train") from error
-    for file, difference in export_run(run, out, force).items():
+    differences = export_run(run, out, force)
+    for file, difference in differences.items():
         typer.echo(f"{out / file}  worst difference {difference:.1e}, {1e-4:.0e} allowed")
-    fused = (out / runtime.FUSED.file).exists()
-    then = f"generate --model {out} --out grid.png" if fused else f"eval denoising --versus mine={out}"
+    whole = runtime.FUSED.file in differences
+    then = f"generate --model {out} --out grid.png" if whole else f"eval denoising --versus mine={out}"
     typer.echo(f"next: gan-denoise {then}", err=True)
 
 

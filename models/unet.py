@@ -17,7 +17,7 @@ class UNet(nn.Module):
     Without any bias or norm what it finds scales with the input, which carries over to strengths not trained on (Mohan
     et al. 2020, arXiv:1906.05478). The last layer of each residual block starts at zero, so training starts from
     the identity. In evaluation the result is clipped to [0, 1] and what is below BLACK is 0, with a ramp up to twice
-    that (firm shrinkage: Gao and Bruce 1997): a faint haze is cheap in training and looks unlike a photograph's black.
+    that (firm shrinkage: Gao and Bruce 1997): training hardly minds a faint haze over black.
     `widths` are the channels at the two sizes, `blocks` the residual blocks going down, at the bottom and going up.
     """
 

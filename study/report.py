@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from gan_denoise import __version__
 from gan_denoise.eval.contenders import EAGER, TWO_GRAPHS
+from gan_denoise.eval.controls import BLUR, MEANS, REAL_DENOISED
 from gan_denoise.eval.restoration import NOISES
 from gan_denoise.files import write_atomic
 from gan_denoise.study import report_figures as figures
@@ -42,6 +43,7 @@ from gan_denoise.study.report_words import (
     say_unstable,
 )
 
+CHOSEN = (BLUR, MEANS, "chosen", REAL_DENOISED)  # settings of the controls
 NOISE_NAMES = {"float": "Unclipped noise", "8-bit": "Noise clipped and rounded to 8 bits, as files hold it"}
 
 
@@ -181,13 +183,14 @@ def _denoised(study: Study) -> list[str]:
 
 
 def _controls(study: Study) -> list[str]:
-    rows = study.rows(CONTROLS)
-    if not rows:
-        return []
+    rows, settings = study.rows(CONTROLS), study.results[CONTROLS].get("settings", {})
+    if not rows or study.results[CONTROLS].get("model_sha256") != study.results["generation"].get("model_sha256"):
+        return []  # not measured, or another model's
     return [
-        "What plain filters of the best strength make of the same pictures, what the denoiser makes of real ones, and "
-        "what a Gaussian mixture draws:",
+        "Controls: what plain filters make of the same pictures, what else draws pictures, and what the denoiser makes "
+        "of real ones.",
         generation_table(rows),
+        _bullets([f"{plain(name)}: {plain(str(said))}." for name, said in settings.items() if name in CHOSEN]),
         source_line(study, CONTROLS),
     ]
 
@@ -251,12 +254,14 @@ def _limits(study: Study) -> list[str]:
 
 def _commands(study: Study) -> list[str]:
     lines = ["gan-denoise data fetch", study.run_command()]
-    lines += [study.measuring_command(table) for table in study.results if table != CONTROLS or study.rows(CONTROLS)]
-    lines += [study.comparing_command()] if study.compared() else []
+    lines += [study.measuring_command(table) for table in study.results if table != CONTROLS]
+    apart = [study.controls_command()] if study.rows(CONTROLS) else []
+    apart += [study.comparing_command()] if study.compared() else []
     return [
         "## How to make these figures again",
-        "\n".join(f"    {line}" for line in [*lines, study.report_command()]),
-        "`study run` does all the others in order; the same seed, machine and threads give the same weights.",
+        "\n".join(f"    {line}" for line in [*lines, *apart, study.report_command()]),
+        f"`study run` does all the others in order{' but those that write with >' if apart else ''}; the same seed, "
+        "machine and threads give the same weights.",
     ]
 
 

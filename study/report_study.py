@@ -26,7 +26,8 @@ STAGES = {"gan": "GAN", "denoiser": "denoiser", JOIN: "join"}
 CONTROLS = "controls"  # measured apart from the study: it takes minutes
 TABLES = ("denoising", "generation", CONTROLS, "bench")
 
-COMPARE = "results/compare.json"
+RESULTS = "results"
+COMPARE = f"{RESULTS}/compare.json"
 
 Content = Mapping[str, Any]
 
@@ -79,6 +80,10 @@ class Study:
         options |= {"-n": None if table == "bench" or not self.rows(table) else self.rows(table)[0].get("n")}
         return _command(command, options)
 
+    def controls_command(self) -> str:
+        """The command line that measures the controls again, for `study report` to show."""
+        return f"{self.measuring_command(CONTROLS)} --json > {shlex.quote(str(self.folder / RESULTS / CONTROLS))}.json"
+
     def comparing_command(self) -> str:
         """The command line that compares the runs again."""
         settings = self.compare.get("settings", {})
@@ -118,7 +123,7 @@ def read_study(folder: Path, test_images: NDArray[np.uint8] | None, kept: Path =
         meta=meta,
         layers=layers,
         logs={stage: _log(folder / stage / "log.jsonl") for stage in STAGES},
-        results={table: _read(folder / "results" / f"{table}.json") for table in TABLES},
+        results={table: _read(folder / RESULTS / f"{table}.json") for table in TABLES},
         compare=_read(folder / COMPARE),
         kept={} if preset == PAPER else _read(kept),
         test_images=test_images,

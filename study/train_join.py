@@ -157,7 +157,7 @@ def join_step(
     noisy = in_files(
         clean + strengths(clean, config.denoiser.sigma_max) * torch.randn_like(clean), config.denoiser.clipped
     )
-    both = system.denoiser(torch.cat([seen, noisy])).clamp(0, 1)  # as they will be seen
+    both = system.denoiser(torch.cat([seen, noisy])).clamp(0, 1)  # as files hold them
     denoised, restored = both.split([len(seen), len(clean)])
     loss = torch.zeros((), device=real.device)
     if config.adversarial:

@@ -118,6 +118,16 @@ def test_a_denoiser_without_a_generator_is_exported_alone(trained: Path, exporte
     np.testing.assert_array_equal(found, wanted)
 
 
+def test_a_denoiser_alone_leaves_no_graph_of_another_denoiser(trained: Path, exported: Path, tmp_path: Path) -> None:
+    shutil.copytree(exported, tmp_path / "out")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/denoiser").symlink_to(trained / "denoiser")
+    export_run(tmp_path / "run", tmp_path / "out", force=True)
+    assert not (tmp_path / "out/fused.onnx").exists()
+    assert not (tmp_path / "out/generator.onnx").exists()
+    assert json.loads((tmp_path / "out/sha256.json").read_text()).keys() == {"denoiser.onnx", "features.onnx"}
+
+
 def test_changed_weights_are_refused(trained: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(trained, run)

@@ -129,6 +129,10 @@ def test_controls_are_shown_where_they_were_measured(study: Path, tmp_path: Path
     markdown = write_report(tmp_path, None, kept=study / "none.json").with_suffix(".md").read_text()
     assert "| raw, non-local means | 200 | 6.250 |" in markdown
     assert markdown.count("gan-denoise eval controls --model") == 2  # under the table, and among the commands
+    assert f"--json > {tmp_path / 'results/controls.json'}" in markdown
+    content = {**results["generation"], "rows": [row], "model_sha256": "cd" * 32}
+    (tmp_path / "results/controls.json").write_text(json.dumps(content))
+    assert "| raw, non-local means |" not in write_report(tmp_path, None).with_suffix(".md").read_text()
 
 
 @pytest.mark.parametrize("preset", ["quick", "paper"])
