@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gan_denoise.errors import InputError
+from gan_denoise.study import runlog
 from gan_denoise.study.stage import read_identity
 from gan_denoise.study.summary import JOINED, MEAN, NONE, SAMPLE
 
@@ -22,6 +23,7 @@ class Age:
     denoisers: tuple[str, ...]
     gan: Path | None
     denoiser: Path | None
+    log: Mapping[str, Any]  # what the stage logged after that epoch
 
 
 def ages_of(folders: Sequence[Path], every_epoch: bool) -> list[Age]:
@@ -51,9 +53,9 @@ def _apart(folder: Path, every_epoch: bool) -> list[Age]:
     identity = read_identity(parts[0])
     names = set.intersection(*({path.name for path in part.glob("epochs/[0-9]*")} for part in parts))
     if not every_epoch or not names:
-        return [_age(folder, identity, _epochs(identity), (MEAN,), gan, denoiser)]
+        return [_age(parts[0], identity, _epochs(identity), (MEAN,), gan, denoiser)]
     places = [(int(name), gan / "epochs" / name, denoiser / "epochs" / name) for name in sorted(names)]
-    return [_age(folder, identity, epoch, (MEAN, SAMPLE), *networks) for epoch, *networks in places]
+    return [_age(parts[0], identity, epoch, (MEAN, SAMPLE), *networks) for epoch, *networks in places]
 
 
 def _joined(folder: Path, every_epoch: bool) -> list[Age]:
@@ -64,13 +66,13 @@ def _joined(folder: Path, every_epoch: bool) -> list[Age]:
     identity = read_identity(join)
     epochs = [int(place.name) if every_epoch else _epochs(identity) for place in places]
     return [
-        _age(folder, identity, epoch, (JOINED,), place / "gan", place / "denoiser")
+        _age(join, identity, epoch, (JOINED,), place / "gan", place / "denoiser")
         for epoch, place in zip(epochs, places, strict=True)
     ]
 
 
 def _age(
-    folder: Path, identity: dict[str, Any], epoch: int, denoisers: tuple[str, ...], gan: Path, denoiser: Path
+    stage: Path, identity: dict[str, Any], epoch: int, denoisers: tuple[str, ...], gan: Path, denoiser: Path
 ) -> Age:
     seed = int(identity["seed"])
     if not denoiser.is_dir():
@@ -78,12 +80,13 @@ def _age(
     elif not gan.is_dir():
         denoisers = (MEAN,)  # there is no picture to draw near to
     return Age(
-        run=folder.name.removesuffix(f"-{seed}"),
+        run=stage.parent.name.removesuffix(f"-{seed}"),
         seed=seed,
         epoch=epoch,
         denoisers=denoisers,
         gan=gan if gan.is_dir() else None,
         denoiser=denoiser if denoiser.is_dir() else None,
+        log=next((event for event in runlog.read(stage / "log.jsonl") if event.get("epoch") == epoch), {}),
     )
 
 

@@ -34,6 +34,7 @@ SIGMAS, STEPS = (0.02, 0.05, 0.1, 0.2), 4  # of `sample`, which takes the best s
 TRIALS = 2_500  # pictures that sigma is chosen on
 NOISED = 500  # real pictures that a denoiser restores
 LEVELS = {"psnr_15": 15 / 255, "psnr_25": 25 / 255, "psnr_50": 50 / 255, "clean_db": 0.0}
+LOGGED = ("pair_accuracy", "denoised_pair_accuracy", "images_per_s")
 
 Row = dict[str, Any]
 Network = Callable[[Floats], Floats]
@@ -100,7 +101,9 @@ def rows_of(age: Age, measure: Measure) -> Iterator[Row]:
     The columns: `run, seed, epoch, denoiser, n`; `raw, denoised` and their `ratio`, distances before and after the
     denoiser; `precision, recall` of both; `same_class`, the share that the feature network puts into the same class
     before and after; `psnr_15, psnr_25, psnr_50` in dB, of what the denoiser makes of real pictures with that noise of
-    255, and `clean_db` without any. What a run lacks is None. `sample` alone has the `sigma` of the noise that it adds.
+    255, and `clean_db` without any; `pair_accuracy, denoised_pair_accuracy`, the shares of pairs of a real and a made
+    picture that the discriminators put right in that epoch's training, and its `images_per_s`. What a run lacks is
+    None. `sample` alone has the `sigma` of the noise that it adds.
     """
     generator = None if age.gan is None else weights.load_generator(age.gan)
     denoise = None if age.denoiser is None else on_arrays(weights.load_denoiser(age.denoiser))
@@ -122,6 +125,7 @@ def rows_of(age: Age, measure: Measure) -> Iterator[Row]:
             **_side_by_side(start, against(after, measure.reference)),
             "same_class": _same_class(before, after),
             **restored,
+            **{name: age.log.get(name) for name in LOGGED},
             **({} if sigma is None else {"sigma": sigma}),
         }
 

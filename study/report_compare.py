@@ -98,6 +98,32 @@ def say_control(rows: Rows, control: str) -> str:
     return f"{first}; the joined system's denoised pictures come to {_times(pays)} of the control's: {verdict}."
 
 
+def say_stability(run: str, denoiser: str, rows: Rows) -> str:
+    """How far the seeds of a run lie apart at its last epoch, and whether one collapsed; nothing for one seed.
+
+    Collapsed is a generator whose recall is below half of that of the median seed.
+    """
+    last = list(_last(rows, run, (denoiser,)).values())
+    recalls = [value for row in last if (value := number(row, "recall_raw")) is not None]
+    if len(last) < 2 or len(recalls) < len(last):
+        return ""
+    spreads = [f"{name} {_spread([number(row, name) for row in last])}" for name in ("raw", "denoised")]
+    lost = sum(recall < statistics.median(recalls) / 2 for recall in recalls)
+    accuracy = [value for row in last if (value := number(row, "pair_accuracy")) is not None]
+    right = f"; the discriminator puts {100 * statistics.mean(accuracy):.0f} % of pairs right" if accuracy else ""
+    return (
+        f"{WAYS.get(denoiser, denoiser)} (`{run}`), {len(last)} seeds, mean and standard deviation: {listed(spreads)}; "
+        f"{lost or 'none'} collapsed (lowest recall {min(recalls):.3f}){right}."
+    )
+
+
+def _spread(values: Sequence[float | None]) -> str:
+    found = [value for value in values if value is not None]
+    if len(found) < 2:
+        return NOT_MEASURED
+    return f"{statistics.mean(found):.3f} ± {statistics.stdev(found):.3f}"
+
+
 def say_cost(denoising: Rows, bench: Rows) -> str:
     """What the network costs: weights and time, from the tables of the study."""
     network = [row for row in denoising if row.get("method") == NETWORK]

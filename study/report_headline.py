@@ -13,6 +13,7 @@ from gan_denoise.study.report_compare import (
     say_control,
     say_cost,
     say_effect,
+    say_stability,
     say_variety,
     seeds_of,
 )
@@ -40,6 +41,7 @@ def headline(study: Study) -> list[str]:
         say_answer(rows),
         _bullets([say_effect(*key, points) for key, points in curves.items()]),
         _bullets([say_variety(*key, rows) for key in curves]),
+        _bullets([say_stability(*key, rows) for key in curves]),
         _bullets([say_control(rows, control) for control in CONTROLS]),
         say_cost(study.rows("denoising"), study.rows("bench")),
         f"Distances are {plain(settings.get('raw, denoised', 'not described'))}, against "

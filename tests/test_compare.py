@@ -19,7 +19,7 @@ from gan_denoise.eval import ffd
 from gan_denoise.eval.frechet import frechet_distance, statistics
 from gan_denoise.eval.restoration import add_noise, psnr, to_8_bit
 from gan_denoise.export import runtime, weights
-from gan_denoise.study import commands, compare
+from gan_denoise.study import commands, compare, runlog
 from gan_denoise.study.ages import Age, ages_of
 from gan_denoise.study.compare import compare_report
 from gan_denoise.study.config import PRESETS
@@ -31,6 +31,7 @@ N = 120
 WHERE = ["run", "seed", "epoch", "denoiser"]
 PICTURES = ["raw", "denoised", "ratio", "precision_raw", "precision_denoised", "recall_raw", "recall_denoised"]
 RESTORED = ["psnr_15", "psnr_25", "psnr_50", "clean_db"]
+LOGGED = ["pair_accuracy", "denoised_pair_accuracy", "images_per_s"]
 
 
 @pytest.fixture(scope="module")
@@ -72,17 +73,28 @@ def test_every_finished_pair_has_a_row(final: list[dict[str, Any]]) -> None:
         ("alone", 3, 2, "none"),
         ("dncnn-0.001", 3, 2, "mean"),
     ]
-    assert all(list(row) == [*WHERE, "n", *PICTURES, "same_class", *RESTORED] for row in final)
+    assert all(list(row) == [*WHERE, "n", *PICTURES, "same_class", *RESTORED, *LOGGED] for row in final)
 
 
 def test_what_a_run_lacks_is_none_and_never_0(final: list[dict[str, Any]]) -> None:
-    whole, _, _, alone, denoiser = final
-    assert all(whole[name] is not None for name in [*PICTURES, "same_class", *RESTORED])
+    whole, joined, _, alone, denoiser = final
+    assert all(whole[name] is not None for name in [*PICTURES, "same_class", *RESTORED, "pair_accuracy"])
     assert (alone["raw"], alone["precision_raw"]) == (whole["raw"], whole["precision_raw"])
     missing = {name for name, value in alone.items() if value is None}
+    missing.remove("denoised_pair_accuracy")
     assert missing == {"denoised", "ratio", "precision_denoised", "recall_denoised", "same_class", *RESTORED}
-    assert {name for name, value in denoiser.items() if value is None} == {"n", "same_class", *PICTURES}
+    missing = {name for name, value in denoiser.items() if value is None}
+    assert missing == {"n", "same_class", "pair_accuracy", "denoised_pair_accuracy", *PICTURES}
+    assert whole["denoised_pair_accuracy"] is None
+    assert joined["denoised_pair_accuracy"] is not None
     assert [denoiser[name] for name in RESTORED] == [whole[name] for name in RESTORED]
+
+
+def test_rows_say_what_was_logged_at_that_epoch(final: list[dict[str, Any]], runs: Path) -> None:
+    for row, stage in zip(final[:2], ("gan", "join"), strict=True):
+        *_, last = runlog.read(runs / f"quarter-3/{stage}/log.jsonl")
+        assert [row[name] for name in LOGGED] == [last.get(name) for name in LOGGED]
+        assert 0 < row["pair_accuracy"] <= 1
 
 
 def test_the_numbers_are_those_of_a_plain_computation(final: list[dict[str, Any]], runs: Path, data: Dataset) -> None:
@@ -147,7 +159,8 @@ def test_the_latents_are_the_seeds_alone(runs: Path, data: Dataset) -> None:
 
 def test_folders_are_named_by_their_run_and_given_once(runs: Path, tmp_path: Path) -> None:
     (found,) = ages_of([runs / "alone-3", runs / "alone-3"], every_epoch=False)
-    assert found == Age("alone", 3, 2, ("none",), runs / "alone-3/gan", None)
+    assert found == Age("alone", 3, 2, ("none",), runs / "alone-3/gan", None, found.log)
+    assert found.log["epoch"] == 2
     shutil.copytree(runs / "alone-3", tmp_path / "alone-3")
     shutil.copytree(runs / "alone-3", tmp_path / "best")
     assert [age.run for age in ages_of([tmp_path / "best"], every_epoch=False)] == ["best"]

@@ -93,6 +93,18 @@ def test_the_price_in_variety_is_that_of_the_last_epoch() -> None:
     assert "not measured" in words.say_variety("quarter", "joined", rows)
 
 
+def test_the_spread_and_the_collapse_of_seeds() -> None:
+    rows = rows_of(HELPS, pair_accuracy=0.815)
+    assert words.say_stability("quarter", "mean", rows) == (
+        "In one pass (`quarter`), 3 seeds, mean and standard deviation: raw 0.500 ± 0.000 and denoised 0.360 ± 0.010; "
+        "none collapsed (lowest recall 0.700); the discriminator puts 82 % of pairs right."
+    )
+    rows[1] |= {"recall_raw": 0.3, "raw": 2.0}
+    assert "raw 1.000 ± 0.866" in words.say_stability("quarter", "mean", rows)
+    assert "; 1 collapsed (lowest recall 0.300)" in words.say_stability("quarter", "mean", rows)
+    assert words.say_stability("quarter", "mean", rows[:1]) == ""  # one seed has no spread
+
+
 @pytest.mark.parametrize(
     ("ratios", "said"),
     [
