@@ -157,15 +157,14 @@ def join_step(
     noisy = in_files(
         clean + strengths(clean, config.denoiser.sigma_max) * torch.randn_like(clean), config.denoiser.clipped
     )
-    both = system.denoiser(torch.cat([seen, noisy])).clamp(0, 1)  # as files hold them
-    denoised, restored = both.split([len(seen), len(clean)])
+    denoised, restored = system.denoiser(torch.cat([seen, noisy])).split([len(seen), len(clean)])
     loss = torch.zeros((), device=real.device)
     if config.adversarial:
         gradient, others = challenge(system.of_denoised, adams.of_denoised, real, label, denoised, penalty)
         counts |= {f"denoised_{name}": value for name, value in others.items()}
         loss = loss + config.adversarial_weight * (denoised * gradient).sum()
     if config.squared_error:
-        error = log_squared_error(restored, clean, config.error_floor)
+        error = log_squared_error(as_files_hold(restored), clean, config.error_floor)
         counts["squared_error"] = error.item()
         loss = loss + error
     update(adams.denoiser, loss, config.denoiser.max_gradient_norm)
@@ -175,6 +174,11 @@ def join_step(
         image_gradient = image_gradient + seen.grad / config.adversarial_weight
     update(adams.generator, (image * image_gradient).sum())
     return counts
+
+
+def as_files_hold(images: Tensor) -> Tensor:
+    """Images clipped to [0, 1]; their gradient passes as if they were not, or a pixel that leaves could not return."""
+    return images + (images.clamp(0, 1) - images).detach()
 
 
 def save_joined(generator: ConditionalGenerator, denoiser: UNet, config: JoinConfig, stage: Path, name: str) -> None:

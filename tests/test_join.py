@@ -17,14 +17,14 @@ from gan_denoise.export import runtime, weights
 from gan_denoise.export.bundle import export_run
 from gan_denoise.study import runlog
 from gan_denoise.study import train_join as join_module
-from gan_denoise.study.adversarial import challenge, with_classes
+from gan_denoise.study.adversarial import with_classes
 from gan_denoise.study.config import PRESETS, DnCNNShape, JoinConfig
 from gan_denoise.study.experiments import EXPERIMENTS, Experiment
 from gan_denoise.study.pipeline import run_experiment
 from gan_denoise.study.stage import Options, Stage
-from gan_denoise.study.train_blind_denoiser import network
+from gan_denoise.study.train_blind_denoiser import log_squared_error, network
 from gan_denoise.study.train_conditional_gan import build_generator
-from gan_denoise.study.train_join import Adams, System, join_step, start, train_join
+from gan_denoise.study.train_join import Adams, System, as_files_hold, join_step, start, train_join
 from gan_denoise.study.trainers import is_finished, train
 
 PRESET = PRESETS["smoke-best"]
@@ -144,17 +144,25 @@ def test_each_loss_trains_what_it_should() -> None:
     assert not torch.equal(apart["generator"], both["generator"])
 
 
-def test_the_losses_see_denoised_pictures_clipped_as_viewers_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[torch.Tensor] = []
+def test_the_error_is_that_of_clipped_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    measured: list[torch.Tensor] = []
 
-    def watching(*arguments: Any) -> Any:
-        seen.append(arguments[4])
-        return challenge(*arguments)
+    def measuring(restored: torch.Tensor, *others: Any) -> torch.Tensor:
+        measured.append(restored)
+        return log_squared_error(restored, *others)
 
-    monkeypatch.setattr(join_module, "challenge", watching)
+    monkeypatch.setattr(join_module, "log_squared_error", measuring)
     one_step(config(from_scratch=True), scale=0.3)
-    _, denoised = seen
-    assert (denoised.min(), denoised.max()) == (0, 1)
+    assert (measured[0].min().item(), measured[0].max().item()) == pytest.approx((0, 1), abs=1e-4)
+
+
+def test_a_pixel_that_left_the_range_can_return() -> None:
+    images = torch.tensor([-2.0, 0.5, 3.0], requires_grad=True)
+    seen = as_files_hold(images)
+    assert seen.tolist() == [0, 0.5, 1]
+    seen.sum().backward()
+    assert images.grad is not None
+    assert images.grad.tolist() == [1, 1, 1]
 
 
 def test_a_join_without_a_loss_or_with_another_denoiser_is_refused() -> None:
