@@ -34,13 +34,13 @@ QUARTER_JOIN = JoinConfig(gan=QUARTER_GAN, denoiser=QUARTER_DENOISER, epochs=1, 
 # The join's two discriminators see its one epoch twice: seven epochs of the generator alone cost as many updates.
 ALONE = dataclasses.replace(QUARTER_GAN, epochs=7)
 HEAVY = dataclasses.replace(ALONE, generator_blocks=(6, 11, 0))  # the denoiser's operations, in the generator
-# The denoiser has much to mend, so it answers more to its discriminator. The generator is as if there were no denoiser.
+# The denoiser has much to mend, so it answers first to its discriminator. The generator learns as if there were none.
 YOUNG = JoinConfig(
     gan=OURS[0],
     denoiser=OURS[1],
     from_scratch=True,
     through=False,
-    adversarial_weight=20.0,
+    adversarial_weight=30.0,
     generator_rate=4e-4,
     denoiser_rate=1e-3,
     decay=0.3,
@@ -88,7 +88,7 @@ EXPERIMENTS = {
         of="quarter",
     ),
     "young": Experiment(
-        asks="generator and denoiser of the same age, from nothing",
+        asks="does a denoiser of the same age help, one that is trained to deceive first and to restore second?",
         join=YOUNG,
     ),
     "2014": Experiment(asks="the first GAN", gan=FullyConnectedGanConfig()),
