@@ -97,9 +97,9 @@ def _publish(run: Path, out: Path, graphs: dict[str, bytes]) -> None:
             out.mkdir(exist_ok=True)
             stay = _hashes_that_stay(out)
             (out / HASHES).unlink(missing_ok=True)  # until all are moved the folder does not count as an export
-            for file in {GENERATOR.file, FUSED.file} - graphs.keys():  # they belong to another denoiser
-                stay.pop(file, None)
-                (out / file).unlink(missing_ok=True)
+            for path in [] if FUSED.file in graphs else [out / FUSED.file, *out.glob("generator.*")]:
+                stay.pop(path.name, None)  # of a run with another denoiser
+                path.unlink(missing_ok=True)
             for path in sorted(staging.iterdir()):
                 path.replace(out / path.name)
             write_atomic(out / HASHES, json.dumps({**stay, **new}, indent=1) + "\n")
