@@ -12,8 +12,8 @@ import numpy as np
 from gan_denoise.errors import GateError
 from gan_denoise.eval.contenders import CONTENDERS, FUSED, Worker, reason_to_skip
 from gan_denoise.eval.peers import Array
-from gan_denoise.eval.progress import Track, untracked
 from gan_denoise.export.runtime import latents
+from gan_denoise.progress import Track, untracked
 
 BATCHES = (1, 8, 64, 256)
 ROUNDS = 10

@@ -38,9 +38,9 @@ def bench(
 
     Example: gan-denoise bench --repeats 20 --markdown
     """
-    from gan_denoise.eval.progress import tracked
     from gan_denoise.eval.reports import bench_report
     from gan_denoise.eval.tables import show
+    from gan_denoise.progress import tracked
 
     one_format(as_json, as_markdown)
     _warn_of_load()
@@ -74,10 +74,10 @@ def denoising(
     """
     from gan_denoise.data import sources
     from gan_denoise.eval.methods import named
-    from gan_denoise.eval.progress import tracked
     from gan_denoise.eval.reports import denoising_report
     from gan_denoise.eval.side_by_side import side_by_side
     from gan_denoise.eval.tables import show
+    from gan_denoise.progress import tracked
 
     one_format(as_json, as_markdown)
     others = named(versus or [], name)
@@ -104,9 +104,9 @@ def generation(
     Example: gan-denoise eval generation -n 1000 --markdown
     """
     from gan_denoise.data import sources
-    from gan_denoise.eval.progress import tracked
     from gan_denoise.eval.reports import generation_report
     from gan_denoise.eval.tables import show
+    from gan_denoise.progress import tracked
 
     one_format(as_json, as_markdown)
     report = generation_report(model, sources.load(data), n, seed, threads, tracked("generating"))
@@ -130,9 +130,9 @@ def controls(
     Example: gan-denoise eval controls --markdown
     """
     from gan_denoise.data import sources
-    from gan_denoise.eval.progress import tracked
     from gan_denoise.eval.reports import controls_report
     from gan_denoise.eval.tables import show
+    from gan_denoise.progress import tracked
 
     one_format(as_json, as_markdown)
     report = controls_report(model, sources.load(data), n, seed, threads, tracked("controls"))
@@ -156,9 +156,9 @@ def classes_command(
     Example: gan-denoise eval classes -n 1000
     """
     from gan_denoise.data import sources
-    from gan_denoise.eval.progress import tracked
     from gan_denoise.eval.reports import classes_report
     from gan_denoise.eval.tables import show
+    from gan_denoise.progress import tracked
 
     one_format(as_json, as_markdown)
     report = classes_report(model, sources.load(data), n, seed, threads, tracked("generating"))
@@ -180,9 +180,9 @@ def copies(
     Example: gan-denoise eval copies -n 1000
     """
     from gan_denoise.data import sources
-    from gan_denoise.eval.progress import tracked
     from gan_denoise.eval.reports import copies_report
     from gan_denoise.eval.tables import show
+    from gan_denoise.progress import tracked
 
     one_format(as_json, as_markdown)
     report = copies_report(model, sources.load(data), n, seed, threads, tracked("searching"))
@@ -243,9 +243,9 @@ def tune(
     from gan_denoise.eval.baselines import FILTERS
     from gan_denoise.eval.machine import versions
     from gan_denoise.eval.methods import NEEDS, not_installed
-    from gan_denoise.eval.progress import tracked
     from gan_denoise.eval.tuning import tune as search
     from gan_denoise.files import refuse_existing, write_atomic
+    from gan_denoise.progress import tracked
 
     refuse_existing(out, force)
     if missing := [name for name in not_installed() if name in FILTERS]:
@@ -272,8 +272,8 @@ def one_format(as_json: bool, as_markdown: bool) -> None:
 
 
 def _warn_of_load() -> None:
+    from gan_denoise.cores import usable_cores
     from gan_denoise.eval.machine import load, load_warning
-    from gan_denoise.export.runtime import usable_cores
 
     if warning := load_warning(load(), usable_cores()):
         typer.echo(warning, err=True)

@@ -11,6 +11,7 @@ from types import TracebackType
 
 import numpy as np
 
+from gan_denoise.cores import usable_cores
 from gan_denoise.errors import GanDenoiseError, OutputError
 from gan_denoise.eval import peers
 from gan_denoise.eval.peers import Array, Pipeline
@@ -29,7 +30,7 @@ def load_pipeline(name: str, model: Path | None, threads: int) -> Pipeline:
     if name == FUSED:
         return runtime.load(runtime.FUSED, model, threads)
     if name == EAGER:
-        return peers.load_eager(model or runtime.SHIPPED, threads or runtime.usable_cores())
+        return peers.load_eager(model or runtime.SHIPPED, threads or usable_cores())
     generator = runtime.load(runtime.GENERATOR, model, threads)
     denoiser = runtime.load(runtime.DENOISER, model, threads)
 

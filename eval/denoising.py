@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from gan_denoise.cores import usable_cores
 from gan_denoise.eval.methods import NOISY, Method
 from gan_denoise.eval.parallel import in_batches, processes
-from gan_denoise.eval.progress import Track, untracked
 from gan_denoise.eval.restoration import NOISES, SIGMAS, Images, add_noise, psnr, ssim
-from gan_denoise.export.runtime import usable_cores
+from gan_denoise.progress import Track, untracked
 
 STRENGTHS = (0.0, *SIGMAS)
 CEILING_DB = 100.0  # 8-bit images that differ in one level of one pixel of 784 have 77 dB

@@ -10,7 +10,7 @@ from gan_denoise.eval import classes
 from gan_denoise.eval.generation import PictureSet, Real
 from gan_denoise.eval.neighbours import nearest, summary
 from gan_denoise.eval.prdc import overlap
-from gan_denoise.eval.progress import Track, untracked
+from gan_denoise.progress import Track, untracked
 
 YARDSTICK = "test images"
 

@@ -8,7 +8,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
-from gan_denoise.export.runtime import usable_cores
+from gan_denoise.cores import usable_cores
 
 PACKAGES = ("onnxruntime", "numpy", "scipy", "scikit-image", "PyWavelets", "scikit-learn", "bm3d", "torch")
 

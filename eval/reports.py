@@ -42,10 +42,10 @@ from gan_denoise.eval.machine import describe_machine
 from gan_denoise.eval.methods import HINT, NETWORK, TRAINING_IMAGES, classical, network, not_installed
 from gan_denoise.eval.picture_files import read_sets
 from gan_denoise.eval.prdc import K
-from gan_denoise.eval.progress import Track, untracked
 from gan_denoise.eval.tables import Report
 from gan_denoise.export import runtime
 from gan_denoise.export.runtime import another_seed
+from gan_denoise.progress import Track, untracked
 
 
 def bench_report(model: Path | None, repeats: int, threads: int, track: Track = untracked) -> Report:

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from gan_denoise.eval.baselines import FILTERS, restore
-from gan_denoise.eval.progress import Track, untracked
 from gan_denoise.eval.restoration import NOISES, SIGMAS, Images, add_noise, psnr
+from gan_denoise.progress import Track, untracked
 
 Grid = dict[str, tuple[Any, ...]]
 

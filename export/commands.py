@@ -12,11 +12,12 @@ import typer
 from gan_denoise.errors import UsageError, missing_extra
 from gan_denoise.export import runtime
 from gan_denoise.files import refuse_existing, write_atomic
+from gan_denoise.progress import tracked
 
 Model = Annotated[Path | None, typer.Option(help="An ONNX file, or a folder that holds it. Default: the shipped one.")]
 Threads = Annotated[int, typer.Option(min=0, max=runtime.MAX_THREADS, help="0 means one a usable core.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace an output that exists.")]
-MOST_IN_MEMORY = 100_000  # pictures in one file
+MOST_IN_MEMORY = 100_000  # pictures in one file, or as files of their own
 
 
 class Purpose(StrEnum):
@@ -71,27 +72,38 @@ def generate(
         int, typer.Option(min=0, max=runtime.MAX_SEED, help="Picture i depends on the seed and i alone.")
     ] = 0,
     label: Annotated[str | None, typer.Option(help="One class only: the start of its name, or its number.")] = None,
-    out: Annotated[Path, typer.Option(help="A grid (.png), arrays (.npz) or a folder of PNG files.")] = Path(
-        "grid.png"
-    ),
+    out: Annotated[
+        Path,
+        typer.Option(help="A grid (.png), arrays (.npz) or a folder: of PNG files, above 100,000 pictures of arrays."),
+    ] = Path("grid.png"),
     batch: Annotated[int, typer.Option(min=1, help="Pictures a call of onnxruntime.")] = runtime.BATCH,
     threads: Threads = 0,
     force: Force = False,
 ) -> None:
     """Make pictures, raw and denoised, with the fused graph.
 
+    Above 100,000 pictures a folder holds array files of 10,000 each, and the same command goes on where it stopped.
     Example: gan-denoise generate -n 64 --label sneaker --out grid.png
+             gan-denoise generate -n 1000000 --out many
     """
     from gan_denoise.export import output
 
     write = output.writer_for(out)
-    refuse_existing(out, force)
-    if write is not output.write_folder and n > MOST_IN_MEMORY:
+    many = n > MOST_IN_MEMORY
+    if many and write is not output.write_folder:
         raise UsageError(
             f"-n: {n} found, {MOST_IN_MEMORY} at most wanted for one file", "--out FOLDER takes any number"
         )
+    if not many:
+        refuse_existing(out, force)
     graph = runtime.load(runtime.FUSED, model, threads)
     chosen = None if label is None else runtime.label_of(graph, label)
+    if many:
+        from gan_denoise.export.shards import write_shards
+
+        write_shards(graph, seed, n, out, batch, chosen, force, tracked("generate"))
+        typer.echo(str(out))
+        return
     write(runtime.generate(graph, seed, n, batch, chosen), out)
     typer.echo(str(out))
 

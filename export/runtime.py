@@ -13,6 +13,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from gan_denoise.cores import usable_cores
 from gan_denoise.errors import InputError, UsageError
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read once, when onnxruntime is imported
@@ -133,26 +134,21 @@ def label_of(graph: Graph, name: str) -> int:
 
 
 def generate(
-    graph: Graph, seed: int, count: int, batch: int = BATCH, label: int | None = None
+    graph: Graph, seed: int, count: int, batch: int = BATCH, label: int | None = None, first: int = 0
 ) -> Iterator[tuple[Array, Array]]:
-    """Batches of (image, denoised), each (n, C, H, W) float32 in [0, 1], for latents 0 to count - 1 of `seed`.
+    """Batches of (image, denoised), each (n, C, H, W) float32 in [0, 1], for `count` latents of `seed` from `first` on.
 
     With a `label` (of `label_of`) all are of that class. Raises InputError when the graph gives anything outside of
     [0, 1].
     """
     size = graph.input_shape[0]
     for start in range(0, count, batch):
-        z = latents(seed, start, min(batch, count - start), size)
+        z = latents(seed, first + start, min(batch, count - start), size)
         image, denoised = graph(z if label is None else of_class(z, label, int(graph.metadata["classes"])))
         for name, pixels in (("image", image), ("denoised", denoised)):
             if not (pixels.min() >= 0 and pixels.max() <= 1):  # NaN fails too
                 raise InputError(f"{name}: values {pixels.min():g} to {pixels.max():g} found, [0, 1] wanted")
         yield image, denoised
-
-
-def usable_cores() -> int:
-    """The number of cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _latent_generator(seed: int, index: int) -> np.random.Generator:

@@ -170,8 +170,8 @@ def compare_command(
     Example: gan-denoise study compare runs/best runs/experiments/*-0 --epochs --json > compare.json
     """
     need_torch()
-    from gan_denoise.eval.progress import tracked
     from gan_denoise.eval.tables import show
+    from gan_denoise.progress import tracked
     from gan_denoise.study.compare import compare_report
     from gan_denoise.study.summary import summary_report
 

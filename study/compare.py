@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from gan_denoise.cores import usable_cores
 from gan_denoise.data.fashion_mnist import Dataset, Floats, fit_and_holdout, to_float
 from gan_denoise.eval import classes, ffd
 from gan_denoise.eval.denoising import CEILING_DB
@@ -19,13 +20,13 @@ from gan_denoise.eval.frechet import frechet_distance, statistics
 from gan_denoise.eval.generation import features_name
 from gan_denoise.eval.machine import describe_machine
 from gan_denoise.eval.prdc import K
-from gan_denoise.eval.progress import Track, untracked
 from gan_denoise.eval.reference import Reference, Seen, against, reference_of, see
 from gan_denoise.eval.restoration import add_noise, psnr
 from gan_denoise.eval.sampling import resample
 from gan_denoise.eval.tables import Report
 from gan_denoise.export import weights
-from gan_denoise.export.runtime import Graph, another_seed, latents, usable_cores
+from gan_denoise.export.runtime import Graph, another_seed, latents
+from gan_denoise.progress import Track, untracked
 from gan_denoise.study.ages import Age, ages_of
 from gan_denoise.study.summary import SAMPLE
 

@@ -17,13 +17,13 @@ from gan_denoise.data.fashion_mnist import Dataset
 from gan_denoise.errors import InputError
 from gan_denoise.eval import ffd
 from gan_denoise.eval.baselines import TUNED
-from gan_denoise.eval.progress import tracked
 from gan_denoise.eval.reports import bench_report, denoising_report, generation_report
 from gan_denoise.eval.side_by_side import side_by_side
 from gan_denoise.eval.tables import Report, from_json, show, to_json
 from gan_denoise.export import runtime
 from gan_denoise.export.bundle import HASHES, export_run
 from gan_denoise.files import write_atomic
+from gan_denoise.progress import tracked
 from gan_denoise.study.config import PRESETS, Preset
 from gan_denoise.study.experiments import EXPERIMENTS
 from gan_denoise.study.report import write_report

@@ -32,8 +32,8 @@ import torch
 from torch import nn
 
 from gan_denoise import __version__
+from gan_denoise.cores import usable_cores
 from gan_denoise.errors import DivergedError, InputError, Interrupted, LockedError, OutputError
-from gan_denoise.export import runtime
 from gan_denoise.files import write_atomic
 from gan_denoise.study import checkpoint
 from gan_denoise.study.progress import EpochProgress
@@ -170,7 +170,7 @@ def identity_of(config: dict[str, Any], config_sha256: str, data_sha256: str, op
         "data_sha256": data_sha256,
         "seed": options.seed,
         "device": pick_device(options.device).type,
-        "threads": options.threads or runtime.usable_cores(),
+        "threads": options.threads or usable_cores(),
         "precision": options.precision,
         "torch": torch.__version__,
     }
@@ -198,7 +198,7 @@ def pick_device(name: str) -> torch.device:
 def prepare_torch(options: Options) -> torch.device:
     """Set threads and ask for repeatable kernels; returns the device."""
     device = pick_device(options.device)
-    torch.set_num_threads(options.threads or runtime.usable_cores())
+    torch.set_num_threads(options.threads or usable_cores())
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
     return device
@@ -242,7 +242,7 @@ def machine_name() -> str:
     with contextlib.suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model)
-    return f"{model}, {runtime.usable_cores()} cores"
+    return f"{model}, {usable_cores()} cores"
 
 
 def _git_commit() -> str:

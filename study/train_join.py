@@ -160,9 +160,10 @@ def join_step(
     denoised, restored = system.denoiser(torch.cat([seen, noisy])).split([len(seen), len(clean)])
     loss = torch.zeros((), device=real.device)
     if config.adversarial:
-        gradient, others = challenge(system.of_denoised, adams.of_denoised, real, label, denoised, penalty)
+        shown = denoised.clamp(0, 1)  # no gradient outside: the discriminator does not see how far a pixel left
+        gradient, others = challenge(system.of_denoised, adams.of_denoised, real, label, shown, penalty)
         counts |= {f"denoised_{name}": value for name, value in others.items()}
-        loss = loss + config.adversarial_weight * (denoised * gradient).sum()
+        loss = loss + config.adversarial_weight * (shown * gradient).sum()
     if config.squared_error:
         error = log_squared_error(as_files_hold(restored), clean, config.error_floor)
         counts["squared_error"] = error.item()

@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -153,6 +155,29 @@ def test_too_many_for_one_picture_is_a_usage_error(tmp_path: Path) -> None:
     done = run("generate", "-n", "1000000000", "--out", "grid.png", cwd=tmp_path)
     assert done.returncode == 2
     assert "100000 at most" in done.stderr
+
+
+def test_more_pictures_than_a_file_holds_go_on_after_a_kill(exported: Path, tmp_path: Path) -> None:
+    command = ("generate", "--model", exported, "-n", "100001", "--threads", "1", "--out", "many")
+    arguments = [sys.executable, "-m", "gan_denoise.cli", *map(str, command)]
+    killed = subprocess.Popen(arguments, cwd=tmp_path)
+    while not (tmp_path / "many/000001.npz").exists():
+        assert killed.poll() is None
+        time.sleep(0.01)
+    killed.kill()
+    assert killed.wait() == -signal.SIGKILL
+    first = (tmp_path / "many/000000.npz").stat()
+    assert not (tmp_path / "many/000010.npz").exists()
+
+    done = run(*command, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "many\n", "")
+    assert (tmp_path / "many/000000.npz").stat().st_mtime_ns == first.st_mtime_ns
+    shapes = [denoised_in(tmp_path / f"many/{i:06d}.npz").shape for i in range(11)]
+    assert shapes == [(10_000, 28, 28)] * 10 + [(1, 28, 28)]
+
+    other = run(*command, "--seed", "1", cwd=tmp_path)
+    assert other.returncode == 4
+    assert "many: exists and holds other pictures, kept as it is\nhint: --force replaces it" in other.stderr
 
 
 def test_a_model_that_is_none_is_one_line_and_exit_3(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 import gan_denoise
 
 ROOT = Path(gan_denoise.__file__).parent
-LEAVES = {"errors", "files", "__version__"}
+LEAVES = {"cores", "errors", "files", "progress", "__version__"}
 MAY_IMPORT = {
     "models": {"models"},
     "data": {"data"} | LEAVES,

@@ -9,12 +9,14 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch.nn.modules.module import register_module_forward_hook
 from torch.utils.flop_counter import FlopCounterMode
 
 from gan_denoise.data.fashion_mnist import Dataset
 from gan_denoise.errors import InputError, Interrupted, UsageError
 from gan_denoise.export import runtime, weights
 from gan_denoise.export.bundle import export_run
+from gan_denoise.models.unet import UNet
 from gan_denoise.study import runlog
 from gan_denoise.study import train_join as join_module
 from gan_denoise.study.adversarial import with_classes
@@ -154,6 +156,31 @@ def test_the_error_is_that_of_clipped_pictures(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(join_module, "log_squared_error", measuring)
     one_step(config(from_scratch=True), scale=0.3)
     assert (measured[0].min().item(), measured[0].max().item()) == pytest.approx((0, 1), abs=1e-4)
+
+
+def test_the_discriminator_sees_what_files_hold_and_pulls_at_no_pixel_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    judged: list[torch.Tensor] = []
+    made: list[torch.Tensor] = []
+    pulls: list[torch.Tensor] = []
+
+    def judging(discriminator: Any, adam: Any, real: Any, label: Any, fake: torch.Tensor, penalty: float) -> Any:
+        judged.append(fake.detach())
+        return torch.ones_like(fake), {}
+
+    def watching(part: torch.nn.Module, given: Any, output: torch.Tensor) -> None:
+        if isinstance(part, UNet):
+            made.append(output.detach())
+            output.register_hook(pulls.append)
+
+    monkeypatch.setattr(join_module, "challenge", judging)
+    with register_module_forward_hook(watching):
+        one_step(config(from_scratch=True, squared_error=False), scale=0.15)
+    _, shown = judged  # of the images, of the denoised ones
+    denoised, pull = made[0][: len(shown)], pulls[0][: len(shown)]
+    assert torch.equal(shown, denoised.clamp(0, 1))
+    inside = (denoised >= 0) & (denoised <= 1)
+    assert 0.1 < inside.float().mean() < 0.9
+    assert torch.equal(pull != 0, inside)
 
 
 def test_a_pixel_that_left_the_range_can_return() -> None:
