@@ -171,3 +171,14 @@ def test_ascii_streams_get_ascii(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "noisy" in out.read()
     assert "+--" in to_text(report(), "ascii")
     assert "+--" not in to_text(report(), "utf-8")
+
+
+def test_a_column_that_nobody_measured_is_left_out_of_tables_and_kept_in_json() -> None:
+    rows = [{"name": "a", "ssim": None, "psnr_db": 20.0}, {"name": "b", "ssim": None}]
+    assert to_markdown(report(rows)).splitlines()[2:6] == [
+        "| name | psnr_db |",
+        "| --- | --- |",
+        "| a | 20.00 |",
+        "| b | not measured |",
+    ]
+    assert json.loads(to_json(report(rows)))["rows"][1]["ssim"] is None
