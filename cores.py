@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 from collections.abc import Iterator
@@ -22,9 +23,12 @@ def usable_cores() -> int:
 
 def quota(membership: Path = MEMBERSHIP, mount: Path = MOUNT) -> float:
     """The cores' worth of time that the control groups allow, in version 1 or 2 of their files; inf without a limit."""
-    limits = [_version_2(folder) for folder in _groups(membership, mount, "")]
-    limits += [_version_1(folder) for folder in _groups(membership, mount, "cpu")]
-    return min(limits, default=math.inf)
+    limits = [math.inf]
+    for read, controller in ((_version_2, ""), (_version_1, "cpu")):
+        for folder in _groups(membership, mount, controller):
+            with contextlib.suppress(OSError, ValueError):  # no such file: no limit here
+                limits.append(read(folder))
+    return min(limits)
 
 
 def _groups(membership: Path, mount: Path, controller: str) -> Iterator[Path]:
@@ -37,23 +41,19 @@ def _groups(membership: Path, mount: Path, controller: str) -> Iterator[Path]:
         _, controllers, path = line.split(":", 2)
         if controller in controllers.split(","):
             folder = Path(path.lstrip("/"))
-            yield from (mount / controllers / above for above in (folder, *folder.parents))
+            yield from (mount / controller / above for above in (folder, *folder.parents))
 
 
 def _version_2(folder: Path) -> float:
     """Of `cpu.max`: "max 100000" or "150000 100000", microseconds of time in each period."""
-    time, period = _words(folder / "cpu.max") or ("max", "1")
-    return math.inf if time == "max" else int(time) / int(period)
+    return _cores((folder / "cpu.max").read_text())
 
 
 def _version_1(folder: Path) -> float:
     """Of `cpu.cfs_quota_us`, -1 for none, and `cpu.cfs_period_us`."""
-    (time,), (period,) = _words(folder / "cpu.cfs_quota_us") or ("-1",), _words(folder / "cpu.cfs_period_us") or ("1",)
-    return math.inf if int(time) < 0 else int(time) / int(period)
+    return _cores((folder / "cpu.cfs_quota_us").read_text() + " " + (folder / "cpu.cfs_period_us").read_text())
 
 
-def _words(file: Path) -> list[str]:
-    try:
-        return file.read_text().split()
-    except OSError:
-        return []
+def _cores(text: str) -> float:
+    time, period = text.split()
+    return math.inf if time in ("max", "-1") else int(time) / int(period)

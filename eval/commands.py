@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -272,8 +273,7 @@ def one_format(as_json: bool, as_markdown: bool) -> None:
 
 
 def _warn_of_load() -> None:
-    from gan_denoise.cores import usable_cores
     from gan_denoise.eval.machine import load, load_warning
 
-    if warning := load_warning(load(), usable_cores()):
+    if warning := load_warning(load(), os.cpu_count() or 1):  # the load is the whole machine's
         typer.echo(warning, err=True)

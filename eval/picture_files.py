@@ -19,11 +19,13 @@ HINT = "gan-denoise generate -n 10000 --out pictures.npz makes one"
 def read_sets(path: Path) -> dict[str, Bytes]:
     """The sets of pictures in a file or folder, each uint8 (N, 28, 28), by name.
 
-    An .npz file holds a set in each array; a folder is a set of PNG files, or holds a folder for each, as `generate`
-    writes them. Raises InputError when there is nothing, or a picture of another size or type.
+    An .npz file holds a set in each array, and a folder of numbered ones the parts of them; a folder is a set of PNG
+    files, or holds a folder for each: all as `generate` writes them. Raises InputError when there is nothing, or a
+    picture of another size or type.
     """
     if path.is_dir():
-        return _folder(path)
+        shards = sorted(path.glob("[0-9]" * 6 + "*.npz"))
+        return _joined([read_sets(shard) for shard in shards], path) if shards else _folder(path)
     if not zipfile.is_zipfile(path):
         found = "another kind of file" if path.exists() else "nothing"
         raise InputError(f"{path}: {found} found, an .npz file or a folder of PNG files wanted", HINT)
@@ -35,6 +37,12 @@ def read_sets(path: Path) -> dict[str, Bytes]:
     if not sets:
         raise InputError(f"{path}: no arrays found, one or more wanted", HINT)
     return sets
+
+
+def _joined(parts: list[dict[str, Bytes]], path: Path) -> dict[str, Bytes]:
+    if any(part.keys() != parts[0].keys() for part in parts):
+        raise InputError(f"{path}: files with different arrays found, the same in each wanted", HINT)
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _folder(path: Path) -> dict[str, Bytes]:

@@ -159,7 +159,9 @@ def to_rich(report: Report) -> Table:
 def columns(report: Report) -> list[str]:
     """The names of all columns that hold any value, in the order in which they first appear."""
     names = (name for row in report.rows for name in row)
-    return [name for name in dict.fromkeys(names) if any(row.get(name) is not None for row in report.rows)]
+    return [
+        name for name in dict.fromkeys(names) if any(_finite_or_none(row.get(name)) is not None for row in report.rows)
+    ]
 
 
 def cell(name: str, value: Any) -> str:

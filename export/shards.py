@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
-import zipfile
+import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gan_denoise.data.fashion_mnist import to_uint8
-from gan_denoise.errors import OutputError
-from gan_denoise.export.output import NAMES
-from gan_denoise.export.runtime import BATCH, Array, Graph, generate
-from gan_denoise.files import replacing, write_atomic
+from gan_denoise.errors import LockedError, OutputError
+from gan_denoise.export.output import NAMES, Batches
+from gan_denoise.export.runtime import BATCH, Graph, generate
+from gan_denoise.files import refuse_existing, replacing, write_atomic
 from gan_denoise.progress import Track, untracked
 
 SHARD = 10_000  # pictures
 DESCRIPTION = "shards.json"
+OURS = re.compile(r"\d{6,}\.npz")
+LEFT = re.compile(rf"\.({OURS.pattern}|{re.escape(DESCRIPTION)})\..*")  # by a process that was killed while it wrote
 
 
 def write_shards(
@@ -33,36 +38,62 @@ def write_shards(
 ) -> None:
     """Latents 0 to count - 1 of `seed` as `out`/000000.npz and on, 10,000 pictures each, and what they are made of.
 
-    Each file holds `image` and `denoised`, uint8 (n, H, W). A folder with the same description goes on after its
-    last whole file. Raises OutputError when it holds anything else, unless `force` starts it anew; and InputError as
-    `generate` does.
+    Each file holds `image` and `denoised`, uint8 (n, H, W). A folder with the same description goes on: what is whole
+    is kept. `force` starts anew. Raises OutputError when there is anything else and no `force`, or with it files of our
+    names that are not ours; LockedError when another process writes there; InputError as `generate` does.
     """
     described = {"model_sha256": graph.sha256, "seed": seed, "label": label, "n": count, "pictures_a_file": SHARD}
-    _begin(out, described, force)
-    for start in track(range(0, count, SHARD)):
-        shard = out / f"{start // SHARD:06d}.npz"
-        size = min(SHARD, count - start)
-        if not _is_whole(shard, (size, *graph.output_shapes[0][1:])):
-            batches = generate(graph, seed, size, batch, label, first=start)
-            image, denoised = (np.concatenate(parts) for parts in zip(*map(_in_bytes, batches), strict=True))
-            with replacing(shard) as temporary, temporary.open("wb") as file:
-                np.savez(file, image=image, denoised=denoised)
+    if out.is_file():
+        refuse_existing(out, force)
+        out.unlink()
+    with _held(out):
+        _begin(out, described, force)
+        for start in track(range(0, count, SHARD)):
+            shard, size = out / f"{start // SHARD:06d}.npz", min(SHARD, count - start)
+            if not _is_whole(shard, (size, *graph.output_shapes[0][1:])):
+                _write(generate(graph, seed, size, batch, label, first=start), shard)
 
 
-def _in_bytes(batch: tuple[Array, Array]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    image, denoised = batch
-    return to_uint8(image), to_uint8(denoised)
+@contextlib.contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Keep other processes like this one out of the folder, which is made if it is missing."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise OutputError(f"{folder}: {error.strerror}", "choose another --out") from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise LockedError(f"{folder}: another process is writing to it", "wait for it") from error
+        yield
+    finally:
+        os.close(handle)
 
 
 def _begin(out: Path, described: dict[str, Any], force: bool) -> None:
     """Describe a new folder, or see that an old one is of the same pictures."""
-    description = out / DESCRIPTION
-    if out.exists() and not force and _read(description) != described:
+    known = _read(out / DESCRIPTION)
+    if known is not None:
+        _remove(out, LEFT)
+    if known == described and not force:
+        return
+    found = sorted(path.name for path in out.iterdir())
+    if found and not force:
         raise OutputError(f"{out}: exists and holds other pictures, kept as it is", "--force replaces it")
-    if force and _read(description) != described and out.is_dir():
-        for shard in out.glob("[0-9]*.npz"):
-            shard.unlink()
-    write_atomic(description, json.dumps(described, indent=1) + "\n")
+    strangers = [name for name in found if OURS.fullmatch(name)]
+    if strangers and known is None:
+        raise OutputError(f"{out / strangers[0]}: a file that is not ours, kept as it is", "choose another --out")
+    _remove(out, OURS)
+    write_atomic(out / DESCRIPTION, json.dumps(described, indent=1) + "\n")
+
+
+def _write(batches: Batches, shard: Path) -> None:
+    pairs = [(to_uint8(image), to_uint8(denoised)) for image, denoised in batches]
+    image, denoised = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
+    with replacing(shard) as temporary, temporary.open("wb") as file:
+        np.savez(file, image=image, denoised=denoised)
 
 
 def _read(description: Path) -> Any:
@@ -73,9 +104,15 @@ def _read(description: Path) -> Any:
 
 
 def _is_whole(shard: Path, shape: tuple[int, ...]) -> bool:
-    """Whether both arrays of a file are there in this shape; a file appears only when it is written."""
+    """Whether both arrays of a file are there, in bytes and in this shape."""
     try:
         with shard.open("rb") as file, np.load(file) as arrays:
-            return all(arrays[name].shape == shape for name in NAMES)
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+            return all(arrays[name].dtype == np.uint8 and arrays[name].shape == shape for name in NAMES)
+    except Exception:  # zipfile and numpy raise a dozen types over damaged files
         return False
+
+
+def _remove(folder: Path, names: re.Pattern[str]) -> None:
+    for path in folder.iterdir():
+        if names.fullmatch(path.name):
+            path.unlink()

@@ -146,6 +146,13 @@ def test_each_loss_trains_what_it_should() -> None:
     assert not torch.equal(apart["generator"], both["generator"])
 
 
+def test_the_weight_is_the_denoisers_and_not_the_generators() -> None:
+    few, many = (one_step(config(from_scratch=True, adversarial_weight=weight))[1] for weight in (0.1, 1000.0))
+    same = torch.isclose(few["generator"], many["generator"], rtol=0, atol=1e-5)
+    assert same.float().mean() > 0.99  # Adam's first step is a sign, which rounding turns where nothing pulls
+    assert not torch.allclose(few["denoiser"], many["denoiser"], rtol=0, atol=1e-5)
+
+
 def test_the_error_is_that_of_clipped_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     measured: list[torch.Tensor] = []
 
