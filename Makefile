@@ -27,7 +27,7 @@ test: data
 check: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy $(addprefix -p gan_denoise.,cli cores data errors eval export files models progress study)
+	$(BIN)/mypy $(addprefix -p gan_denoise.,cli cores data errors eval export files limits models progress study)
 
 format: .venv/installed
 	$(BIN)/ruff format .

@@ -13,8 +13,8 @@ from gan_denoise.data.download import BY_HAND, download
 from gan_denoise.data.fashion_mnist import SHA256, Dataset, read, read_files
 from gan_denoise.errors import InputError, OutputError
 from gan_denoise.files import write_atomic
+from gan_denoise.limits import DATA_VARIABLE
 
-DATA_VARIABLE = "GAN_DENOISE_DATA"
 CACHE_VARIABLE = "GAN_DENOISE_CACHE"
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 TORCHVISION_ROOTS = ("data", "~/data", "~/datasets")  # the roots of torchvision's and PyTorch's own examples

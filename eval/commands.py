@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from gan_denoise.errors import UsageError, missing_extra
+from gan_denoise.limits import MAX_SEED, MAX_THREADS
 
 Model = Annotated[
     Path | None,
@@ -19,8 +20,8 @@ Data = Annotated[
     Path | None,
     typer.Option("--data", metavar="DIR", help="Folder of Fashion-MNIST's files.", show_default="searched"),
 ]
-Threads = Annotated[int, typer.Option(min=0, max=1024, help="Threads; 0 is one a core.")]
-Seed = Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of latents and noise.")]
+Threads = Annotated[int, typer.Option(min=0, max=MAX_THREADS, help="Threads; 0 is one a core.")]
+Seed = Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Seed of latents and noise.")]
 Measured = Annotated[int, typer.Option("-n", min=97, help="How many pictures to generate.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 AsMarkdown = Annotated[bool, typer.Option("--markdown", help="Print a markdown table.")]
@@ -232,7 +233,7 @@ def ffd_reference(
 def tune(
     out: Annotated[Path, typer.Option(metavar="FILE", help="Where to write the parameters.")] = Path("tuned.json"),
     n: Annotated[int, typer.Option("-n", min=1, max=5_000, help="How many held-out training images.")] = 100,
-    seed: Annotated[int, typer.Option(min=0, max=2**63 - 1, help="Seed of the noise.")] = 1,
+    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Seed of the noise.")] = 1,
     data: Data = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file.")] = False,
 ) -> None:

@@ -15,7 +15,8 @@ from gan_denoise.eval.baselines import Parameters, load_tuned, restore, tuned_fo
 from gan_denoise.eval.frechet import Statistics, frechet_distance, statistics
 from gan_denoise.eval.generation import RAW, Real, collect, generated, rows_of
 from gan_denoise.eval.reference import see
-from gan_denoise.export.runtime import BATCH, Graph, another_seed
+from gan_denoise.export.runtime import Graph, another_seed
+from gan_denoise.limits import BATCH
 from gan_denoise.progress import Track, untracked
 
 HAZELESS, BLUR, MEANS = "raw, haze removed", "raw, Gaussian filter", "raw, non-local means"

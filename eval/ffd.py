@@ -21,7 +21,8 @@ from gan_denoise.data.fashion_mnist import Bytes
 from gan_denoise.errors import GateError, InputError
 from gan_denoise.eval.frechet import Moments, Statistics, frechet_distance
 from gan_denoise.export import runtime
-from gan_denoise.export.runtime import BATCH, Graph
+from gan_denoise.export.runtime import Graph
+from gan_denoise.limits import BATCH
 
 NAME = "FFD-1"
 FILE = Path(__file__).parent / "ffd-1.npz"

@@ -15,7 +15,8 @@ from gan_denoise.eval import appearance, classes, ffd
 from gan_denoise.eval.frechet import Moments, frechet_distance
 from gan_denoise.eval.kid import kid
 from gan_denoise.eval.prdc import Values, overlap, prdc, squared_radii
-from gan_denoise.export.runtime import BATCH, Graph, latents
+from gan_denoise.export.runtime import Graph, latents
+from gan_denoise.limits import BATCH
 from gan_denoise.progress import Track, untracked
 
 RAW, DENOISED = "raw", "denoised"

@@ -16,6 +16,7 @@ from gan_denoise.eval.baselines import FILTERS, Tuned, tuned_for
 from gan_denoise.eval.parallel import Restore
 from gan_denoise.eval.restoration import Images
 from gan_denoise.export import runtime
+from gan_denoise.limits import BATCH
 
 NOISY, NETWORK = "noisy", "network"
 SUPPORT_VECTORS = "support-vector regression"
@@ -45,13 +46,13 @@ class Method:
 def network(model: Path | None) -> Method:
     """A denoiser.onnx (a file, its folder, or None for the shipped one) on one thread. Raises as `runtime.load`."""
     graph = runtime.load(runtime.DENOISER, model, threads=1)
-    graph(np.zeros((runtime.BATCH, *graph.input_shape), np.float32))  # the first call allocates
+    graph(np.zeros((BATCH, *graph.input_shape), np.float32))  # the first call allocates
 
     def restore(noisy: Images) -> Images:
         return graph(noisy)[0].clip(0, 1)
 
     size = operations.of_file(_file(model))
-    return Method(lambda noise, sigma: restore, runtime.BATCH, blind=True, size=size, sha256=graph.sha256)
+    return Method(lambda noise, sigma: restore, BATCH, blind=True, size=size, sha256=graph.sha256)
 
 
 def classical(tuned: Tuned, training: Images) -> dict[str, Method]:

@@ -213,6 +213,7 @@ def ffd_report(path: Path, threads: int) -> Report:
         machine=describe_machine(threads),
         settings={
             "pictures": str(path),
+            "n": "10,000 make a figure to compare; fewer come out higher",
             "features": features_name(network),
             "reference": f"{ffd.pinned().reference.count} test images",
         },

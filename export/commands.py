@@ -6,16 +6,15 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
 
 from gan_denoise.errors import UsageError, missing_extra
-from gan_denoise.export import runtime
 from gan_denoise.files import refuse_existing, write_atomic
+from gan_denoise.limits import BATCH, MAX_SEED, MAX_THREADS
 from gan_denoise.progress import tracked
 
 Model = Annotated[Path | None, typer.Option(help="An ONNX file, or a folder that holds it. Default: the shipped one.")]
-Threads = Annotated[int, typer.Option(min=0, max=runtime.MAX_THREADS, help="0 means one a usable core.")]
+Threads = Annotated[int, typer.Option(min=0, max=MAX_THREADS, help="0 means one a usable core.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace an output that exists.")]
 MOST_IN_MEMORY = 100_000  # pictures in one file, or as files of their own
 
@@ -60,7 +59,7 @@ def export(
     differences = export_run(run, out, force)
     for file, difference in differences.items():
         typer.echo(f"{out / file}  worst difference {difference:.1e}, {1e-4:.0e} allowed")
-    whole = runtime.FUSED.file in differences
+    whole = "fused.onnx" in differences
     then = f"generate --model {out} --out grid.png" if whole else f"eval denoising --versus mine={out}"
     typer.echo(f"next: gan-denoise {then}", err=True)
 
@@ -68,15 +67,13 @@ def export(
 def generate(
     model: Model = None,
     n: Annotated[int, typer.Option("-n", min=1, help="How many pictures.")] = 64,
-    seed: Annotated[
-        int, typer.Option(min=0, max=runtime.MAX_SEED, help="Picture i depends on the seed and i alone.")
-    ] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Picture i depends on the seed and i alone.")] = 0,
     label: Annotated[str | None, typer.Option(help="One class only: the start of its name, or its number.")] = None,
     out: Annotated[
         Path,
         typer.Option(help="A grid (.png), arrays (.npz) or a folder: of PNG files, above 100,000 pictures of arrays."),
     ] = Path("grid.png"),
-    batch: Annotated[int, typer.Option(min=1, help="Pictures a call of onnxruntime.")] = runtime.BATCH,
+    batch: Annotated[int, typer.Option(min=1, help="Pictures a call of onnxruntime.")] = BATCH,
     threads: Threads = 0,
     force: Force = False,
 ) -> None:
@@ -86,7 +83,7 @@ def generate(
     Example: gan-denoise generate -n 64 --label sneaker --out grid.png
              gan-denoise generate -n 1000000 --out many
     """
-    from gan_denoise.export import output
+    from gan_denoise.export import output, runtime
 
     write = output.writer_for(out)
     many = n > MOST_IN_MEMORY
@@ -119,7 +116,9 @@ def denoise(
 
     Example: gan-denoise denoise noisy/*.png --out clean
     """
-    from gan_denoise.export import pictures
+    import numpy as np
+
+    from gan_denoise.export import pictures, runtime
 
     graph = runtime.load(runtime.DENOISER, model, threads)
     targets = {path: out / f"{path.stem}.png" for path in images}

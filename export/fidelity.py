@@ -16,6 +16,7 @@ from gan_denoise.data.fashion_mnist import to_uint8
 from gan_denoise.errors import GateError, InputError
 from gan_denoise.export import runtime
 from gan_denoise.export.runtime import FUSED, Graph, Signature
+from gan_denoise.limits import BATCH
 
 PICTURES = "pictures"
 COLOURS = 3
@@ -67,7 +68,7 @@ def _with_pictures(model: onnx.ModelProto, output: str, shape: tuple[int, ...]) 
 
 def _check(pictures: Graph, ours: Graph) -> None:
     """Every pixel as ours, in every channel; one that lies between two levels may fall to either."""
-    z = runtime.latents(0, 0, runtime.BATCH, ours.input_shape[0])
+    z = runtime.latents(0, 0, BATCH, ours.input_shape[0])
     found, wanted = pictures(z)[0].astype(np.int16), to_uint8(ours(z)[0]).astype(np.int16)
     off = np.abs(found - wanted[:, None])  # (N, 3, H, W)
     if off.max() > 1 or (off > 0).mean() > 1e-4:

@@ -72,6 +72,8 @@ def read(path: Path, shape: tuple[int, ...]) -> Array:
             pixels = np.asarray(picture, np.float32) / np.float32(255)
     except UnidentifiedImageError as error:
         raise InputError(f"{path}: no picture found, a PNG or the like wanted") from error
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file, a PNG or the like wanted") from error
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise InputError(f"{path}: unreadable picture ({error}), a whole PNG or the like wanted") from error
     return pixels[None, None]

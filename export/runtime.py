@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from gan_denoise.cores import usable_cores
 from gan_denoise.errors import InputError, UsageError
+from gan_denoise.limits import BATCH, MAX_SEED
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read once, when onnxruntime is imported
 import onnxruntime as ort
@@ -23,9 +24,6 @@ Array = NDArray[np.float32]
 
 SHIPPED = Path(__file__).parent / "shipped"
 MAX_MODEL_BYTES = 512 * 1024 * 1024
-BATCH = 64
-MAX_SEED = 2**63 - 1  # torch and Philox take it alike
-MAX_THREADS = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +127,9 @@ def label_of(graph: Graph, name: str) -> int:
         raise InputError(f"label: {name} found, but this model draws no classes", "leave --label out")
     fits = [i for i, known in enumerate(names) if name == str(i) or known.lower().startswith(name.lower())]
     if len(fits) != 1:
-        raise UsageError(f"--label: {name} found, one of {', '.join(names)} wanted")
+        known = ", ".join(f"{i} {known}" for i, known in enumerate(names))
+        may_be = f"which may be {', '.join(names[i] for i in fits)}; one class wanted"
+        raise UsageError(f"--label: {name} found, {may_be if fits else f'one of {known} wanted'}")
     return fits[0]
 
 

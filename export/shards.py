@@ -16,8 +16,9 @@ import numpy as np
 from gan_denoise.data.fashion_mnist import to_uint8
 from gan_denoise.errors import LockedError, OutputError
 from gan_denoise.export.output import NAMES, Batches
-from gan_denoise.export.runtime import BATCH, Graph, generate
+from gan_denoise.export.runtime import Graph, generate
 from gan_denoise.files import refuse_existing, replacing, write_atomic
+from gan_denoise.limits import BATCH
 from gan_denoise.progress import Track, untracked
 
 SHARD = 10_000  # pictures

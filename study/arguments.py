@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gan_denoise.errors import missing_extra
-from gan_denoise.export import runtime
+from gan_denoise.limits import MAX_SEED, MAX_THREADS
 from gan_denoise.study.config import PRESETS
 
 if TYPE_CHECKING:
@@ -41,9 +41,9 @@ Preset = Annotated[
 ]
 Epochs = Annotated[int | None, typer.Option(help="Default: the preset's.")]
 Batch = Annotated[int | None, typer.Option(help="Images a step. Default: the preset's.")]
-Seed = Annotated[int, typer.Option(min=0, max=runtime.MAX_SEED, help="Another seed, another run.")]
+Seed = Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Another seed, another run.")]
 DeviceOption = Annotated[Device, typer.Option(help="auto takes a GPU when there is one.")]
-Threads = Annotated[int, typer.Option(min=0, max=runtime.MAX_THREADS, help="0 means one a usable core.")]
+Threads = Annotated[int, typer.Option(min=0, max=MAX_THREADS, help="0 means one a usable core.")]
 PrecisionOption = Annotated[
     Precision, typer.Option(help="bfloat16 is twice as fast where the processor has it, and slow where not.")
 ]

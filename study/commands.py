@@ -10,10 +10,9 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from gan_denoise.data import sources
 from gan_denoise.errors import InputError, UsageError
 from gan_denoise.eval.commands import AsJson, AsMarkdown, one_format
-from gan_denoise.export import runtime
+from gan_denoise.limits import MAX_SEED
 from gan_denoise.study.arguments import (
     Batch,
     Data,
@@ -43,6 +42,7 @@ study_app = typer.Typer(no_args_is_help=True)
 SomeConfig = TypeVar("SomeConfig", bound=Config)
 
 ExperimentName = Enum("ExperimentName", {name: name for name in EXPERIMENTS})  # type: ignore[misc]
+EXPERIMENT_HELP = "; ".join(f"{name}: {experiment.asks}" for name, experiment in EXPERIMENTS.items())
 
 
 def _add_stage(stage: str, preset_name: str, text: str) -> None:
@@ -65,6 +65,7 @@ def _add_stage(stage: str, preset_name: str, text: str) -> None:
         config = _resolved(_config_of(preset, stage), epochs, batch)
         if not _printed(config, seed, dry_run):
             need_torch()
+            from gan_denoise.data import sources
             from gan_denoise.study.trainers import train
 
             options = options_of(seed, device, threads, precision, resume, tensorboard)
@@ -132,7 +133,7 @@ def run_command(
 
 @study_app.command("experiment")
 def experiment_command(
-    name: Annotated[ExperimentName, typer.Argument(help="What to find out; see study/experiments.py.")],
+    name: Annotated[ExperimentName, typer.Argument(metavar="NAME", help=EXPERIMENT_HELP)],
     seed: Seed = 0,
     device: DeviceOption = Device.auto,
     threads: Threads = 0,
@@ -145,6 +146,7 @@ def experiment_command(
     Example: gan-denoise study experiment squared --seed 1
     """
     need_torch()
+    from gan_denoise.data import sources
     from gan_denoise.study.pipeline import run_experiment
 
     options = options_of(seed, device, threads, precision, True, False)
@@ -159,7 +161,7 @@ def compare_command(
     ] = False,
     on_test: Annotated[bool, typer.Option("--test", help="Against the test images: for published figures.")] = False,
     n: Annotated[int, typer.Option("-n", min=97, max=10_000, help="How many pictures of each generator.")] = 10_000,
-    seed: Annotated[int, typer.Option(min=0, max=runtime.MAX_SEED, help="Seed of the latents.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Seed of the latents.")] = 0,
     threads: Threads = 0,
     data: Data = None,
     as_json: AsJson = False,
@@ -170,6 +172,7 @@ def compare_command(
     Example: gan-denoise study compare runs/best runs/experiments/*-0 --epochs --json > compare.json
     """
     need_torch()
+    from gan_denoise.data import sources
     from gan_denoise.eval.tables import show
     from gan_denoise.progress import tracked
     from gan_denoise.study.compare import compare_report
@@ -214,6 +217,7 @@ def report_command(
     Example: gan-denoise study report runs/quick
     """
     need_torch()
+    from gan_denoise.data import sources
     from gan_denoise.study.report import write_report
 
     if not run.is_dir():

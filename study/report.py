@@ -243,8 +243,8 @@ def _limits(study: Study) -> list[str]:
                 f"One training run, seed {' and '.join(seeds)}: {say_seeds(study.compared())}, and a small "
                 "difference may be chance.",
                 "The pictures are small and grey. The denoiser has seen Gaussian noise only; real cameras make others.",
-                "A denoiser trained on squared error averages over what it cannot know: expect blur. The variance of "
-                "the Laplacian (sharpness) rises with noise as well as with edges, so less of it can be either.",
+                "A denoiser whose only loss is a squared error averages over what it cannot know: expect blur. The "
+                "variance of the Laplacian (sharpness) rises with noise and with edges, so less of it can be either.",
                 "The wavelet estimate of noise takes fine texture for noise, in real pictures too.",
                 "Times hold for the machine and the threads named under the table.",
             ]

@@ -46,7 +46,7 @@ def gan_curves(study: Study) -> str:
             "on pairs": "pair_accuracy",
         },
     }
-    caption = "The GAN's training: losses, and the discriminator's accuracy, each the mean over an epoch."
+    caption = "The GAN's training: losses, and the discriminator's accuracy where it was logged, means over an epoch."
     return _curves(study, log, panels, "training-gan.svg", "B", caption)
 
 

@@ -97,7 +97,7 @@ class Study:
     def run_command(self) -> str:
         """The command line that runs this study again."""
         identity = self.identity("gan")
-        options = {f"--{name}": identity.get(name) for name in ("seed", "device", "threads")}
+        options = {f"--{name}": identity.get(name) for name in ("seed", "device", "threads", "precision")}
         return _command("study run", {"--preset": self.preset, **options, "--out": self.folder})
 
     def dry_run_command(self, stage: str) -> str:

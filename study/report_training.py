@@ -24,6 +24,11 @@ def say_budget(preset: str | None, gan: Row, denoiser: Row) -> str:
     spent = f"epochs of the GAN {epochs[0]}, of the denoiser {epochs[1]}"
     if preset == PAPER:
         return f"Preset `{preset}`: {spent}, as the paper says."
+    if epochs == [PAPER_EPOCHS, PAPER_EPOCHS]:
+        batch = gan.get("batch", "unknown")
+        return (
+            f"Preset `{preset}`: {spent}, as the paper says, in batches of {batch} where the paper has {PAPER_BATCH}."
+        )
     return (
         f"Preset `{preset}`: {spent}; the paper's budget is {PAPER_EPOCHS} epochs each with batch {PAPER_BATCH}. "
         "These are **not figures of the paper's budget**."

@@ -13,8 +13,9 @@ from gan_denoise.eval.tables import Report
 from gan_denoise.export.runtime import SHIPPED
 
 KEPT_RESULTS = SHIPPED / "results.json"  # the figures of the shipped model
-# Another machine rounds otherwise, so a GAN ends elsewhere: what is allowed is about what another seed changes.
-TOLERANCES = {"ffd_1": 0.03, "precision": 0.03, "recall": 0.04, "coverage": 0.04, "psnr_db": 0.3, "ssim": 0.01}
+# Another machine rounds otherwise, so a GAN ends elsewhere: what is allowed is about what another seed changes, and
+# less than what the denoiser does.
+TOLERANCES = {"ffd_1": 0.015, "precision": 0.03, "recall": 0.04, "coverage": 0.04, "psnr_db": 0.3, "ssim": 0.01}
 KEYS = {"generation": ("set",), "denoising": ("method", "noise", "sigma")}  # what names a row of a table
 
 Rows = list[Mapping[str, Any]]

@@ -25,7 +25,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from gan_denoise.data import commands, download, sources
+from gan_denoise.data import commands, download, overview, sources
 from gan_denoise.data.download import Remote
 from gan_denoise.data.fashion_mnist import (
     CLASSES,
@@ -655,7 +655,7 @@ def test_preview_shows_ten_images_of_each_class(tmp_path: Path, real_folder: Pat
     out = tmp_path / "new folder/preview.png"
     assert run("preview", "--out", str(out), "--data", str(real_folder)) == f"{out}\n"
     picture = np.asarray(Image.open(out))
-    cell, left = commands.CELL, commands.LABELS
+    cell, left = overview.CELL, overview.LABELS
     assert picture.shape == (10 * cell, left + 10 * cell)
     for label in range(10):
         images = real.train.images[real.train.labels == label][:10]
@@ -684,4 +684,4 @@ def test_preview_refuses_other_formats(tmp_path: Path) -> None:
 
 def test_preview_draws_what_an_excerpt_has(excerpt: Dataset) -> None:
     few = Split(excerpt.train.images[:3], excerpt.train.labels[:3])
-    assert commands.draw_preview(few).size == commands.draw_preview(excerpt.train).size
+    assert overview.draw_preview(few).size == overview.draw_preview(excerpt.train).size

@@ -10,7 +10,7 @@ import pytest
 import gan_denoise
 
 ROOT = Path(gan_denoise.__file__).parent
-LEAVES = {"cores", "errors", "files", "progress", "__version__"}
+LEAVES = {"cores", "errors", "files", "limits", "progress", "__version__"}
 MAY_IMPORT = {
     "models": {"models"},
     "data": {"data"} | LEAVES,
@@ -88,7 +88,7 @@ def test_torch_is_imported_where_it_may_be() -> None:
 
 
 def test_the_command_line_starts_without_torch_and_other_heavy_packages() -> None:
-    heavy = ("torch", "onnx", "scipy", "matplotlib", "skimage", "pywt")
+    heavy = ("torch", "onnx", "onnxruntime", "numpy", "scipy", "matplotlib", "skimage", "pywt", "PIL")
     code = f"import sys, gan_denoise.cli; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -133,6 +133,8 @@ def test_training_is_judged_from_its_log() -> None:
     assert training.say_progress("GAN", rising, {"epochs": 5}) == "The GAN is unfinished: 3 of 5 epochs."
     assert "as the paper says" in training.say_budget("paper", {"epochs": 20}, {"epochs": 20})
     assert "**not figures of the paper's budget**" in training.say_budget("smoke", {"epochs": 2}, {})
+    ours = training.say_budget("best", {"epochs": 20, "batch": 64}, {"epochs": 20})
+    assert "as the paper says, in batches of 64 where the paper has 256" in ours
     assert "is not known" in training.say_budget(None, {}, {})
 
 
