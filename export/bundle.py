@@ -28,7 +28,7 @@ HASHES = "sha256.json"
 def export_run(run: Path, out: Path, force: bool = False) -> dict[str, float]:
     """Write `out` from a finished run: the three graphs and two networks' weights, and `features` when the run has it.
 
-    Of a run that trained no generator it writes the denoiser alone.
+    Of a run that went on to the join it takes what the join made, of one that trained no generator the denoiser alone.
 
     Each graph passes its parity gate before any file is put under its final name. Returns the worst absolute
     difference a graph. Raises InputError when training is not finished, GateError when a graph is wrong,
@@ -37,9 +37,15 @@ def export_run(run: Path, out: Path, force: bool = False) -> dict[str, float]:
     if out.exists() and (not out.is_dir() or any(out.iterdir())) and not force:
         raise OutputError(f"{out}: exists and is not empty, kept as it is", "--force replaces what it holds")
     differences: dict[str, float] = {}
-    graphs = {**_joined_graphs(run, differences), **_feature_graph(run, differences)}
-    _publish(run, out, graphs)
+    networks = end_of(run)
+    graphs = {**_joined_graphs(networks, differences), **_feature_graph(run, differences)}
+    _publish(networks, out, graphs)
     return differences
+
+
+def end_of(run: Path) -> Path:
+    """The folder of `gan` and `denoiser` as training left them: the join's, finished or not, where there is one."""
+    return run / "join/joined" if (run / "join").exists() else run
 
 
 def _joined_graphs(run: Path, differences: dict[str, float]) -> dict[str, bytes]:

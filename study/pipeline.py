@@ -21,7 +21,7 @@ from gan_denoise.eval.reports import bench_report, denoising_report, generation_
 from gan_denoise.eval.side_by_side import side_by_side
 from gan_denoise.eval.tables import Report, from_json, show, to_json
 from gan_denoise.export import runtime
-from gan_denoise.export.bundle import HASHES, export_run
+from gan_denoise.export.bundle import HASHES, end_of, export_run
 from gan_denoise.files import write_atomic
 from gan_denoise.progress import tracked
 from gan_denoise.study.config import PRESETS, Preset
@@ -59,11 +59,10 @@ def run_study(preset_name: str, folder: Path, data: Path | None, options: Option
         if config is not None and not is_finished(config, folder, options):
             _say(f"train {name}")
             train(config, dataset, folder, options)
-    trained = folder if preset.join is None else folder / "join/joined"
     exported = folder / "export"
-    if not _is_exported(trained, exported):
+    if not _is_exported(end_of(folder), exported):
         _say("export")
-        export_run(trained, exported, force=True)
+        export_run(folder, exported, force=True)
 
     for report in _measured(folder, exported, dataset, effort, options):
         show(side_by_side(report) if report.command == "eval denoising" else report)

@@ -48,10 +48,21 @@ def ours(excerpt: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
-def test_the_joined_networks_are_exported_as_a_run_and_draw_the_class_that_is_asked_for(
-    ours: Path, tmp_path: Path
-) -> None:
-    export_run(ours / "join/joined", tmp_path / "out")
+def same(weights: Path, folder: Path) -> bool:
+    return weights.read_bytes() == (folder / weights.name).read_bytes()
+
+
+def test_a_join_under_way_is_not_passed_over(ours: Path, tmp_path: Path) -> None:
+    shutil.copytree(ours, tmp_path / "run", ignore=shutil.ignore_patterns("joined"))
+    with pytest.raises(InputError, match=r"join/joined/gan/generator\.safetensors: missing"):
+        export_run(tmp_path / "run", tmp_path / "out")
+
+
+def test_a_run_exports_what_the_join_made_and_draws_the_class_that_is_asked_for(ours: Path, tmp_path: Path) -> None:
+    export_run(ours, tmp_path / "out")
+    parts = {"gan/generator", "denoiser/denoiser"}
+    assert all(same(ours / f"join/joined/{part}.safetensors", tmp_path / "out") for part in parts)
+    assert not any(same(ours / f"{part}.safetensors", tmp_path / "out") for part in parts)
     graph = runtime.load(runtime.FUSED, tmp_path / "out")
     assert graph.metadata["classes"] == "10"
     assert runtime.label_of(graph, "sneak") == 7
