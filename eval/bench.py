@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from gan_denoise.errors import GateError
-from gan_denoise.eval.contenders import CONTENDERS, FUSED, Worker, reason_to_skip
+from gan_denoise.eval.contenders import FUSED, OURS, SGEMM, Worker, reason_to_skip, sgemm_gflops
+from gan_denoise.eval.intervals import ratio_interval
 from gan_denoise.eval.peers import Array
 from gan_denoise.export.runtime import latents
 from gan_denoise.progress import Track, untracked
@@ -30,23 +31,35 @@ def run_bench(
     threads: int = 0,
     repeats: int = 100,
     batches: Sequence[int] = BATCHES,
+    others: Sequence[str] = (),
+    multiply_adds: int | None = None,
     track: Track = untracked,
 ) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    """Rows for every contender and batch, and why a contender was not measured, by its name.
+    """Rows for the fused graph, its two graphs and `others`, each batch, and why one was not measured, by its name.
 
     Each contender has a process of its own; its `repeats` calls a batch are spread over rounds in which the
-    contenders take turns, so that a slow minute of the machine hits all of them. Outputs are compared after the
-    timing: raises GateError when one differs from the fused graph's by more than 1e-4.
+    contenders take turns, so that a slow minute of the machine hits all of them. With the `multiply_adds` of a picture
+    SGEMM takes its turns too. Outputs are compared after the timing: raises GateError when one differs from the fused
+    graph's by more than 1e-4.
     """
-    skipped = {name: reason for name in CONTENDERS if (reason := reason_to_skip(name, model))}
+    wanted = (*OURS, *others)
+    skipped = {name: reason for name in wanted if (reason := reason_to_skip(name, model))}
+    names = [name for name in wanted if name not in skipped]
     with ExitStack() as stack:
-        names = [name for name in CONTENDERS if name not in skipped]
         workers = [stack.enter_context(Worker(name, model, threads)) for name in names]
+        peak = [] if multiply_adds is None else [stack.enter_context(Worker(SGEMM, model, threads))]
         latent_batches = {batch: latents(0, 0, batch, latent_size) for batch in batches}
-        times = _time_in_turns(workers, latent_batches, repeats, track)
+        times = _time_in_turns([*workers, *peak], latent_batches, repeats, track)
         for z in latent_batches.values():
             _check_agreement(workers, z)
-    return [summary(name, batch, rounds) for (name, batch), rounds in times.items()], skipped
+    rows = []
+    for batch in batches:
+        for name in names:
+            row = {**summary(name, batch, times[name, batch]), **against(times[name, batch], times[FUSED, batch])}
+            if multiply_adds is not None:
+                row["of_sgemm"] = of_sgemm(row, multiply_adds, times[SGEMM, batch])
+            rows.append(row)
+    return rows, skipped
 
 
 def summary(name: str, batch: int, rounds: Rounds) -> dict[str, Any]:
@@ -57,7 +70,7 @@ def summary(name: str, batch: int, rounds: Rounds) -> dict[str, Any]:
     """
     calls = np.concatenate(rounds)
     p50, p90, p99 = np.percentile(calls, (50, 90, 99))
-    medians = [np.median(calls_of_round) for calls_of_round in rounds]
+    medians = _medians(rounds)
     spread = float((max(medians) - min(medians)) / p50)
     return {
         "name": name,
@@ -70,6 +83,28 @@ def summary(name: str, batch: int, rounds: Rounds) -> dict[str, Any]:
         "spread": spread,
         "stable": spread <= UNSTABLE,
     }
+
+
+def against(rounds: Rounds, fused: Rounds) -> dict[str, float | None]:
+    """How many times the fused graph's time a contender takes, by the medians of the rounds that both had.
+
+    `ratio` is their geometric mean, with a 95 % interval where there are two rounds or more.
+    """
+    mine, theirs = _medians(rounds), _medians(fused)
+    if len(mine) < 2:
+        return {"ratio": mine[0] / theirs[0], "ratio_low": None, "ratio_high": None}
+    found = ratio_interval(theirs, mine)
+    return {"ratio": found.value, "ratio_low": found.low, "ratio_high": found.high}
+
+
+def of_sgemm(row: dict[str, Any], multiply_adds: int, sgemm: Rounds) -> float:
+    """What a contender computes in a second as a fraction of what SGEMM does in the same rounds."""
+    gflops = 2 * multiply_adds * row["batch"] / (row["p50_ms"] / 1000) / 1e9
+    return float(gflops / sgemm_gflops(float(np.median(np.concatenate(sgemm)))))
+
+
+def _medians(rounds: Rounds) -> list[float]:
+    return [float(np.median(calls)) for calls in rounds]
 
 
 def compare(name: str, outputs: Sequence[Array], reference: Sequence[Array]) -> float:

@@ -31,22 +31,33 @@ app = typer.Typer(no_args_is_help=True, help="Measure the networks on Fashion-MN
 
 def bench(
     model: Model = None,
+    vs: Annotated[
+        str,
+        typer.Option(metavar="PEER,...", help="Peers to time beside it, where installed: torch, compile, openvino."),
+    ] = "torch",
+    profile: Annotated[bool, typer.Option("--profile", help="The time of each node in place of the peers.")] = False,
     repeats: Annotated[int, typer.Option(min=1, help="Calls for each batch size.")] = 100,
     threads: Threads = 0,
     as_json: AsJson = False,
     as_markdown: AsMarkdown = False,
 ) -> None:
-    """Time the fused graph against its two graphs and PyTorch.
+    """Time the fused graph against its two graphs and against what else could run it.
 
     Example: gan-denoise bench --repeats 20 --markdown
+             gan-denoise bench --vs torch,compile,openvino
     """
-    from gan_denoise.eval.reports import bench_report
+    from gan_denoise.eval.contenders import peers_of
+    from gan_denoise.eval.reports import bench_report, profile_report
     from gan_denoise.eval.tables import show
     from gan_denoise.progress import tracked
 
     one_format(as_json, as_markdown)
+    peers = peers_of(vs)
     _warn_of_load()
-    report = bench_report(model, repeats, threads, tracked("timing"))
+    if profile:
+        show(profile_report(model, repeats, threads), as_json=as_json, as_markdown=as_markdown)
+        return
+    report = bench_report(model, repeats, threads, peers, tracked("timing"))
     for name, reason in report.settings["not measured"].items():
         typer.echo(f"{name}: not measured ({reason})", err=True)
     if unstable := sum(not row["stable"] for row in report.rows):

@@ -5,32 +5,77 @@ from __future__ import annotations
 import multiprocessing
 import signal
 import time
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
+import onnx
+from onnx import helper
 
 from gan_denoise.cores import usable_cores
-from gan_denoise.errors import GanDenoiseError, OutputError
+from gan_denoise.errors import GanDenoiseError, OutputError, UsageError
 from gan_denoise.eval import peers
 from gan_denoise.eval.peers import Array, Pipeline
 from gan_denoise.export import runtime
 
-FUSED, TWO_GRAPHS, EAGER = "fused", "two graphs", "eager PyTorch"
-CONTENDERS = (FUSED, TWO_GRAPHS, EAGER)
-FILES = {
-    TWO_GRAPHS: ("generator.onnx", "denoiser.onnx"),
-    EAGER: ("generator.safetensors", "denoiser.safetensors"),
-}
+FUSED, TWO_GRAPHS, EAGER, COMPILED = "fused", "two graphs", "eager PyTorch", "torch.compile"
+LATENCY, THROUGHPUT = "OpenVINO, latency", "OpenVINO, throughput"
+SGEMM = "sgemm"
+OURS = (FUSED, TWO_GRAPHS)
+PEERS = {"torch": (EAGER,), "compile": (COMPILED,), "openvino": (LATENCY, THROUGHPUT)}
+WEIGHTS = ("generator.safetensors", "denoiser.safetensors")
+FILES = {TWO_GRAPHS: ("generator.onnx", "denoiser.onnx"), EAGER: WEIGHTS, COMPILED: WEIGHTS}
+SIDE = 1024  # of sgemm's square matrices
+
+
+def peers_of(names: str) -> list[str]:
+    """The peers in a list with commas, each once. Raises UsageError for one that there is not."""
+    found = [name for name in dict.fromkeys(part.strip() for part in names.split(",")) if name]
+    if unknown := [name for name in found if name not in PEERS]:
+        raise UsageError(f"--vs: {unknown[0]} found, {', '.join(PEERS)} wanted")
+    return found
 
 
 def load_pipeline(name: str, model: Path | None, threads: int) -> Pipeline:
     """The contender `name` as a function z -> (image, denoised). `model` as for `runtime.load`."""
-    if name == FUSED:
-        return runtime.load(runtime.FUSED, model, threads)
-    if name == EAGER:
-        return peers.load_eager(model or runtime.SHIPPED, threads or usable_cores())
+    folder, count = model or runtime.SHIPPED, threads or usable_cores()
+    loaders: dict[str, Callable[[], Pipeline]] = {
+        FUSED: lambda: runtime.load(runtime.FUSED, model, threads),
+        TWO_GRAPHS: lambda: _two_graphs(model, threads),
+        EAGER: lambda: peers.load_eager(folder, count),
+        COMPILED: lambda: peers.load_compiled(folder, count),
+        LATENCY: lambda: _openvino(folder, count, throughput=False),
+        THROUGHPUT: lambda: _openvino(folder, count, throughput=True),
+        SGEMM: lambda: _sgemm(threads),
+    }
+    return loaders[name]()
+
+
+def sgemm_gflops(seconds: float) -> float:
+    """Billions of operations a second, where a product and a sum are two, from the time of one call of SGEMM."""
+    return 2 * SIDE**3 / seconds / 1e9
+
+
+def _sgemm(threads: int) -> Pipeline:
+    """onnxruntime's own product of two matrices, which says what the processor can do; it takes no notice of z."""
+    shape, kind = (SIDE, SIDE), onnx.TensorProto.FLOAT
+    matrices = [helper.make_tensor_value_info(name, kind, shape) for name in ("a", "b", "product")]
+    node = helper.make_node("MatMul", ["a", "b"], ["product"])
+    graph = helper.make_graph([node], "sgemm", matrices[:2], matrices[2:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    session = runtime.session(model.SerializeToString(), "sgemm", threads)
+    full = dict.fromkeys(("a", "b"), np.full(shape, 0.5, np.float32))
+    return lambda z: tuple(session.run(["product"], full))
+
+
+def _openvino(path: Path, threads: int, throughput: bool) -> Pipeline:
+    runtime.load(runtime.FUSED, path, threads=1)  # refuses what is no such graph
+    return peers.load_openvino(runtime.file_of(runtime.FUSED, path), threads, throughput)
+
+
+def _two_graphs(model: Path | None, threads: int) -> Pipeline:
     generator = runtime.load(runtime.GENERATOR, model, threads)
     denoiser = runtime.load(runtime.DENOISER, model, threads)
 
@@ -45,8 +90,12 @@ def reason_to_skip(name: str, model: Path | None) -> str | None:
     """Why a contender cannot run here, or None when it can be tried."""
     if name == FUSED:
         return None
-    if name == EAGER and not peers.torch_installed():
+    if name in (LATENCY, THROUGHPUT):
+        return None if peers.openvino_installed() else "openvino: not installed"
+    if name in (EAGER, COMPILED) and not peers.torch_installed():
         return "torch: not installed"
+    if name == COMPILED and not peers.compiler_installed():
+        return "g++: not installed"
     if model is not None and not model.is_dir():
         return f"{model}: one file found, a folder with both networks wanted"
     folder = model or runtime.SHIPPED

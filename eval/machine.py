@@ -10,7 +10,7 @@ from typing import Any
 
 from gan_denoise.cores import usable_cores
 
-PACKAGES = ("onnxruntime", "numpy", "scipy", "scikit-image", "PyWavelets", "scikit-learn", "bm3d", "torch")
+PACKAGES = ("onnxruntime", "numpy", "scipy", "scikit-image", "PyWavelets", "scikit-learn", "bm3d", "torch", "openvino")
 
 
 def describe_machine(threads: int = 0) -> dict[str, Any]:

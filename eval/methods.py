@@ -51,7 +51,7 @@ def network(model: Path | None) -> Method:
     def restore(noisy: Images) -> Images:
         return graph(noisy)[0].clip(0, 1)
 
-    size = operations.of_file(_file(model))
+    size = operations.of_file(runtime.file_of(runtime.DENOISER, model))
     return Method(lambda noise, sigma: restore, BATCH, blind=True, size=size, sha256=graph.sha256)
 
 
@@ -97,8 +97,3 @@ def named(versus: Sequence[str], main: str) -> dict[str, Path]:
             raise UsageError(f"--versus: {item!r} found, NAME=FILE|FOLDER with a name that no other row has wanted")
         paths[name] = Path(path)
     return paths
-
-
-def _file(model: Path | None) -> Path:
-    folder = model or runtime.SHIPPED
-    return folder / runtime.DENOISER.file if folder.is_dir() else folder

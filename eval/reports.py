@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,10 @@ import numpy as np
 
 from gan_denoise.data import fashion_mnist
 from gan_denoise.data.fashion_mnist import Dataset
-from gan_denoise.eval import ffd
+from gan_denoise.eval import ffd, operations
 from gan_denoise.eval.baselines import load_tuned
-from gan_denoise.eval.bench import run_bench
+from gan_denoise.eval.bench import BATCHES, run_bench
+from gan_denoise.eval.contenders import PEERS, SIDE
 from gan_denoise.eval.controls import (
     BLUR,
     MEANS,
@@ -42,24 +43,59 @@ from gan_denoise.eval.machine import describe_machine
 from gan_denoise.eval.methods import HINT, NETWORK, TRAINING_IMAGES, classical, network, not_installed
 from gan_denoise.eval.picture_files import read_sets
 from gan_denoise.eval.prdc import K
+from gan_denoise.eval.profile import profile_rows
 from gan_denoise.eval.tables import Report
 from gan_denoise.export import runtime
 from gan_denoise.export.runtime import another_seed
 from gan_denoise.progress import Track, untracked
 
 
-def bench_report(model: Path | None, repeats: int, threads: int, track: Track = untracked) -> Report:
-    """The timings of `run_bench`; `settings["not measured"]` maps contenders to reasons. Raises what it raises."""
+def bench_report(
+    model: Path | None,
+    repeats: int,
+    threads: int,
+    peers: Sequence[str] = ("torch",),
+    track: Track = untracked,
+) -> Report:
+    """The timings of `run_bench` against `peers` (of PEERS); `settings["not measured"]` maps contenders to reasons.
+
+    Raises what `run_bench` raises.
+    """
     fused = runtime.load(runtime.FUSED, model, threads=1)  # one thread starts no pool that could disturb
     machine = describe_machine(threads)  # before the load is our own
-    rows, skipped = run_bench(model, fused.input_shape[0], threads, repeats, track=track)
+    size = operations.of_file(runtime.file_of(runtime.FUSED, model)).multiply_adds
+    others = [name for peer in peers for name in PEERS[peer]]
+    rows, skipped = run_bench(model, fused.input_shape[0], threads, repeats, BATCHES, others, size, track)
     return Report(
         command="bench",
         title="z to image and denoised: a process each, in turn",
         rows=rows,
         model_sha256=fused.sha256,
         machine=machine,
-        settings={"repeats": repeats, "not measured": skipped},
+        settings={
+            "repeats": repeats,
+            "peers": ", ".join(peers),
+            "ratio": "of the time to the fused graph's, 95 % interval over rounds",
+            "of_sgemm": f"operations a second as a share of onnxruntime's own product of {SIDE}x{SIDE} matrices",
+            "precision": "float32",
+            "spinning": "as each runtime has it by itself; onnxruntime's threads spin",
+            "not measured": skipped,
+        },
+    )
+
+
+def profile_report(model: Path | None, repeats: int, threads: int) -> Report:
+    """The rows of `profile_rows` for the fused graph at each batch. Raises as `runtime.load`."""
+    fused = runtime.load(runtime.FUSED, model, threads=1)
+    machine = describe_machine(threads)
+    file = runtime.file_of(runtime.FUSED, model)
+    return Report(
+        command="bench --profile",
+        title="The fused graph node by node, as onnxruntime runs it",
+        rows=[row for batch in BATCHES for row in profile_rows(file, batch, repeats, threads)],
+        model_sha256=fused.sha256,
+        machine=machine,
+        settings={"repeats": repeats, "ms": "of a call, mean; what the session adds between nodes is not in it"},
     )
 
 

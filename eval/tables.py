@@ -24,6 +24,7 @@ PLAIN_WIDTH = 200
 
 GROUPS = {
     "bench": ("batch",),
+    "bench --profile": ("batch",),
     "eval denoising": ("n", "noise", "sigma"),
     "eval classes": ("set",),
     "study compare": ("run",),
@@ -61,6 +62,10 @@ FORMATS = {
     "raw": ".4f",
     "denoised": ".4f",
     "ratio": ".3f",
+    "ratio_low": ".3f",
+    "ratio_high": ".3f",
+    "of_sgemm": ".0%",
+    "ms": ".3f",
     **{
         f"{name}_{of}": ".3f" for name in ("precision", "recall") for of in ("raw", "denoised", "change", "low", "high")
     },

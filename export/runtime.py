@@ -50,7 +50,7 @@ class Graph:
     def __init__(self, model: bytes, signature: Signature, name: str, threads: int = 0) -> None:
         self.signature = signature
         self.sha256 = hashlib.sha256(model).hexdigest()
-        self.session = _session(model, name, threads)
+        self.session = session(model, name, threads)
         _check_signature(self.session, signature, name)
         self.input_shape = _sample_shape(self.session.get_inputs()[0].shape, name)
         self.output_shapes = tuple(_sample_shape(self._output(o).shape, name) for o in signature.outputs)
@@ -86,8 +86,33 @@ def load(signature: Signature, path: Path | None = None, threads: int = 0) -> Gr
     """
     if path is None:
         return Graph(_shipped_bytes(signature.file), signature, signature.file, threads)
-    file = path / signature.file if path.is_dir() else path
+    file = file_of(signature, path)
     return Graph(_stranger_bytes(file), signature, str(file), threads)
+
+
+def file_of(signature: Signature, path: Path | None) -> Path:
+    """The file that `load` reads."""
+    folder = path or SHIPPED
+    return folder / signature.file if folder.is_dir() else folder
+
+
+def session(model: bytes, name: str, threads: int = 0, profile: Path | None = None) -> ort.InferenceSession:
+    """A session of onnxruntime on the CPU; `threads` 0 means one a usable core.
+
+    With `profile` the session writes what each node took to a file whose name starts so. Raises InputError when
+    onnxruntime refuses the model.
+    """
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads or usable_cores()
+    options.inter_op_num_threads = 1
+    if profile is not None:
+        options.enable_profiling, options.profile_file_prefix = True, str(profile)
+    options.log_severity_level = 4  # errors reach the user through exceptions
+    try:
+        return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime raises a dozen types without a common base
+        reason = str(error).splitlines()[0][:160]
+        raise InputError(f"{name}: onnxruntime refuses it ({reason}), an ONNX model wanted") from error
 
 
 def latents(seed: int, start: int, count: int, size: int = 100) -> Array:
@@ -191,18 +216,6 @@ def _refuse_external_data(model: bytes, file: Path, hint: str) -> None:
     external = [t.name for t in graph.initializer if t.data_location == onnx.TensorProto.EXTERNAL]
     if external:
         raise InputError(f"{file}: weights outside the file found ({external[0]}), weights inside wanted", hint)
-
-
-def _session(model: bytes, name: str, threads: int) -> ort.InferenceSession:
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads or usable_cores()
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # errors reach the user through exceptions
-    try:
-        return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime raises a dozen types without a common base
-        reason = str(error).splitlines()[0][:160]
-        raise InputError(f"{name}: onnxruntime refuses it ({reason}), an ONNX model wanted") from error
 
 
 def _check_signature(session: ort.InferenceSession, signature: Signature, name: str) -> None:

@@ -101,7 +101,7 @@ def _measured(folder: Path, exported: Path, dataset: Dataset, effort: Effort, op
         return generation_report(exported, dataset, effort.generated, 0, threads, tracked("generating"))
 
     def bench() -> Report:
-        return bench_report(exported, effort.repeats, threads, tracked("timing"))
+        return bench_report(exported, effort.repeats, threads, track=tracked("timing"))
 
     measures = {"denoising": denoising, "generation": generation, "bench": bench}
     inputs = _inputs_sha256(exported, dataset, effort)

@@ -1,14 +1,30 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from gan_denoise.errors import GateError, InputError
+from gan_denoise.errors import GateError, InputError, UsageError
 from gan_denoise.eval import bench, contenders, machine, peers
-from gan_denoise.eval.bench import compare, summary
-from gan_denoise.eval.contenders import EAGER, FUSED, TWO_GRAPHS, Worker, reason_to_skip
+from gan_denoise.eval.bench import against, compare, of_sgemm, summary
+from gan_denoise.eval.contenders import (
+    COMPILED,
+    EAGER,
+    FUSED,
+    LATENCY,
+    SGEMM,
+    SIDE,
+    THROUGHPUT,
+    TWO_GRAPHS,
+    Worker,
+    load_pipeline,
+    peers_of,
+    reason_to_skip,
+)
+from gan_denoise.eval.profile import rows_of
+from gan_denoise.export import runtime
 
 
 def test_summary_of_known_times() -> None:
@@ -28,6 +44,57 @@ def test_rounds_that_differ_by_more_than_a_fifth_are_marked(slow: float, stable:
     row = summary("fused", 1, [[0.010] * 5, [0.010] * 5, [slow] * 3])
     assert row["spread"] == pytest.approx(slow / 0.010 - 1)
     assert row["stable"] is stable
+
+
+def test_the_ratio_pairs_the_rounds_so_a_slow_minute_of_the_machine_does_not_count() -> None:
+    fused = [[0.010, 0.010, 0.5], [0.020] * 3, [0.040] * 3]
+    row = against([[0.020, 0.020, 0.020], [0.040] * 3, [0.080] * 3], fused)
+    assert row == pytest.approx({"ratio": 2.0, "ratio_low": 2.0, "ratio_high": 2.0})
+    row = against([[0.020] * 3, [0.020] * 3, [0.080] * 3], fused)
+    assert row["ratio"] == pytest.approx(4 ** (1 / 3))
+    assert 0 < row["ratio_low"] < row["ratio"] < row["ratio_high"]
+    assert against([[0.03]], [[0.02]]) == {"ratio": pytest.approx(1.5), "ratio_low": None, "ratio_high": None}
+    assert against(fused, fused)["ratio"] == 1
+
+
+def test_the_share_of_sgemm_is_of_operations_a_second() -> None:
+    row = {"batch": 4, "p50_ms": 500.0}
+    products = SIDE**3 // 16  # a picture's, of the SIDE^3 that a call of sgemm computes
+    assert of_sgemm(row, products, [[2.0, 1.0, 1.0]]) == pytest.approx(0.5)  # 4 / 16 in half a second
+
+
+def test_sgemm_multiplies() -> None:
+    (product,) = load_pipeline(SGEMM, None, threads=1)(np.zeros((1, 100), np.float32))
+    assert product.shape == (SIDE, SIDE)
+    np.testing.assert_allclose(product, SIDE / 4, rtol=1e-5)
+
+
+def test_peers_are_named_with_commas() -> None:
+    assert peers_of("openvino, torch,openvino") == ["openvino", "torch"]
+    assert peers_of("") == []
+    with pytest.raises(UsageError, match="--vs: jax found, torch, compile, openvino wanted"):
+        peers_of("torch,jax")
+
+
+def test_a_profile_leaves_the_first_runs_out_and_counts_nodes_alone() -> None:
+    def event(name: str, us: int, cat: str = "Node") -> dict[str, object]:
+        return {"cat": cat, "name": name, "dur": us, "args": {"op_name": "Conv"}}
+
+    runs = [(900, 900), (100, 300), (200, 600)]
+    events = [event("model_run", 5000, "Session"), event("a_fence_before", 7)]
+    events += [event(f"{node}_kernel_time", us) for run in runs for node, us in zip("ab", run, strict=True)]
+    first, second = rows_of(events, warm_up=1)
+    assert first == {"node": "a", "operator": "Conv", "ms": pytest.approx(0.15), "share": pytest.approx(0.25)}
+    assert (second["ms"], second["share"]) == (pytest.approx(0.45), pytest.approx(0.75))
+
+
+@pytest.mark.parametrize("name", [LATENCY, THROUGHPUT])
+@pytest.mark.parametrize("batch", [1, 7])
+def test_openvino_gives_what_onnxruntime_gives(name: str, batch: int, exported: Path) -> None:
+    pipeline = load_pipeline(name, exported, threads=2)
+    first, second = (pipeline(runtime.latents(seed, 0, batch)) for seed in (3, 4))
+    for seed, found in ((3, first), (4, second)):
+        compare(name, found, runtime.load(runtime.FUSED, exported)(runtime.latents(seed, 0, batch)))
 
 
 @pytest.mark.parametrize(("repeats", "wanted"), [(1, [1]), (7, [1] * 7), (10, [1] * 10), (23, [3, 3, 3] + [2] * 7)])
@@ -55,12 +122,18 @@ def test_what_cannot_run_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert "no denoiser.onnx found" in (reason_to_skip(TWO_GRAPHS, tmp_path) or "")
     (tmp_path / "denoiser.onnx").touch()
     assert reason_to_skip(TWO_GRAPHS, tmp_path) is None
+    assert reason_to_skip(COMPILED, None) == "torch: not installed"
     monkeypatch.setattr(peers, "torch_installed", lambda: True)
     assert "no generator.safetensors and no denoiser.safetensors" in (reason_to_skip(EAGER, tmp_path) or "")
     for name in ("generator.safetensors", "denoiser.safetensors"):
         (tmp_path / name).touch()
     assert reason_to_skip(EAGER, tmp_path) is None
     assert "one file found" in (reason_to_skip(EAGER, tmp_path / "fused.onnx") or "")
+    monkeypatch.setattr(peers, "compiler_installed", lambda: False)
+    assert reason_to_skip(COMPILED, tmp_path) == "g++: not installed"
+    assert reason_to_skip(THROUGHPUT, tmp_path / "fused.onnx") is None
+    monkeypatch.setattr(peers, "openvino_installed", lambda: False)
+    assert reason_to_skip(LATENCY, tmp_path) == "openvino: not installed"
 
 
 def test_a_worker_hands_on_why_it_cannot_load(tmp_path: Path) -> None:
@@ -77,14 +150,15 @@ def test_eager_pytorch_without_torch_names_the_extra(monkeypatch: pytest.MonkeyP
     assert caught.value.hint == 'pip install "gan-denoise[train]"'
 
 
-def test_eager_pytorch_runs_the_modules_in_turn_in_evaluation() -> None:
+@pytest.mark.parametrize("pipeline", [peers.eager_pipeline, peers.compiled_pipeline])
+def test_pytorch_runs_the_modules_in_turn_in_evaluation(pipeline: Callable[..., peers.Pipeline]) -> None:
     torch = pytest.importorskip("torch")
     torch.manual_seed(0)
     generator = torch.nn.Sequential(torch.nn.Linear(10, 784), torch.nn.Dropout(0.5), torch.nn.Unflatten(1, (1, 28, 28)))
     denoiser = torch.nn.Sequential(torch.nn.Conv2d(1, 1, 3, padding=1), torch.nn.BatchNorm2d(1), torch.nn.Sigmoid())
     z = np.random.default_rng(0).standard_normal((3, 10), dtype=np.float32)
-    image, denoised = peers.eager_pipeline(generator, denoiser)(z)
-    weight, bias = (parameter.detach().numpy() for parameter in generator[0].parameters())
+    weight, bias = (parameter.detach().numpy().copy() for parameter in generator[0].parameters())
+    image, denoised = pipeline(generator, denoiser)(z)
     np.testing.assert_allclose(image, (z @ weight.T + bias).reshape(3, 1, 28, 28), rtol=0, atol=1e-5)
     with torch.no_grad():
         wanted = denoiser.eval()(torch.from_numpy(image)).numpy()

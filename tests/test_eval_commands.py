@@ -33,7 +33,7 @@ from gan_denoise.eval import (
     tuning,
 )
 from gan_denoise.eval.bench import run_bench
-from gan_denoise.eval.contenders import CONTENDERS, FUSED, TWO_GRAPHS, Worker
+from gan_denoise.eval.contenders import EAGER, FUSED, LATENCY, THROUGHPUT, TWO_GRAPHS, Worker
 from gan_denoise.export import runtime
 
 METHODS = {"noisy", "network", *methods.CLASSICAL}
@@ -209,16 +209,39 @@ def test_96_pictures_are_too_few_for_96_features(command: str, shipped: Path) ->
 
 
 def test_bench_times_all_contenders_and_finds_them_equal(shipped: Path) -> None:
-    content = run_json("bench", "--repeats", "2", "--threads", "1", "--model", str(shipped))
+    options = ("--vs", "openvino,torch", "--repeats", "2", "--threads", "1")
+    content = run_json("bench", *options, "--model", str(shipped))
     rows = content["rows"]
     assert set(rows[0]) >= {"name", "batch", "p50_ms", "p90_ms", "p99_ms", "images_per_s", "repeats", "spread"}
-    assert [(row["batch"], row["name"]) for row in rows] == [(b, name) for b in (1, 8, 64, 256) for name in CONTENDERS]
+    names = (FUSED, TWO_GRAPHS, LATENCY, THROUGHPUT, EAGER)
+    assert [(row["batch"], row["name"]) for row in rows] == [(b, name) for b in (1, 8, 64, 256) for name in names]
     for row in rows:
         assert 0 < row["p50_ms"] <= row["p90_ms"] <= row["p99_ms"]
         assert row["images_per_s"] > 0
         assert row["repeats"] == 2
+        assert row["ratio_low"] <= row["ratio"] <= row["ratio_high"]
+        assert (row["ratio"] == 1) is (row["name"] == FUSED)
+        assert row["of_sgemm"] > 0
     assert content["settings"]["not measured"] == {}
     assert content["model_sha256"] == sha256(shipped / "fused.onnx")
+    assert content["machine"]["versions"]["openvino"]
+
+
+def test_bench_knows_its_peers(shipped: Path) -> None:
+    result = CliRunner().invoke(cli, ["bench", "--vs", "torch,tensorrt"])
+    assert isinstance(result.exception, UsageError)
+    assert result.exception.message == "--vs: tensorrt found, torch, compile, openvino wanted"
+
+
+def test_the_profile_has_every_node_once_a_batch(shipped: Path) -> None:
+    content = run_json("bench", "--profile", "--repeats", "2", "--threads", "1", "--model", str(shipped))
+    for batch in (1, 8, 64, 256):
+        rows = [row for row in content["rows"] if row["batch"] == batch]
+        assert len({row["node"] for row in rows}) == len(rows)
+        assert {"Conv", "ConvTranspose", "Gemm"} & {row["operator"] for row in rows}
+        assert all(row["ms"] >= 0 for row in rows)
+        assert sum(row["share"] for row in rows) == pytest.approx(1)
+    assert content["settings"]["repeats"] == 2
 
 
 def test_bench_refuses_graphs_that_differ(exported: Path, tmp_path: Path) -> None:
@@ -235,7 +258,7 @@ def test_bench_refuses_graphs_that_differ(exported: Path, tmp_path: Path) -> Non
 def test_bench_of_one_file_measures_that_alone(exported: Path) -> None:
     rows, skipped = run_bench(exported / "fused.onnx", 100, threads=1, repeats=1, batches=(2,))
     assert [(row["name"], row["batch"]) for row in rows] == [("fused", 2)]
-    assert set(skipped) == {"two graphs", "eager PyTorch"}
+    assert set(skipped) == {"two graphs"}
 
 
 def test_workers_answer_with_the_graphs_outputs(exported: Path) -> None:

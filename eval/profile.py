@@ -1,0 +1,44 @@
+"""What each node of a graph takes, by onnxruntime's own profile."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from gan_denoise.export import runtime
+
+WARM_UP = 3
+SUFFIX = "_kernel_time"
+
+
+def profile_rows(file: Path, batch: int, repeats: int, threads: int) -> list[dict[str, Any]]:
+    """A row for each node of the fused graph in `file`, in the order in which they run, at one batch.
+
+    The columns: `batch, node, operator`; `ms`, the mean over `repeats` calls; `share` of all nodes. Names and operators
+    are those of the graph that onnxruntime made of the file: nodes that it joined are one. Raises as `runtime.session`.
+    """
+    z = runtime.latents(0, 0, batch, runtime.load(runtime.FUSED, file, threads=1).input_shape[0])
+    with TemporaryDirectory() as folder:
+        session = runtime.session(file.read_bytes(), str(file), threads, profile=Path(folder) / "profile")
+        for _ in range(WARM_UP + repeats):
+            session.run(list(runtime.FUSED.outputs), {runtime.FUSED.input: z})
+        events = json.loads(Path(session.end_profiling()).read_text())
+    return [{"batch": batch, **row} for row in rows_of(events, WARM_UP)]
+
+
+def rows_of(events: list[dict[str, Any]], warm_up: int = 0) -> list[dict[str, Any]]:
+    """`node, operator, ms, share` of each node in the events of a profile, its first `warm_up` runs left out."""
+    times: dict[str, list[float]] = defaultdict(list)
+    operators: dict[str, str] = {}
+    for event in events:
+        name = str(event.get("name", ""))
+        if event.get("cat") == "Node" and name.endswith(SUFFIX):
+            node = name.removesuffix(SUFFIX)
+            times[node].append(event["dur"] / 1000)  # from microseconds
+            operators[node] = event["args"]["op_name"]
+    means = {node: sum(taken[warm_up:]) / len(taken[warm_up:]) for node, taken in times.items()}
+    whole = sum(means.values())
+    return [{"node": node, "operator": operators[node], "ms": ms, "share": ms / whole} for node, ms in means.items()]
