@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -33,30 +33,32 @@ def run_bench(
     batches: Sequence[int] = BATCHES,
     others: Sequence[str] = (),
     multiply_adds: int | None = None,
+    models: Mapping[str, Path] | None = None,
     track: Track = untracked,
 ) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    """Rows for the fused graph, its two graphs and `others`, each batch, and why one was not measured, by its name.
+    """Rows for the fused graph, its two graphs, `others` and the fused graphs of `models`, and why one has none.
 
     Each contender has a process of its own; its `repeats` calls a batch are spread over rounds in which the
     contenders take turns, so that a slow minute of the machine hits all of them. With the `multiply_adds` of a picture
-    SGEMM takes its turns too. Outputs are compared after the timing: raises GateError when one differs from the fused
-    graph's by more than 1e-4.
+    SGEMM takes its turns too. Outputs are compared after the timing, but for those of `models`, which may compute
+    something else: raises GateError when one differs from the fused graph's by more than 1e-4.
     """
     wanted = (*OURS, *others)
     skipped = {name: reason for name in wanted if (reason := reason_to_skip(name, model))}
     names = [name for name in wanted if name not in skipped]
     with ExitStack() as stack:
         workers = [stack.enter_context(Worker(name, model, threads)) for name in names]
+        strangers = [stack.enter_context(Worker(FUSED, path, threads, title)) for title, path in (models or {}).items()]
         peak = [] if multiply_adds is None else [stack.enter_context(Worker(SGEMM, model, threads))]
         latent_batches = {batch: latents(0, 0, batch, latent_size) for batch in batches}
-        times = _time_in_turns([*workers, *peak], latent_batches, repeats, track)
+        times = _time_in_turns([*workers, *strangers, *peak], latent_batches, repeats, track)
         for z in latent_batches.values():
             _check_agreement(workers, z)
     rows = []
     for batch in batches:
-        for name in names:
+        for name in (*names, *(models or {})):
             row = {**summary(name, batch, times[name, batch]), **against(times[name, batch], times[FUSED, batch])}
-            if multiply_adds is not None:
+            if multiply_adds is not None and name in names:
                 row["of_sgemm"] = of_sgemm(row, multiply_adds, times[SGEMM, batch])
             rows.append(row)
     return rows, skipped

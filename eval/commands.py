@@ -32,9 +32,13 @@ app = typer.Typer(no_args_is_help=True, help="Measure the networks on Fashion-MN
 def bench(
     model: Model = None,
     vs: Annotated[
-        str,
-        typer.Option(metavar="PEER,...", help="Peers to time beside it, where installed: torch, compile, openvino."),
-    ] = "torch",
+        str | None,
+        typer.Option(
+            metavar="PEER,...",
+            help="What to time beside it: torch, compile, openvino where installed, another model as NAME=FILE|FOLDER.",
+            show_default="torch",
+        ),
+    ] = None,
     profile: Annotated[bool, typer.Option("--profile", help="The time of each node in place of the peers.")] = False,
     repeats: Annotated[int, typer.Option(min=1, help="Calls for each batch size.")] = 100,
     threads: Threads = 0,
@@ -44,7 +48,7 @@ def bench(
     """Time the fused graph against its two graphs and against what else could run it.
 
     Example: gan-denoise bench --repeats 20 --markdown
-             gan-denoise bench --vs torch,compile,openvino
+             gan-denoise bench --vs torch,compile,openvino,int8=int8.onnx
     """
     from gan_denoise.eval.contenders import peers_of
     from gan_denoise.eval.reports import bench_report, profile_report
@@ -52,12 +56,14 @@ def bench(
     from gan_denoise.progress import tracked
 
     one_format(as_json, as_markdown)
-    peers = peers_of(vs)
-    _warn_of_load()
+    if profile and vs is not None:
+        raise UsageError("--profile --vs: both found, one wanted")
+    peers, models = peers_of("torch" if vs is None else vs)
+    _warn()
     if profile:
         show(profile_report(model, repeats, threads), as_json=as_json, as_markdown=as_markdown)
         return
-    report = bench_report(model, repeats, threads, peers, tracked("timing"))
+    report = bench_report(model, repeats, threads, peers, models, tracked("timing"))
     for name, reason in report.settings["not measured"].items():
         typer.echo(f"{name}: not measured ({reason})", err=True)
     if unstable := sum(not row["stable"] for row in report.rows):
@@ -94,7 +100,7 @@ def denoising(
 
     one_format(as_json, as_markdown)
     others = named(versus or [], name)
-    _warn_of_load()
+    _warn()
     track = tracked("denoising")
     report = denoising_report(model, sources.load(data), n, seed, threads, track, name=name, versus=others, whole=whole)
     for method, reason in report.settings["not measured"].items():
@@ -284,8 +290,9 @@ def one_format(as_json: bool, as_markdown: bool) -> None:
         raise UsageError("--json --markdown: both found, one wanted")
 
 
-def _warn_of_load() -> None:
-    from gan_denoise.eval.machine import load, load_warning
+def _warn() -> None:
+    from gan_denoise.eval.machine import load, load_warning, runtimes_warning
 
-    if warning := load_warning(load(), os.cpu_count() or 1):  # the load is the whole machine's
-        typer.echo(warning, err=True)
+    for warning in (load_warning(load(), os.cpu_count() or 1), runtimes_warning()):  # the load is the whole machine's
+        if warning:
+            typer.echo(warning, err=True)

@@ -30,12 +30,21 @@ FILES = {TWO_GRAPHS: ("generator.onnx", "denoiser.onnx"), EAGER: WEIGHTS, COMPIL
 SIDE = 1024  # of sgemm's square matrices
 
 
-def peers_of(names: str) -> list[str]:
-    """The peers in a list with commas, each once. Raises UsageError for one that there is not."""
-    found = [name for name in dict.fromkeys(part.strip() for part in names.split(",")) if name]
+def peers_of(names: str) -> tuple[list[str], dict[str, Path]]:
+    """The peers in a list with commas, each once, and the other models in it, NAME=PATH, by name.
+
+    Raises UsageError for a peer that there is not, and for a name that is taken.
+    """
+    parts = [name for name in dict.fromkeys(part.strip() for part in names.split(",")) if name]
+    found, models = [part for part in parts if "=" not in part], [part.split("=", 1) for part in parts if "=" in part]
     if unknown := [name for name in found if name not in PEERS]:
-        raise UsageError(f"--vs: {unknown[0]} found, {', '.join(PEERS)} wanted")
-    return found
+        raise UsageError(f"--vs: {unknown[0]} found, {', '.join(PEERS)} or NAME=FILE|FOLDER wanted")
+    taken = [*OURS, *(name for peers in PEERS.values() for name in peers), SGEMM]
+    for name, path in models:
+        if not name or not path or name in taken:
+            raise UsageError(f"--vs: {name}={path} found, a name of its own and a path wanted")
+        taken.append(name)
+    return found, {name: Path(path) for name, path in models}
 
 
 def load_pipeline(name: str, model: Path | None, threads: int) -> Pipeline:
@@ -109,8 +118,8 @@ class Worker:
     A context manager; the process ends with it. Raises what loading the contender raised.
     """
 
-    def __init__(self, name: str, model: Path | None, threads: int) -> None:
-        self.name = name
+    def __init__(self, name: str, model: Path | None, threads: int, title: str = "") -> None:
+        self.name = title or name
         context = multiprocessing.get_context("spawn")  # a fork would copy the parent's threads' locks
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs, name, model, threads), daemon=True)

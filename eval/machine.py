@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from gan_denoise.cores import usable_cores
 
+RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-directml")
 PACKAGES = ("onnxruntime", "numpy", "scipy", "scikit-image", "PyWavelets", "scikit-learn", "bm3d", "torch", "openvino")
 
 
@@ -38,8 +40,21 @@ def cpu_name() -> str:
 
 def versions() -> dict[str, str]:
     """The versions of the installed packages that figures depend on."""
+    return _installed(PACKAGES)
+
+
+def runtimes_warning() -> str | None:
+    """One line when two packages of onnxruntime are installed: they write the same files, and the later one wins."""
+    found = _installed(RUNTIMES)
+    if len(found) < 2:
+        return None
+    names = " and ".join(f"{package} {version}" for package, version in found.items())
+    return f"onnxruntime: {names} found, one wanted; pip uninstall {' '.join(found)}, then install the one you want"
+
+
+def _installed(packages: Sequence[str]) -> dict[str, str]:
     found = {}
-    for package in PACKAGES:
+    for package in packages:
         try:
             found[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:

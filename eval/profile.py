@@ -14,15 +14,17 @@ WARM_UP = 3
 SUFFIX = "_kernel_time"
 
 
-def profile_rows(file: Path, batch: int, repeats: int, threads: int) -> list[dict[str, Any]]:
-    """A row for each node of the fused graph in `file`, in the order in which they run, at one batch.
+def profile_rows(model: Path | None, batch: int, repeats: int, threads: int) -> list[dict[str, Any]]:
+    """A row for each node of the fused graph of `model` (as for `runtime.load`), in the order in which they run.
 
     The columns: `batch, node, operator`; `ms`, the mean over `repeats` calls; `share` of all nodes. Names and operators
-    are those of the graph that onnxruntime made of the file: nodes that it joined are one. Raises as `runtime.session`.
+    are those of the graph that onnxruntime made of the file: nodes that it joined are one. Raises as `runtime.load`.
     """
-    z = runtime.latents(0, 0, batch, runtime.load(runtime.FUSED, file, threads=1).input_shape[0])
+    content = runtime.read(runtime.FUSED, model)
+    fused = runtime.Graph(content, runtime.FUSED, runtime.FUSED.file, threads=1)
+    z = runtime.latents(0, 0, batch, fused.input_shape[0])
     with TemporaryDirectory() as folder:
-        session = runtime.session(file.read_bytes(), str(file), threads, profile=Path(folder) / "profile")
+        session = runtime.session(content, runtime.FUSED.file, threads, profile=Path(folder) / "profile")
         for _ in range(WARM_UP + repeats):
             session.run(list(runtime.FUSED.outputs), {runtime.FUSED.input: z})
         events = json.loads(Path(session.end_profiling()).read_text())

@@ -11,6 +11,7 @@ import numpy as np
 
 from gan_denoise.data import fashion_mnist
 from gan_denoise.data.fashion_mnist import Dataset
+from gan_denoise.errors import InputError
 from gan_denoise.eval import ffd, operations
 from gan_denoise.eval.baselines import load_tuned
 from gan_denoise.eval.bench import BATCHES, run_bench
@@ -55,17 +56,20 @@ def bench_report(
     repeats: int,
     threads: int,
     peers: Sequence[str] = ("torch",),
+    models: Mapping[str, Path] | None = None,
     track: Track = untracked,
 ) -> Report:
     """The timings of `run_bench` against `peers` (of PEERS); `settings["not measured"]` maps contenders to reasons.
 
-    Raises what `run_bench` raises.
+    `models` are other fused graphs by name, of latents of the same size. Raises what `run_bench` raises, and InputError
+    for a model of others.
     """
     fused = runtime.load(runtime.FUSED, model, threads=1)  # one thread starts no pool that could disturb
     machine = describe_machine(threads)  # before the load is our own
     size = operations.of_file(runtime.file_of(runtime.FUSED, model)).multiply_adds
     others = [name for peer in peers for name in PEERS[peer]]
-    rows, skipped = run_bench(model, fused.input_shape[0], threads, repeats, BATCHES, others, size, track)
+    hashes = {title: _sha256_beside(fused, title, path) for title, path in (models or {}).items()}
+    rows, skipped = run_bench(model, fused.input_shape[0], threads, repeats, BATCHES, others, size, models, track)
     return Report(
         command="bench",
         title="z to image and denoised: a process each, in turn",
@@ -75,9 +79,10 @@ def bench_report(
         settings={
             "repeats": repeats,
             "peers": ", ".join(peers),
+            **({"other models": hashes} if hashes else {}),
             "ratio": "of the time to the fused graph's, 95 % interval over rounds",
             "of_sgemm": f"operations a second as a share of onnxruntime's own product of {SIDE}x{SIDE} matrices",
-            "precision": "float32",
+            "precision": fused.metadata.get("precision", "float32"),
             "spinning": "as each runtime has it by itself; onnxruntime's threads spin",
             "not measured": skipped,
         },
@@ -88,11 +93,10 @@ def profile_report(model: Path | None, repeats: int, threads: int) -> Report:
     """The rows of `profile_rows` for the fused graph at each batch. Raises as `runtime.load`."""
     fused = runtime.load(runtime.FUSED, model, threads=1)
     machine = describe_machine(threads)
-    file = runtime.file_of(runtime.FUSED, model)
     return Report(
         command="bench --profile",
         title="The fused graph node by node, as onnxruntime runs it",
-        rows=[row for batch in BATCHES for row in profile_rows(file, batch, repeats, threads)],
+        rows=[row for batch in BATCHES for row in profile_rows(model, batch, repeats, threads)],
         model_sha256=fused.sha256,
         machine=machine,
         settings={"repeats": repeats, "ms": "of a call, mean; what the session adds between nodes is not in it"},
@@ -254,6 +258,13 @@ def ffd_report(path: Path, threads: int) -> Report:
             "reference": f"{ffd.pinned().reference.count} test images",
         },
     )
+
+
+def _sha256_beside(fused: runtime.Graph, title: str, path: Path) -> str:
+    other = runtime.load(runtime.FUSED, path, threads=1)
+    if other.input_shape != fused.input_shape:
+        raise InputError(f"{title}: z of {other.input_shape[0]} found, {fused.input_shape[0]} wanted")
+    return f"{path}, {other.sha256[:12]}"
 
 
 def _of_a_set() -> dict[str, str]:

@@ -25,26 +25,43 @@ class Purpose(StrEnum):
     fidelity = "fidelity"
 
 
+class Precision(StrEnum):
+    """How a graph keeps its numbers, other than in float32."""
+
+    float16 = "float16"
+    int8 = "int8"
+
+
 def export(
-    out: Annotated[Path, typer.Option(help="The folder to write; with --for, the file.")],
+    out: Annotated[Path, typer.Option(help="The folder to write; with --for or --precision, the file.")],
     run: Annotated[
         Path | None,
         typer.Argument(
-            help="The folder that `train` or `study run` made; with --for, an exported folder or graph.",
-            show_default="with --for, the shipped model",
+            help="The folder that `train` or `study run` made; with --for or --precision, an exported folder or graph.",
+            show_default="with --for or --precision, the shipped model",
         ),
     ] = None,
     purpose: Annotated[
         Purpose | None, typer.Option("--for", help="Write one graph for torch-fidelity: z to 8-bit colour pictures.")
     ] = None,
     raw: Annotated[bool, typer.Option("--raw", help="With --for: the pictures before the denoiser.")] = False,
+    precision: Annotated[
+        Precision | None,
+        typer.Option(help="Write one fused graph in half the space; int8 also makes its denoiser faster."),
+    ] = None,
     force: Force = False,
 ) -> None:
     """Convert a trained run to generator.onnx, denoiser.onnx and fused.onnx; a denoiser alone to denoiser.onnx.
 
     Example: gan-denoise export runs/quick --out exported
              gan-denoise export exported --for fidelity --out pictures.onnx
+             gan-denoise export exported --precision int8 --out int8.onnx
     """
+    if purpose is not None and precision is not None:
+        raise UsageError("--for --precision: both found, one wanted")
+    if precision is not None:
+        _export_in_precision(run, out, precision, force)
+        return
     if purpose is not None:
         _export_for_fidelity(run, out, raw, force)
         return
@@ -141,3 +158,13 @@ def _export_for_fidelity(model: Path | None, out: Path, raw: bool, force: bool) 
     refuse_existing(out, force)
     write_atomic(out, to_fidelity(model, denoised=not raw))
     typer.echo(str(out))
+
+
+def _export_in_precision(model: Path | None, out: Path, precision: Precision, force: bool) -> None:
+    from gan_denoise.export.precision import LEAST_DB, to_precision
+
+    refuse_existing(out, force)
+    content, agreement = to_precision(model, precision)
+    write_atomic(out, content)
+    typer.echo(f"{out}  {len(content):,} bytes, within {agreement:.1f} dB of float32, {LEAST_DB[precision]:g} wanted")
+    typer.echo(f"next: gan-denoise bench --vs {precision}={out}", err=True)

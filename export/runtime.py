@@ -84,10 +84,16 @@ def load(signature: Signature, path: Path | None = None, threads: int = 0) -> Gr
 
     `threads` 0 means one a usable core. Raises InputError when the file is no such graph.
     """
-    if path is None:
-        return Graph(_shipped_bytes(signature.file), signature, signature.file, threads)
-    file = file_of(signature, path)
-    return Graph(_stranger_bytes(file), signature, str(file), threads)
+    name = signature.file if path is None else str(file_of(signature, path))
+    return Graph(read(signature, path), signature, name, threads)
+
+
+def read(signature: Signature, path: Path | None) -> bytes:
+    """The bytes that `load` makes a graph of: the shipped file by its hash, any other once it is one file of ONNX.
+
+    Raises InputError otherwise.
+    """
+    return _shipped_bytes(signature.file) if path is None else _stranger_bytes(file_of(signature, path))
 
 
 def file_of(signature: Signature, path: Path | None) -> Path:

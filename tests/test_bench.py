@@ -70,10 +70,20 @@ def test_sgemm_multiplies() -> None:
 
 
 def test_peers_are_named_with_commas() -> None:
-    assert peers_of("openvino, torch,openvino") == ["openvino", "torch"]
-    assert peers_of("") == []
-    with pytest.raises(UsageError, match="--vs: jax found, torch, compile, openvino wanted"):
+    assert peers_of("openvino, torch,openvino") == (["openvino", "torch"], {})
+    assert peers_of("") == ([], {})
+    assert peers_of("mine=a folder,torch, other=x=y.onnx") == (
+        ["torch"],
+        {"mine": Path("a folder"), "other": Path("x=y.onnx")},
+    )
+    with pytest.raises(UsageError, match=r"--vs: jax found, torch, compile, openvino or NAME=FILE\|FOLDER wanted"):
         peers_of("torch,jax")
+
+
+@pytest.mark.parametrize("taken", ["=a", "mine=", "fused=a", "sgemm=a", "mine=a,mine=b"])
+def test_another_model_has_a_name_of_its_own_and_a_path(taken: str) -> None:
+    with pytest.raises(UsageError, match="found, a name of its own and a path wanted"):
+        peers_of(taken)
 
 
 def test_a_profile_leaves_the_first_runs_out_and_counts_nodes_alone() -> None:
@@ -173,6 +183,16 @@ def test_the_machine_is_described() -> None:
     assert found["cpu"]
     assert found["versions"]["numpy"] == np.__version__
     assert machine.describe_machine()["threads"] == found["cores"]
+
+
+def test_two_packages_of_onnxruntime_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert machine.runtimes_warning() is None
+    folder = tmp_path / "onnxruntime_gpu-1.2.3.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: onnxruntime-gpu\nVersion: 1.2.3\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    warning = machine.runtimes_warning() or ""
+    assert f"onnxruntime {machine.versions()['onnxruntime']} and onnxruntime-gpu 1.2.3 found, one wanted" in warning
 
 
 @pytest.mark.parametrize(

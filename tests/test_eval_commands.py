@@ -230,7 +230,18 @@ def test_bench_times_all_contenders_and_finds_them_equal(shipped: Path) -> None:
 def test_bench_knows_its_peers(shipped: Path) -> None:
     result = CliRunner().invoke(cli, ["bench", "--vs", "torch,tensorrt"])
     assert isinstance(result.exception, UsageError)
-    assert result.exception.message == "--vs: tensorrt found, torch, compile, openvino wanted"
+    assert result.exception.message == "--vs: tensorrt found, torch, compile, openvino or NAME=FILE|FOLDER wanted"
+
+
+def test_bench_times_another_model_of_the_same_latents(shipped: Path, exported: Path, tmp_path: Path) -> None:
+    content = run_json("bench", "--repeats", "1", "--threads", "1", "--vs", f"other={exported}")
+    assert [row["name"] for row in content["rows"][:3]] == ["fused", "two graphs", "other"]
+    assert list(content["settings"]["other models"]) == ["other"]
+    assert content["settings"]["other models"]["other"].endswith(sha256(exported / "fused.onnx")[:12])
+    result = CliRunner().invoke(cli, ["bench", "--vs", f"other={shipped / 'denoiser.onnx'}"])
+    assert isinstance(result.exception, InputError)
+    result = CliRunner().invoke(cli, ["bench", "--profile", "--vs", "torch"])
+    assert isinstance(result.exception, UsageError)
 
 
 def test_the_profile_has_every_node_once_a_batch(shipped: Path) -> None:
