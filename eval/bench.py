@@ -36,7 +36,7 @@ def run_bench(
     models: Mapping[str, Path] | None = None,
     track: Track = untracked,
 ) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    """Rows for the fused graph, its two graphs, `others` and the fused graphs of `models`, and why one has none.
+    """Rows for the fused graph, plain sessions, `others` and the fused graphs of `models`, and why one has none.
 
     Each contender has a process of its own; its `repeats` calls a batch are spread over rounds in which the
     contenders take turns, so that a slow minute of the machine hits all of them. With the `multiply_adds` of a picture

@@ -20,10 +20,11 @@ from gan_denoise.eval import peers
 from gan_denoise.eval.peers import Array, Pipeline
 from gan_denoise.export import runtime
 
-FUSED, TWO_GRAPHS, EAGER, COMPILED = "fused", "two graphs", "eager PyTorch", "torch.compile"
+FUSED, PLAIN, TWO_GRAPHS = "fused", "one plain session", "two graphs"
+EAGER, COMPILED = "eager PyTorch", "torch.compile"
 LATENCY, THROUGHPUT = "OpenVINO, latency", "OpenVINO, throughput"
 SGEMM = "sgemm"
-OURS = (FUSED, TWO_GRAPHS)
+OURS = (FUSED, PLAIN, TWO_GRAPHS)
 PEERS = {"torch": (EAGER,), "compile": (COMPILED,), "openvino": (LATENCY, THROUGHPUT)}
 WEIGHTS = ("generator.safetensors", "denoiser.safetensors")
 FILES = {TWO_GRAPHS: ("generator.onnx", "denoiser.onnx"), EAGER: WEIGHTS, COMPILED: WEIGHTS}
@@ -52,6 +53,7 @@ def load_pipeline(name: str, model: Path | None, threads: int) -> Pipeline:
     folder, count = model or runtime.SHIPPED, threads or usable_cores()
     loaders: dict[str, Callable[[], Pipeline]] = {
         FUSED: lambda: runtime.load(runtime.FUSED, model, threads),
+        PLAIN: lambda: _plain(runtime.FUSED, model, threads),
         TWO_GRAPHS: lambda: _two_graphs(model, threads),
         EAGER: lambda: peers.load_eager(folder, count),
         COMPILED: lambda: peers.load_compiled(folder, count),
@@ -84,9 +86,15 @@ def _openvino(path: Path, threads: int, throughput: bool) -> Pipeline:
     return peers.load_openvino(runtime.file_of(runtime.FUSED, path), threads, throughput)
 
 
+def _plain(signature: runtime.Signature, model: Path | None, threads: int) -> Pipeline:
+    """The graph as anybody would run it: one session, one call a batch."""
+    session = runtime.session(runtime.read(signature, model), signature.file, threads)
+    return lambda samples: tuple(session.run(list(signature.outputs), {signature.input: samples}))
+
+
 def _two_graphs(model: Path | None, threads: int) -> Pipeline:
-    generator = runtime.load(runtime.GENERATOR, model, threads)
-    denoiser = runtime.load(runtime.DENOISER, model, threads)
+    generator = _plain(runtime.GENERATOR, model, threads)
+    denoiser = _plain(runtime.DENOISER, model, threads)
 
     def in_turn(z: Array) -> tuple[Array, ...]:
         (image,) = generator(z)
@@ -97,7 +105,7 @@ def _two_graphs(model: Path | None, threads: int) -> Pipeline:
 
 def reason_to_skip(name: str, model: Path | None) -> str | None:
     """Why a contender cannot run here, or None when it can be tried."""
-    if name == FUSED:
+    if name in (FUSED, PLAIN):
         return None
     if name in (LATENCY, THROUGHPUT):
         return None if peers.openvino_installed() else "openvino: not installed"

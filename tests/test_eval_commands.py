@@ -33,7 +33,7 @@ from gan_denoise.eval import (
     tuning,
 )
 from gan_denoise.eval.bench import run_bench
-from gan_denoise.eval.contenders import EAGER, FUSED, LATENCY, THROUGHPUT, TWO_GRAPHS, Worker
+from gan_denoise.eval.contenders import EAGER, FUSED, LATENCY, PLAIN, THROUGHPUT, TWO_GRAPHS, Worker
 from gan_denoise.export import runtime
 
 METHODS = {"noisy", "network", *methods.CLASSICAL}
@@ -213,7 +213,7 @@ def test_bench_times_all_contenders_and_finds_them_equal(shipped: Path) -> None:
     content = run_json("bench", *options, "--model", str(shipped))
     rows = content["rows"]
     assert set(rows[0]) >= {"name", "batch", "p50_ms", "p90_ms", "p99_ms", "images_per_s", "repeats", "spread"}
-    names = (FUSED, TWO_GRAPHS, LATENCY, THROUGHPUT, EAGER)
+    names = (FUSED, PLAIN, TWO_GRAPHS, LATENCY, THROUGHPUT, EAGER)
     assert [(row["batch"], row["name"]) for row in rows] == [(b, name) for b in (1, 8, 64, 256) for name in names]
     for row in rows:
         assert 0 < row["p50_ms"] <= row["p90_ms"] <= row["p99_ms"]
@@ -235,7 +235,7 @@ def test_bench_knows_its_peers(shipped: Path) -> None:
 
 def test_bench_times_another_model_of_the_same_latents(shipped: Path, exported: Path, tmp_path: Path) -> None:
     content = run_json("bench", "--repeats", "1", "--threads", "1", "--vs", f"other={exported}")
-    assert [row["name"] for row in content["rows"][:3]] == ["fused", "two graphs", "other"]
+    assert [row["name"] for row in content["rows"][:4]] == ["fused", "one plain session", "two graphs", "other"]
     assert list(content["settings"]["other models"]) == ["other"]
     assert content["settings"]["other models"]["other"].endswith(sha256(exported / "fused.onnx")[:12])
     result = CliRunner().invoke(cli, ["bench", "--vs", f"other={shipped / 'denoiser.onnx'}"])
@@ -268,7 +268,7 @@ def test_bench_refuses_graphs_that_differ(exported: Path, tmp_path: Path) -> Non
 
 def test_bench_of_one_file_measures_that_alone(exported: Path) -> None:
     rows, skipped = run_bench(exported / "fused.onnx", 100, threads=1, repeats=1, batches=(2,))
-    assert [(row["name"], row["batch"]) for row in rows] == [("fused", 2)]
+    assert [(row["name"], row["batch"]) for row in rows] == [("fused", 2), ("one plain session", 2)]
     assert set(skipped) == {"two graphs"}
 
 

@@ -108,5 +108,5 @@ def test_the_command_writes_one_file_that_generate_and_bench_take(tmp_path: Path
     CliRunner().invoke(app, ["generate", "--model", str(out), "-n", "4", "--out", str(grid)], catch_exceptions=False)
     assert grid.stat().st_size > 0
     rows, _ = run_bench(exported, 100, threads=1, repeats=2, batches=(3,), models={"half": out})
-    assert [row["name"] for row in rows] == ["fused", "two graphs", "half"]
+    assert [row["name"] for row in rows] == ["fused", "one plain session", "two graphs", "half"]
     assert all(row["images_per_s"] > 0 and row["ratio"] > 0 for row in rows)

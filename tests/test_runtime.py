@@ -1,6 +1,7 @@
 """The runtime: latents that never change, graphs that are what they say, strangers refused."""
 
 import hashlib
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +71,35 @@ def test_the_fused_graph_runs_any_batch_with_the_same_pictures(exported: Path) -
         again = fused.batched(z, batch)
         np.testing.assert_allclose(again[0], image, atol=1e-5)
         np.testing.assert_allclose(again[1], denoised, atol=1e-5)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("count", [0, 1, 31, 32, 100])
+def test_threads_change_nothing_about_the_pictures(threads: int, count: int) -> None:
+    z = runtime.latents(0, 0, count)
+    plain = runtime.session(runtime.read(runtime.FUSED, None), "fused", threads=1)
+    wanted = plain.run(["image", "denoised"], {"z": z})
+    for found, output in zip(runtime.load(runtime.FUSED, threads=threads)(z), wanted, strict=True):
+        np.testing.assert_array_equal(found, output)
+
+
+def test_a_large_batch_is_shared_out_between_threads_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = runtime.load(runtime.FUSED, threads=2)
+    taken: list[tuple[int, int]] = []
+    run = graph._run
+
+    def noting(session: object, samples: np.ndarray) -> tuple[np.ndarray, ...]:
+        taken.append((threading.get_ident(), len(samples)))
+        return run(session, samples)
+
+    monkeypatch.setattr(graph, "_run", noting)
+    graph(runtime.latents(0, 0, 3))
+    assert taken == [(threading.get_ident(), 3)]
+    taken.clear()
+    graph(runtime.latents(0, 0, 100))
+    assert sorted(count for _, count in taken) == [4, *[8] * 12]
+    assert threading.get_ident() not in {thread for thread, _ in taken}
+    assert len({thread for thread, _ in taken}) == 2
 
 
 def test_metadata_says_where_a_graph_comes_from(exported: Path) -> None:
