@@ -3,11 +3,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
 PRECISION ?= float32
-.PHONY: help study reproduce test check format wheel lock data clean
+.PHONY: help study reproduce bench test check format wheel lock data clean
 
 help:
 	@echo "make study   environment, data, the whole study (preset quick), tables and report"
 	@echo "make reproduce   train the shipped model again (preset best, hours) and compare its figures"
+	@echo "make bench   time and measure everything in docs/benchmarks.md again (15 minutes, nothing beside it)"
 	@echo "make test    environment, data, the tests"
 	@echo "make check   formatting, lint, types"
 	@echo "make wheel   build the wheel and try it in an environment of its own, without torch"
@@ -20,6 +21,9 @@ study: data
 reproduce: data
 	$(BIN)/gan-denoise study run --preset best --precision $(PRECISION) --out runs/reproduce
 	$(BIN)/gan-denoise study check runs/reproduce
+
+bench: data
+	$(BIN)/python docs/benchmarks.py
 
 test: data
 	$(BIN)/python -m pytest

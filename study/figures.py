@@ -137,6 +137,23 @@ def draw_bands(
         figure.tight_layout()
 
 
+def draw_bars(groups: Mapping[str, Mapping[str, float]], path: Path, x_label: str, y_label: str) -> None:
+    """Groups of bars, each a name of its own and the same bars in every group, their heights written above them."""
+    with _drawing(path, 3.2) as figure:
+        axes = figure.subplots()
+        names = list(next(iter(groups.values())))
+        width = 0.8 / len(names)
+        for i, name in enumerate(names):
+            places = np.arange(len(groups)) + width * (i - (len(names) - 1) / 2)
+            bars = axes.bar(places, [group[name] for group in groups.values()], width, label=name, color=COLOURS[i % 7])
+            axes.bar_label(bars, fmt="%.1f", fontsize=8)
+        axes.set_xticks(range(len(groups)), list(groups))
+        axes.set(xlabel=x_label, ylabel=y_label)
+        axes.grid(visible=False, axis="x")
+        axes.legend(frameon=False, fontsize=9, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
+        figure.tight_layout()
+
+
 def draw_rows(rows: Mapping[str, Pictures], path: Path) -> None:
     """A PNG of sets of pictures (N, 1, H, W) in [0, 1], 16 a row, each set below its name."""
     strips = [np.asarray(pictures.grid(images)) for images in rows.values()]

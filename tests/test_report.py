@@ -193,3 +193,10 @@ def test_pictures_come_back_from_a_grid(tmp_path: Path, excerpt: Dataset) -> Non
     for name in ("cut.png", "text.png", "absent.png"):
         with pytest.raises(InputError, match=name):
             figures.pictures_of_grid(tmp_path / name)
+
+
+def test_bars_stand_in_groups_with_their_heights(tmp_path: Path) -> None:
+    figures.draw_bars({"1": {"a": 1.0, "b": 2.345}, "8": {"a": 0.5, "b": 3.0}}, tmp_path / "bars.svg", "batch", "speed")
+    drawn = (tmp_path / "bars.svg").read_text()
+    for text in ("1.0", "2.3", "0.5", "3.0", "batch", "speed"):
+        assert f"<!-- {text} -->" in drawn
