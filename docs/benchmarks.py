@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import os
 import statistics
 import subprocess
 import sys
@@ -13,10 +13,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from gan_denoise.data import sources
 from gan_denoise.data.fashion_mnist import to_uint8
 from gan_denoise.eval import ffd
 from gan_denoise.eval.bench import BATCHES
 from gan_denoise.eval.contenders import FUSED, PLAIN, TWO_GRAPHS
+from gan_denoise.eval.machine import load, load_warning
 from gan_denoise.eval.reports import bench_report
 from gan_denoise.eval.tables import Report, to_markdown
 from gan_denoise.export import runtime
@@ -46,16 +48,22 @@ Rows = Sequence[Mapping[str, Any]]
 
 def main() -> None:
     """All sections, one after the other: nothing may disturb a timing."""
-    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
-        models = {precision: Path(f"{precision}.onnx") for precision in (FLOAT16, INT8)}
+    sources.load()  # before a quarter of an hour is spent
+    if warning := load_warning(load(), os.cpu_count() or 1):
+        raise SystemExit(warning)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        models = {precision: folder / f"{precision}.onnx" for precision in (FLOAT16, INT8)}
         agreement = {precision: _write(precision, file) for precision, file in models.items()}
         speed = bench_report(None, 100, 0, PEERS, models, tracked("timing"))
+        if missing := speed.settings["not measured"]:
+            raise SystemExit(f"not measured: {missing}")
         figures.draw_bars(_gains(speed.rows), HERE / "why_fuse.svg", "pictures a call", "speed, two graphs in turn = 1")
         sections = [
             _inference(speed),
             _precisions(speed.rows, models, agreement),
-            _start_up(),
-            _memory(),
+            _start_up(folder),
+            _memory(folder),
         ]
     (HERE / "benchmarks.md").write_text("\n\n".join([_HEAD, *sections]) + "\n")
 
@@ -109,11 +117,11 @@ def _precisions(rows: Rows, models: Mapping[str, Path], agreement: Mapping[str, 
     )
 
 
-def _start_up() -> str:
+def _start_up(folder: Path) -> str:
     commands = {
         "a bare typer program's `--help`": [sys.executable, "-c", BARE, "--help"],
         "`gan-denoise --help`": [PROGRAM, "--help"],
-        "`gan-denoise generate -n 16`": [PROGRAM, "generate", "-n", "16", "--force", "--out", "g.png"],
+        "`gan-denoise generate -n 16`": [PROGRAM, "generate", "-n", "16", "--force", "--out", str(folder / "g.png")],
     }
     times = _in_turn({name: partial(_run, command) for name, command in commands.items()}, STARTS)
     medians = {name: statistics.median(taken) for name, taken in times.items()}
@@ -126,8 +134,11 @@ def _start_up() -> str:
     return "\n\n".join(["## Start-up", f"{STARTS} starts each, in turn.", _table(heads, lines)])
 
 
-def _memory() -> str:
-    commands = {f"`generate -n {n:,} --out FOLDER`": [PROGRAM, "generate", "-n", str(n), "--out", str(n)] for n in MANY}
+def _memory(folder: Path) -> str:
+    commands = {
+        f"`generate -n {n:,} --out FOLDER`": [PROGRAM, "generate", "-n", str(n), "--out", str(folder / str(n))]
+        for n in MANY
+    }
     commands[f"`eval generation -n {PICTURES:,}`"] = [PROGRAM, "eval", "generation", "-n", str(PICTURES)]
     lines = []
     for name, command in commands.items():

@@ -9,8 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from gan_denoise.errors import GateError
-from gan_denoise.eval.contenders import FUSED, OURS, SGEMM, Worker, reason_to_skip, sgemm_gflops
+from gan_denoise.errors import GateError, InputError
+from gan_denoise.eval.contenders import (
+    FUSED,
+    OURS,
+    PLAIN,
+    SGEMM,
+    TWO_GRAPHS,
+    Worker,
+    reason_to_skip,
+    sgemm_gflops,
+)
 from gan_denoise.eval.intervals import ratio_interval
 from gan_denoise.eval.peers import Array
 from gan_denoise.export.runtime import latents
@@ -40,20 +49,25 @@ def run_bench(
 
     Each contender has a process of its own; its `repeats` calls a batch are spread over rounds in which the
     contenders take turns, so that a slow minute of the machine hits all of them. With the `multiply_adds` of a picture
-    SGEMM takes its turns too. Outputs are compared after the timing, but for those of `models`, which may compute
+    SGEMM takes its turns too. Outputs are compared before the timing, but for those of `models`, which may compute
     something else: raises GateError when one differs from the fused graph's by more than 1e-4.
     """
-    wanted = (*OURS, *others)
-    skipped = {name: reason for name in wanted if (reason := reason_to_skip(name, model))}
-    names = [name for name in wanted if name not in skipped]
+    skipped: dict[str, str] = {}
+    latent_batches = {batch: latents(0, 0, batch, latent_size) for batch in batches}
     with ExitStack() as stack:
-        workers = [stack.enter_context(Worker(name, model, threads)) for name in names]
-        strangers = [stack.enter_context(Worker(FUSED, path, threads, title)) for title, path in (models or {}).items()]
-        peak = [] if multiply_adds is None else [stack.enter_context(Worker(SGEMM, model, threads))]
-        latent_batches = {batch: latents(0, 0, batch, latent_size) for batch in batches}
-        times = _time_in_turns([*workers, *strangers, *peak], latent_batches, repeats, track)
+        workers = [stack.enter_context(Worker(name, model, threads)) for name in (FUSED, PLAIN)]
+        for name in (TWO_GRAPHS, *others):
+            found = reason_to_skip(name, model) or _started(name, model, threads, latent_batches[min(batches)], stack)
+            if isinstance(found, Worker):
+                workers.append(found)
+            else:
+                skipped[name] = found
+        names = [worker.name for worker in workers]
         for z in latent_batches.values():
             _check_agreement(workers, z)
+        strangers = [stack.enter_context(Worker(FUSED, path, threads, title)) for title, path in (models or {}).items()]
+        peak = [] if multiply_adds is None else [stack.enter_context(Worker(SGEMM, model, threads))]
+        times = _time_in_turns([*workers, *strangers, *peak], latent_batches, repeats, track)
     rows = []
     for batch in batches:
         for name in (*names, *(models or {})):
@@ -68,12 +82,12 @@ def summary(name: str, batch: int, rounds: Rounds) -> dict[str, Any]:
     """One row from the seconds of every call, by round.
 
     `images_per_s` counts all calls, not the typical one. `spread` is the difference between the slowest and the
-    fastest round's median as a fraction of p50; above 0.2 the row is not `stable`.
+    fastest round's median as a fraction of p50; above 0.2 the row is not `stable`. One round says nothing of both.
     """
     calls = np.concatenate(rounds)
     p50, p90, p99 = np.percentile(calls, (50, 90, 99))
     medians = _medians(rounds)
-    spread = float((max(medians) - min(medians)) / p50)
+    spread = float((max(medians) - min(medians)) / p50) if len(medians) > 1 else None
     return {
         "name": name,
         "batch": batch,
@@ -83,7 +97,7 @@ def summary(name: str, batch: int, rounds: Rounds) -> dict[str, Any]:
         "images_per_s": float(batch * len(calls) / calls.sum()),
         "repeats": len(calls),
         "spread": spread,
-        "stable": spread <= UNSTABLE,
+        "stable": None if spread is None else spread <= UNSTABLE,
     }
 
 
@@ -126,9 +140,10 @@ def _time_in_turns(
         for z in latent_batches.values():
             worker.time(z, WARM_UP)
     times: dict[tuple[str, int], Rounds] = {(w.name, batch): [] for batch in latent_batches for w in workers}
-    for calls in track(_calls_per_round(repeats)):
+    for i, calls in enumerate(track(_calls_per_round(repeats))):
+        first = i % len(workers)  # a new one each round: who comes after whom must not decide
         for batch, z in latent_batches.items():
-            for worker in workers:
+            for worker in (*workers[first:], *workers[:first]):
                 times[worker.name, batch].append(worker.time(z, calls))
     return times
 
@@ -136,6 +151,18 @@ def _time_in_turns(
 def _calls_per_round(repeats: int) -> list[int]:
     rounds = min(ROUNDS, repeats)
     return [len(part) for part in np.array_split(np.arange(repeats), rounds)]
+
+
+def _started(name: str, model: Path | None, threads: int, z: Array, stack: ExitStack) -> Worker | str:
+    """The contender once it has answered, for torch.compile compiles only then; why it cannot, if it is a peer."""
+    try:
+        worker = stack.enter_context(Worker(name, model, threads))
+        worker.run(z)
+    except InputError as error:
+        if name in OURS:
+            raise
+        return error.message
+    return worker
 
 
 def _check_agreement(workers: list[Worker], z: Array) -> None:

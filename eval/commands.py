@@ -66,7 +66,7 @@ def bench(
     report = bench_report(model, repeats, threads, peers, models, tracked("timing"))
     for name, reason in report.settings["not measured"].items():
         typer.echo(f"{name}: not measured ({reason})", err=True)
-    if unstable := sum(not row["stable"] for row in report.rows):
+    if unstable := sum(row["stable"] is False for row in report.rows):
         typer.echo(f"{unstable} of {len(report.rows)} rows: unstable, the rounds differ by more than 20 %", err=True)
     show(report, as_json=as_json, as_markdown=as_markdown)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import signal
 import time
@@ -15,7 +16,7 @@ import onnx
 from onnx import helper
 
 from gan_denoise.cores import usable_cores
-from gan_denoise.errors import GanDenoiseError, OutputError, UsageError
+from gan_denoise.errors import GanDenoiseError, InputError, OutputError, UsageError
 from gan_denoise.eval import peers
 from gan_denoise.eval.peers import Array, Pipeline
 from gan_denoise.export import runtime
@@ -134,21 +135,19 @@ class Worker:
         self._process.start()
         theirs.close()
         try:
-            self._receive()
+            self._ask(None)
         except BaseException:
             self._stop()
             raise
 
     def time(self, z: Array, calls: int) -> list[float]:
-        """Seconds of each of `calls` calls with z (N, latent), after one that is not counted."""
-        self._pipe.send((z, calls))
-        durations, _ = self._receive()
+        """Seconds of each of `calls` calls with z (N, latent), after one that is not counted. Raises as `run`."""
+        durations, _ = self._ask((z, calls))
         return durations
 
     def run(self, z: Array) -> tuple[Array, ...]:
-        """(image, denoised) for z (N, latent)."""
-        self._pipe.send((z, 0))
-        _, outputs = self._receive()
+        """(image, denoised) for z (N, latent). Raises InputError when it fails, OutputError when its process ended."""
+        _, outputs = self._ask((z, 0))
         return outputs
 
     def __enter__(self) -> Worker:
@@ -159,13 +158,16 @@ class Worker:
     ) -> None:
         self._stop()
 
-    def _receive(self) -> tuple[list[float], tuple[Array, ...]]:
+    def _ask(self, question: tuple[Array, int] | None) -> tuple[list[float], tuple[Array, ...]]:
+        """The answer to (z, calls), or to None whether it is ready."""
         try:
+            self._pipe.send(question)
             answer = self._pipe.recv()
-        except EOFError as error:
+        except (EOFError, OSError) as error:
             self._process.join()
             code = self._process.exitcode
-            raise OutputError(f"{self.name}: its process ended with {code}", "free some memory") from error
+            hint = "free some memory" if code and code < 0 else ""
+            raise OutputError(f"{self.name}: its process ended with {code}", hint) from error
         if isinstance(answer, GanDenoiseError):
             raise answer
         durations, outputs = answer
@@ -180,20 +182,26 @@ class Worker:
 def _serve(pipe: Connection, name: str, model: Path | None, threads: int) -> None:
     """The worker's side: load, then answer requests until the other side is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends us
-    try:
-        pipeline = load_pipeline(name, model, threads)
-    except GanDenoiseError as error:
-        pipe.send(error)
-        return
-    pipe.send(([], ()))
-    while True:
-        try:
-            z, calls = pipe.recv()
-        except (EOFError, OSError):
-            return
-        outputs = pipeline(z)
-        durations = _durations(pipeline, z, calls)
-        pipe.send((durations, () if calls else tuple(np.asarray(output) for output in outputs)))
+    pipeline: Pipeline | None = None
+    with contextlib.suppress(EOFError, OSError):  # the other side is gone
+        while True:
+            question = pipe.recv()
+            try:
+                pipeline = pipeline or load_pipeline(name, model, threads)
+                pipe.send(([], ()) if question is None else _answer(pipeline, *question))
+            except GanDenoiseError as error:
+                pipe.send(error)
+            except OSError:
+                raise
+            except Exception as error:  # whatever a peer and its compiler raise
+                reason = (str(error).strip() or "no reason given").splitlines()[0][:160]
+                pipe.send(InputError(f"{name}: {type(error).__name__} ({reason})"))
+
+
+def _answer(pipeline: Pipeline, z: Array, calls: int) -> tuple[list[float], tuple[Array, ...]]:
+    outputs = pipeline(z)
+    durations = _durations(pipeline, z, calls)
+    return durations, () if calls else tuple(np.asarray(output) for output in outputs)
 
 
 def _durations(pipeline: Pipeline, z: Array, calls: int) -> list[float]:

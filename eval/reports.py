@@ -47,6 +47,7 @@ from gan_denoise.eval.prdc import K
 from gan_denoise.eval.profile import profile_rows
 from gan_denoise.eval.tables import Report
 from gan_denoise.export import runtime
+from gan_denoise.export.precision import INT8
 from gan_denoise.export.runtime import another_seed
 from gan_denoise.progress import Track, untracked
 
@@ -67,7 +68,10 @@ def bench_report(
     fused = runtime.load(runtime.FUSED, model, threads=1)  # one thread starts no pool that could disturb
     machine = describe_machine(threads)  # before the load is our own
     size = operations.of_file(runtime.file_of(runtime.FUSED, model)).multiply_adds
-    others = [name for peer in peers for name in PEERS[peer]]
+    names = [name for peer in peers for name in PEERS[peer]]
+    precision = fused.metadata.get("precision", "float32")
+    rounding = {name: "rounds integers otherwise" for name in names if precision == INT8 and name in PEERS["openvino"]}
+    others = [name for name in names if name not in rounding]
     hashes = {title: _sha256_beside(fused, title, path) for title, path in (models or {}).items()}
     rows, skipped = run_bench(model, fused.input_shape[0], threads, repeats, BATCHES, others, size, models, track)
     return Report(
@@ -82,9 +86,9 @@ def bench_report(
             **({"other models": hashes} if hashes else {}),
             "ratio": "of the time to the fused graph's, 95 % interval over rounds",
             "of_sgemm": f"operations a second as a share of onnxruntime's own product of {SIDE}x{SIDE} matrices",
-            "precision": fused.metadata.get("precision", "float32"),
+            "precision": precision,
             "spinning": "as each runtime has it by itself; onnxruntime's threads spin",
-            "not measured": skipped,
+            "not measured": skipped | rounding,
         },
     )
 
@@ -95,7 +99,7 @@ def profile_report(model: Path | None, repeats: int, threads: int) -> Report:
     machine = describe_machine(threads)
     return Report(
         command="bench --profile",
-        title="The fused graph node by node, as onnxruntime runs it",
+        title="The fused graph node by node, in one plain session",
         rows=[row for batch in BATCHES for row in profile_rows(model, batch, repeats, threads)],
         model_sha256=fused.sha256,
         machine=machine,
@@ -264,7 +268,7 @@ def _sha256_beside(fused: runtime.Graph, title: str, path: Path) -> str:
     other = runtime.load(runtime.FUSED, path, threads=1)
     if other.input_shape != fused.input_shape:
         raise InputError(f"{title}: z of {other.input_shape[0]} found, {fused.input_shape[0]} wanted")
-    return f"{path}, {other.sha256[:12]}"
+    return f"{path.name}, {other.sha256[:12]}"
 
 
 def _of_a_set() -> dict[str, str]:

@@ -47,7 +47,7 @@ def export(
     raw: Annotated[bool, typer.Option("--raw", help="With --for: the pictures before the denoiser.")] = False,
     precision: Annotated[
         Precision | None,
-        typer.Option(help="Write one fused graph in half the space; int8 also makes its denoiser faster."),
+        typer.Option(help="Write one fused graph in half the space; int8 is faster where the processor has VNNI."),
     ] = None,
     force: Force = False,
 ) -> None:
@@ -59,14 +59,14 @@ def export(
     """
     if purpose is not None and precision is not None:
         raise UsageError("--for --precision: both found, one wanted")
+    if raw and purpose is None:
+        raise UsageError("--raw: found without --for, both or none wanted", "an export holds raw and denoised pictures")
     if precision is not None:
         _export_in_precision(run, out, precision, force)
         return
     if purpose is not None:
         _export_for_fidelity(run, out, raw, force)
         return
-    if raw:
-        raise UsageError("--raw: found without --for, both or none wanted", "an export holds raw and denoised pictures")
     if run is None:
         raise UsageError("RUN: none found, the folder that `train` or `study run` made wanted")
     try:
@@ -90,7 +90,7 @@ def generate(
         Path,
         typer.Option(help="A grid (.png), arrays (.npz) or a folder: of PNG files, above 100,000 pictures of arrays."),
     ] = Path("grid.png"),
-    batch: Annotated[int, typer.Option(min=1, help="Pictures a call of onnxruntime.")] = BATCH,
+    batch: Annotated[int, typer.Option(min=1, help="Pictures at a time.")] = BATCH,
     threads: Threads = 0,
     force: Force = False,
 ) -> None:
@@ -167,4 +167,5 @@ def _export_in_precision(model: Path | None, out: Path, precision: Precision, fo
     content, agreement = to_precision(model, precision)
     write_atomic(out, content)
     typer.echo(f"{out}  {len(content):,} bytes, within {agreement:.1f} dB of float32, {LEAST_DB[precision]:g} wanted")
-    typer.echo(f"next: gan-denoise bench --vs {precision}={out}", err=True)
+    beside = "" if model is None else f"--model {model} "
+    typer.echo(f"next: gan-denoise bench {beside}--vs {precision}={out}", err=True)

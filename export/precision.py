@@ -24,6 +24,7 @@ COMPARED = 1_000  # pictures, of seed 0, that the gate looks at
 CALIBRATION_SEED = 7
 SMALL = 64  # numbers: what holds fewer is no weight worth rounding
 CEILING_DB = 100.0
+LEAST_OPSET = 13  # of scales a channel
 FLOAT16, INT8 = "float16", "int8"
 LEAST_DB = {FLOAT16: 60.0, INT8: 45.0}  # pictures against those of float32
 
@@ -37,6 +38,10 @@ def to_precision(path: Path | None, precision: str, threads: int = 0) -> tuple[b
     Raises InputError when `path` holds no such graph, GateError when pictures are nearer to it by less than LEAST_DB.
     """
     given = runtime.load(FUSED, path, threads)
+    if before := given.metadata.get("precision"):
+        raise InputError(f"precision: a graph in {before} found, one in float32 wanted")
+    if any(len(shape) != 3 for shape in given.output_shapes):
+        raise InputError(f"image: {list(given.output_shapes[0])} found, channels, height and width wanted")
     model = onnx.load_model_from_string(runtime.read(FUSED, path))
     lesser = _in_float16(model) if precision == FLOAT16 else _in_int8(model, given.input_shape[0])
     helper.set_model_props(lesser, given.metadata | {"precision": precision})
@@ -80,6 +85,9 @@ def _in_float16(model: onnx.ModelProto) -> onnx.ModelProto:
 
 def _in_int8(model: onnx.ModelProto, latent_size: int) -> onnx.ModelProto:
     """The denoiser's inner convolutions on integers, with ranges that its own pictures taught."""
+    opset = max(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+    if opset < LEAST_OPSET:
+        raise InputError(f"int8: a graph of opset {opset} found, {LEAST_OPSET} or later wanted")
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
     inner = _denoiser_convolutions(model.graph)[1:-1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import math
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -47,8 +48,8 @@ FEATURES = Signature("features.onnx", "image", ("features", "logits"))
 class Graph:
     """An ONNX graph with one float32 input, ready to run.
 
-    Threads share the work of a node in a small batch. Of a large one each takes samples of its own, PART at a time, and
-    waits for no other between nodes: the same numbers, 7 to 25 % faster. `input_shape` and `output_shapes` are per
+    Threads share the work of a node in a small batch. Of a large one each takes samples of its own, about PART at a
+    time, and waits for no other between nodes: the same numbers sooner. `input_shape` and `output_shapes` are per
     sample, without the batch. `sha256` is that of the file.
     """
 
@@ -75,7 +76,8 @@ class Graph:
             raise InputError(f"{self.signature.input}: NaN or infinity found, finite numbers wanted")
         if self._threads == 1 or len(samples) < 2 * PART * self._threads:
             return self._run(self._session, samples)
-        parts = [samples[start : start + PART] for start in range(0, len(samples), PART)]
+        rounds = math.ceil(len(samples) / (PART * self._threads))
+        parts = np.array_split(samples, rounds * self._threads)
         done = self._pool.map(functools.partial(self._run, self._of_one_thread), parts)
         return tuple(np.concatenate(outputs) for outputs in zip(*done, strict=True))
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from gan_denoise.data import fashion_mnist
 from gan_denoise.data.fashion_mnist import Dataset
@@ -41,3 +44,24 @@ def exported(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("exported") / "out"
     export_run(trained, out)
     return out
+
+
+@pytest.fixture(scope="session")
+def identity_graph() -> Callable[..., bytes]:
+    """Makes fused graphs: z (N, side * side) as a picture that the denoiser leaves as it is; a flat one has no rows."""
+
+    def made(side: int, flat: bool = False, opset: int = 20) -> bytes:
+        sides: list[str | int] = ["batch", side * side] if flat else ["batch", 1, side, side]
+        outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, sides) for name in ("image", "denoised")]
+        z = helper.make_tensor_value_info("z", TensorProto.FLOAT, ["batch", side * side])
+        shape = numpy_helper.from_array(np.array([-1, *sides[1:]], np.int64), "shape")
+        nodes = [
+            helper.make_node("Reshape", ["z", "shape"], ["image"]),
+            helper.make_node("Identity", ["image"], ["denoised"]),
+        ]
+        graph = helper.make_graph(nodes, "identity", [z], outputs, [shape])
+        opsets = [helper.make_opsetid("", opset)]
+        content: bytes = helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
+        return content
+
+    return made

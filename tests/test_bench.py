@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from gan_denoise.errors import GateError, InputError, UsageError
+from gan_denoise.errors import GateError, InputError, OutputError, UsageError
 from gan_denoise.eval import bench, contenders, machine, peers
 from gan_denoise.eval.bench import against, compare, of_sgemm, summary
 from gan_denoise.eval.contenders import (
@@ -14,6 +15,7 @@ from gan_denoise.eval.contenders import (
     EAGER,
     FUSED,
     LATENCY,
+    PLAIN,
     SGEMM,
     SIDE,
     THROUGHPUT,
@@ -44,6 +46,27 @@ def test_rounds_that_differ_by_more_than_a_fifth_are_marked(slow: float, stable:
     row = summary("fused", 1, [[0.010] * 5, [0.010] * 5, [slow] * 3])
     assert row["spread"] == pytest.approx(slow / 0.010 - 1)
     assert row["stable"] is stable
+
+
+def test_one_round_does_not_say_how_steady_it_was() -> None:
+    row = summary("fused", 1, [[0.010, 0.020]])
+    assert (row["spread"], row["stable"]) == (None, None)
+
+
+def test_no_contender_always_follows_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Noting:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def time(self, z: np.ndarray, calls: int) -> list[float]:
+            order.append(self.name)
+            return [0.0] * calls
+
+    order: list[str] = []
+    workers = [Noting(name) for name in "abc"]
+    z = np.zeros((1, 100), np.float32)
+    bench._time_in_turns(workers, {1: z}, repeats=4, track=bench.untracked)  # type: ignore[arg-type]
+    assert "".join(order[3:]) == "abcbcacababc"
 
 
 def test_the_ratio_pairs_the_rounds_so_a_slow_minute_of_the_machine_does_not_count() -> None:
@@ -151,6 +174,35 @@ def test_a_worker_hands_on_why_it_cannot_load(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"fused.onnx: 8 bytes that are no ONNX found") as caught:
         Worker(FUSED, tmp_path, threads=1)
     assert caught.value.hint
+
+
+def test_a_worker_that_fails_says_so_in_a_line_and_one_that_died_too(
+    exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    z = runtime.latents(0, 0, 2)
+    with Worker(FUSED, exported, threads=1) as worker:
+        with pytest.raises(InputError, match=r"z: float32 \[2, 50\] found"):
+            worker.run(z[:, :50])
+        assert worker.run(z)[0].shape == (2, 1, 28, 28)
+        worker._process.kill()
+        worker._process.join()
+        with pytest.raises(OutputError, match="fused: its process ended with -9") as caught:
+            worker.time(z, 1)
+        assert caught.value.hint == "free some memory"
+
+
+@pytest.mark.skipif(not peers.compiler_installed(), reason="torch.compile needs g++")
+def test_a_peer_whose_compiler_is_broken_is_left_out(
+    tmp_path: Path, exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiler = tmp_path / "g++"
+    compiler.write_text("#!/bin/sh\nexit 1\n")
+    compiler.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
+    rows, skipped = bench.run_bench(exported, 100, threads=1, repeats=1, batches=(2,), others=[COMPILED])
+    assert [row["name"] for row in rows] == [FUSED, PLAIN, TWO_GRAPHS]
+    assert skipped[COMPILED].startswith(f"{COMPILED}: InductorError (")
 
 
 def test_eager_pytorch_without_torch_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

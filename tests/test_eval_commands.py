@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -233,13 +234,17 @@ def test_bench_knows_its_peers(shipped: Path) -> None:
     assert result.exception.message == "--vs: tensorrt found, torch, compile, openvino or NAME=FILE|FOLDER wanted"
 
 
-def test_bench_times_another_model_of_the_same_latents(shipped: Path, exported: Path, tmp_path: Path) -> None:
+def test_bench_times_another_model_of_the_same_latents(
+    exported: Path, tmp_path: Path, identity_graph: Callable[..., bytes]
+) -> None:
     content = run_json("bench", "--repeats", "1", "--threads", "1", "--vs", f"other={exported}")
     assert [row["name"] for row in content["rows"][:4]] == ["fused", "one plain session", "two graphs", "other"]
     assert list(content["settings"]["other models"]) == ["other"]
     assert content["settings"]["other models"]["other"].endswith(sha256(exported / "fused.onnx")[:12])
-    result = CliRunner().invoke(cli, ["bench", "--vs", f"other={shipped / 'denoiser.onnx'}"])
+    (tmp_path / "fused.onnx").write_bytes(identity_graph(8))
+    result = CliRunner().invoke(cli, ["bench", "--vs", f"other={tmp_path}"])
     assert isinstance(result.exception, InputError)
+    assert result.exception.message == "other: z of 64 found, 100 wanted"
     result = CliRunner().invoke(cli, ["bench", "--profile", "--vs", "torch"])
     assert isinstance(result.exception, UsageError)
 

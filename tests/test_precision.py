@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -94,16 +95,31 @@ def test_a_denoiser_without_inner_convolutions_is_not_for_int8(exported: Path) -
     assert caught.value.hint == "--precision float16"
 
 
+def test_only_pictures_in_float32_are_taken(
+    tmp_path: Path, int8: tuple[bytes, float], identity_graph: Callable[..., bytes]
+) -> None:
+    (tmp_path / "fused.onnx").write_bytes(int8[0])
+    for precision in (FLOAT16, INT8):
+        with pytest.raises(InputError, match="precision: a graph in int8 found, one in float32 wanted"):
+            to_precision(tmp_path, precision)
+    (tmp_path / "fused.onnx").write_bytes(identity_graph(8, flat=True))
+    with pytest.raises(InputError, match=r"image: \[64\] found, channels, height and width wanted"):
+        to_precision(tmp_path, FLOAT16)
+    (tmp_path / "fused.onnx").write_bytes(identity_graph(8, opset=12))
+    with pytest.raises(InputError, match="int8: a graph of opset 12 found, 13 or later wanted"):
+        to_precision(tmp_path, INT8)
+
+
 def test_the_command_writes_one_file_that_generate_and_bench_take(tmp_path: Path, exported: Path) -> None:
     out = tmp_path / "half.onnx"
     arguments = ["export", str(exported), "--precision", "float16", "--out", str(out)]
     result = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert result.stdout.startswith(f"{out}  {out.stat().st_size:,} bytes, within ")
-    assert f"next: gan-denoise bench --vs float16={out}" in result.stderr
+    assert f"next: gan-denoise bench --model {exported} --vs float16={out}" in result.stderr
     assert out.read_bytes() == to_precision(exported, FLOAT16)[0]
     assert isinstance(CliRunner().invoke(app, arguments).exception, OutputError)
-    both = CliRunner().invoke(app, [*arguments, "--for", "fidelity", "--force"])
-    assert isinstance(both.exception, UsageError)
+    for more in (["--for", "fidelity"], ["--raw"]):
+        assert isinstance(CliRunner().invoke(app, [*arguments, *more, "--force"]).exception, UsageError)
     grid = tmp_path / "grid.png"
     CliRunner().invoke(app, ["generate", "--model", str(out), "-n", "4", "--out", str(grid)], catch_exceptions=False)
     assert grid.stat().st_size > 0
