@@ -47,7 +47,6 @@ from gan_denoise.eval.prdc import K
 from gan_denoise.eval.profile import profile_rows
 from gan_denoise.eval.tables import Report
 from gan_denoise.export import runtime
-from gan_denoise.export.precision import INT8
 from gan_denoise.export.runtime import another_seed
 from gan_denoise.progress import Track, untracked
 
@@ -70,7 +69,8 @@ def bench_report(
     size = operations.of_file(runtime.file_of(runtime.FUSED, model)).multiply_adds
     names = [name for peer in peers for name in PEERS[peer]]
     precision = fused.metadata.get("precision", "float32")
-    rounding = {name: "rounds integers otherwise" for name in names if precision == INT8 and name in PEERS["openvino"]}
+    otherwise = PEERS["openvino"] if precision == "int8" else ()
+    rounding = {name: "rounds integers otherwise" for name in names if name in otherwise}
     others = [name for name in names if name not in rounding]
     hashes = {title: _sha256_beside(fused, title, path) for title, path in (models or {}).items()}
     rows, skipped = run_bench(model, fused.input_shape[0], threads, repeats, BATCHES, others, size, models, track)

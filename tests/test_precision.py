@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from gan_denoise.cli import app
 from gan_denoise.errors import GateError, InputError, OutputError, UsageError
 from gan_denoise.eval.bench import run_bench
+from gan_denoise.eval.reports import bench_report
 from gan_denoise.export import runtime
 from gan_denoise.export.precision import FLOAT16, INT8, to_precision
 
@@ -108,6 +109,17 @@ def test_only_pictures_in_float32_are_taken(
     (tmp_path / "fused.onnx").write_bytes(identity_graph(8, opset=12))
     with pytest.raises(InputError, match="int8: a graph of opset 12 found, 13 or later wanted"):
         to_precision(tmp_path, INT8)
+
+
+def test_a_peer_that_rounds_integers_otherwise_is_not_held_against_int8(
+    tmp_path: Path, int8: tuple[bytes, float]
+) -> None:
+    pytest.importorskip("openvino")
+    (tmp_path / "fused.onnx").write_bytes(int8[0])
+    report = bench_report(tmp_path / "fused.onnx", 1, threads=2, peers=["openvino"])
+    assert {row["name"] for row in report.rows} == {"fused", "one plain session"}
+    assert report.settings["precision"] == "int8"
+    assert report.settings["not measured"]["OpenVINO, latency"] == "rounds integers otherwise"
 
 
 def test_the_command_writes_one_file_that_generate_and_bench_take(tmp_path: Path, exported: Path) -> None:
