@@ -126,7 +126,8 @@ def draw_bands(
         for i, (name, band) in enumerate(bands.items()):
             colour = COLOURS[i % 7]
             reach = np.abs(np.array([band.low, band.high]) - band.y)
-            style: dict[str, Any] = {"color": colour, "marker": MARKERS[i % 7], "markersize": 4, "capsize": 3}
+            marker = MARKERS[(i + i // 7) % 7]  # the eighth has the first's colour and another shape
+            style: dict[str, Any] = {"color": colour, "marker": marker, "markersize": 4, "capsize": 3}
             axes.errorbar(band.x, band.y, reach if reach.any() else None, label=name, **style)
             axes.fill_between(band.x, band.low, band.high, color=colour, alpha=0.15, linewidth=0)
         for i, (name, level) in enumerate((levels or {}).items()):
