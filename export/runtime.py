@@ -27,7 +27,8 @@ Array = NDArray[np.float32]
 
 SHIPPED = Path(__file__).parent / "shipped"
 MAX_MODEL_BYTES = 512 * 1024 * 1024
-PART = 8  # samples that one thread takes at a time from a large batch
+PART = 8  # samples that one thread takes at a time from a large batch, at most
+SHARE = 4  # samples a thread that make a batch large
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +49,8 @@ FEATURES = Signature("features.onnx", "image", ("features", "logits"))
 class Graph:
     """An ONNX graph with one float32 input, ready to run.
 
-    Threads share the work of a node in a small batch. Of a large one each takes samples of its own, about PART at a
-    time, and waits for no other between nodes: the same numbers sooner. `input_shape` and `output_shapes` are per
+    Threads share the work of a node in a small batch. Of a large one each takes samples of its own, PART at most at
+    a time, and waits for no other between nodes: the same numbers sooner. `input_shape` and `output_shapes` are per
     sample, without the batch. `sha256` is that of the file.
     """
 
@@ -74,7 +75,7 @@ class Graph:
             raise InputError(f"{self.signature.input}: {found} found, float32 {list(wanted)} wanted")
         if not np.isfinite(samples).all():
             raise InputError(f"{self.signature.input}: NaN or infinity found, finite numbers wanted")
-        if self._threads == 1 or len(samples) < 2 * PART * self._threads:
+        if self._threads == 1 or len(samples) < SHARE * self._threads:
             return self._run(self._session, samples)
         rounds = math.ceil(len(samples) / (PART * self._threads))
         parts = np.array_split(samples, rounds * self._threads)
