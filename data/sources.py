@@ -58,9 +58,14 @@ def fetch(data: Path | None = None, say: Callable[[str], None] = lambda line: No
 
 
 def cache_folder() -> Path:
-    """Where fetched files are kept: $GAN_DENOISE_CACHE, $XDG_CACHE_HOME/gan-denoise or ~/.cache/gan-denoise."""
+    """Where fetched files are kept, below `cache_base`."""
+    return cache_base() / "fashion-mnist"
+
+
+def cache_base() -> Path:
+    """The folder of all that is kept: $GAN_DENOISE_CACHE, $XDG_CACHE_HOME/gan-denoise or ~/.cache/gan-denoise."""
     base = os.environ.get(CACHE_VARIABLE) or os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "gan-denoise")
-    return Path(os.path.expanduser(base)) / "fashion-mnist"
+    return Path(os.path.expanduser(base))
 
 
 def _given(data: Path | None) -> Path | None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from gan_denoise.data import fashion_mnist
 from gan_denoise.data.fashion_mnist import Bytes, Dataset
 from gan_denoise.eval import appearance, classes, ffd
+from gan_denoise.eval.cache import real_features
 from gan_denoise.eval.frechet import Moments, frechet_distance
 from gan_denoise.eval.kid import kid
 from gan_denoise.eval.prdc import Values, overlap, prdc, squared_radii
@@ -41,8 +42,11 @@ class PictureSet:
 
     def add(self, images: Bytes, network: Graph) -> None:
         """Take in pictures (N, H, W) uint8."""
+        self.add_seen(images, *network(fashion_mnist.to_float(images)))
+
+    def add_seen(self, images: Bytes, features: NDArray[np.float32], logits: NDArray[np.float32]) -> None:
+        """Take in pictures (N, H, W) uint8 with what the network makes of them, (N, D) and (N, classes)."""
         pixels = fashion_mnist.to_float(images)  # (N, 1, H, W)
-        features, logits = network(pixels)
         self._features.append(features[: max(0, KEPT - self.moments.count)])
         self._labels.append(logits.argmax(axis=1).astype(np.uint8))
         self.moments.add(features)
@@ -79,7 +83,8 @@ class Real:
 def real_pictures(data: Dataset, network: Graph, n: int = KEPT) -> Real:
     """The test images and n unseen training images (all 10,000 if n is larger), measured by the network of FFD-1.
 
-    It takes as long as measuring 20,000 pictures, so make it once for several tables of the same n.
+    It takes as long as measuring 20,000 pictures, so make it once for several tables of the same n. The features stay
+    in the cache.
     """
     test = _measured(data.test.images, network)
     radii = squared_radii(test.features)
@@ -158,9 +163,10 @@ def features_name(features: Graph) -> str:
 
 
 def _measured(images: Bytes, network: Graph) -> PictureSet:
-    pictures = PictureSet()
+    pictures, seen = PictureSet(), real_features(images, network)
     for start in range(0, len(images), BATCH):
-        pictures.add(images[start : start + BATCH], network)
+        rows = slice(start, start + BATCH)
+        pictures.add_seen(images[rows], *(values[rows] for values in seen))
     return pictures
 
 

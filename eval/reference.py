@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_denoise.data.fashion_mnist import Bytes, Floats, to_float, to_uint8
+from gan_denoise.eval.cache import real_features
 from gan_denoise.eval.frechet import Statistics, frechet_distance, statistics
 from gan_denoise.eval.prdc import Values, overlap, prdc, squared_radii
 from gan_denoise.export.runtime import Graph
@@ -39,7 +40,7 @@ def see(images: Floats, network: Graph) -> Seen:
 
 def reference_of(images: Bytes, network: Graph, fitted: Statistics | None = None) -> Reference:
     """Real pictures (N, 28, 28) uint8, N of 97 or more, as a reference; `fitted` is their Gaussian if it is known."""
-    features = see(to_float(images), network).features
+    features, _ = real_features(images, network)
     return Reference(images, fitted or statistics(features), features, squared_radii(features))
 
 
