@@ -1,14 +1,20 @@
 # make study: the whole study on real Fashion-MNIST (preset quick). make test: the tests. Both set everything up.
 PYTHON ?= python3
 BIN := .venv/bin
+ORT := export/demo/ort
 .DEFAULT_GOAL := help
 PRECISION ?= float32
-.PHONY: help study reproduce bench test check format wheel lock data clean
+.PHONY: help demo study reproduce bench speedrun camera soak docs test check format wheel lock data clean
 
 help:
 	@echo "make study   environment, data, the whole study (preset quick), tables and report"
 	@echo "make reproduce   train the shipped model again (preset best, hours) and compare its figures"
-	@echo "make bench   time and measure everything in docs/benchmarks.md again (15 minutes, nothing beside it)"
+	@echo "make bench   time and measure everything in docs/benchmarks.md again (25 minutes, nothing beside it)"
+	@echo "make speedrun   the shortest training to the distance of preset paper, five seeds (5 minutes, nothing beside it)"
+	@echo "make soak    100 kills of a training, 20,000 mutations of each kind of file (20 minutes)"
+	@echo "make docs    write docs/cli.md, docs/tour.ipynb and docs/components.cdx.json again from the help, docs/tour.py and the locks"
+	@echo "make demo    the model as a page for the browser, in runs/demo (wants npm)"
+	@echo "make camera  train a colour denoiser on a camera's noise and write docs/camera.md (half an hour)"
 	@echo "make test    environment, data, the tests"
 	@echo "make check   formatting, lint, types"
 	@echo "make wheel   build the wheel and try it in an environment of its own, without torch"
@@ -22,8 +28,43 @@ reproduce: data
 	$(BIN)/gan-denoise study run --preset best --precision $(PRECISION) --out runs/reproduce
 	$(BIN)/gan-denoise study check runs/reproduce
 
-bench: data
+bench: data .keras/installed
 	$(BIN)/python docs/benchmarks.py
+
+speedrun: data
+	$(BIN)/python docs/speedrun.py --precision $(PRECISION)
+
+docs: .venv/installed
+	$(BIN)/python docs/cli.py
+	$(BIN)/python docs/notebook.py
+	$(BIN)/python docs/components.py
+
+camera: .venv/installed
+	$(BIN)/python docs/camera.py
+
+# Keras, to compare training with; far from our own environment.
+.keras/installed: Makefile
+	$(PYTHON) -m venv --clear .keras
+	.keras/bin/python -m pip install --quiet --disable-pip-version-check tensorflow-cpu==2.21.0
+	touch $@
+
+demo: .venv/installed $(ORT)/installed
+	$(BIN)/gan-denoise demo --out runs/demo --force
+
+# onnxruntime for the browser, by its hash; its package holds no licence, that of the same project for Python does.
+$(ORT)/installed: export/demo/package-lock.json .venv/installed
+	rm -rf build/npm $(ORT)
+	mkdir -p build/npm $(ORT)
+	cp export/demo/package.json export/demo/package-lock.json build/npm
+	npm ci --prefix build/npm --ignore-scripts --no-audit --no-fund --loglevel error
+	cp $(addprefix build/npm/node_modules/onnxruntime-web/dist/,ort.wasm.bundle.min.mjs ort-wasm-simd-threaded.wasm) $(ORT)
+	for file in LICENSE ThirdPartyNotices; do \
+		cp $(BIN)/../lib/python3*/site-packages/onnxruntime/$$file* $(ORT)/onnxruntime-$$file.txt || exit 1; done
+	rm -rf build/npm
+	touch $@
+
+soak: data
+	$(BIN)/python tests/faults/soak.py
 
 test: data
 	$(BIN)/python -m pytest
@@ -31,7 +72,7 @@ test: data
 check: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy $(addprefix -p gan_denoise.,cli cores data errors eval export files limits models progress study)
+	$(BIN)/mypy $(addprefix -p gan_denoise.,cli cores data errors eval export files limits models progress reply study)
 
 format: .venv/installed
 	$(BIN)/ruff format .
@@ -40,7 +81,7 @@ format: .venv/installed
 data: .venv/installed
 	$(BIN)/gan-denoise data fetch
 
-wheel: .venv/installed
+wheel: .venv/installed $(ORT)/installed
 	rm -rf dist build
 	$(BIN)/python -m build --wheel --no-isolation
 	sh tests/try_wheel.sh $(BIN)/python dist/*.whl
@@ -59,4 +100,4 @@ lock: .venv/installed
 	touch $@
 
 clean:
-	rm -rf .venv build dist *.egg-info
+	rm -rf .venv build dist $(ORT) *.egg-info

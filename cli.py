@@ -16,22 +16,25 @@ from gan_denoise.data import commands as data_commands
 from gan_denoise.errors import GanDenoiseError, OutputError
 from gan_denoise.eval import commands as eval_commands
 from gan_denoise.export import commands as export_commands
+from gan_denoise.export import demo_command
 from gan_denoise.study import commands as study_commands
+from gan_denoise.study import train_commands
 
 app = typer.Typer(
     name="gan-denoise",
-    help="A GAN and a denoiser on Fashion-MNIST: train, export, fuse, generate, measure.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-app.command()(export_commands.generate)
-app.command()(export_commands.denoise)
-app.command()(eval_commands.bench)
-app.add_typer(eval_commands.app, name="eval", help="Measure denoising and generation.")
-app.add_typer(data_commands.app, name="data", help="Fetch, verify and look at Fashion-MNIST.")
-app.add_typer(study_commands.train_app, name="train", help="Train one network.")
-app.command()(export_commands.export)
-app.add_typer(study_commands.study_app, name="study", help="The whole study in order, and its report.")
+MODEL, STUDY = "Use the model", "Do the study"  # panels of the help
+app.command(rich_help_panel=MODEL)(export_commands.generate)
+app.command(rich_help_panel=MODEL)(export_commands.denoise)
+app.command(rich_help_panel=MODEL)(demo_command.demo)
+app.command(rich_help_panel=MODEL)(eval_commands.bench)
+app.add_typer(eval_commands.app, name="eval", rich_help_panel=MODEL)
+app.command(rich_help_panel=MODEL)(export_commands.export)
+app.add_typer(data_commands.app, name="data", rich_help_panel=STUDY)
+app.add_typer(train_commands.app, name="train", rich_help_panel=STUDY)
+app.add_typer(study_commands.study_app, name="study", rich_help_panel=STUDY)
 
 
 def _print_version(wanted: bool) -> None:
@@ -47,7 +50,10 @@ def options(
     ] = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show a traceback with an error.")] = False,
 ) -> None:
-    """A GAN and a denoiser on Fashion-MNIST: train, export, fuse, generate, measure."""
+    """A GAN and a denoiser on Fashion-MNIST: train, export, fuse, generate, measure.
+
+    Example: gan-denoise generate -n 64 --out grid.png
+    """
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,6 +52,15 @@ def refuse_existing(path: Path, force: bool) -> None:
     """Raises OutputError when `path` exists and `force` does not allow to replace it."""
     if path.exists() and not force:
         raise OutputError(f"{path}: exists, kept as it is", "--force replaces it")
+
+
+def refuse_no_room(path: Path, size: int) -> None:
+    """Raises OutputError when the file system that `path` is on, or will be, has fewer than `size` bytes free."""
+    folder = next(parent for parent in (path, *path.absolute().parents) if parent.is_dir())
+    free = shutil.disk_usage(folder).free
+    if free < size:
+        found = f"{free / 1e9:.1f} GB free found, {size / 1e9:.1f} GB wanted"
+        raise OutputError(f"{path}: {found}", "choose another --out, fewer pictures, or free some space")
 
 
 def _publish(temporary: Path, path: Path) -> None:

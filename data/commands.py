@@ -1,77 +1,107 @@
-"""`gan-denoise data`: fetch Fashion-MNIST, say what is in it, show it."""
+"""`gan-denoise data`: fetch Fashion-MNIST, say what is in it or in other pictures, show it."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from gan_denoise.data.arguments import AnyData, Channels, Data, DatasetName, DatasetOption, Size
 from gan_denoise.errors import UsageError
 from gan_denoise.files import refuse_existing, replacing
-from gan_denoise.limits import DATA_VARIABLE
+from gan_denoise.progress import say
+from gan_denoise.reply import OUTPUT, AsCsv, AsJson, Quiet, one_format, reply, say_next, to_csv
 
-app = typer.Typer(help="Fetch, describe and show Fashion-MNIST.", no_args_is_help=True)
-
-Data = Annotated[
-    Path | None,
-    typer.Option(
-        "--data",
-        metavar="DIR",
-        help=f"Folder with the four files, or a torchvision root; the only one tried. Or set {DATA_VARIABLE}.",
-    ),
-]
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Fetch and verify Fashion-MNIST, look at it and at other pictures.\n\nExample: gan-denoise data fetch",
+)
 
 
 @app.command()
-def fetch(data: Data = None) -> None:
+def fetch(data: Data = None, as_json: AsJson = False, quiet: Quiet = False) -> None:
     """Fill the cache: from this machine if it has the files, else from the network.
 
     Example: gan-denoise data fetch
     """
     from gan_denoise.data import sources
+    from gan_denoise.data.fashion_mnist import SHA256
 
-    typer.echo(sources.fetch(data, say=lambda line: typer.echo(line, err=True)))
+    folder = sources.fetch(data, say)
+    reply("data fetch", [folder], as_json, ("data", "info"), written=[folder / name for name in SHA256], sha256=SHA256)
 
 
 @app.command()
-def info(data: Data = None, as_json: Annotated[bool, typer.Option("--json", help="Print JSON alone.")] = False) -> None:
+def info(
+    dataset: DatasetOption = DatasetName.fashion_mnist,
+    data: AnyData = None,
+    size: Size = None,
+    channels: Channels = None,
+    as_json: AsJson = False,
+    as_csv: AsCsv = False,
+    quiet: Quiet = False,
+) -> None:
     """Print source, images per class and hashes.
 
     Example: gan-denoise data info --json
+    Example: gan-denoise data info --dataset folder --data photos --size 64 --channels 3
     """
     from rich.console import Console
 
-    from gan_denoise.data import overview, sources
+    from gan_denoise.data import others, overview
     from gan_denoise.data.fashion_mnist import SHA256
 
-    dataset = sources.load(data)
+    one_format(as_json, as_csv=as_csv)
+    found = others.load(dataset.value, data, size, channels)
     if as_json:
-        typer.echo(json.dumps(overview.summary(dataset), indent=2))
+        reply("data info", (), as_json, (), **overview.summary(found))
         return
-    Console().print(overview.table(dataset))
-    typer.echo(f"source: {dataset.source}")
-    for name, sha256 in SHA256.items():
-        typer.echo(f"{sha256}  {name}")  # as sha256sum prints them
+    if as_csv:
+        typer.echo(to_csv(overview.rows(found)), nl=False)
+    else:
+        Console().print(overview.table(found, dataset.value))
+        typer.echo(f"source: {found.source}")
+        for name, sha256 in (
+            SHA256.items() if dataset == DatasetName.fashion_mnist else [("all pictures", found.sha256)]
+        ):
+            typer.echo(f"{sha256}  {name}")  # as sha256sum prints them
+    say_next(("data", "preview", *_chosen(dataset, data, size, channels), "--out", "preview.png"))
 
 
 @app.command()
 def preview(
-    out: Annotated[Path, typer.Option("--out", metavar="FILE.png", help="The picture to write.")],
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
-    data: Data = None,
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FILE.png", help="The picture to write.", rich_help_panel=OUTPUT)
+    ],
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.", rich_help_panel=OUTPUT)] = False,
+    dataset: DatasetOption = DatasetName.fashion_mnist,
+    data: AnyData = None,
+    size: Size = None,
+    channels: Channels = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
-    """Write a picture with the first ten training images of each class.
+    """Write a picture with the first ten training images of each class, or the first hundred where there are none.
 
     Example: gan-denoise data preview --out preview.png
     """
     if out.suffix.lower() != ".png":
         raise UsageError(f"--out: {out} found, a name that ends in .png wanted", "--out preview.png")
     refuse_existing(out, force)
-    from gan_denoise.data import overview, sources
+    from gan_denoise.data import others, overview
 
-    picture = overview.draw_preview(sources.load(data).train)
+    found = others.load(dataset.value, data, size, channels)
+    picture = overview.draw_preview(found.train, found.classes)
     with replacing(out) as temporary:
         picture.save(temporary, format="PNG")
-    typer.echo(out)
+    study, train = ("study", "run", "--preset", "quick", "--out", "runs/quick"), ("train", "gan", "--preset", "quick")
+    chosen = _chosen(dataset, data, size, channels)
+    reply("data preview", [out], as_json, (*train, *chosen) if chosen else study, written=[out], source=found.source)
+
+
+def _chosen(dataset: DatasetName, data: Path | None, size: int | None, channels: int | None) -> list[str]:
+    """The options again, for the command that comes next."""
+    default = {"dataset": DatasetName.fashion_mnist}
+    given = {"dataset": dataset, "data": data, "size": size, "channels": channels}
+    return [word for name, value in given.items() if value != default.get(name) for word in (f"--{name}", str(value))]

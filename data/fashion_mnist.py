@@ -51,10 +51,10 @@ SIZES = {
 }  # bytes, decompressed
 # MNIST has the same file names and sizes, so it is what people mix up with Fashion-MNIST.
 MNIST_SHA256 = {
-    "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-    "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-    "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-    "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+    "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
 
 MEND = "gan-denoise data fetch gets a verified copy"
@@ -62,23 +62,42 @@ MEND = "gan-denoise data fetch gets a verified copy"
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Images uint8 (N, 28, 28), 0 black to 255 white, and their classes, labels uint8 (N,) in 0 to 9."""
+    """Images uint8 (N, H, W) or in colour (N, 3, H, W), 0 black to 255 white, and their classes, labels uint8 (N,).
+
+    Fashion-MNIST's are (N, 28, 28) with labels from 0 to 9. `noisy` are the same pictures with real noise, if known.
+    """
 
     images: Bytes
     labels: Bytes
+    noisy: Bytes | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Channels, height and width of a picture."""
+        return self.images.shape[1:] if self.images.ndim == 4 else (1, *self.images.shape[1:])
+
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Both splits, where they were found, and one SHA-256 over the SHA-256 of the four files."""
+    """Both splits, where they were found, one SHA-256 over the SHA-256 of the four files, and what classes are called.
+
+    `published` says that the test part is the publisher's; where it is not, it was cut off for want of another.
+    """
 
     train: Split
     test: Split
     source: str
     sha256: str
+    classes: tuple[str, ...] = CLASSES
+    published: bool = True
+
+    @property
+    def held_out(self) -> Split:
+        """What training is measured on while it goes on: a published test part is kept for the end."""
+        return fit_and_holdout(self.train)[1] if self.published else self.test
 
 
 def read(folder: Path, source: str, checked: bool = True) -> Dataset:
@@ -136,19 +155,20 @@ def fit_and_unseen(train: Split) -> tuple[Split, Split]:
 
 
 def to_float(images: Bytes) -> Floats:
-    """Images float32 (N, 1, H, W) in [0, 1] from uint8 (N, H, W). Raises InputError for anything else."""
-    if images.dtype != np.uint8 or images.ndim != 3:
-        raise InputError(f"images: {images.dtype} {_by(images.shape)} found, uint8 NxHxW wanted")
-    floats = images[:, None].astype(np.float32)  # (N, 28, 28) -> (N, 1, 28, 28)
+    """Images float32 (N, C, H, W) in [0, 1] from uint8 (N, H, W) or (N, 3, H, W). Raises InputError for others."""
+    if images.dtype != np.uint8 or not (images.ndim == 3 or (images.shape[1:2] == (3,) and images.ndim == 4)):
+        raise InputError(f"images: {images.dtype} {_by(images.shape)} found, uint8 NxHxW or Nx3xHxW wanted")
+    floats = (images[:, None] if images.ndim == 3 else images).astype(np.float32)  # (N, C, H, W)
     floats /= 255  # in place: the training set is 188 MB
     return floats
 
 
 def to_uint8(images: Floats) -> Bytes:
-    """Images uint8 (N, H, W), rounded, from float32 (N, 1, H, W) in [0, 1]. Raises InputError for anything else."""
-    if images.dtype != np.float32 or images.ndim != 4 or images.shape[1] != 1:
-        raise InputError(f"images: {images.dtype} {_by(images.shape)} found, float32 Nx1xHxW wanted")
-    rounded: Floats = np.rint(images[:, 0] * np.float32(255))  # (N, 1, H, W) -> (N, H, W)
+    """Images uint8 (N, H, W) or (N, 3, H, W), rounded, from float32 (N, C, H, W) in [0, 1]. Raises InputError else."""
+    if images.dtype != np.float32 or images.ndim != 4 or images.shape[1] not in (1, 3):
+        raise InputError(f"images: {images.dtype} {_by(images.shape)} found, float32 Nx1xHxW or Nx3xHxW wanted")
+    flat = images[:, 0] if images.shape[1] == 1 else images
+    rounded: Floats = np.rint(flat * np.float32(255))
     if not ((rounded >= 0) & (rounded <= 255)).all():  # NaN fails both
         raise InputError(f"images: values from {images.min()} to {images.max()} found, [0, 1] wanted")
     return rounded.astype(np.uint8)
@@ -167,7 +187,7 @@ def _file(folder: Path, name: str) -> Path:
     for path in (folder / name, folder / f"{name}.gz"):
         if os.path.isfile(path):  # unlike Path.is_file, False where a folder on the way may not be entered
             return path
-    raise InputError(f"{folder}: no {name}[.gz] found, the four files of Fashion-MNIST wanted", MEND)
+    raise InputError(f"{folder}: no {name}[.gz] found, the four IDX files wanted", MEND)
 
 
 def _decompressed(path: Path, limit: int) -> bytes:
@@ -201,7 +221,7 @@ def _refuse_changed(content: bytes, name: str, path: Path) -> None:
 
 def _identity(sha256: str) -> str:
     """What bytes with this hash are known to be, or nothing."""
-    if sha256 in MNIST_SHA256:
+    if sha256 in MNIST_SHA256.values():
         return "this is MNIST, not Fashion-MNIST"
     return next((f"this is {name}" for name, known in SHA256.items() if known == sha256), "")
 

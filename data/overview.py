@@ -2,50 +2,79 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+from rich.markup import escape
 from rich.table import Table
 
-from gan_denoise.data.fashion_mnist import CLASSES, Dataset, Split
+from gan_denoise.data.fashion_mnist import Bytes, Dataset, Split
 
-PER_CLASS = 10  # images in a row of the preview
+IN_A_ROW = 10  # images of the preview
+ROWS = 10  # of it, where there are no classes
 ZOOM = 2
-CELL = 28 * ZOOM + 4  # pixels
-LABELS = 150  # pixels, for the widest class name
+GAP = 4  # pixels
+LABELS = 150  # pixels, for the names of the classes; longer ones are cut
 
 
-def draw_preview(split: Split) -> Image.Image:
+def draw_preview(split: Split, classes: tuple[str, ...]) -> Image.Image:
     """A picture with a row for each class: its number and name, then its first ten images, enlarged."""
-    picture = Image.new("L", (LABELS + PER_CLASS * CELL, len(CLASSES) * CELL), color=255)
+    rows = [split.images[split.labels == label][:IN_A_ROW] for label in range(len(classes))]
+    rows = rows or np.array_split(split.images[: ROWS * IN_A_ROW], range(IN_A_ROW, ROWS * IN_A_ROW, IN_A_ROW))
+    channels, side, _ = split.shape
+    cell, left = side * ZOOM + GAP, LABELS if classes else 0
+    picture = Image.new("L" if channels == 1 else "RGB", (left + IN_A_ROW * cell, len(rows) * cell), "white")
     pen, font = ImageDraw.Draw(picture), ImageFont.load_default(size=18)
-    for label, name in enumerate(CLASSES):
-        middle = (8, label * CELL + CELL // 2)
-        pen.text(middle, f"{label} {name}", fill=0, font=font, anchor="lm")
-        for column, image in enumerate(split.images[split.labels == label][:PER_CLASS]):
-            big = np.kron(image, np.ones((ZOOM, ZOOM), np.uint8))  # (28, 28) -> (56, 56)
-            picture.paste(Image.fromarray(big), (LABELS + column * CELL, label * CELL + 2))
+    for label, name in enumerate(classes):
+        pen.text((8, label * cell + cell // 2), f"{label} {_cut(name, font)}", "black", font, anchor="lm")
+    for row, images in enumerate(rows):
+        for column, image in enumerate(images):
+            picture.paste(_enlarged(image), (left + column * cell, row * cell + GAP // 2))
     return picture
 
 
+def _cut(name: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont) -> str:
+    """As much of a class's name as there is room for."""
+    room = LABELS - 44
+    return name if font.getlength(name) <= room else f"{name[: int(len(name) * room / font.getlength(name)) - 1]}…"
+
+
+def _enlarged(image: Bytes) -> Image.Image:
+    """A picture (H, W), or (3, H, W), ZOOM times as large."""
+    big = image.repeat(ZOOM, -2).repeat(ZOOM, -1)
+    return Image.fromarray(big if big.ndim == 2 else big.transpose(1, 2, 0))
+
+
 def summary(dataset: Dataset) -> dict[str, object]:
-    """Source, hashes, and images a class in both parts, for JSON."""
+    """Source, hash, shape of a picture, and images a class in both parts, for JSON."""
     parts = {"train": dataset.train, "test": dataset.test}
-    counts = {part: {"count": len(split), "classes": _per_class(split)} for part, split in parts.items()}
-    return {"source": dataset.source, "sha256": dataset.sha256, **counts}
+    counts = {part: {"count": len(split), "classes": _per_class(split, dataset)} for part, split in parts.items()}
+    return {"source": dataset.source, "sha256": dataset.sha256, "pictures": list(dataset.train.shape), **counts}
 
 
-def table(dataset: Dataset) -> Table:
-    """Images a class in both parts."""
-    rows = Table("class", "name", title="Fashion-MNIST, 28x28 grey")
-    rows.add_column("train", justify="right")
-    rows.add_column("test", justify="right")
-    train, test = _per_class(dataset.train), _per_class(dataset.test)
-    for label, name in enumerate(CLASSES):
-        rows.add_row(str(label), name, f"{train[name]:,}", f"{test[name]:,}", end_section=name == CLASSES[-1])
-    rows.add_row("", "all", f"{len(dataset.train):,}", f"{len(dataset.test):,}")
-    return rows
+def rows(dataset: Dataset) -> list[dict[str, Any]]:
+    """Images a class in both parts: `class, name, train, test`; none where there are no classes."""
+    train, test = _per_class(dataset.train, dataset), _per_class(dataset.test, dataset)
+    return [
+        {"class": label, "name": name, "train": train[name], "test": test[name]}
+        for label, name in enumerate(dataset.classes)
+    ]
 
 
-def _per_class(split: Split) -> dict[str, int]:
-    counts = np.bincount(split.labels, minlength=len(CLASSES))
-    return {name: int(count) for name, count in zip(CLASSES, counts, strict=True)}
+def table(dataset: Dataset, name: str) -> Table:
+    """The rows and their sums, for people."""
+    channels, height, width = dataset.train.shape
+    shown = Table("class", "name", title=f"{name}, {width}x{height} {'grey' if channels == 1 else 'colour'}")
+    shown.add_column("train", justify="right")
+    shown.add_column("test", justify="right")
+    for row in rows(dataset):
+        counts = (f"{row[part]:,}" for part in ("train", "test"))
+        shown.add_row(str(row["class"]), escape(row["name"]), *counts, end_section=row["name"] == dataset.classes[-1])
+    shown.add_row("", "all", f"{len(dataset.train):,}", f"{len(dataset.test):,}")
+    return shown
+
+
+def _per_class(split: Split, dataset: Dataset) -> dict[str, int]:
+    counts = np.bincount(split.labels, minlength=len(dataset.classes))
+    return {name: int(counts[label]) for label, name in enumerate(dataset.classes)}

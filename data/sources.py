@@ -78,16 +78,17 @@ def _files_folder(root: Path) -> Path:
     """The folder with the files at or below `root`, or `root` itself when there is none."""
     if not os.path.isdir(root):
         raise InputError(f"{root}: no folder found, one with the four files of Fashion-MNIST wanted", BY_HAND)
-    return next((root / layout for layout in LAYOUTS if _holds_any(root / layout)), root)
+    return next((root / layout for layout in LAYOUTS if holds_any(root / layout)), root)
 
 
-def _holds_any(folder: Path) -> bool:
+def holds_any(folder: Path) -> bool:
+    """Whether one of the four files is in `folder`."""
     return any(os.path.isfile(folder / f"{name}{suffix}") for name in SHA256 for suffix in ("", ".gz"))
 
 
 def _folders() -> Iterator[tuple[str, Path]]:
     """Names and folders that hold files on this machine, best first."""
-    yield from ((name, folder) for name, folder in _places() if _holds_any(folder))
+    yield from ((name, folder) for name, folder in _places() if holds_any(folder))
 
 
 def _places() -> Iterator[tuple[str, Path]]:

@@ -1,7 +1,8 @@
-"""Writes docs/benchmarks.md and docs/why_fuse.svg: `make bench`, on a machine that does nothing else (15 minutes)."""
+"""Writes docs/benchmarks.md and docs/why_fuse.svg: `make bench`, on a machine that does nothing else (25 minutes)."""
 
 from __future__ import annotations
 
+import json
 import os
 import statistics
 import subprocess
@@ -17,9 +18,9 @@ from gan_denoise.data import sources
 from gan_denoise.data.fashion_mnist import to_uint8
 from gan_denoise.eval import ffd
 from gan_denoise.eval.bench import BATCHES
+from gan_denoise.eval.bench_reports import bench_report
 from gan_denoise.eval.contenders import FUSED, PLAIN, TWO_GRAPHS
 from gan_denoise.eval.machine import load, load_warning
-from gan_denoise.eval.reports import bench_report
 from gan_denoise.eval.tables import Report, to_markdown
 from gan_denoise.export import runtime
 from gan_denoise.export.precision import FLOAT16, INT8, to_precision
@@ -31,6 +32,10 @@ PROGRAM = str(Path(sys.executable).parent / "gan-denoise")
 PEERS = ("torch", "compile", "openvino")
 PICTURES = 10_000
 STARTS = 11
+ROUNDS, SECONDS = 5, 6
+STAGES = ("paper gan", "best gan", "best denoiser", "best join")
+KERAS = "Keras, paper gan"
+KERAS_PYTHON = HERE.parent / ".keras/bin/python"  # `make .keras/installed`: an environment of its own
 MANY = (110_000, 220_000)  # pictures: beyond 100,000 they go to shards
 BARE = "import typer\na = typer.Typer()\na.command()(lambda: None)\na.command('b')(lambda: None)\na()"
 # A process of its own runs the command: what a child holds counts from the fork, when it is a copy of its parent.
@@ -49,8 +54,7 @@ Rows = Sequence[Mapping[str, Any]]
 def main() -> None:
     """All sections, one after the other: nothing may disturb a timing."""
     sources.load()  # before a quarter of an hour is spent
-    if warning := load_warning(load(), os.cpu_count() or 1):
-        raise SystemExit(warning)
+    _wait_for_quiet()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         models = {precision: folder / f"{precision}.onnx" for precision in (FLOAT16, INT8)}
@@ -62,10 +66,20 @@ def main() -> None:
         sections = [
             _inference(speed),
             _precisions(speed.rows, models, agreement),
+            _training(),
             _start_up(folder),
             _memory(folder),
         ]
     (HERE / "benchmarks.md").write_text("\n\n".join([_HEAD, *sections]) + "\n")
+
+
+def _wait_for_quiet() -> None:
+    """What was installed or built just before still shows in the load: five minutes for it to fall."""
+    for _ in range(30):
+        if not (warning := load_warning(load(), os.cpu_count() or 1)):
+            return
+        time.sleep(10)
+    raise SystemExit(warning)
 
 
 def _write(precision: str, file: Path) -> float:
@@ -112,6 +126,46 @@ def _precisions(rows: Rows, models: Mapping[str, Path], agreement: Mapping[str, 
             "`gan-denoise export --precision float16|int8`. float16 keeps weights in half the space and computes in "
             "float32. int8 computes the denoiser's inner convolutions in integers; it was measured on a processor "
             "with VNNI alone.",
+            _table(heads, lines),
+        ]
+    )
+
+
+def _training() -> str:
+    cores, runs = str(os.cpu_count()), {}
+    for precision in ("float32", "bfloat16"):
+        common = ["--threads", cores, "--precision", precision, "--seconds", str(SECONDS)]
+        for stage in STAGES:
+            runs[f"`{stage}`", precision] = [sys.executable, str(HERE / "training_step.py"), stage, *common]
+        runs[KERAS, precision] = [str(KERAS_PYTHON), str(HERE / "keras_step.py"), *common]
+    found: dict[tuple[str, str], list[dict[str, float]]] = {run: [] for run in runs}
+    for _ in range(ROUNDS):
+        for run, command in runs.items():
+            found[run].append(json.loads(_run(command).splitlines()[-1]))
+    lines = []
+    for (name, precision), results in found.items():
+        speeds = [result["images_per_s"] for result in results]
+        share = statistics.median(result.get("gflops", 0) / result.get("sgemm_gflops", 1) for result in results)
+        keras = [result["images_per_s"] for result in found[KERAS, precision]]
+        ratio = statistics.median(ours / theirs for ours, theirs in zip(speeds, keras, strict=True))
+        lines.append(
+            [
+                name,
+                precision,
+                f"{statistics.median(speeds):,.0f}",
+                f"{min(speeds):,.0f} to {max(speeds):,.0f}",
+                f"{share:.0%}" if share else "",
+                f"{ratio:.2f}" if name == f"`{STAGES[0]}`" else "",
+            ]
+        )
+    heads = ["step", "precision", "images/s, median", "range", "of sgemm", "ratio to Keras"]
+    return "\n\n".join(
+        [
+            "## Training",
+            f"One training step on {cores} threads, a process each, in turn, {ROUNDS} rounds of {SECONDS} seconds. The "
+            "paper's GAN in batches of 256, all of `best` in batches of 64. Keras is the paper's GAN in the step of "
+            "TensorFlow's DCGAN tutorial, which saves a pass of the discriminator: both networks learn from the same "
+            "one. of sgemm: operations a second as a share of PyTorch's own product of 1024x1024 float32 matrices.",
             _table(heads, lines),
         ]
     )

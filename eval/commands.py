@@ -1,32 +1,32 @@
-"""`bench` and `eval`: parse, call one function, print."""
+"""`bench` and what `eval` measures: parse, call one function, print."""
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from gan_denoise.errors import UsageError, missing_extra
+from gan_denoise.errors import UsageError
+from gan_denoise.eval import pins
+from gan_denoise.eval.pins import Data
 from gan_denoise.limits import MAX_SEED, MAX_THREADS
+from gan_denoise.reply import MACHINE, AsCsv, AsJson, AsMarkdown, Quiet, of_model, one_format
 
 Model = Annotated[
     Path | None,
     typer.Option("--model", metavar="FILE|FOLDER", help="The model, or an exported folder.", show_default="shipped"),
 ]
-Data = Annotated[
-    Path | None,
-    typer.Option("--data", metavar="DIR", help="Folder of Fashion-MNIST's files.", show_default="searched"),
+Threads = Annotated[
+    int, typer.Option(min=0, max=MAX_THREADS, help="Threads; 0 is one a core.", rich_help_panel=MACHINE)
 ]
-Threads = Annotated[int, typer.Option(min=0, max=MAX_THREADS, help="Threads; 0 is one a core.")]
 Seed = Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Seed of latents and noise.")]
 Measured = Annotated[int, typer.Option("-n", min=97, help="How many pictures to generate.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
-AsMarkdown = Annotated[bool, typer.Option("--markdown", help="Print a markdown table.")]
 
-app = typer.Typer(no_args_is_help=True, help="Measure the networks on Fashion-MNIST's test images.")
+app = typer.Typer(
+    no_args_is_help=True, help="Measure denoising and generation.\n\nExample: gan-denoise eval generation -n 1000"
+)
 
 
 def bench(
@@ -44,31 +44,35 @@ def bench(
     threads: Threads = 0,
     as_json: AsJson = False,
     as_markdown: AsMarkdown = False,
+    as_csv: AsCsv = False,
+    quiet: Quiet = False,
 ) -> None:
     """Time the fused graph against its two graphs and against what else could run it.
 
     Example: gan-denoise bench --repeats 20 --markdown
-             gan-denoise bench --vs torch,compile,openvino,int8=int8.onnx
+    Example: gan-denoise bench --vs torch,compile,openvino,int8=int8.onnx
     """
+    from gan_denoise.eval.bench_reports import bench_report, profile_report
     from gan_denoise.eval.contenders import peers_of
-    from gan_denoise.eval.reports import bench_report, profile_report
     from gan_denoise.eval.tables import show
     from gan_denoise.progress import tracked
 
-    one_format(as_json, as_markdown)
+    one_format(as_json, as_markdown, as_csv)
     if profile and vs is not None:
         raise UsageError("--profile --vs: both found, one wanted")
     peers, models = peers_of("torch" if vs is None else vs)
     _warn()
     if profile:
-        show(profile_report(model, repeats, threads), as_json=as_json, as_markdown=as_markdown)
+        lighter = ("export", *(() if model is None else (model,)), "--precision", "int8", "--out", "int8.onnx")
+        report = profile_report(model, repeats, threads)
+        show(report, as_json=as_json, as_markdown=as_markdown, as_csv=as_csv, then=lighter)
         return
     report = bench_report(model, repeats, threads, peers, models, tracked("timing"))
     for name, reason in report.settings["not measured"].items():
         typer.echo(f"{name}: not measured ({reason})", err=True)
     if unstable := sum(row["stable"] is False for row in report.rows):
         typer.echo(f"{unstable} of {len(report.rows)} rows: unstable, the rounds differ by more than 20 %", err=True)
-    show(report, as_json=as_json, as_markdown=as_markdown)
+    show(report, as_json=as_json, as_markdown=as_markdown, as_csv=as_csv, then=("bench", *of_model(model), "--profile"))
 
 
 @app.command()
@@ -85,11 +89,13 @@ def denoising(
     data: Data = None,
     as_json: AsJson = False,
     as_markdown: AsMarkdown = False,
+    as_csv: AsCsv = False,
+    quiet: Quiet = False,
 ) -> None:
     """Compare denoisers and classical filters by PSNR, SSIM and cost.
 
     Example: gan-denoise eval denoising -n 100 --json
-             gan-denoise eval denoising --model exported --versus shipped=export/shipped --all
+    Example: gan-denoise eval denoising --model exported --versus shipped=export/shipped --all
     """
     from gan_denoise.data import sources
     from gan_denoise.eval.methods import named
@@ -98,14 +104,15 @@ def denoising(
     from gan_denoise.eval.tables import show
     from gan_denoise.progress import tracked
 
-    one_format(as_json, as_markdown)
+    one_format(as_json, as_markdown, as_csv)
     others = named(versus or [], name)
     _warn()
     track = tracked("denoising")
     report = denoising_report(model, sources.load(data), n, seed, threads, track, name=name, versus=others, whole=whole)
     for method, reason in report.settings["not measured"].items():
         typer.echo(f"{method}: not measured ({reason})", err=True)
-    show(report if as_json else side_by_side(report), as_json=as_json, as_markdown=as_markdown)
+    table = report if as_json or as_csv else side_by_side(report)
+    show(table, as_json=as_json, as_markdown=as_markdown, as_csv=as_csv, then=("eval", "generation"))
 
 
 @app.command()
@@ -117,6 +124,8 @@ def generation(
     data: Data = None,
     as_json: AsJson = False,
     as_markdown: AsMarkdown = False,
+    as_csv: AsCsv = False,
+    quiet: Quiet = False,
 ) -> None:
     """Compare raw and denoised generated pictures with real ones.
 
@@ -127,9 +136,9 @@ def generation(
     from gan_denoise.eval.tables import show
     from gan_denoise.progress import tracked
 
-    one_format(as_json, as_markdown)
+    one_format(as_json, as_markdown, as_csv)
     report = generation_report(model, sources.load(data), n, seed, threads, tracked("generating"))
-    show(report, as_json=as_json, as_markdown=as_markdown)
+    show(report, as_json=as_json, as_markdown=as_markdown, as_csv=as_csv, then=("eval", "classes", *of_model(model)))
 
 
 @app.command()
@@ -143,6 +152,8 @@ def controls(
     data: Data = None,
     as_json: AsJson = False,
     as_markdown: AsMarkdown = False,
+    as_csv: AsCsv = False,
+    quiet: Quiet = False,
 ) -> None:
     """Compare the denoiser with plain filters of the same pictures, a Gaussian mixture, and denoised real pictures.
 
@@ -153,11 +164,11 @@ def controls(
     from gan_denoise.eval.tables import show
     from gan_denoise.progress import tracked
 
-    one_format(as_json, as_markdown)
+    one_format(as_json, as_markdown, as_csv)
     report = controls_report(model, sources.load(data), n, seed, threads, tracked("controls"))
     for name, reason in report.settings["not measured"].items():
         typer.echo(f"{name}: not measured ({reason})", err=True)
-    show(report, as_json=as_json, as_markdown=as_markdown)
+    show(report, as_json=as_json, as_markdown=as_markdown, as_csv=as_csv, then=("bench", *of_model(model)))
 
 
 @app.command("classes")
@@ -169,6 +180,8 @@ def classes_command(
     data: Data = None,
     as_json: AsJson = False,
     as_markdown: AsMarkdown = False,
+    as_csv: AsCsv = False,
+    quiet: Quiet = False,
 ) -> None:
     """Show the classes of generated pictures, and what they miss of each.
 
@@ -179,9 +192,9 @@ def classes_command(
     from gan_denoise.eval.tables import show
     from gan_denoise.progress import tracked
 
-    one_format(as_json, as_markdown)
+    one_format(as_json, as_markdown, as_csv)
     report = classes_report(model, sources.load(data), n, seed, threads, tracked("generating"))
-    show(report, as_json=as_json, as_markdown=as_markdown)
+    show(report, as_json=as_json, as_markdown=as_markdown, as_csv=as_csv, then=("eval", "copies", *of_model(model)))
 
 
 @app.command()
@@ -193,6 +206,8 @@ def copies(
     data: Data = None,
     as_json: AsJson = False,
     as_markdown: AsMarkdown = False,
+    as_csv: AsCsv = False,
+    quiet: Quiet = False,
 ) -> None:
     """Look for copies of training images among generated pictures.
 
@@ -203,9 +218,9 @@ def copies(
     from gan_denoise.eval.tables import show
     from gan_denoise.progress import tracked
 
-    one_format(as_json, as_markdown)
+    one_format(as_json, as_markdown, as_csv)
     report = copies_report(model, sources.load(data), n, seed, threads, tracked("searching"))
-    show(report, as_json=as_json, as_markdown=as_markdown)
+    show(report, as_json=as_json, as_markdown=as_markdown, as_csv=as_csv, then=("eval", "controls"))
 
 
 @app.command("ffd")
@@ -214,6 +229,8 @@ def ffd_command(
     threads: Threads = 0,
     as_json: AsJson = False,
     as_markdown: AsMarkdown = False,
+    as_csv: AsCsv = False,
+    quiet: Quiet = False,
 ) -> None:
     """Measure FFD-1 of any 28x28 pictures; needs no data set.
 
@@ -222,72 +239,13 @@ def ffd_command(
     from gan_denoise.eval.reports import ffd_report
     from gan_denoise.eval.tables import show
 
-    one_format(as_json, as_markdown)
-    show(ffd_report(pictures, threads), as_json=as_json, as_markdown=as_markdown)
+    one_format(as_json, as_markdown, as_csv)
+    report = ffd_report(pictures, threads)
+    show(report, as_json=as_json, as_markdown=as_markdown, as_csv=as_csv, then=("eval", "generation"))
 
 
-@app.command(hidden=True)
-def ffd_reference(
-    out: Annotated[Path, typer.Option(metavar="FILE", help="Where to write it.")] = Path("ffd-1.npz"),
-    data: Data = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the file.")] = False,
-) -> None:
-    """Compute the reference of FFD-1 anew, as it was when it was pinned.
-
-    Example: gan-denoise eval ffd-reference --out ffd-1.npz
-    """
-    from gan_denoise.data import sources
-    from gan_denoise.eval import ffd
-    from gan_denoise.export import runtime
-    from gan_denoise.files import refuse_existing, write_atomic
-
-    refuse_existing(out, force)
-    write_atomic(out, ffd.reference_file(sources.load(data).test.images, runtime.load(runtime.FEATURES)))
-    typer.echo(str(out))
-
-
-@app.command()
-def tune(
-    out: Annotated[Path, typer.Option(metavar="FILE", help="Where to write the parameters.")] = Path("tuned.json"),
-    n: Annotated[int, typer.Option("-n", min=1, max=5_000, help="How many held-out training images.")] = 100,
-    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Seed of the noise.")] = 1,
-    data: Data = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace the file.")] = False,
-) -> None:
-    """Search the classical filters' parameters on training images (about 30 minutes).
-
-    Example: gan-denoise eval tune --out eval/tuned.json --force
-    """
-    from gan_denoise.data import fashion_mnist, sources
-    from gan_denoise.eval.baselines import FILTERS
-    from gan_denoise.eval.machine import versions
-    from gan_denoise.eval.methods import NEEDS, not_installed
-    from gan_denoise.eval.tuning import tune as search
-    from gan_denoise.files import refuse_existing, write_atomic
-    from gan_denoise.progress import tracked
-
-    refuse_existing(out, force)
-    if missing := [name for name in not_installed() if name in FILTERS]:
-        raise missing_extra(NEEDS[missing[0]], "compare")
-    dataset = sources.load(data)
-    _, holdout = fashion_mnist.fit_and_holdout(dataset.train)
-    rows = list(search(fashion_mnist.to_float(holdout.images[:n]), seed, track=tracked("tuning")))
-    content = {
-        "images": f"the first {n} held-out training images",
-        "n": n,
-        "seed": seed,
-        "data_sha256": dataset.sha256,
-        "versions": {name: version for name, version in versions().items() if name not in ("onnxruntime", "torch")},
-        "rows": rows,
-    }
-    write_atomic(out, json.dumps(content, indent=1) + "\n")
-    typer.echo(f"{out}: {len(rows)} settings")
-
-
-def one_format(as_json: bool, as_markdown: bool) -> None:
-    """Raises UsageError when both are wanted."""
-    if as_json and as_markdown:
-        raise UsageError("--json --markdown: both found, one wanted")
+app.command()(pins.tune)
+app.command(hidden=True)(pins.ffd_reference)
 
 
 def _warn() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from gan_denoise.cores import usable_cores
 from gan_denoise.eval.methods import NOISY, Method
 from gan_denoise.eval.parallel import in_batches, processes
-from gan_denoise.eval.restoration import NOISES, SIGMAS, Images, add_noise, psnr, ssim
+from gan_denoise.eval.restoration import NOISES, SIGMAS, Images, Values, add_noise, psnr, ssim
 from gan_denoise.progress import Track, untracked
 
 STRENGTHS = (0.0, *SIGMAS)
@@ -30,11 +30,12 @@ def evaluate_denoising(
 ) -> Iterator[dict[str, Any]]:
     """A row for `noisy` and each method at each noise.
 
-    The columns: `method, noise, sigma, psnr_db, ssim, ms_per_image, parameters, multiply_adds, n`. `clean` are images
-    (N, 1, H, W) in [0, 1]; the noise comes from `seed`. PSNR and SSIM are means over the images, a PSNR counted as
-    100 dB where it is more, as that of identical images is. `noisy` is the input as it is, unclipped where the noise
-    is; what a method gives is clipped. At sigma 0 a method that is told so is not run: it would return its input.
-    Times are the processor's on one thread, whatever number of `threads` work at once; 0 means one a usable core.
+    The columns: `method, noise, sigma, psnr_db, psnr_se, ssim, ms_per_image, parameters, multiply_adds, n`. `clean` are
+    images (N, 1, H, W) in [0, 1]; the noise comes from `seed`. PSNR and SSIM are means over the images, a PSNR counted
+    as 100 dB where it is more, as that of identical images is; `psnr_se` is its standard error, None for one image.
+    `noisy` is the input as it is, unclipped where the noise is; what a method gives is clipped. At sigma 0 a method
+    that is told so is not run: it would return its input. Times are the processor's on one thread, whatever number of
+    `threads` work at once; 0 means one a usable core.
     """
     workers = threads or usable_cores()
     with processes(workers) as pool, ThreadPoolExecutor(workers) as beside:
@@ -44,11 +45,13 @@ def evaluate_denoising(
             restored, seconds = noisy, None
             if method is not None and (sigma or method.blind):
                 restored, seconds = _restore(method, noisy, noise, sigma, beside if method.blind else pool)
+            decibels = psnr(clean, restored).clip(max=CEILING_DB)
             yield {
                 "method": name,
                 "noise": noise,
                 "sigma": sigma,
-                "psnr_db": float(psnr(clean, restored).clip(max=CEILING_DB).mean()),
+                "psnr_db": float(decibels.mean()),
+                "psnr_se": _standard_error(decibels),
                 "ssim": _mean_ssim(clean, restored),
                 "ms_per_image": None if seconds is None else 1000 * seconds / len(clean),
                 "parameters": method.size.parameters if method and method.size else None,
@@ -59,6 +62,10 @@ def evaluate_denoising(
 
 def _restore(method: Method, noisy: Images, noise: str, sigma: float, pool: Executor | None) -> tuple[Images, float]:
     return in_batches(method.prepare(noise, sigma), noisy, method.batch, pool)
+
+
+def _standard_error(values: Values) -> float | None:
+    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
 
 
 def _mean_ssim(clean: Images, restored: Images) -> float:

@@ -13,6 +13,7 @@ import numpy as np
 from gan_denoise.errors import UsageError
 from gan_denoise.eval import baselines, operations, support_vectors
 from gan_denoise.eval.baselines import FILTERS, Tuned, tuned_for
+from gan_denoise.eval.models import load_for_tables
 from gan_denoise.eval.parallel import Restore
 from gan_denoise.eval.restoration import Images
 from gan_denoise.export import runtime
@@ -44,8 +45,8 @@ class Method:
 
 
 def network(model: Path | None) -> Method:
-    """A denoiser.onnx (a file, its folder, or None for the shipped one) on one thread. Raises as `runtime.load`."""
-    graph = runtime.load(runtime.DENOISER, model, threads=1)
+    """A denoiser.onnx (a file, its folder, or None for the shipped one) on one thread. Raises as `load_for_tables`."""
+    graph = load_for_tables(runtime.DENOISER, model, threads=1)
     graph(np.zeros((BATCH, *graph.input_shape), np.float32))  # the first call allocates
 
     def restore(noisy: Images) -> Images:

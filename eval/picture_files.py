@@ -12,6 +12,7 @@ from gan_denoise.data.fashion_mnist import SIDE, Bytes
 from gan_denoise.errors import InputError
 from gan_denoise.export import pictures
 
+MAX_BYTES = 8 * 1024**3  # of one file, decompressed: 100,000 pictures, raw and denoised, as float32 take 0.6
 WANTED = f"uint8 (N, {SIDE}, {SIDE}), or float32 (N, 1, {SIDE}, {SIDE}) from 0 to 1,"
 HINT = "gan-denoise generate -n 10000 --out pictures.npz makes one"
 
@@ -30,9 +31,15 @@ def read_sets(path: Path) -> dict[str, Bytes]:
         found = "another kind of file" if path.exists() else "nothing"
         raise InputError(f"{path}: {found} found, an .npz file or a folder of PNG files wanted", HINT)
     try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(part.file_size for part in archive.infolist())  # zipfile reads no more of a part than this
+        if size > MAX_BYTES:
+            raise InputError(f"{path}: {size} bytes of arrays found, at most {MAX_BYTES} wanted", HINT)
         with np.load(path) as arrays:
             sets = {name: _as_bytes(arrays[name], f"{path}, {name}") for name in arrays}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except InputError:
+        raise
+    except Exception as error:  # zipfile and numpy raise a dozen types over damaged files
         raise InputError(f"{path}: unreadable ({error}), an .npz file with pictures wanted", HINT) from error
     if not sets:
         raise InputError(f"{path}: no arrays found, one or more wanted", HINT)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,8 @@ import numpy as np
 
 from gan_denoise.data import fashion_mnist
 from gan_denoise.data.fashion_mnist import Dataset
-from gan_denoise.errors import InputError
-from gan_denoise.eval import ffd, operations
+from gan_denoise.eval import ffd
 from gan_denoise.eval.baselines import load_tuned
-from gan_denoise.eval.bench import BATCHES, run_bench
-from gan_denoise.eval.contenders import PEERS, SIDE
 from gan_denoise.eval.controls import (
     BLUR,
     MEANS,
@@ -42,69 +39,13 @@ from gan_denoise.eval.generation import (
 )
 from gan_denoise.eval.machine import describe_machine
 from gan_denoise.eval.methods import HINT, NETWORK, TRAINING_IMAGES, classical, network, not_installed
+from gan_denoise.eval.models import load_for_tables
 from gan_denoise.eval.picture_files import read_sets
 from gan_denoise.eval.prdc import K
-from gan_denoise.eval.profile import profile_rows
 from gan_denoise.eval.tables import Report
 from gan_denoise.export import runtime
 from gan_denoise.export.runtime import another_seed
 from gan_denoise.progress import Track, untracked
-
-
-def bench_report(
-    model: Path | None,
-    repeats: int,
-    threads: int,
-    peers: Sequence[str] = ("torch",),
-    models: Mapping[str, Path] | None = None,
-    track: Track = untracked,
-) -> Report:
-    """The timings of `run_bench` against `peers` (of PEERS); `settings["not measured"]` maps contenders to reasons.
-
-    `models` are other fused graphs by name, of latents of the same size. Raises what `run_bench` raises, and InputError
-    for a model of others.
-    """
-    fused = runtime.load(runtime.FUSED, model, threads=1)  # one thread starts no pool that could disturb
-    machine = describe_machine(threads)  # before the load is our own
-    size = operations.of_file(runtime.file_of(runtime.FUSED, model)).multiply_adds
-    names = [name for peer in peers for name in PEERS[peer]]
-    precision = fused.metadata.get("precision", "float32")
-    otherwise = PEERS["openvino"] if precision == "int8" else ()
-    rounding = {name: "rounds integers otherwise" for name in names if name in otherwise}
-    others = [name for name in names if name not in rounding]
-    hashes = {title: _sha256_beside(fused, title, path) for title, path in (models or {}).items()}
-    rows, skipped = run_bench(model, fused.input_shape[0], threads, repeats, BATCHES, others, size, models, track)
-    return Report(
-        command="bench",
-        title="z to image and denoised: a process each, in turn",
-        rows=rows,
-        model_sha256=fused.sha256,
-        machine=machine,
-        settings={
-            "repeats": repeats,
-            "peers": ", ".join(peers),
-            **({"other models": hashes} if hashes else {}),
-            "ratio": "of the time to the fused graph's, 95 % interval over rounds",
-            "of_sgemm": f"operations a second as a share of onnxruntime's own product of {SIDE}x{SIDE} matrices",
-            "precision": precision,
-            "spinning": "as each runtime has it by itself; onnxruntime's threads spin",
-            "not measured": skipped | rounding,
-        },
-    )
-
-
-def profile_report(model: Path | None, repeats: int, threads: int) -> Report:
-    """The rows of `profile_rows` for the fused graph at each batch. Raises as `runtime.load`."""
-    fused = runtime.load(runtime.FUSED, model, threads=1)
-    machine = describe_machine(threads)
-    return Report(
-        command="bench --profile",
-        title="The fused graph node by node, in one plain session",
-        rows=[row for batch in BATCHES for row in profile_rows(model, batch, repeats, threads)],
-        model_sha256=fused.sha256,
-        machine=machine,
-        settings={"repeats": repeats, "ms": "of a call, mean; what the session adds between nodes is not in it"},
-    )
 
 
 def denoising_report(
@@ -158,8 +99,8 @@ def denoising_report(
 def generation_report(
     model: Path | None, dataset: Dataset, n: int, seed: int, threads: int, track: Track = untracked
 ) -> Report:
-    """The rows of `evaluate_generation`. Raises as `runtime.load` and `ffd.load_network` do."""
-    fused = runtime.load(runtime.FUSED, model, threads)
+    """The rows of `evaluate_generation`. Raises as `load_for_tables` and `ffd.load_network` do."""
+    fused = load_for_tables(runtime.FUSED, model, threads)
     real = real_pictures(dataset, ffd.load_network(threads=threads), n)
     return Report(
         command="eval generation",
@@ -181,7 +122,7 @@ def controls_report(
 
     `model` is an exported folder, or None for the shipped one. Raises as `generation_report` and `chosen_filters`.
     """
-    fused, denoiser = (runtime.load(part, model, threads) for part in (runtime.FUSED, runtime.DENOISER))
+    fused, denoiser = (load_for_tables(part, model, threads) for part in (runtime.FUSED, runtime.DENOISER))
     network = ffd.load_network(threads=threads)
     filters = chosen_filters(fused, network, dataset, min(n, TRIALS), seed, track)
     real = real_pictures(dataset, network, n)
@@ -210,7 +151,7 @@ def classes_report(
     model: Path | None, dataset: Dataset, n: int, seed: int, threads: int, track: Track = untracked
 ) -> Report:
     """The rows of `class_rows`, with `class_summary` in the settings. Raises as `generation_report`."""
-    fused = runtime.load(runtime.FUSED, model, threads)
+    fused = load_for_tables(runtime.FUSED, model, threads)
     real = real_pictures(dataset, ffd.load_network(threads=threads), n)
     sets = {**collect(generated(fused, n, seed, track), real.network), FLOOR: real.unseen}
     return Report(
@@ -226,8 +167,8 @@ def classes_report(
 def copies_report(
     model: Path | None, dataset: Dataset, n: int, seed: int, threads: int, track: Track = untracked
 ) -> Report:
-    """The rows of `copy_rows`. Raises as `runtime.load`."""
-    fused = runtime.load(runtime.FUSED, model, threads)
+    """The rows of `copy_rows`. Raises as `load_for_tables`."""
+    fused = load_for_tables(runtime.FUSED, model, threads)
     batches = list(generated(fused, n, seed))
     sets = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
     return Report(
@@ -262,13 +203,6 @@ def ffd_report(path: Path, threads: int) -> Report:
             "reference": f"{ffd.pinned().reference.count} test images",
         },
     )
-
-
-def _sha256_beside(fused: runtime.Graph, title: str, path: Path) -> str:
-    other = runtime.load(runtime.FUSED, path, threads=1)
-    if other.input_shape != fused.input_shape:
-        raise InputError(f"{title}: z of {other.input_shape[0]} found, {fused.input_shape[0]} wanted")
-    return f"{path.name}, {other.sha256[:12]}"
 
 
 def _of_a_set() -> dict[str, str]:

@@ -19,7 +19,7 @@ SSIM_WINDOW = 7
 
 
 def psnr(clean: Images, restored: Images) -> Values:
-    """Per-image peak signal-to-noise ratio in dB, (N,), for images (N, 1, H, W) float32, clean in [0, 1].
+    """Per-image peak signal-to-noise ratio in dB, (N,), for images (N, C, H, W) float32, clean in [0, 1].
 
     Identical images give inf. Raises InputError when shape, dtype or range is another.
     """
@@ -31,16 +31,17 @@ def psnr(clean: Images, restored: Images) -> Values:
 
 
 def ssim(clean: Images, restored: Images) -> Values:
-    """Per-image structural similarity, (N,), at most 1, for images (N, 1, H, W) float32, clean in [0, 1].
+    """Per-image structural similarity, (N,), at most 1, for images (N, C, H, W) float32, clean in [0, 1].
 
     Wang et al. 2004 with a uniform 7x7 window, sample covariances and a data range of 1: what scikit-image's
-    `structural_similarity(..., data_range=1)` gives image by image, for all at once. Raises InputError as `psnr`.
+    `structural_similarity(..., data_range=1)`, in colour with `channel_axis=0`, gives image by image, for all at once.
+    Raises InputError as `psnr`.
     """
     _check(clean, restored)
     if min(clean.shape[2:]) < SSIM_WINDOW:
         raise InputError(f"images: {clean.shape[2:]} pixels found, {SSIM_WINDOW} or more on each side wanted")
     a, b = clean.astype(np.float64), restored.astype(np.float64)
-    mean_a, mean_b = _windowed(a), _windowed(b)  # (N, 1, H, W) each
+    mean_a, mean_b = _windowed(a), _windowed(b)  # (N, C, H, W) each
     unbiased = SSIM_WINDOW**2 / (SSIM_WINDOW**2 - 1)
     variance_a = unbiased * (_windowed(a * a) - mean_a**2)
     variance_b = unbiased * (_windowed(b * b) - mean_b**2)
@@ -90,9 +91,9 @@ def _windowed(images: Values) -> Values:
 
 def _check(clean: Images, restored: Images) -> None:
     for name, images in (("clean", clean), ("restored", restored)):
-        if images.dtype != np.float32 or images.ndim != 4 or images.shape[1] != 1:
+        if images.dtype != np.float32 or images.ndim != 4 or images.shape[1] not in (1, 3):
             found = f"{images.dtype} {list(images.shape)}"
-            raise InputError(f"{name} images: {found} found, float32 (N, 1, H, W) wanted")
+            raise InputError(f"{name} images: {found} found, float32 (N, 1, H, W) or (N, 3, H, W) wanted")
         if not np.isfinite(images).all():
             raise InputError(f"{name} images: NaN or infinity found, finite numbers wanted")
     if clean.shape != restored.shape:

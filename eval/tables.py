@@ -1,4 +1,4 @@
-"""Reports as a rich table on a terminal, as plain text, as markdown and as JSON."""
+"""Reports as a rich table on a terminal, as plain text, as markdown, as CSV and as JSON."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from rich.text import Text
 
 from gan_denoise import __version__
 from gan_denoise.errors import OutputError
+from gan_denoise.reply import say_next
+from gan_denoise.reply import to_csv as csv_of
 
 NOT_MEASURED = "not measured"
 PLAIN_WIDTH = 200
@@ -34,6 +36,7 @@ HEADS = {"ffd_1": "FFD-1"}  # where a column is not called what its key is
 
 FORMATS = {
     "psnr_db": ".2f",
+    "psnr_se": ".2f",
     "ssim": ".4f",
     "ms_per_image": ".3f",
     "parameters": ",d",
@@ -90,11 +93,21 @@ class Report:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
-def show(report: Report, *, as_json: bool = False, as_markdown: bool = False) -> None:
-    """Print the report on stdout. Raises OutputError when stdout takes no more."""
+def show(
+    report: Report,
+    *,
+    as_json: bool = False,
+    as_markdown: bool = False,
+    as_csv: bool = False,
+    then: Sequence[object] = (),
+) -> None:
+    """Print the report on stdout and, but for JSON, hint at the command `then` that comes next on stderr.
+
+    Raises OutputError when stdout takes no more.
+    """
     try:
-        if as_json or as_markdown or not sys.stdout.isatty():
-            plain = to_json if as_json else to_markdown if as_markdown else _to_stdout
+        if as_json or as_markdown or as_csv or not sys.stdout.isatty():
+            plain = to_json if as_json else to_markdown if as_markdown else to_csv if as_csv else _to_stdout
             typer.echo(plain(report), nl=False)
         else:
             console = Console()
@@ -105,6 +118,8 @@ def show(report: Report, *, as_json: bool = False, as_markdown: bool = False) ->
         raise  # the reader has seen enough; no fault of ours
     except OSError as error:
         raise OutputError(f"stdout: {error.strerror or error}", "free some space, or print somewhere else") from error
+    if then and not as_json:
+        say_next(then)
 
 
 def to_json(report: Report) -> str:
@@ -115,9 +130,14 @@ def to_json(report: Report) -> str:
         "model_sha256": report.model_sha256,
         "machine": dict(report.machine),
         "settings": dict(report.settings),
-        "rows": [{key: _finite_or_none(value) for key, value in row.items()} for row in report.rows],
+        "rows": _finite_rows(report),
     }
     return json.dumps(content, indent=1, allow_nan=False) + "\n"
+
+
+def to_csv(report: Report) -> str:
+    """The rows as `to_json` has them; a number that is none is empty."""
+    return csv_of(_finite_rows(report))
 
 
 def from_json(text: str) -> Report:
@@ -210,6 +230,10 @@ def _markdown_line(cells: Sequence[str]) -> str:
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _finite_rows(report: Report) -> list[dict[str, Any]]:
+    return [{key: _finite_or_none(value) for key, value in row.items()} for row in report.rows]
 
 
 def _finite_or_none(value: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -51,29 +52,38 @@ def end_of(run: Path) -> Path:
 def _joined_graphs(run: Path, differences: dict[str, float]) -> dict[str, bytes]:
     """The three graphs of z -> image -> denoised, checked, or the last step alone where there is no generator."""
     if (run / "denoiser").exists() and not (run / "gan").exists():
-        return {DENOISER.file: _bytes(_denoiser_graph(run, _any_images(), differences)[0])}
+        alone = _denoiser_model(run)
+        _checked_denoiser(run, alone, _any_images(_pictures(_identity(run / "denoiser"))), differences)
+        return {DENOISER.file: _bytes(alone)}
     generator, identity = weights.load_generator(run / "gan"), _identity(run / "gan")
-    classes = _classes(generator)
+    classes = _classes(generator, identity)
     makes = with_metadata(to_onnx(generator, GENERATOR, (generator.latent_size,)), _metadata(identity) | classes)
     first = Graph(makes.SerializeToString(), GENERATOR, GENERATOR.file)
     z = latents(0, 0, max(parity.BATCHES), generator.latent_size)
     differences[GENERATOR.file] = parity.check_network(first, generator, z)
-    restores, second = _denoiser_graph(run, first(z)[0], differences)
-
+    restores = _denoiser_model(run)
     whole = with_metadata(fuse(makes, restores), _metadata(identity, _identity(run / "denoiser")) | classes)
+    second = _checked_denoiser(run, restores, first(z)[0], differences)
     fused = Graph(whole.SerializeToString(), FUSED, FUSED.file)
     differences[FUSED.file] = parity.check_fused(fused, first, second, z)
     return {GENERATOR.file: _bytes(makes), DENOISER.file: _bytes(restores), FUSED.file: _bytes(whole)}
 
 
-def _denoiser_graph(run: Path, images: Array, differences: dict[str, float]) -> tuple[onnx.ModelProto, Graph]:
-    """The graph of images (N, C, H, W) with noise to denoised ones, checked on them."""
-    denoiser = weights.load_denoiser(run / "denoiser")
-    model = with_metadata(to_onnx(denoiser, DENOISER, images.shape[1:]), _metadata(_identity(run / "denoiser")))
+def _denoiser_model(run: Path) -> onnx.ModelProto:
+    """The graph of noisy pictures, as large as those it was trained on, to denoised ones."""
+    identity = _identity(run / "denoiser")
+    return with_metadata(
+        to_onnx(weights.load_denoiser(run / "denoiser"), DENOISER, _pictures(identity)), _metadata(identity)
+    )
+
+
+def _checked_denoiser(run: Path, model: onnx.ModelProto, images: Array, differences: dict[str, float]) -> Graph:
+    """The same, checked on images (N, C, H, W) with noise."""
     graph = Graph(model.SerializeToString(), DENOISER, DENOISER.file)
     noise = latents(1, 0, len(images), int(np.prod(images.shape[1:]))).reshape(images.shape)
+    denoiser = weights.load_denoiser(run / "denoiser")
     differences[DENOISER.file] = parity.check_network(graph, denoiser, images + 0.2 * noise)
-    return model, graph
+    return graph
 
 
 def _feature_graph(run: Path, differences: dict[str, float]) -> dict[str, bytes]:
@@ -82,13 +92,18 @@ def _feature_graph(run: Path, differences: dict[str, float]) -> dict[str, bytes]
     network = weights.load_features(run / "features")
     model = with_metadata(to_onnx(network, FEATURES, (1, SIDE, SIDE)), _metadata(_identity(run / "features")))
     graph = Graph(model.SerializeToString(), FEATURES, FEATURES.file)
-    differences[FEATURES.file] = parity.check_network(graph, network, _any_images())
+    differences[FEATURES.file] = parity.check_network(graph, network, _any_images((1, SIDE, SIDE)))
     return {FEATURES.file: _bytes(model)}
 
 
-def _any_images() -> Array:
-    images: Array = np.clip(latents(0, 0, max(parity.BATCHES), SIDE * SIDE), 0, 1).reshape(-1, 1, SIDE, SIDE)
+def _any_images(shape: tuple[int, ...]) -> Array:
+    images: Array = np.clip(latents(0, 0, max(parity.BATCHES), math.prod(shape)), 0, 1).reshape(-1, *shape)
     return images
+
+
+def _pictures(identity: dict[str, Any]) -> tuple[int, ...]:
+    """Channels, height and width of the pictures that a stage was trained on."""
+    return tuple(identity.get("pictures", (1, SIDE, SIDE)))
 
 
 def _publish(run: Path, out: Path, graphs: dict[str, bytes]) -> None:
@@ -125,7 +140,8 @@ def _hashes_that_stay(out: Path) -> dict[str, str]:
 def _identity(stage: Path) -> dict[str, Any]:
     try:
         identity: dict[str, Any] = json.loads((stage / "meta.json").read_text())["identity"]
-    except (OSError, ValueError, KeyError) as error:
+        _ = identity["config_sha256"], identity["data_sha256"], identity["seed"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{stage / 'meta.json'}: missing or damaged, a trained stage wanted", "train it") from error
     return identity
 
@@ -141,11 +157,11 @@ def _metadata(*identities: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def _classes(generator: weights.AnyGenerator) -> dict[str, str]:
+def _classes(generator: weights.AnyGenerator, identity: dict[str, Any]) -> dict[str, str]:
     """How many of the last entries of z choose the class, and what the classes are called."""
     if not isinstance(generator, ConditionalGenerator):
         return {}
-    names = CLASSES if generator.classes == len(CLASSES) else map(str, range(generator.classes))
+    names = [name.replace(",", " ") for name in identity.get("classes", CLASSES)]
     return {"classes": str(generator.classes), "class_names": ",".join(names)}
 
 

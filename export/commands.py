@@ -1,4 +1,4 @@
-"""The commands export, generate and denoise: parse, call one function, print."""
+"""The commands export, generate, denoise and demo: parse, call one function, print."""
 
 from __future__ import annotations
 
@@ -12,10 +12,14 @@ from gan_denoise.errors import UsageError, missing_extra
 from gan_denoise.files import refuse_existing, write_atomic
 from gan_denoise.limits import BATCH, MAX_SEED, MAX_THREADS
 from gan_denoise.progress import tracked
+from gan_denoise.reply import MACHINE, OUTPUT, AsJson, Quiet, of_model, reply
 
 Model = Annotated[Path | None, typer.Option(help="An ONNX file, or a folder that holds it. Default: the shipped one.")]
-Threads = Annotated[int, typer.Option(min=0, max=MAX_THREADS, help="0 means one a usable core.")]
-Force = Annotated[bool, typer.Option("--force", help="Replace an output that exists.")]
+Threads = Annotated[
+    int, typer.Option(min=0, max=MAX_THREADS, help="0 means one a usable core.", rich_help_panel=MACHINE)
+]
+Force = Annotated[bool, typer.Option("--force", help="Replace an output that exists.", rich_help_panel=OUTPUT)]
+LEAST_MEASURED = 97  # pictures that `eval ffd` takes
 MOST_IN_MEMORY = 100_000  # pictures in one file, or as files of their own
 
 
@@ -23,6 +27,7 @@ class Purpose(StrEnum):
     """Whose tool a graph is written for."""
 
     fidelity = "fidelity"
+    hub = "hub"
 
 
 class Precision(StrEnum):
@@ -33,7 +38,10 @@ class Precision(StrEnum):
 
 
 def export(
-    out: Annotated[Path, typer.Option(help="The folder to write; with --for or --precision, the file.")],
+    out: Annotated[
+        Path,
+        typer.Option(help="The folder to write; with --for fidelity or --precision, the file.", rich_help_panel=OUTPUT),
+    ],
     run: Annotated[
         Path | None,
         typer.Argument(
@@ -42,43 +50,45 @@ def export(
         ),
     ] = None,
     purpose: Annotated[
-        Purpose | None, typer.Option("--for", help="Write one graph for torch-fidelity: z to 8-bit colour pictures.")
+        Purpose | None,
+        typer.Option(
+            "--for",
+            help="fidelity: one graph for torch-fidelity, z to 8-bit colour pictures; "
+            "hub: a folder as the Hugging Face Hub has them, with a model card.",
+        ),
     ] = None,
-    raw: Annotated[bool, typer.Option("--raw", help="With --for: the pictures before the denoiser.")] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="With --for fidelity: the pictures before the denoiser.")] = False,
     precision: Annotated[
         Precision | None,
         typer.Option(help="Write one fused graph in half the space; int8 is faster where the processor has VNNI."),
     ] = None,
     force: Force = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Convert a trained run to generator.onnx, denoiser.onnx and fused.onnx; a denoiser alone to denoiser.onnx.
 
     Example: gan-denoise export runs/quick --out exported
-             gan-denoise export exported --for fidelity --out pictures.onnx
-             gan-denoise export exported --precision int8 --out int8.onnx
+    Example: gan-denoise export --for fidelity --out pictures.onnx
+    Example: gan-denoise export --for hub --out hub
+    Example: gan-denoise export exported --precision int8 --out int8.onnx
     """
     if purpose is not None and precision is not None:
         raise UsageError("--for --precision: both found, one wanted")
-    if raw and purpose is None:
-        raise UsageError("--raw: found without --for, both or none wanted", "an export holds raw and denoised pictures")
+    if raw and purpose is not Purpose.fidelity:
+        raise UsageError(
+            "--raw: found without --for fidelity, both or none wanted", "an export holds raw and denoised pictures"
+        )
     if precision is not None:
-        _export_in_precision(run, out, precision, force)
-        return
-    if purpose is not None:
-        _export_for_fidelity(run, out, raw, force)
-        return
-    if run is None:
+        _export_in_precision(run, out, precision, force, as_json)
+    elif purpose is Purpose.fidelity:
+        _export_for_fidelity(run, out, raw, force, as_json)
+    elif purpose is Purpose.hub:
+        _export_for_hub(run, out, force, as_json)
+    elif run is None:
         raise UsageError("RUN: none found, the folder that `train` or `study run` made wanted")
-    try:
-        from gan_denoise.export.bundle import export_run
-    except ModuleNotFoundError as error:
-        raise missing_extra(error.name or "torch", "train") from error
-    differences = export_run(run, out, force)
-    for file, difference in differences.items():
-        typer.echo(f"{out / file}  worst difference {difference:.1e}, {1e-4:.0e} allowed")
-    whole = "fused.onnx" in differences
-    then = f"generate --model {out} --out grid.png" if whole else f"eval denoising --versus mine={out}"
-    typer.echo(f"next: gan-denoise {then}", err=True)
+    else:
+        _export_run(run, out, force, as_json)
 
 
 def generate(
@@ -88,17 +98,22 @@ def generate(
     label: Annotated[str | None, typer.Option(help="One class only: the start of its name, or its number.")] = None,
     out: Annotated[
         Path,
-        typer.Option(help="A grid (.png), arrays (.npz) or a folder: of PNG files, above 100,000 pictures of arrays."),
+        typer.Option(
+            help="A grid (.png), arrays (.npz) or a folder: of PNG files, above 100,000 pictures of arrays.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = Path("grid.png"),
-    batch: Annotated[int, typer.Option(min=1, help="Pictures at a time.")] = BATCH,
+    batch: Annotated[int, typer.Option(min=1, help="Pictures at a time.", rich_help_panel=MACHINE)] = BATCH,
     threads: Threads = 0,
     force: Force = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Make pictures, raw and denoised, with the fused graph.
 
     Above 100,000 pictures a folder holds array files of 10,000 each, and the same command goes on where it stopped.
     Example: gan-denoise generate -n 64 --label sneaker --out grid.png
-             gan-denoise generate -n 1000000 --out many
+    Example: gan-denoise generate -n 1000000 --out many
     """
     from gan_denoise.export import output, runtime
 
@@ -116,26 +131,32 @@ def generate(
         from gan_denoise.export.shards import write_shards
 
         write_shards(graph, seed, n, out, batch, chosen, force, tracked("generate"))
-        typer.echo(str(out))
-        return
-    write(runtime.generate(graph, seed, n, batch, chosen), out)
-    typer.echo(str(out))
+    else:
+        write(runtime.generate(graph, seed, n, batch, chosen, track=tracked("generate")), out)
+    measurable = out.suffix.lower() != ".png" and n >= LEAST_MEASURED
+    then = ("eval", "ffd", out) if measurable else ("eval", "generation", *of_model(model))
+    settings = {"n": n, "seed": seed, "label": chosen, "batch": batch}
+    reply("generate", [out], as_json, then, model_sha256=graph.sha256, settings=settings, written=[out])
 
 
 def denoise(
-    images: Annotated[list[Path], typer.Argument(help="Picture files, grey, as large as the model takes them.")],
-    out: Annotated[Path, typer.Option(help="The folder to write to; the files keep their names, as PNG.")],
+    images: Annotated[list[Path], typer.Argument(help="Picture files, as large as the model takes them or larger.")],
+    out: Annotated[
+        Path, typer.Option(help="The folder to write to; the files keep their names, as PNG.", rich_help_panel=OUTPUT)
+    ],
     model: Model = None,
     threads: Threads = 0,
     force: Force = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
-    """Denoise picture files with the denoiser.
+    """Denoise picture files with the denoiser; larger ones in overlapping squares.
 
     Example: gan-denoise denoise noisy/*.png --out clean
     """
     import numpy as np
 
-    from gan_denoise.export import pictures, runtime
+    from gan_denoise.export import pictures, runtime, tiles
 
     graph = runtime.load(runtime.DENOISER, model, threads)
     targets = {path: out / f"{path.stem}.png" for path in images}
@@ -145,27 +166,59 @@ def denoise(
         )
     for target in targets.values():
         refuse_existing(target, force)
-    noisy = [pictures.read(path, graph.input_shape) for path in images]  # all are read before any is written
-    for path, picture in zip(images, noisy, strict=True):
-        (restored,) = graph(picture)
+    for path in images:  # all are read before any is written
+        pictures.read(path, graph.input_shape, or_larger=True)
+    for path in tracked("denoise")(images):
+        restored = tiles.denoised(graph, pictures.read(path, graph.input_shape, or_larger=True))
         pictures.save(pictures.single(np.clip(restored, 0, 1)), targets[path])
-        typer.echo(str(targets[path]))
+    written, then = list(targets.values()), ("eval", "denoising", *of_model(model))
+    reply("denoise", written, as_json, then, model_sha256=graph.sha256, written=written)
 
 
-def _export_for_fidelity(model: Path | None, out: Path, raw: bool, force: bool) -> None:
+def _export_run(run: Path, out: Path, force: bool, as_json: bool) -> None:
+    try:
+        from gan_denoise.export.bundle import export_run
+    except ModuleNotFoundError as error:
+        raise missing_extra(error.name or "torch", "train") from error
+    differences = export_run(run, out, force)
+    lines = [
+        f"{out / file}  worst difference {difference:.1e}, {1e-4:.0e} allowed"
+        for file, difference in differences.items()
+    ]
+    whole = "fused.onnx" in differences
+    generate, measure = (
+        ("generate", "--model", out, "--out", "grid.png"),
+        ("eval", "denoising", "--versus", f"mine={out}"),
+    )
+    written = [out / file for file in differences]
+    then = generate if whole else measure
+    reply("export", lines, as_json, then, settings={"run": run}, written=written, worst_difference=differences)
+
+
+def _export_for_fidelity(model: Path | None, out: Path, raw: bool, force: bool, as_json: bool) -> None:
     from gan_denoise.export.fidelity import to_fidelity
 
     refuse_existing(out, force)
     write_atomic(out, to_fidelity(model, denoised=not raw))
-    typer.echo(str(out))
+    settings = {"model": model, "for": "fidelity", "raw": raw}
+    reply("export", [out], as_json, ("eval", "generation", *of_model(model)), settings=settings, written=[out])
 
 
-def _export_in_precision(model: Path | None, out: Path, precision: Precision, force: bool) -> None:
+def _export_for_hub(model: Path | None, out: Path, force: bool, as_json: bool) -> None:
+    from gan_denoise.export.hub import write_hub
+
+    written = write_hub(model, out, force)
+    then = ("generate", "--model", out / "onnx/model.onnx", "--out", "grid.png")
+    reply("export", written, as_json, then, settings={"model": model, "for": "hub"}, written=written)
+
+
+def _export_in_precision(model: Path | None, out: Path, precision: Precision, force: bool, as_json: bool) -> None:
     from gan_denoise.export.precision import LEAST_DB, to_precision
 
     refuse_existing(out, force)
     content, agreement = to_precision(model, precision)
     write_atomic(out, content)
-    typer.echo(f"{out}  {len(content):,} bytes, within {agreement:.1f} dB of float32, {LEAST_DB[precision]:g} wanted")
-    beside = "" if model is None else f"--model {model} "
-    typer.echo(f"next: gan-denoise bench {beside}--vs {precision}={out}", err=True)
+    line = f"{out}  {len(content):,} bytes, within {agreement:.1f} dB of float32, {LEAST_DB[precision]:g} wanted"
+    then = ("bench", *of_model(model), "--vs", f"{precision}={out}")
+    settings = {"model": model, "precision": precision}
+    reply("export", [line], as_json, then, settings=settings, written=[out], agreement_db=agreement)

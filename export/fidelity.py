@@ -23,7 +23,7 @@ COLOURS = 3
 
 
 def to_fidelity(path: Path | None, denoised: bool = True) -> bytes:
-    """The ONNX file with `z` (batch, size) float32 in and `pictures` (batch, 3, H, W) uint8 out, three equal channels.
+    """The ONNX file with `z` (batch, size) float32 in and `pictures` (batch, 3, H, W) uint8 out; grey is repeated.
 
     `path` is a fused graph or a folder that holds one, None the shipped one; for raw pictures a generator's graph will
     do. The pictures are ours rounded to 8 bits, as files hold them. Raises InputError when the graph is another,
@@ -31,17 +31,12 @@ def to_fidelity(path: Path | None, denoised: bool = True) -> bytes:
     """
     output = "denoised" if denoised else "image"
     ours = runtime.load(Signature(FUSED.file, FUSED.input, (output,)), path)
-    if ours.output_shapes[0][0] != 1:
-        raise InputError(f"{output}: {ours.output_shapes[0][0]} channels found, 1 wanted")
-    model = _with_pictures(onnx.load_model(_file(path)), output, ours.output_shapes[0])
+    if ours.output_shapes[0][0] not in (1, COLOURS):
+        raise InputError(f"{output}: {ours.output_shapes[0][0]} channels found, 1 or {COLOURS} wanted")
+    model = _with_pictures(onnx.load_model_from_string(runtime.read(FUSED, path)), output, ours.output_shapes[0])
     content: bytes = model.SerializeToString(deterministic=True)
     _check(Graph(content, Signature(PICTURES, FUSED.input, (PICTURES,)), PICTURES), ours)
     return content
-
-
-def _file(path: Path | None) -> Path:
-    folder = runtime.SHIPPED if path is None else path
-    return folder / FUSED.file if folder.is_dir() else folder
 
 
 def _with_pictures(model: onnx.ModelProto, output: str, shape: tuple[int, ...]) -> onnx.ModelProto:
@@ -54,7 +49,7 @@ def _with_pictures(model: onnx.ModelProto, output: str, shape: tuple[int, ...]) 
             helper.make_node("Mul", [output, levels], [scaled]),
             helper.make_node("Round", [scaled], [rounded]),  # half to even, as numpy's rint
             helper.make_node("Cast", [rounded], [grey], to=TensorProto.UINT8),
-            helper.make_node("Concat", [grey] * COLOURS, [PICTURES], axis=1),
+            helper.make_node("Concat", [grey] * (COLOURS // shape[0]), [PICTURES], axis=1),
         ]
     )
     sides: list[str | int | None] = ["batch", COLOURS, *shape[1:]]
@@ -70,6 +65,6 @@ def _check(pictures: Graph, ours: Graph) -> None:
     """Every pixel as ours, in every channel; one that lies between two levels may fall to either."""
     z = runtime.latents(0, 0, BATCH, ours.input_shape[0])
     found, wanted = pictures(z)[0].astype(np.int16), to_uint8(ours(z)[0]).astype(np.int16)
-    off = np.abs(found - wanted[:, None])  # (N, 3, H, W)
+    off = np.abs(found - wanted.reshape(len(found), -1, *found.shape[2:]))  # (N, 3, H, W)
     if off.max() > 1 or (off > 0).mean() > 1e-4:
         raise GateError(f"{PICTURES}: {(off > 0).mean():.2%} of the pixels off found, the same pictures wanted")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, UnidentifiedImageError
+from PIL import Image, ImageDraw, ImageOps, UnidentifiedImageError
 
 from gan_denoise.data.fashion_mnist import to_uint8
 from gan_denoise.errors import InputError
@@ -15,6 +15,7 @@ from gan_denoise.files import replacing
 
 Array = NDArray[np.float32]
 
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP")  # read from strangers: Pillow knows riskier ones
 COLUMNS = 16
 GAP = 2  # pixels between pictures
 SCALE = 2  # screen pixels a pixel, so that 28x28 can be seen
@@ -22,22 +23,23 @@ CAPTION = 64  # pixels at the left of a row, for its name
 
 
 def grid(images: Array, columns: int = COLUMNS) -> Image.Image:
-    """One picture of images (N, 1, H, W) in [0, 1], row by row."""
+    """One picture of images (N, C, H, W) in [0, 1], row by row."""
     return paired_grid({"": images}, columns)
 
 
 def paired_grid(sets: dict[str, Array], columns: int = COLUMNS) -> Image.Image:
-    """Sets of as many images (N, 1, H, W) in [0, 1] below one another, row by row, each row named at its left."""
+    """Sets of as many images (N, C, H, W) in [0, 1] below one another, row by row, each row named at its left."""
     first = next(iter(sets.values()))
     count, height, width = first.shape[0], *first.shape[-2:]
     blocks = -(-count // columns)
     line, block = height + GAP, len(sets) * (height + GAP) + (2 * GAP if len(sets) > 1 else 0)
-    canvas = np.full((blocks * block + GAP, min(count, columns) * (width + GAP) + GAP), 255, np.uint8)
+    colours = first.shape[1:2] if first.shape[1] > 1 else ()
+    canvas = np.full((blocks * block + GAP, min(count, columns) * (width + GAP) + GAP, *colours), 255, np.uint8)
     for order, images in enumerate(sets.values()):
         for i, picture in enumerate(to_uint8(images)):
             top = (i // columns) * block + order * line + GAP
             left = (i % columns) * (width + GAP) + GAP
-            canvas[top : top + height, left : left + width] = picture
+            canvas[top : top + height, left : left + width] = _rows(picture)
     large = Image.fromarray(canvas.repeat(SCALE, 0).repeat(SCALE, 1))
     tops = [SCALE * (b * block + order * line + GAP) for b in range(blocks) for order in range(len(sets))]
     return _captioned(large, [*sets] * blocks, tops) if any(sets) else large
@@ -50,47 +52,58 @@ def save(picture: Image.Image, path: Path) -> None:
 
 
 def single(image: Array) -> Image.Image:
-    """One picture of images (1, 1, H, W) in [0, 1], pixel for pixel."""
-    return Image.fromarray(to_uint8(image)[0])
+    """One picture of images (1, C, H, W) in [0, 1], pixel for pixel."""
+    return Image.fromarray(_rows(to_uint8(image)[0]))
 
 
 def save_each(images: Array, folder: Path, first: int = 0) -> None:
-    """Write images (N, 1, H, W) in [0, 1] as `000000.png` and on, counted from `first`, into a folder of our own."""
+    """Write images (N, C, H, W) in [0, 1] as `000000.png` and on, counted from `first`, into a folder of our own."""
     folder.mkdir(parents=True, exist_ok=True)
     for i, picture in enumerate(to_uint8(images), start=first):
-        Image.fromarray(picture).save(folder / f"{i:06d}.png")
+        Image.fromarray(_rows(picture)).save(folder / f"{i:06d}.png")
 
 
-def read(path: Path, shape: tuple[int, ...]) -> Array:
-    """A picture file as (1, C, H, W) float32 in [0, 1]; `shape` is the wanted (C, H, W).
+def read(path: Path, shape: tuple[int, ...], or_larger: bool = False) -> Array:
+    """A picture file, the right way up, as (1, C, H, W) float32 in [0, 1]; `shape` is the wanted (C, H, W).
 
-    Raises InputError when it is no picture, or has another size or other colours.
+    With `or_larger` H and W are the least. Raises InputError when it is no picture, or has another size or other
+    colours.
     """
     try:
-        with Image.open(path) as picture:
-            _check_picture(picture, path, shape)
-            pixels = np.asarray(picture, np.float32) / np.float32(255)
+        with Image.open(path, formats=FORMATS) as picture:
+            _check_picture(picture, path, shape, or_larger)
+            pixels = np.asarray(ImageOps.exif_transpose(picture), np.float32) / np.float32(255)
+    except InputError:
+        raise
     except UnidentifiedImageError as error:
-        raise InputError(f"{path}: no picture found, a PNG or the like wanted") from error
+        raise InputError(f"{path}: no picture found, one of {', '.join(FORMATS)} wanted") from error
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file, a PNG or the like wanted") from error
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+    except Exception as error:  # Pillow's readers raise half a dozen types over damaged files
         raise InputError(f"{path}: unreadable picture ({error}), a whole PNG or the like wanted") from error
-    return pixels[None, None]
+    return pixels[None, None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)[None]
 
 
-def _check_picture(picture: Image.Image, path: Path, shape: Sequence[int]) -> None:
+def _check_picture(picture: Image.Image, path: Path, shape: Sequence[int], or_larger: bool) -> None:
     """Look at the header alone, before any pixel is decoded."""
-    _, height, width = shape
-    if picture.size != (width, height):
-        found = f"{picture.width}x{picture.height}"
-        raise InputError(f"{path}: {found} pixels found, {width}x{height} wanted", "resize it first")
-    if picture.mode != "L":
-        raise InputError(f"{path}: mode {picture.mode} found, 8-bit grey (L) wanted", "convert it to grey first")
+    channels, height, width = shape
+    larger = or_larger and picture.width >= width and picture.height >= height
+    if picture.size != (width, height) and not larger:
+        found, wanted = f"{picture.width}x{picture.height}", f"{width}x{height}{' or more' if or_larger else ''}"
+        raise InputError(f"{path}: {found} pixels found, {wanted} wanted", "resize it first")
+    mode, name = ("L", "grey") if channels == 1 else ("RGB", "colour")
+    if picture.mode != mode:
+        message = f"{path}: mode {picture.mode} found, 8-bit {name} ({mode}) wanted"
+        raise InputError(message, f"convert it to {name} first")
+
+
+def _rows(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A picture (H, W), or (H, W, 3) from (3, H, W): colours last, as Pillow has them."""
+    return picture if picture.ndim == 2 else picture.transpose(1, 2, 0)
 
 
 def _captioned(picture: Image.Image, captions: list[str], tops: list[int]) -> Image.Image:
-    wide = Image.new("L", (picture.width + CAPTION, picture.height), 255)
+    wide = Image.new(picture.mode, (picture.width + CAPTION, picture.height), "white")
     wide.paste(picture, (CAPTION, 0))
     draw = ImageDraw.Draw(wide)
     for caption, top in zip(captions, tops, strict=True):

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from gan_denoise.cores import usable_cores
 from gan_denoise.errors import InputError, UsageError
 from gan_denoise.limits import BATCH, MAX_SEED
+from gan_denoise.progress import Track, untracked
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read once, when onnxruntime is imported
 import onnxruntime as ort
@@ -26,7 +27,6 @@ import onnxruntime as ort
 Array = NDArray[np.float32]
 
 SHIPPED = Path(__file__).parent / "shipped"
-MAX_MODEL_BYTES = 512 * 1024 * 1024
 PART = 8  # samples that one thread takes at a time from a large batch, at most
 SHARE = 4  # samples a thread that make a batch large
 
@@ -59,10 +59,13 @@ class Graph:
         self.sha256 = hashlib.sha256(model).hexdigest()
         self._model, self._name, self._threads = model, name, threads or usable_cores()
         self._session = session(model, name, self._threads)
-        _check_signature(self._session, signature, name)
-        self.input_shape = _sample_shape(self._session.get_inputs()[0].shape, name)
-        self.output_shapes = tuple(_sample_shape(self._output(o).shape, name) for o in signature.outputs)
-        self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
+        try:
+            _check_signature(self._session, signature, name)
+            self.input_shape = _sample_shape(self._session.get_inputs()[0].shape, name)
+            self.output_shapes = tuple(_sample_shape(self._output(o).shape, name) for o in signature.outputs)
+            self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
+        except UnicodeDecodeError as error:
+            raise InputError(f"{name}: names or notes that are no UTF-8 found, an ONNX model wanted") from error
 
     def __call__(self, samples: Array) -> tuple[Array, ...]:
         """Outputs, each (N, ...), for samples (N, *input_shape) float32.
@@ -96,7 +99,10 @@ class Graph:
         return ThreadPoolExecutor(self._threads)
 
     def _run(self, session: ort.InferenceSession, samples: Array) -> tuple[Array, ...]:
-        outputs = session.run(list(self.signature.outputs), {self.signature.input: samples})
+        try:
+            outputs = session.run(list(self.signature.outputs), {self.signature.input: samples})
+        except Exception as error:  # see `session`
+            raise InputError(f"{self._name}: onnxruntime cannot run it ({_first_line(error)})") from error
         return tuple(cast(list[Array], outputs))
 
     def _output(self, name: str) -> Any:
@@ -113,11 +119,15 @@ def load(signature: Signature, path: Path | None = None, threads: int = 0) -> Gr
 
 
 def read(signature: Signature, path: Path | None) -> bytes:
-    """The bytes that `load` makes a graph of: the shipped file by its hash, any other once it is one file of ONNX.
+    """The bytes that `load` makes a graph of: the shipped file by its hash, any other as `strangers.read_model` allows.
 
     Raises InputError otherwise.
     """
-    return _shipped_bytes(signature.file) if path is None else _stranger_bytes(file_of(signature, path))
+    if path is None:
+        return _shipped_bytes(signature.file)
+    from gan_denoise.export.strangers import read_model  # onnx takes its time, and the shipped model needs none
+
+    return read_model(file_of(signature, path))
 
 
 def file_of(signature: Signature, path: Path | None) -> Path:
@@ -139,10 +149,10 @@ def session(model: bytes, name: str, threads: int = 0, profile: Path | None = No
         options.enable_profiling, options.profile_file_prefix = True, str(profile)
     options.log_severity_level = 4  # errors reach the user through exceptions
     try:
-        return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        # Without a fallback, which would try the same again and say so on stdout.
+        return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"], enable_fallback=0)
     except Exception as error:  # onnxruntime raises a dozen types without a common base
-        reason = str(error).splitlines()[0][:160]
-        raise InputError(f"{name}: onnxruntime refuses it ({reason}), an ONNX model wanted") from error
+        raise InputError(f"{name}: onnxruntime refuses it ({_first_line(error)}), an ONNX model wanted") from error
 
 
 def latents(seed: int, start: int, count: int, size: int = 100) -> Array:
@@ -189,7 +199,13 @@ def label_of(graph: Graph, name: str) -> int:
 
 
 def generate(
-    graph: Graph, seed: int, count: int, batch: int = BATCH, label: int | None = None, first: int = 0
+    graph: Graph,
+    seed: int,
+    count: int,
+    batch: int = BATCH,
+    label: int | None = None,
+    first: int = 0,
+    track: Track = untracked,
 ) -> Iterator[tuple[Array, Array]]:
     """Batches of (image, denoised), each (n, C, H, W) float32 in [0, 1], for `count` latents of `seed` from `first` on.
 
@@ -197,7 +213,7 @@ def generate(
     [0, 1].
     """
     size = graph.input_shape[0]
-    for start in range(0, count, batch):
+    for start in track(range(0, count, batch)):
         z = latents(seed, first + start, min(batch, count - start), size)
         image, denoised = graph(z if label is None else of_class(z, label, int(graph.metadata["classes"])))
         for name, pixels in (("image", image), ("denoised", denoised)):
@@ -221,31 +237,8 @@ def _shipped_bytes(file: str) -> bytes:
     raise InputError(f"{file}: {reason}, the shipped model wanted", "pip install --force-reinstall gan-denoise")
 
 
-def _stranger_bytes(file: Path) -> bytes:
-    """The bytes of a model file from anywhere, once it parses as ONNX and keeps its weights inside."""
-    hint = "gan-denoise export RUN --out DIR makes one"
-    try:
-        size = file.stat().st_size
-        if size > MAX_MODEL_BYTES:
-            raise InputError(f"{file}: {size} bytes found, at most {MAX_MODEL_BYTES} wanted", hint)
-        model = file.read_bytes()
-    except OSError as error:
-        raise InputError(f"{file}: {error.strerror or error} found, an ONNX model wanted", hint) from error
-    _refuse_external_data(model, file, hint)
-    return model
-
-
-def _refuse_external_data(model: bytes, file: Path, hint: str) -> None:
-    import onnx
-    from google.protobuf.message import DecodeError
-
-    try:
-        graph = onnx.load_model_from_string(model).graph
-    except DecodeError as error:
-        raise InputError(f"{file}: {len(model)} bytes that are no ONNX found, an ONNX model wanted", hint) from error
-    external = [t.name for t in graph.initializer if t.data_location == onnx.TensorProto.EXTERNAL]
-    if external:
-        raise InputError(f"{file}: weights outside the file found ({external[0]}), weights inside wanted", hint)
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0][:160]
 
 
 def _check_signature(session: ort.InferenceSession, signature: Signature, name: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import math
 import os
 import re
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from gan_denoise.data.fashion_mnist import to_uint8
 from gan_denoise.errors import LockedError, OutputError
 from gan_denoise.export.output import NAMES, Batches
 from gan_denoise.export.runtime import Graph, generate
-from gan_denoise.files import refuse_existing, replacing, write_atomic
+from gan_denoise.files import refuse_existing, refuse_no_room, replacing, write_atomic
 from gan_denoise.limits import BATCH
 from gan_denoise.progress import Track, untracked
 
@@ -39,11 +40,16 @@ def write_shards(
 ) -> None:
     """Latents 0 to count - 1 of `seed` as `out`/000000.npz and on, 10,000 pictures each, and what they are made of.
 
-    Each file holds `image` and `denoised`, uint8 (n, H, W). A folder with the same description goes on: what is whole
-    is kept. `force` starts anew. Raises OutputError when there is anything else and no `force`, or with it files of our
-    names that are not ours; LockedError when another process writes there; InputError as `generate` does.
+    Each file holds `image` and `denoised`, uint8 (n, H, W), or (n, 3, H, W) in colour. A folder with the same
+    description goes on: what is whole is kept. `force` starts anew. Raises OutputError when there is anything else and
+    no `force`, or with it files of our names that are not ours, or no room for all before the first is made;
+    LockedError when another process writes there; InputError as `generate` does.
     """
+    channels, *sides = graph.output_shapes[0]
+    shape = sides if channels == 1 else (channels, *sides)
     described = {"model_sha256": graph.sha256, "seed": seed, "label": label, "n": count, "pictures_a_file": SHARD}
+    ours = [path for path in out.glob("*") if OURS.fullmatch(path.name)]
+    refuse_no_room(out, count * len(NAMES) * math.prod(shape) - sum(path.stat().st_size for path in ours))
     if out.is_file():
         refuse_existing(out, force)
         out.unlink()
@@ -51,7 +57,7 @@ def write_shards(
         _begin(out, described, force)
         for start in track(range(0, count, SHARD)):
             shard, size = out / f"{start // SHARD:06d}.npz", min(SHARD, count - start)
-            if not _is_whole(shard, (size, *graph.output_shapes[0][1:])):
+            if not _is_whole(shard, (size, *shape)):
                 _write(generate(graph, seed, size, batch, label, first=start), shard)
 
 

@@ -7,6 +7,8 @@ import itertools
 import torch
 from torch import Tensor, nn
 
+from gan_denoise.models.dropout import Dropout
+
 
 class FullyConnectedGenerator(nn.Module):
     """Latent vectors z (N, latent_size) to images (N, channels, size, size) in (0, 1): dense layers with ReLU."""
@@ -37,7 +39,7 @@ class FullyConnectedDiscriminator(nn.Module):
         super().__init__()
         layers: list[nn.Module] = []
         for before, after in itertools.pairwise((channels * size**2, *widths)):
-            layers += [Maxout(before, after, pieces), nn.Dropout(dropout)]
+            layers += [Maxout(before, after, pieces), Dropout(dropout)]
         self.body = nn.Sequential(nn.Flatten(), *layers)
         self.to_logit = nn.Linear(widths[-1], 1)
 

@@ -7,6 +7,8 @@ import itertools
 import torch
 from torch import Tensor, nn
 
+from gan_denoise.models.dropout import Dropout
+
 LEAKY_SLOPE = 0.2
 
 
@@ -55,7 +57,7 @@ class Discriminator(nn.Module):
             layers += [
                 nn.Conv2d(before, after, kernel_size=4, stride=2, padding=1),
                 nn.LeakyReLU(LEAKY_SLOPE),
-                nn.Dropout(dropout),
+                Dropout(dropout),
             ]
         self.downsample = nn.Sequential(*layers)
         self.to_logit = nn.Linear(widths[-1] * (size >> len(widths)) ** 2, 1)

@@ -9,7 +9,7 @@ from typing import Any
 
 from gan_denoise.errors import InputError
 from gan_denoise.study import runlog
-from gan_denoise.study.stage import read_identity
+from gan_denoise.study.identity import read_identity
 from gan_denoise.study.summary import JOINED, MEAN, NONE, SAMPLE
 
 

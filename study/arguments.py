@@ -10,10 +10,11 @@ import typer
 
 from gan_denoise.errors import missing_extra
 from gan_denoise.limits import MAX_SEED, MAX_THREADS
+from gan_denoise.reply import MACHINE, OUTPUT
 from gan_denoise.study.config import PRESETS
 
 if TYPE_CHECKING:
-    from gan_denoise.study.stage import Options
+    from gan_denoise.study.identity import Options
 
 PresetName = Enum("PresetName", {name: name for name in PRESETS})  # type: ignore[misc]
 
@@ -42,16 +43,33 @@ Preset = Annotated[
 Epochs = Annotated[int | None, typer.Option(help="Default: the preset's.")]
 Batch = Annotated[int | None, typer.Option(help="Images a step. Default: the preset's.")]
 Seed = Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Another seed, another run.")]
-DeviceOption = Annotated[Device, typer.Option(help="auto takes a GPU when there is one.")]
-Threads = Annotated[int, typer.Option(min=0, max=MAX_THREADS, help="0 means one a usable core.")]
+DeviceOption = Annotated[Device, typer.Option(help="auto takes a GPU when there is one.", rich_help_panel=MACHINE)]
+Threads = Annotated[
+    int, typer.Option(min=0, max=MAX_THREADS, help="0 means one a usable core.", rich_help_panel=MACHINE)
+]
 PrecisionOption = Annotated[
-    Precision, typer.Option(help="bfloat16 is twice as fast where the processor has it, and slow where not.")
+    Precision,
+    typer.Option(
+        help="bfloat16 is twice as fast where the processor has it, and slow where not.", rich_help_panel=MACHINE
+    ),
 ]
 Data = Annotated[Path | None, typer.Option(help="A folder that holds Fashion-MNIST. Default: the first one found.")]
-Out = Annotated[Path | None, typer.Option(help="The run's folder. Default: runs/PRESET.")]
+Pairs = Annotated[
+    tuple[Path, Path] | None,
+    typer.Option(metavar="NOISY CLEAN", help="Train on real noise: two folders of pictures of the same names."),
+]
+Out = Annotated[Path | None, typer.Option(help="The run's folder. Default: runs/PRESET.", rich_help_panel=OUTPUT)]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on where an earlier run in the folder stopped.")]
-TensorBoard = Annotated[bool, typer.Option("--tensorboard", help="Write event files too.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the resolved configuration and stop.")]
+ResumeInexact = Annotated[
+    bool,
+    typer.Option(
+        "--resume-inexact", help="Go on although options, data or torch differ from before; the run records it."
+    ),
+]
+TensorBoard = Annotated[bool, typer.Option("--tensorboard", help="Write event files too.", rich_help_panel=OUTPUT)]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Print the resolved configuration and stop.", rich_help_panel=OUTPUT)
+]
 
 
 def run_folder(out: Path | None, preset: PresetName) -> Path:
@@ -60,10 +78,16 @@ def run_folder(out: Path | None, preset: PresetName) -> Path:
 
 
 def options_of(
-    seed: int, device: Device, threads: int, precision: Precision, resume: bool, tensorboard: bool
+    seed: int,
+    device: Device,
+    threads: int,
+    precision: Precision,
+    resume: bool,
+    tensorboard: bool,
+    resume_inexact: bool = False,
 ) -> Options:
     """What the options say about how a stage is run."""
-    from gan_denoise.study.stage import Options
+    from gan_denoise.study.identity import Options
 
     return Options(
         seed=seed,
@@ -71,6 +95,7 @@ def options_of(
         threads=threads,
         precision=precision.value,
         resume=resume,
+        resume_inexact=resume_inexact,
         tensorboard=tensorboard,
     )
 

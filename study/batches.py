@@ -24,6 +24,11 @@ def batch_indices(seed: int, step: int, count: int, batch: int) -> Tensor:
     return _epoch_order(seed, epoch, count)[position * batch : (position + 1) * batch]
 
 
+def pixels(images: Tensor) -> Tensor:
+    """Images (B, C, H, W) in [0, 1] from bytes (B, H, W), or (B, C, H, W)."""
+    return (images if images.ndim == 4 else images.unsqueeze(1)) / 255
+
+
 def seed_step(seed: int, step: int) -> None:
     """Seed torch's global generators for one step: latents, noise and dropout all come from it."""
     torch.manual_seed(_mix(seed, step, 1))

@@ -1,6 +1,6 @@
 """Checkpoints: safetensors and a readable JSON beside it, written atomically, the last two kept.
 
-`step-00000470.json` names the hash of `step-00000470.safetensors` and is written after it, so a checkpoint
+`step-00000470.json` holds a hash of itself and of `step-00000470.safetensors` and is written after it, so a checkpoint
 exists when its JSON does, and a damaged one is noticed and the one before it taken.
 """
 
@@ -42,8 +42,7 @@ def save(folder: Path, step: int, parts: Parts, notes: dict[str, Any]) -> None:
     content = save_tensors({key: value.detach().cpu().contiguous() for key, value in tensors.items()})
     stem = f"step-{step:08d}"
     write_atomic(folder / f"{stem}.safetensors", content)
-    description = {"step": step, "sha256": hashlib.sha256(content).hexdigest(), "notes": notes}
-    write_atomic(folder / f"{stem}.json", json.dumps(description, indent=1, allow_nan=False) + "\n")
+    write_atomic(folder / f"{stem}.json", _described(step, notes, content))
     for old in _descriptions(folder)[KEPT:]:
         old.unlink()
         old.with_suffix(".safetensors").unlink(missing_ok=True)
@@ -76,11 +75,19 @@ def restore(parts: Parts, tensors: dict[str, Tensor]) -> None:
 
 
 def _load(description: Path) -> Checkpoint:
-    wanted = json.loads(description.read_text())
+    text = description.read_text()
+    found = json.loads(text)
     content = description.with_suffix(".safetensors").read_bytes()
-    if hashlib.sha256(content).hexdigest() != wanted["sha256"]:
+    if text != _described(found["step"], found["notes"], content):
         raise ValueError("hash mismatch")
-    return Checkpoint(wanted["step"], load_tensors(content), wanted["notes"])
+    return Checkpoint(found["step"], load_tensors(content), found["notes"])
+
+
+def _described(step: int, notes: dict[str, Any], content: bytes) -> str:
+    """The JSON beside the tensors' bytes, equal in every letter when it is made again of what was read from it."""
+    description = {"step": step, "notes": notes}
+    sha256 = hashlib.sha256(json.dumps(description, allow_nan=False).encode() + content).hexdigest()
+    return json.dumps({**description, "sha256": sha256}, indent=1) + "\n"
 
 
 def _descriptions(folder: Path) -> list[Path]:

@@ -1,111 +1,41 @@
-"""The commands train and study: parse, call one function, print."""
+"""The commands of study: parse, call one function, print."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
 
-from gan_denoise.errors import InputError, UsageError
-from gan_denoise.eval.commands import AsJson, AsMarkdown, one_format
+from gan_denoise.errors import InputError
 from gan_denoise.limits import MAX_SEED
+from gan_denoise.reply import OUTPUT, AsCsv, AsJson, AsMarkdown, Quiet, one_format, reply
 from gan_denoise.study.arguments import (
-    Batch,
     Data,
     Device,
     DeviceOption,
-    DryRun,
-    Epochs,
     Out,
     Precision,
     PrecisionOption,
     Preset,
     PresetName,
-    Resume,
     Seed,
-    TensorBoard,
     Threads,
     need_torch,
     options_of,
     run_folder,
 )
-from gan_denoise.study.config import PRESETS, Config, config_sha256, to_json
 from gan_denoise.study.experiments import EXPERIMENTS
 
-train_app = typer.Typer(no_args_is_help=True)
-study_app = typer.Typer(no_args_is_help=True)
-
-SomeConfig = TypeVar("SomeConfig", bound=Config)
+study_app = typer.Typer(
+    no_args_is_help=True,
+    help="The whole study in order, and its report.\n\nExample: gan-denoise study run --preset quick",
+)
 
 ExperimentName = Enum("ExperimentName", {name: name for name in EXPERIMENTS})  # type: ignore[misc]
 EXPERIMENT_HELP = "; ".join(f"{name}: {experiment.asks}" for name, experiment in EXPERIMENTS.items())
-
-
-def _add_stage(stage: str, preset_name: str, text: str) -> None:
-    """The command `train STAGE`; `text` is its help."""
-
-    def command(
-        preset: Preset = PresetName[preset_name],
-        epochs: Epochs = None,
-        batch: Batch = None,
-        seed: Seed = 0,
-        device: DeviceOption = Device.auto,
-        threads: Threads = 0,
-        precision: PrecisionOption = Precision.float32,
-        data: Data = None,
-        out: Out = None,
-        resume: Resume = False,
-        tensorboard: TensorBoard = False,
-        dry_run: DryRun = False,
-    ) -> None:
-        config = _resolved(_config_of(preset, stage), epochs, batch)
-        if not _printed(config, seed, dry_run):
-            need_torch()
-            from gan_denoise.data import sources
-            from gan_denoise.study.trainers import train
-
-            options = options_of(seed, device, threads, precision, resume, tensorboard)
-            train(config, sources.load(data), run_folder(out, preset), options)
-
-    train_app.command(stage, help=text)(command)
-
-
-_add_stage(
-    "gan",
-    "quick",
-    """Train generator and discriminator.
-
-    Example: gan-denoise train gan --preset quick --out runs/mine
-    """,
-)
-_add_stage(
-    "denoiser",
-    "quick",
-    """Train the denoiser.
-
-    Example: gan-denoise train denoiser --preset quick --out runs/mine
-    """,
-)
-_add_stage(
-    "join",
-    "best",
-    """Train a finished generator and a finished denoiser as one system, in the same run.
-
-    Example: gan-denoise train join --preset best --out runs/best
-    """,
-)
-_add_stage(
-    "features",
-    "paper",
-    """Train the classifier that FFD-1 is measured on. The shipped one is what `eval` uses.
-
-    Example: gan-denoise train features --preset paper --out runs/features
-    """,
-)
 
 
 @study_app.command("run")
@@ -117,6 +47,8 @@ def run_command(
     precision: PrecisionOption = Precision.float32,
     data: Data = None,
     out: Out = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Do the whole study in order; what is finished is skipped, what is not goes on.
 
@@ -125,10 +57,12 @@ def run_command(
     need_torch()
     from gan_denoise.study.pipeline import run_study
 
-    report = run_study(
-        preset.value, run_folder(out, preset), data, options_of(seed, device, threads, precision, True, False)
-    )
-    typer.echo(f"report: {report}")
+    run, options = run_folder(out, preset), options_of(seed, device, threads, precision, True, False)
+    report = run_study(preset.value, run, data, options, shown=not as_json)
+    settings = {"preset": preset.value, "seed": seed, "device": device, "threads": threads, "precision": precision}
+    written = [report, report.with_suffix(".md"), run / "export", *sorted((run / "results").iterdir())]
+    then = ("generate", "--model", run / "export", "--out", "grid.png")
+    reply("study run", [f"report: {report}"], as_json, then, settings=settings, written=written)
 
 
 @study_app.command("experiment")
@@ -139,7 +73,11 @@ def experiment_command(
     threads: Threads = 0,
     precision: PrecisionOption = Precision.float32,
     data: Data = None,
-    out: Annotated[Path, typer.Option(help="The folder of all experiments.")] = Path("runs/experiments"),
+    out: Annotated[Path, typer.Option(help="The folder of all experiments.", rich_help_panel=OUTPUT)] = Path(
+        "runs/experiments"
+    ),
+    as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Train one of the experiments beside the study; what is finished is skipped, what is not goes on.
 
@@ -150,7 +88,9 @@ def experiment_command(
     from gan_denoise.study.pipeline import run_experiment
 
     options = options_of(seed, device, threads, precision, True, False)
-    typer.echo(str(run_experiment(name.value, out, sources.load(data), options)))
+    run = run_experiment(name.value, out, sources.load(data), options)
+    settings = {"name": name.value, "seed": seed, "device": device, "threads": threads, "precision": precision}
+    reply("study experiment", [run], as_json, ("study", "compare", run), settings=settings, written=[run])
 
 
 @study_app.command("compare")
@@ -166,6 +106,8 @@ def compare_command(
     data: Data = None,
     as_json: AsJson = False,
     as_markdown: AsMarkdown = False,
+    as_csv: AsCsv = False,
+    quiet: Quiet = False,
 ) -> None:
     """Measure trained runs side by side, on held-out training images, and sum up their seeds.
 
@@ -178,15 +120,15 @@ def compare_command(
     from gan_denoise.study.compare import compare_report
     from gan_denoise.study.summary import summary_report
 
-    one_format(as_json, as_markdown)
+    one_format(as_json, as_markdown, as_csv)
     report = compare_report(folders, sources.load(data), n, seed, threads, every_epoch, on_test, tracked("comparing"))
     summary = summary_report(report)
     if as_json:
         report = dataclasses.replace(report, settings={**report.settings, "summary": summary.rows})
-    show(report, as_json=as_json, as_markdown=as_markdown)
-    if not as_json:
+    show(report, as_json=as_json, as_markdown=as_markdown, as_csv=as_csv)
+    if not as_json and not as_csv:
         typer.echo()
-        show(summary, as_markdown=as_markdown)
+        show(summary, as_markdown=as_markdown, then=("export", folders[0], "--out", "exported"))
 
 
 @study_app.command("check")
@@ -194,6 +136,8 @@ def check_command(
     run: Annotated[Path, typer.Argument(help="A finished study of preset best.")],
     as_json: AsJson = False,
     as_markdown: AsMarkdown = False,
+    as_csv: AsCsv = False,
+    quiet: Quiet = False,
 ) -> None:
     """Hold a study's figures against the shipped model's; exit 7 when one is further off than its tolerance.
 
@@ -202,8 +146,9 @@ def check_command(
     from gan_denoise.eval.tables import show
     from gan_denoise.study.reproduction import compare, require_agreement
 
+    one_format(as_json, as_markdown, as_csv)
     report = compare(run)
-    show(report, as_json=as_json, as_markdown=as_markdown)
+    show(report, as_json=as_json, as_markdown=as_markdown, as_csv=as_csv, then=("study", "report", run))
     require_agreement(report)
 
 
@@ -211,6 +156,8 @@ def check_command(
 def report_command(
     run: Annotated[Path, typer.Argument(help="A folder that `study run` made.")],
     data: Data = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """Write report.md and report.html from what the study's folder holds.
 
@@ -222,27 +169,6 @@ def report_command(
 
     if not run.is_dir():
         raise InputError(f"{run}: no such folder, a study's folder wanted", "gan-denoise study run --out " + str(run))
-    typer.echo(f"report: {write_report(run, sources.load(data).test.images)}")
-
-
-def _config_of(preset: PresetName, stage: str) -> Config:
-    config: Config | None = getattr(PRESETS[preset.value], stage)
-    if config is None:
-        raise UsageError(f"--preset: {preset.value} found, which has no stage {stage}", "--preset best has it")
-    return config
-
-
-def _resolved(config: SomeConfig, epochs: int | None, batch: int | None) -> SomeConfig:
-    return dataclasses.replace(
-        config,
-        epochs=config.epochs if epochs is None else epochs,
-        batch=config.batch if batch is None else batch,
-    )
-
-
-def _printed(config: Config, seed: int, dry_run: bool) -> bool:
-    """Print the configuration when that is all that was asked for."""
-    if dry_run:
-        description = {**to_json(config), "seed": seed, "config_sha256": config_sha256(config)}
-        typer.echo(json.dumps(description, indent=1))
-    return dry_run
+    report = write_report(run, sources.load(data).test.images)
+    then = ("generate", "--model", run / "export", "--out", "grid.png")
+    reply("study report", [f"report: {report}"], as_json, then, written=[report, report.with_suffix(".md")])

@@ -49,6 +49,19 @@ YOUNG = JoinConfig(
 )
 SIXTEEN = dataclasses.replace(OURS[0], epochs=16)
 
+# Small batches at a high rate, a short memory of Adam's, and no more pictures than it takes (docs/speedrun.md).
+SPEEDRUN = dataclasses.replace(
+    OURS[0],
+    discriminator_widths=(32, 64, 128),
+    learning_rate=3e-3,
+    beta2=0.9,
+    decay=0.7,
+    averaging=2_000,
+    batch=32,
+    epochs=1,
+    images=24_000,
+)
+
 DNCNN_RATES = (3e-4, 1e-3, 3e-3)
 
 
@@ -91,6 +104,7 @@ EXPERIMENTS = {
         asks="does a denoiser of the same age help, one that is trained to deceive first and to restore second?",
         join=YOUNG,
     ),
+    "speedrun": Experiment(asks="the shortest training to the distance of preset paper", gan=SPEEDRUN),
     "2014": Experiment(asks="the first GAN", gan=FullyConnectedGanConfig()),
     "paper": Experiment(asks="the paper's GAN, another seed", gan=GanConfig()),
     **{

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from gan_denoise.data.fashion_mnist import to_float
+from gan_denoise.data.sources import cache_base
 from gan_denoise.errors import InputError, missing_extra
 from gan_denoise.export import pictures
 from gan_denoise.files import replacing
@@ -40,6 +42,7 @@ COLOURS = ("#0b6bb8", "#c4500c", "#2c7a39", "#8548a0", "#7a6a00", "#555555", "#b
 MARKERS = "osD^vXP"
 LINES = ("-", "--", ":")  # of levels: the first is what the others are compared with
 INK, FAINT = "#1a1a1a", "#5a5a5a"
+EPOCH = "epoch"  # the label of an axis that counts them
 WIDTH = 5.0  # inches; a phone shows them at 3.7
 
 KINDS = {
@@ -54,7 +57,8 @@ LAYER_HEIGHT = 0.95  # inches
 CENTRE, TEXT_LEFT = 1.0, 2.1  # of the blocks, and where their descriptions start; in units of LAYER_HEIGHT
 
 PICTURE_SCALE = 3  # screen pixels a pixel
-CAPTION_HEIGHT, CAPTION_SIZE = 56, 34  # screen pixels
+COLUMNS = 8  # a phone shows so many pictures larger than they are
+CAPTION_HEIGHT, CAPTION_SIZE = 40, 24  # screen pixels
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,41 +103,46 @@ def draw_architecture(layers: Sequence[Layer], path: Path) -> None:
             _describe_stage(axes, i + 0.53, stage)
 
 
-def draw_curves(panels: Mapping[str, Mapping[str, Curve]], path: Path, x_label: str = "epoch") -> None:
+def draw_curves(panels: Mapping[str, Mapping[str, Curve]], path: Path, x_label: str = EPOCH) -> None:
     """Panels below one another, named by their y axis, each with named curves (x, y)."""
     with _drawing(path, 1.6 + 1.9 * len(panels)) as figure:
         every_axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
         for axes, (y_label, curves) in zip(every_axes, panels.items(), strict=True):
             for i, (name, (x, y)) in enumerate(curves.items()):
-                axes.plot(x, y, label=name, color=COLOURS[i % 7], marker=MARKERS[i % 7], markersize=4)
+                axes.plot(x, y, label=name, color=COLOURS[i % 7], marker=_marker(i), markersize=4)
             axes.set_ylabel(y_label)
             if len(curves) > 1:
                 columns = 2 if len(curves) > 3 else len(curves)
                 axes.legend(frameon=False, fontsize=9, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=columns)
         every_axes[-1].set_xlabel(x_label)
-        if x_label == "epoch":
-            every_axes[-1].xaxis.get_major_locator().set_params(integer=True)
+        if x_label == EPOCH:
+            _label_epochs(every_axes[-1].xaxis)
         figure.tight_layout()
 
 
 def draw_bands(
     bands: Mapping[str, Band], path: Path, x_label: str, y_label: str, levels: Mapping[str, float] | None = None
 ) -> None:
-    """Named curves with their intervals over two logarithmic axes; named levels across, broken but for the first."""
+    """Named curves with their intervals; named levels across, broken but for the first.
+
+    The axes are logarithmic, but that of epochs.
+    """
     with _drawing(path, 4.2) as figure:
         axes = figure.subplots()
-        axes.set(xscale="log", yscale="log", xlabel=x_label, ylabel=y_label)
+        axes.set(xscale="linear" if x_label == EPOCH else "log", yscale="log", xlabel=x_label, ylabel=y_label)
         for i, (name, band) in enumerate(bands.items()):
             colour = COLOURS[i % 7]
             reach = np.abs(np.array([band.low, band.high]) - band.y)
-            marker = MARKERS[(i + i // 7) % 7]  # the eighth has the first's colour and another shape
-            style: dict[str, Any] = {"color": colour, "marker": marker, "markersize": 4, "capsize": 3}
+            style: dict[str, Any] = {"color": colour, "marker": _marker(i), "markersize": 4, "capsize": 3}
             axes.errorbar(band.x, band.y, reach if reach.any() else None, label=name, **style)
             axes.fill_between(band.x, band.low, band.high, color=colour, alpha=0.15, linewidth=0)
         for i, (name, level) in enumerate((levels or {}).items()):
             axes.axhline(level, label=name, color=INK if not i else FAINT, linestyle=LINES[i % 3], linewidth=1)
-        for axis, values in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
-            _label_log_axis(axis, *values)
+        _label_log_axis(axes.yaxis, *axes.get_ylim())
+        if x_label == EPOCH:
+            _label_epochs(axes.xaxis)
+        else:
+            _label_log_axis(axes.xaxis, *axes.get_xlim())
         axes.legend(frameon=False, fontsize=9, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2)
         figure.tight_layout()
 
@@ -156,17 +165,17 @@ def draw_bars(groups: Mapping[str, Mapping[str, float]], path: Path, x_label: st
 
 
 def draw_rows(rows: Mapping[str, Pictures], path: Path) -> None:
-    """A PNG of sets of pictures (N, 1, H, W) in [0, 1], 16 a row, each set below its name."""
-    strips = [np.asarray(pictures.grid(images)) for images in rows.values()]
+    """A PNG of sets of pictures (N, 1, H, W) in [0, 1], 8 a row, each set below its name if it has one."""
+    strips = [np.asarray(pictures.grid(images, COLUMNS)) for images in rows.values()]
     enlarged = [strip[:: pictures.SCALE, :: pictures.SCALE].repeat(PICTURE_SCALE, 0) for strip in strips]
     enlarged = [strip.repeat(PICTURE_SCALE, 1) for strip in enlarged]
-    height = sum(len(strip) + CAPTION_HEIGHT for strip in enlarged)
-    canvas = Image.new("L", (max(strip.shape[1] for strip in enlarged), height), 255)
+    heights = [CAPTION_HEIGHT if name else 0 for name in rows]
+    canvas = Image.new("L", (max(strip.shape[1] for strip in enlarged), sum(heights) + sum(map(len, enlarged))), 255)
     draw, font, top = ImageDraw.Draw(canvas), ImageFont.load_default(CAPTION_SIZE), 0
-    for name, strip in zip(rows, enlarged, strict=True):
-        draw.text((pictures.GAP * PICTURE_SCALE, top + 8), name, fill=0, font=font)
-        canvas.paste(Image.fromarray(strip), (0, top + CAPTION_HEIGHT))
-        top += CAPTION_HEIGHT + len(strip)
+    for name, height, strip in zip(rows, heights, enlarged, strict=True):
+        draw.text((pictures.GAP * PICTURE_SCALE, top + 6), name, fill=0, font=font)
+        canvas.paste(Image.fromarray(strip), (0, top + height))
+        top += height + len(strip)
     pictures.save(canvas, path)
 
 
@@ -190,14 +199,12 @@ def pictures_of_grid(path: Path) -> Pictures:
     return to_float(cells.swapaxes(1, 2).reshape(-1, SIDE, SIDE))
 
 
-def variety(images: Pictures) -> float:
-    """The standard deviation between pictures (N, 1, H, W), pixel by pixel, then averaged: 0 when all are equal."""
-    return float(images.astype(np.float64).std(axis=0).mean())
-
-
 @contextlib.contextmanager
 def _drawing(path: Path, height: float) -> Iterator[Figure]:
     """An empty figure, WIDTH by `height` inches on white, written as SVG without date when the block ends."""
+    os.environ.setdefault(
+        "MPLCONFIGDIR", str(cache_base() / "matplotlib")
+    )  # its list of fonts; no settings of the user
     try:
         import matplotlib
         from matplotlib.figure import Figure
@@ -208,6 +215,16 @@ def _drawing(path: Path, height: float) -> Iterator[Figure]:
         yield figure
         with replacing(path) as temporary:
             figure.savefig(temporary, format="svg", metadata={"Date": None, "Creator": None})
+
+
+def _label_epochs(axis: Axis) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True, min_n_ticks=1))
+
+
+def _marker(i: int) -> str:
+    return MARKERS[(i + i // 7) % 7]  # the eighth curve has the first's colour and another shape
 
 
 def _label_log_axis(axis: Axis, low: float, high: float) -> None:

@@ -9,25 +9,24 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import typer
-
 from gan_denoise import __version__
 from gan_denoise.data import sources
 from gan_denoise.data.fashion_mnist import Dataset
 from gan_denoise.errors import InputError
 from gan_denoise.eval import ffd
 from gan_denoise.eval.baselines import TUNED
-from gan_denoise.eval.reports import bench_report, denoising_report, generation_report
+from gan_denoise.eval.bench_reports import bench_report
+from gan_denoise.eval.reports import denoising_report, generation_report
 from gan_denoise.eval.side_by_side import side_by_side
-from gan_denoise.eval.tables import Report, from_json, show, to_json
+from gan_denoise.eval.tables import Report, from_json, show, to_csv, to_json
 from gan_denoise.export import runtime
 from gan_denoise.export.bundle import HASHES, end_of, export_run
 from gan_denoise.files import write_atomic
-from gan_denoise.progress import tracked
+from gan_denoise.progress import say, tracked
 from gan_denoise.study.config import PRESETS, Preset
 from gan_denoise.study.experiments import EXPERIMENTS
+from gan_denoise.study.identity import Options
 from gan_denoise.study.report import write_report
-from gan_denoise.study.stage import Options
 from gan_denoise.study.trainers import is_finished, train
 
 
@@ -44,8 +43,8 @@ TINY = Effort(denoised=8, generated=200, repeats=3)
 EFFORTS = {"smoke": TINY, "smoke-best": TINY, "quick": Effort(denoised=200)}
 
 
-def run_study(preset_name: str, folder: Path, data: Path | None, options: Options) -> Path:
-    """Do what is left of the study in `folder`, print its tables on stdout; returns the report's path.
+def run_study(preset_name: str, folder: Path, data: Path | None, options: Options, shown: bool = True) -> Path:
+    """Do what is left of the study in `folder`, print its tables on stdout if `shown`; returns the report's path.
 
     Progress goes to stderr. Raises what the stages raise; then what is finished stays finished.
     """
@@ -65,7 +64,8 @@ def run_study(preset_name: str, folder: Path, data: Path | None, options: Option
         export_run(folder, exported, force=True)
 
     for report in _measured(folder, exported, dataset, effort, options):
-        show(side_by_side(report) if report.command == "eval denoising" else report)
+        if shown:
+            show(side_by_side(report) if report.command == "eval denoising" else report)
     _say("report")
     return write_report(folder, dataset.test.images)
 
@@ -117,6 +117,7 @@ def _once(path: Path, inputs: str, measure: Callable[[], Report]) -> Report:
     _say(f"measure {path.stem}")
     report = measure()
     report = dataclasses.replace(report, settings={**report.settings, "inputs_sha256": inputs})
+    write_atomic(path.with_suffix(".csv"), to_csv(report))
     write_atomic(path, to_json(report))
     return report
 
@@ -157,4 +158,4 @@ def _describe(folder: Path, preset_name: str, preset: Preset, options: Options) 
 
 
 def _say(line: str) -> None:
-    typer.echo(f"study: {line}", err=True)
+    say(f"study: {line}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +12,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn,
 from rich.text import Text
 
 from gan_denoise.errors import missing_extra
+from gan_denoise.progress import is_shown, say
 
 
 class EpochProgress:
@@ -23,14 +23,13 @@ class EpochProgress:
         self.images_per_step = epoch_images / epoch_steps
         self.folder, self.tensorboard = folder, tensorboard
         self.writer: Any = None
-        console = Console(stderr=True)
         self.bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             _ImagesPerSecond(),
             TimeRemainingColumn(),
-            console=console,
-            disable=not console.is_terminal,
+            console=Console(stderr=True),
+            disable=not is_shown(),
         )
 
     def __enter__(self) -> EpochProgress:
@@ -54,14 +53,15 @@ class EpochProgress:
         """One step more."""
         self.bar.advance(self.task, self.images_per_step)
 
-    def epoch_done(self, epoch: int, event: Mapping[str, float]) -> None:
-        """Print or show the epoch's numbers."""
+    def epoch_done(self, epoch: int, event: Mapping[str, float], warning: str) -> None:
+        """Print or show the epoch's numbers, and what is wrong with them."""
         numbers = "  ".join(f"{name} {value:.4g}" for name, value in event.items())
-        line = f"{self.name} epoch {epoch}/{self.epochs}  {numbers}"
-        if self.bar.disable:
-            print(line, file=sys.stderr, flush=True)
-        else:
-            self.bar.console.print(line, markup=False, highlight=False)
+        lines = [f"{self.name} epoch {epoch}/{self.epochs}  {numbers}", *([f"warning: {warning}"] if warning else [])]
+        for line in lines:
+            if self.bar.disable:
+                say(line)
+            else:
+                self.bar.console.print(line, markup=False, highlight=False)
         if self.writer is not None:
             for name, value in event.items():
                 self.writer.add_scalar(f"{self.name}/{name}", value, epoch)

@@ -15,6 +15,7 @@ from gan_denoise.eval.restoration import NOISES
 from gan_denoise.files import write_atomic
 from gan_denoise.study import report_figures as figures
 from gan_denoise.study.report_compare import say_answer, say_seeds
+from gan_denoise.study.report_distances import distances
 from gan_denoise.study.report_headline import headline
 from gan_denoise.study.report_page import to_page
 from gan_denoise.study.report_spectra import spectra
@@ -27,6 +28,7 @@ from gan_denoise.study.report_training import (
     say_budget,
     say_denoiser_training,
     say_discriminator,
+    say_inexact,
     say_progress,
     say_time,
     say_variety,
@@ -40,6 +42,7 @@ from gan_denoise.study.report_words import (
     say_faster,
     say_frechet,
     say_noise,
+    say_shares,
     say_unstable,
 )
 
@@ -140,6 +143,7 @@ def _training(study: Study) -> list[str]:
         figures.denoiser_curves(study),
         say_denoiser_training(study.logs["denoiser"], seen),
         figures.join_curves(study),
+        distances(study),
         " ".join(say_time(name, study.logs[stage]) for stage, name in study.stages().items()),
         _bullets(trained_with(study)),
         f"Command: {code(study.run_command())}.",
@@ -166,12 +170,13 @@ def _denoised(study: Study) -> list[str]:
     about = (
         f"FFD-1 is the Fréchet distance on the features {' and '.join(features)} of a Fashion-MNIST classifier, "
         "against the test pictures; it is no FID and does not compare with one. KID is the kernel distance on the same "
-        "features with its standard error; precision and density say how many pictures look real, recall and coverage "
+        "features ± its standard error; precision and density say how many pictures look real, recall and coverage "
         "how much of the real variety they reach; the same class is the share that the classifier sees unchanged."
+        + say_shares(rows)
     )
     return [
         "## The denoiser on generated pictures",
-        *figures.before_and_after(study),
+        figures.before_and_after(study),
         *spectra(study),
         *([generation_table(rows, kept), source_line(study, "generation")] if rows else ["Table: not measured."]),
         about if features else "",
@@ -202,7 +207,8 @@ def _restored(study: Study) -> list[str]:
         figures.restored(study),
         strip(study),
         "The classical filters are tuned on held-out training pictures for each kind and strength of noise "
-        "(`gan-denoise eval tune`); the network is one for all and is not told the strength.",
+        "(`gan-denoise eval tune`); the network is one for all and is not told the strength. "
+        "PSNR is the mean over the pictures, ± its standard error where that was measured.",
         figures.psnr_curves(study),
     ]
     for noise in NOISES:
@@ -236,16 +242,19 @@ def _speed(study: Study) -> list[str]:
 
 def _limits(study: Study) -> list[str]:
     seeds = sorted({str(study.identity(stage).get("seed", "not recorded")) for stage in study.stages()})
+    inexact = [plain(say_inexact(name, study.changes(stage))) for stage, name in study.stages().items()]
     return [
         "## Limits",
         _bullets(
             [
                 f"One training run, seed {' and '.join(seeds)}: {say_seeds(study.compared())}, and a small "
                 "difference may be chance.",
+                *inexact,
                 "The pictures are small and grey. The denoiser has seen Gaussian noise only; real cameras make others.",
                 "A denoiser whose only loss is a squared error averages over what it cannot know: expect blur. The "
                 "variance of the Laplacian (sharpness) rises with noise and with edges, so less of it can be either.",
                 "The wavelet estimate of noise takes fine texture for noise, in real pictures too.",
+                "A number without ± or brackets has no interval: it is of one set of pictures, or of one training.",
                 "Times hold for the machine and the threads named under the table.",
             ]
         ),
@@ -260,8 +269,8 @@ def _commands(study: Study) -> list[str]:
     return [
         "## How to make these figures again",
         "\n".join(f"    {line}" for line in [*lines, *apart, study.report_command()]),
-        f"`study run` does all the others in order{' but those that write with >' if apart else ''}; the same seed, "
-        "machine and threads give the same weights.",
+        f"`study run` does all the others in order{' but those that write with >' if apart else ''}; the last draws "
+        "the figures. The same seed, machine and threads give the same weights.",
     ]
 
 

@@ -16,7 +16,6 @@ from gan_denoise.study.summary import (
     Estimate,
     Point,
     curves_of,
-    difference_of,
     groups_of,
     pairs_of,
     ratio_of,
@@ -48,33 +47,6 @@ def say_answer(rows: Rows) -> str:
     several = "one run, epoch and way to denoise" if len(points) == 1 else "runs, epochs and ways to denoise"
     verb = listed(parts).replace(RAISES, "**raises** it" if LOWERS in found else "**raises** the distance")
     return f"Of {len(points)} {several} that were measured, denoising {verb}."
-
-
-def say_effect(run: str, denoiser: str, points: Sequence[Point]) -> str:
-    """At which epochs one way to denoise helps or harms the pictures of a run, at what raw distance, and how much."""
-    parts = []
-    for verdict, there in _by_verdict(points).items():
-        where = f"{verdict} at {_epochs(there)} ({_raws(there)})"
-        ratios = [point.ratio for point in there]
-        extreme = min(ratios) if verdict == LOWERS else max(ratios)
-        ends = {LOWERS: "at best to", RAISES: "at worst to", OPEN: "which leaves"}[verdict]
-        parts.append(f"{where}, {ends} {_times(extreme)}{_why_open(extreme) if verdict == OPEN else ''}")
-    text = "; ".join(parts) if parts else f"was {NOT_MEASURED}"
-    if not text.startswith(LOWERS):
-        text = text.replace(RAISES, "**raises** the distance", 1)
-    return f"{WAYS.get(denoiser, denoiser)} (`{run}`) denoising {text}."
-
-
-def say_variety(run: str, denoiser: str, rows: Rows) -> str:
-    """What the denoiser does to precision and recall at the last epoch of a run, and how many pictures it turns."""
-    last = _last(rows, run, (denoiser,))
-    moves = []
-    for name in ("precision", "recall"):
-        change = difference_of(pairs_of(list(last.values()), f"{name}_raw", f"{name}_denoised"))
-        moves.append(f"{name} by {NOT_MEASURED if change is None else _signed(change)}")
-    kept = [value for row in last.values() if (value := number(row, "same_class")) is not None]
-    classes = f"; {100 * statistics.mean(kept):.1f} % of the pictures keep their class" if kept else ""
-    return f"{WAYS.get(denoiser, denoiser)} (`{run}`, last epoch) it moves {listed(moves)}{classes}."
 
 
 def control_ratio(rows: Rows, control: str) -> Estimate | None:
@@ -181,13 +153,6 @@ def _batch_and_time(row: Row) -> tuple[float, float]:
     return number(row, "batch") or 1.0, number(row, "p50_ms") or 0.0
 
 
-def _epochs(points: Sequence[Point]) -> str:
-    numbers = [point.epoch for point in points]
-    if len(numbers) > 2 and numbers == list(range(numbers[0], numbers[-1] + 1)):
-        return f"epochs {numbers[0]} to {numbers[-1]}"
-    return f"epoch{'s' if len(numbers) > 1 else ''} {listed(map(str, numbers))}"
-
-
 def _raws(points: Sequence[Point]) -> str:
     low, high = (f"{end(point.raw for point in points):.3g}" for end in (min, max))
     return f"raw distance {low}" if low == high else f"raw distances {low} to {high}"
@@ -195,10 +160,6 @@ def _raws(points: Sequence[Point]) -> str:
 
 def _times(ratio: Estimate) -> str:
     return f"{ratio.value:.3f} times{_interval(ratio, '.3f')}"
-
-
-def _signed(change: Estimate) -> str:
-    return f"{change.value:+.3f}{_interval(change, '+.3f')}"
 
 
 def _interval(found: Estimate, form: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +13,16 @@ from gan_denoise.eval.restoration import NOISES, add_noise
 from gan_denoise.eval.tables import cell
 from gan_denoise.export import runtime
 from gan_denoise.study import figures
+from gan_denoise.study.collapse import variety
 from gan_denoise.study.report_study import JOIN, Study
 from gan_denoise.study.report_tables import KEPT, plain
 from gan_denoise.study.report_words import NETWORK, Rows, number, row_of, strengths_of
 
 FOLDER = "figures"
 SHOWN = 48  # latents in figures 3 and 4
-STRIP = 16  # latents in the strip over the epochs, and real pictures in the strip with noise
-EPOCHS_SHOWN = 6
+STRIP = 16  # latents of each epoch
+REAL = 8  # pictures with noise
+EPOCHS_SHOWN = 24
 SIGMAS_SHOWN = (25 / 255, 0.3)
 
 
@@ -52,7 +55,7 @@ def gan_curves(study: Study) -> str:
 
 def denoiser_curves(study: Study) -> str:
     """Loss and PSNR of the denoiser over the epochs."""
-    panels = {"mean squared error": {"loss": "loss"}, "PSNR, dB": {"PSNR": "psnr_db"}}
+    panels = {"loss": {"loss": "loss"}, "PSNR, dB": {"PSNR": "psnr_db"}}
     caption = (
         "The denoiser's training: the loss, and PSNR on 500 of the last 5,000 training pictures with noise of "
         "sigma 25/255, the same each time."
@@ -82,19 +85,17 @@ def join_curves(study: Study) -> str:
 
 
 def epochs(study: Study) -> str:
-    """The same latents after several epochs."""
+    """The same latents after each epoch, or after some of very many."""
     files = samples(study)
     if not files:
         return absent("D", "generated pictures over the epochs")
-    chosen = sorted({round(i) for i in np.geomspace(1, len(files), EPOCHS_SHOWN)})
-    rows = {
-        f"epoch {int(files[i - 1].stem.split('-')[1])}": figures.pictures_of_grid(files[i - 1])[:STRIP] for i in chosen
-    }
-    path = path_of(study, "epochs.png")
-    figures.draw_rows(rows, path)
-    names = ", ".join(rows)
-    caption = f"The first {STRIP} latents of seed 0 after {names}, from top to bottom."
-    return shown(path, f"Rows of generated clothes: {names}.", "D", caption)
+    blocks, places = [], np.linspace(0, len(files) - 1, min(len(files), EPOCHS_SHOWN)).round().astype(int)
+    for file in (files[i] for i in places):
+        name, path = f"epoch {int(file.stem.split('-')[1])}", path_of(study, file.name)
+        figures.draw_rows({name: figures.pictures_of_grid(file)[:STRIP]}, path)
+        blocks.append(picture(path, f"{name.capitalize()}: clothes that the generator draws of {STRIP} latents."))
+    last = int(files[-1].stem.split("-")[1])
+    return captioned(blocks, "D", f"The first {STRIP} latents of seed 0 after the epochs up to {last}.")
 
 
 def varieties(study: Study) -> tuple[float | None, float | None]:
@@ -103,8 +104,8 @@ def varieties(study: Study) -> tuple[float | None, float | None]:
     if not files:
         return None, None
     last = figures.pictures_of_grid(files[-1])
-    real = None if study.test_images is None else figures.variety(to_float(study.test_images[: len(last)]))
-    return figures.variety(last), real
+    real = None if study.test_images is None else variety(to_float(study.test_images[: len(last)]))
+    return variety(last), real
 
 
 def samples(study: Study) -> list[Path]:
@@ -113,20 +114,20 @@ def samples(study: Study) -> list[Path]:
     return sorted(file for file in files if re.fullmatch(r"epoch-\d+", file.stem))
 
 
-def before_and_after(study: Study) -> list[str]:
+def before_and_after(study: Study) -> str:
     """Figures 3 and 4: the pictures of the same latents before and after the denoiser, from the fused graph."""
     model = study.folder / "export" / runtime.FUSED.file
     if not model.exists():
-        return [absent("3", "pictures before the denoiser"), absent("4", "pictures after the denoiser")]
+        return absent("3 and 4", "pictures before and after the denoiser")
     fused = runtime.load(runtime.FUSED, model, threads=1)
     outputs = fused(runtime.latents(0, 0, SHOWN, fused.input_shape[0]))
     blocks = []
-    for label, name, images in zip("34", ("before", "after"), outputs, strict=True):
+    for name, images in zip(("before", "after"), outputs, strict=True):
         path = path_of(study, f"{name}.png")
-        figures.draw_rows({f"{name} the denoiser": images}, path)
-        caption = f"Pictures {name} the denoiser: latents 0 to {SHOWN - 1} of seed 0, from `fused.onnx`."
-        blocks.append(shown(path, f"{SHOWN} generated pictures {name} the denoiser.", label, caption))
-    return blocks
+        figures.draw_rows({"": images}, path)
+        blocks.append(picture(path, f"{name.capitalize()} the denoiser: {SHOWN} generated pictures."))
+    caption = f"Pictures before (3) and after (4) the denoiser: latents 0 to {SHOWN - 1} of seed 0, from `fused.onnx`."
+    return captioned(blocks, "3 and 4", caption)
 
 
 def restored(study: Study) -> str:
@@ -135,7 +136,7 @@ def restored(study: Study) -> str:
     if not model.exists() or study.test_images is None:
         return absent("E", "real pictures noisy and denoised")
     denoiser = runtime.load(runtime.DENOISER, model, threads=1)
-    clean = to_float(study.test_images[:STRIP])
+    clean = to_float(study.test_images[:REAL])
     rows = {"clean": clean}
     for sigma in SIGMAS_SHOWN:
         noisy = add_noise(clean, sigma, NOISES[0], seed=0)
@@ -144,7 +145,7 @@ def restored(study: Study) -> str:
     path = path_of(study, "restored.png")
     figures.draw_rows(rows, path)
     names = "; ".join(rows)
-    caption = f"The first {STRIP} test pictures, from top to bottom: {names} (of pixels in [0, 1])."
+    caption = f"The first {REAL} test pictures, from top to bottom: {names} (of pixels in [0, 1])."
     return shown(path, f"Rows of real clothes: {names}.", "E", caption)
 
 
@@ -197,7 +198,17 @@ def path_of(study: Study, file: str) -> Path:
 
 def shown(path: Path, alt: str, label: str, caption: str) -> str:
     """The markdown of a figure: `alt` is any text, `caption` is markdown."""
-    return f"![{plain(alt)}]({FOLDER}/{path.name})\n*Figure {label}. {caption}*"
+    return captioned([picture(path, alt)], label, caption)
+
+
+def picture(path: Path, alt: str) -> str:
+    """The markdown of a picture without caption; the page calls it what stands before the colon in `alt`."""
+    return f"![{plain(alt)}]({FOLDER}/{path.name})"
+
+
+def captioned(pictures: Sequence[str], label: str, caption: str) -> str:
+    """The markdown of pictures that share a caption."""
+    return "\n".join([*pictures, f"*Figure{'s' if ' ' in label else ''} {label}. {caption}*"])
 
 
 def absent(label: str, what: str) -> str:

@@ -12,11 +12,10 @@ from gan_denoise.study.report_compare import (
     say_answer,
     say_control,
     say_cost,
-    say_effect,
     say_stability,
-    say_variety,
     seeds_of,
 )
+from gan_denoise.study.report_distances import effects_table
 from gan_denoise.study.report_figures import path_of, shown
 from gan_denoise.study.report_study import Study
 from gan_denoise.study.report_tables import code, plain
@@ -30,7 +29,7 @@ Curves = dict[str, Sequence[Point]]
 
 
 def headline(study: Study) -> list[str]:
-    """The section's paragraphs: the figure, the answer, and a sentence each on effect, variety, controls and cost."""
+    """The section's paragraphs: the figure, the answer, the table, and sentences on stability, controls and cost."""
     rows = study.compared()
     curves = curves_of(rows)
     if not curves:
@@ -39,10 +38,11 @@ def headline(study: Study) -> list[str]:
     return [
         ratios(study, rows),
         say_answer(rows),
-        _bullets([say_effect(*key, points) for key, points in curves.items()]),
-        _bullets([say_variety(*key, rows) for key in curves]),
-        _bullets([say_stability(*key, rows) for key in curves]),
-        _bullets([say_control(rows, control) for control in CONTROLS]),
+        effects_table(rows),
+        "Distances are geometric means over the seeds; the ratio is that of denoised and raw, precision and recall are "
+        "by how much they move. In brackets: intervals of 95 % (Student's t), which one seed has not. An open ratio is "
+        "one whose interval includes 1, or of one seed within 2 % of 1.",
+        _bullets([*(say_stability(*key, rows) for key in curves), *(say_control(rows, name) for name in CONTROLS)]),
         say_cost(study.rows("denoising"), study.rows("bench")),
         f"Distances are {plain(settings.get('raw, denoised', 'not described'))}, against "
         f"{plain(settings.get('reference', 'a reference not recorded'))}. Command: {code(study.comparing_command())}.",

@@ -58,6 +58,10 @@ class Study:
         """What decides a stage's weights: config, seed, data, device, threads."""
         return dict(self.meta[stage].get("identity", {}))
 
+    def changes(self, stage: str) -> Rows:
+        """What --resume-inexact changed on the way, by step."""
+        return list(self.meta[stage].get("inexact", []))
+
     def rows(self, table: str) -> Rows:
         """The rows of one of this study's tables."""
         return list(self.results[table].get("rows", []))

@@ -17,7 +17,6 @@ GENERATION = {
     "n": "n",
     "ffd_1": "FFD-1",
     "kid": "KID",
-    "kid_se": "its error",
     "precision": "precision",
     "recall": "recall",
     "density": "density",
@@ -61,7 +60,7 @@ def one_line(text: object) -> str:
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A markdown table of cells that are markdown already; a column with numbers stands on the right."""
     ruler = [
-        "---:" if any(re.match(r"\**\d", cell) for cell in column) else "---" for column in zip(*rows, strict=True)
+        "---:" if any(re.match(r"[*+-]*\d", cell) for cell in column) else "---" for column in zip(*rows, strict=True)
     ]
     return "\n".join("| " + " | ".join(cells) + " |" for cells in (head, ruler, *rows))
 
@@ -107,19 +106,25 @@ def settings_table(gan: Mapping[str, Any], denoiser: Mapping[str, Any]) -> str:
 def _flat_table(columns: Mapping[str, str], rows: Rows, kept: Rows) -> str:
     names = {name: title for name, title in columns.items() if any(name in row for row in [*rows, *kept])}
     first = next(iter(names))
-    lines = [[plain(cell(name, row.get(name))) for name in names] for row in [*rows, *kept]]
+    lines = [[plain(_with_error(row, name)) for name in names] for row in [*rows, *kept]]
     for line, row in zip(lines[len(rows) :], kept, strict=True):
         line[0] = plain(f"{row.get(first, NOT_MEASURED)} ({KEPT})")
     return table(list(names.values()), lines)
+
+
+def _with_error(row: Mapping[str, Any], name: str) -> str:
+    """The cell, with the standard error where the row has one."""
+    error = f"{name.removesuffix('_db')}_se"
+    return cell(name, row.get(name)) + ("" if number(row, error) is None else f" ± {cell(error, row[error])}")
 
 
 def _qualities(rows: Rows, method: str, noise: str, sigmas: Sequence[float], best: Sequence[float | None]) -> list[str]:
     """The cells of one method: PSNR and SSIM at each strength, and the median of its times."""
     cells = []
     for i, sigma in enumerate(sigmas):
-        row = row_of(rows, method=method, noise=noise, sigma=sigma)
+        row = row_of(rows, method=method, noise=noise, sigma=sigma) or {}
         value = number(row, "psnr_db")
-        text = cell("psnr_db", value)
+        text = _with_error(row, "psnr_db")
         text = f"**{text}**" if best and value is not None and value == best[i] else text
         similarity = number(row, "ssim")
         cells.append(text if similarity is None else f"{text}, {similarity:.3f}")
@@ -136,6 +141,8 @@ def _best(rows: Rows, noise: str, sigma: float) -> float | None:
 
 
 def _setting(value: object) -> str:
+    if isinstance(value, dict):
+        return "; ".join(f"{plain(name)} {_setting(part)}" for name, part in value.items())
     if isinstance(value, list | tuple):
         return plain(", ".join(str(item) for item in value))
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else plain(value)

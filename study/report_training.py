@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gan_denoise.eval.tables import NOT_MEASURED
+from gan_denoise.study.collapse import COLLAPSED
 from gan_denoise.study.config import PRESETS
 from gan_denoise.study.report_words import SAME_DB, Row, Rows, number
 
@@ -12,7 +13,6 @@ PAPER_BATCH = 256
 
 SATURATED = 0.99  # accuracy on real and on fake
 GUESSING = 0.6  # accuracy
-COLLAPSED = 0.027  # standard deviation between pictures, a tenth of what 64 real ones show (0.27)
 HELD_OUT_FROM = 55_000  # training images from here on measure the denoiser after each epoch
 
 
@@ -68,6 +68,16 @@ def say_variety(between: float | None, real: float | None) -> str:
     if between < COLLAPSED:
         return f"{found}: **the generator has collapsed**, or has learnt nothing yet; its pictures are nearly the same."
     return f"{found}: the generator has not collapsed to one picture."
+
+
+def say_inexact(stage: str, changes: Rows) -> str:
+    """That a stage went on under other conditions than it began; nothing where it did not."""
+    said = [
+        f"after step {change['step']} {name} was {now}, not {before}"
+        for change in changes
+        for name, (before, now) in change["changed"].items()
+    ]
+    return f"The {stage} went on inexactly (--resume-inexact): {'; '.join(said)}." if said else ""
 
 
 def say_denoiser_training(log: Rows, images: int | None) -> str:

@@ -106,6 +106,15 @@ def say_noise(rows: Rows) -> str:
     return f"{text}; after the denoiser it is {after}."
 
 
+def say_shares(rows: Rows) -> str:
+    """How exact the shares among so many pictures are: the binomial standard error where it is largest."""
+    counts = [count for row in rows if (count := number(row, "n"))]
+    if not counts:
+        return ""
+    count = min(counts)
+    return f" A share of {count:,.0f} pictures has a standard error of at most {0.5 / math.sqrt(count):.3f}."
+
+
 def say_best(rows: Rows, noise: str) -> str:
     """Which method has the best PSNR at each strength of one kind of noise."""
     winners: dict[str, list[str]] = {}

@@ -14,12 +14,10 @@ A trainer keeps its own visible loop:
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import fcntl
-import json
 import os
-import platform
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -31,28 +29,16 @@ import numpy as np
 import torch
 from torch import nn
 
-from gan_denoise import __version__
 from gan_denoise.cores import usable_cores
 from gan_denoise.errors import DivergedError, InputError, Interrupted, LockedError, OutputError
-from gan_denoise.files import write_atomic
-from gan_denoise.study import checkpoint
+from gan_denoise.study import checkpoint, collapse
+from gan_denoise.study.identity import Options, check_identity, pick_device, record_changes
 from gan_denoise.study.progress import EpochProgress
 from gan_denoise.study.runlog import RunLog
 
 SAVE_EVERY = 200  # steps
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h; the second is at most 32 MiB
 Network = TypeVar("Network", bound=nn.Module)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """How a stage is run. What changes the result's bits (seed, device, threads) belongs to its identity."""
-
-    seed: int = 0
-    device: str = "auto"  # auto, cpu or cuda
-    threads: int = 0  # 0 means one a usable core
-    precision: str = "float32"  # or bfloat16: convolutions in half precision, weights and losses not
-    resume: bool = False
-    tensorboard: bool = False
 
 
 @dataclass
@@ -66,6 +52,7 @@ class Stage:
     log: RunLog
     progress: EpochProgress
     step: int = 0
+    counted_from: int = 0  # the step that the sums begin with
     sums: dict[str, float] = field(default_factory=dict)
     started: float = field(default_factory=time.monotonic)
     stop_signal: int = 0
@@ -85,21 +72,30 @@ class Stage:
         """Lock the folder, go on from its last checkpoint when asked to, and restore the signals at the end.
 
         Raises LockedError when another process holds it, OutputError when it holds a run and `resume` is not
-        set, InputError when what it holds was trained differently, Interrupted when a signal asked to stop.
+        set, InputError when what it holds was trained differently, Interrupted when a signal asked to stop. What a
+        step raises for want of memory comes out as OutputError.
         """
         with _locked(folder), contextlib.ExitStack() as stack:
             progress = stack.enter_context(
                 EpochProgress(folder, epochs, epoch_steps, epoch_images, options.tensorboard)
             )
             stage = cls(folder, parts, epochs * epoch_steps, epoch_steps, RunLog(folder / "log.jsonl"), progress)
-            _check_identity(folder / "meta.json", identity, options.resume)
-            stage._go_on()
+            changed = check_identity(folder / "meta.json", identity, options)
+            stage._go_on(exactly=not changed)
+            if stage.step < stage.total_steps:  # or nothing comes of them
+                record_changes(folder / "meta.json", identity, changed, stage.step)
             stack.enter_context(_stopping(stage._stop))
             try:
                 yield stage
             except DivergedError as error:
                 hint = "try another --seed or --batch; the last checkpoint is from before"
                 raise DivergedError(f"step {stage.step}: {error.message}", hint) from error
+            except RuntimeError as error:  # torch.OutOfMemoryError on a GPU; a plain one on the CPU
+                if not ("out of memory" in str(error) or "can't allocate memory" in str(error)):
+                    raise
+                batch = identity["config"]["batch"]
+                hint = f"--batch {max(batch // 2, 2)}, which trains another model; the last checkpoint is from before"
+                raise OutputError(f"step {stage.step}: no memory for a batch of {batch} found", hint) from error
             if stage.stop_signal:  # it came after the last step
                 raise stage._interrupted()
 
@@ -122,13 +118,14 @@ class Stage:
     def log_epoch(self, step: int, images: int, **measured: float) -> None:
         """Log the means over the epoch that ends with `step`, what was measured after it, and images/s."""
         seconds = self.sums.pop("seconds", 0.0) + time.monotonic() - self.started
-        means = {name: value / self.epoch_steps for name, value in self.sums.items()}
+        means = {name: value / (step + 1 - self.counted_from) for name, value in self.sums.items()}
         event = {**means, **measured, "images_per_s": images / seconds, "seconds": seconds}
         epoch = (step + 1) // self.epoch_steps
         event = {name: float(f"{value:.6g}") for name, value in event.items()}
-        self.log.append(step=step + 1, epoch=epoch, **event)
-        self.progress.epoch_done(epoch, event)
-        self.sums = {}
+        warning = collapse.warning(event.get("variety"))
+        self.log.append(step=step + 1, epoch=epoch, **event, **({"warning": warning} if warning else {}))
+        self.progress.epoch_done(epoch, event, warning)
+        self.sums, self.counted_from = {}, step + 1
 
     def step_done(self, step: int) -> None:
         """Save after an epoch, every so many steps, and when a signal asked to stop; then raise Interrupted."""
@@ -147,11 +144,17 @@ class Stage:
         self.started = now
         checkpoint.save(self.folder / "checkpoints", self.step, self.parts, {"sums": self.sums})
 
-    def _go_on(self) -> None:
+    def _go_on(self, exactly: bool) -> None:
         saved = checkpoint.load_latest(self.folder / "checkpoints")
         if saved is not None:
-            checkpoint.restore(self.parts, saved.tensors)
-            self.step, self.sums = saved.step, dict(saved.notes["sums"])
+            try:
+                checkpoint.restore(self.parts, saved.tensors)
+            except RuntimeError as error:  # only where the configuration may differ
+                found = f"{self.folder}: a checkpoint of networks of other shapes found, the same wanted"
+                raise InputError(found, "give the sizes of before, or another --out") from error
+            self.step, self.counted_from = saved.step, saved.step
+            if exactly:  # else an epoch may be of another length, and its sums of other things
+                self.sums, self.counted_from = dict(saved.notes["sums"]), saved.step - saved.step % self.epoch_steps
         self.log.rewind(self.step)
 
     def _interrupted(self) -> Interrupted:
@@ -162,46 +165,22 @@ class Stage:
         self.stop_signal = number
 
 
-def identity_of(config: dict[str, Any], config_sha256: str, data_sha256: str, options: Options) -> dict[str, Any]:
-    """What two runs must share for their weights to be equal bit for bit."""
-    return {
-        "config": config,
-        "config_sha256": config_sha256,
-        "data_sha256": data_sha256,
-        "seed": options.seed,
-        "device": pick_device(options.device).type,
-        "threads": options.threads or usable_cores(),
-        "precision": options.precision,
-        "torch": torch.__version__,
-    }
-
-
-def read_identity(folder: Path) -> dict[str, Any]:
-    """The identity of the run in a stage's folder. Raises InputError when it is missing or damaged."""
-    path = folder / "meta.json"
-    try:
-        identity: dict[str, Any] = json.loads(path.read_text())["identity"]
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(
-            f"{path}: missing or damaged, a run's description wanted", "another --out starts anew"
-        ) from error
-    return identity
-
-
-def pick_device(name: str) -> torch.device:
-    """The torch device for `auto`, `cpu` or `cuda`. Raises InputError for `cuda` without a GPU."""
-    if name == "cuda" and not torch.cuda.is_available():
-        raise InputError("device: no usable CUDA GPU found, one wanted", "--device cpu")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
-
-
 def prepare_torch(options: Options) -> torch.device:
-    """Set threads and ask for repeatable kernels; returns the device."""
+    """Set threads, ask for repeatable kernels, and for memory that is kept from step to step; returns the device."""
     device = pick_device(options.device)
+    _keep_memory()
     torch.set_num_threads(options.threads or usable_cores())
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
     return device
+
+
+def _keep_memory() -> None:
+    """Tell the C library not to give freed memory back: to get it again takes a tenth of a step. Only glibc is told."""
+    with contextlib.suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        for parameter, value in ((M_MMAP_THRESHOLD, 32 * 1024**2), (M_TRIM_THRESHOLD, 2**31 - 1)):
+            mallopt(parameter, value)
 
 
 def training_precision(device: torch.device, options: Options) -> torch.autocast:
@@ -213,43 +192,6 @@ def training_precision(device: torch.device, options: Options) -> torch.autocast
 def on_device(network: Network, device: torch.device) -> Network:
     """The network on `device`, its convolutions' weights laid out channels last, which is faster on both kinds."""
     return network.to(device).to(memory_format=torch.channels_last)
-
-
-def _check_identity(path: Path, identity: dict[str, Any], resume: bool) -> None:
-    if path.exists():
-        if not resume:
-            raise OutputError(f"{path.parent}: holds a run", "--resume goes on with it, another --out starts anew")
-        found = read_identity(path.parent)
-        for name in identity:
-            if found.get(name) != identity[name]:
-                raise InputError(
-                    f"{name}: the run in {path.parent} has {found.get(name)}, {identity[name]} was asked for",
-                    "give the same options as before, or another --out",
-                )
-    else:
-        circumstances = {
-            "version": __version__,
-            "commit": _git_commit(),
-            "machine": machine_name(),
-            "python": platform.python_version(),
-        }
-        write_atomic(path, json.dumps({"identity": identity, **circumstances}, indent=1) + "\n")
-
-
-def machine_name() -> str:
-    """The processor's name and the cores that this process may use."""
-    model = platform.processor() or platform.machine()
-    with contextlib.suppress(OSError):
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model)
-    return f"{model}, {usable_cores()} cores"
-
-
-def _git_commit() -> str:
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
-    with contextlib.suppress(OSError):
-        return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
-    return "unknown"
 
 
 @contextlib.contextmanager

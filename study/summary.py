@@ -43,6 +43,11 @@ def difference_of(pairs: Pairs) -> Estimate | None:
     return _estimate(pairs, difference_interval, lambda before, after: after - before)
 
 
+def level_of(rows: Rows, name: str) -> Estimate | None:
+    """The geometric mean of a column of numbers above 0; None where no row has one."""
+    return ratio_of([(1.0, value) for row in rows if (value := number(row, name))])
+
+
 def pairs_of(rows: Rows, before: str, after: str) -> Pairs:
     """Two columns of the rows that have both."""
     found = [(number(row, before), number(row, after)) for row in rows]

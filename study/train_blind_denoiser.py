@@ -10,17 +10,19 @@ from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 from torch.optim import Adam, Optimizer
 
-from gan_denoise.data.fashion_mnist import Dataset, fit_and_holdout, to_float
-from gan_denoise.eval.restoration import add_noise, psnr, ssim
+from gan_denoise.data.fashion_mnist import Dataset
+from gan_denoise.eval.restoration import psnr, ssim
 from gan_denoise.export import weights
 from gan_denoise.models.dncnn import DnCNN
 from gan_denoise.models.unet import UNet
 from gan_denoise.study.architecture import describe, layers_of
-from gan_denoise.study.batches import batch_indices, seed_step, steps_per_epoch
-from gan_denoise.study.config import BlindDenoiserConfig, DnCNNShape, UNetShape, config_sha256, to_json
+from gan_denoise.study.batches import batch_indices, pixels, seed_step, steps_per_epoch
+from gan_denoise.study.config import BlindDenoiserConfig, DnCNNShape, UNetShape
+from gan_denoise.study.identity import Options, identity_of
 from gan_denoise.study.schedule import set_rate, warmed_and_decayed
-from gan_denoise.study.stage import Options, Stage, identity_of, on_device, prepare_torch, training_precision
-from gan_denoise.study.train_denoiser import VALIDATION_IMAGES, VALIDATION_SIGMA, restore
+from gan_denoise.study.sizes import channels
+from gan_denoise.study.stage import Stage, on_device, prepare_torch, training_precision
+from gan_denoise.study.train_denoiser import restore, validation
 from gan_denoise.study.update import update
 
 ERROR_FLOOR = 1e-6  # a squared error that counts as none: 60 dB
@@ -35,63 +37,72 @@ def train_blind_denoiser(config: BlindDenoiserConfig, dataset: Dataset, run: Pat
     folder = run / "denoiser"
     device = prepare_torch(options)
     torch.manual_seed(options.seed)
-    denoiser = on_device(network(config.network), device)
+    denoiser = on_device(network(config.network, **channels(dataset)), device)
+    arguments = {**dataclasses.asdict(config.network), **channels(dataset)}
     adam = Adam(denoiser.parameters(), config.learning_rate, (0.9, 0.99))
     images = torch.from_numpy(dataset.train.images[: config.images]).to(device)
-    held_out = to_float(fit_and_holdout(dataset.train)[1].images[:VALIDATION_IMAGES])
-    noisy = add_noise(held_out, VALIDATION_SIGMA, "float", seed=0)
-    identity = identity_of(to_json(config), config_sha256(config), dataset.sha256, options)
+    known = dataset.train.noisy
+    taken = None if known is None else torch.from_numpy(known[: config.images]).to(device)
+    held_out, noisy = validation(dataset)
+    before = {} if known is None else {"noisy_psnr_db": psnr(held_out, noisy), "noisy_ssim": ssim(held_out, noisy)}
+    identity = identity_of(config, dataset, options)
     epoch_steps = steps_per_epoch(len(images), config.batch)
     total = config.epochs * epoch_steps
 
     with Stage.open(
         folder, identity, {"denoiser": denoiser, "adam": adam}, config.epochs, epoch_steps, len(images), options
     ) as stage:
-        describe(folder, denoiser=layers_of(denoiser, (1, 28, 28)))
+        describe(folder, denoiser=layers_of(denoiser, dataset.train.shape))
         for step in stage.steps():
             # batch
             seed_step(options.seed, step)
-            clean = images[batch_indices(options.seed, step, len(images), config.batch).to(device)]
-            clean = clean.unsqueeze(1) / 255  # (B, 1, 28, 28) in [0, 1]
+            chosen = batch_indices(options.seed, step, len(images), config.batch).to(device)
+            clean = pixels(images[chosen])  # (B, C, H, W) in [0, 1]
+            real = None if taken is None else pixels(taken[chosen])
 
             # step
             set_rate(adam, config.learning_rate * warmed_and_decayed(step, total, config.warm_up, config.decay))
             with training_precision(device, options):
-                loss = blind_step(denoiser, adam, clean, config)
+                loss = blind_step(denoiser, adam, clean, config, real)
             stage.count(loss=loss)
 
             # log
             if stage.epoch_ends(step):
                 restored = restore(denoiser, noisy)
-                quality = psnr(held_out, restored).mean(), ssim(held_out, restored).mean()
-                stage.log_epoch(step, len(images), psnr_db=float(quality[0]), ssim=float(quality[1]))
+                quality = {"psnr_db": psnr(held_out, restored), "ssim": ssim(held_out, restored), **before}
+                stage.log_epoch(step, len(images), **{name: float(each.mean()) for name, each in quality.items()})
                 epoch = folder / "epochs" / f"{(step + 1) // epoch_steps:03d}"
-                weights.save(epoch / "denoiser.safetensors", denoiser, dataclasses.asdict(config.network))
+                weights.save(epoch / "denoiser.safetensors", denoiser, arguments)
 
             # save
             stage.step_done(step)
-        weights.save(folder / "denoiser.safetensors", denoiser, dataclasses.asdict(config.network))
+        weights.save(folder / "denoiser.safetensors", denoiser, arguments)
 
 
-def network(shape: UNetShape | DnCNNShape) -> UNet | DnCNN:
+def network(shape: UNetShape | DnCNNShape, channels: int = 1) -> UNet | DnCNN:
     """The untrained network of that shape."""
     match shape:
         case UNetShape():
-            return UNet(shape.widths, shape.blocks)
+            return UNet(shape.widths, shape.blocks, channels)
         case DnCNNShape():
-            return DnCNN(shape.width, shape.depth)
+            return DnCNN(shape.width, shape.depth, channels)
 
 
-def blind_step(denoiser: nn.Module, adam: Optimizer, clean: Tensor, config: BlindDenoiserConfig) -> float:
-    """One update from clean images (B, C, H, W) in [0, 1]; noise from torch's global generator. Returns the loss."""
+def blind_step(
+    denoiser: nn.Module, adam: Optimizer, clean: Tensor, config: BlindDenoiserConfig, real: Tensor | None = None
+) -> float:
+    """One update from clean images (B, C, H, W) in [0, 1] and the `real` noisy ones, or else with Gaussian noise.
+
+    That comes from torch's global generator. Returns the loss.
+    """
     sigma = strengths(clean, config.sigma_max)
     noisy = clean + sigma * torch.randn_like(clean)
     if config.noisy_targets:  # clipped noise or a logarithm would move the mean that makes them as good as clean ones
         loss = mse_loss(denoiser(noisy), clean + sigma * torch.randn_like(clean))
     elif isinstance(config.network, DnCNNShape):  # as in its paper; from the logarithm it learns the identity alone
-        loss = mse_loss(denoiser(in_files(noisy, config.clipped)), clean)
+        loss = mse_loss(denoiser(in_files(noisy, config.clipped) if real is None else real), clean)
     else:
-        loss = log_squared_error(denoiser(in_files(noisy, config.clipped)), clean)
+        loss = log_squared_error(denoiser(in_files(noisy, config.clipped) if real is None else real), clean)
     update(adam, loss, config.max_gradient_norm)
     return loss.item()
 

@@ -15,10 +15,13 @@ from gan_denoise.models.conditional_gan import ConditionalDiscriminator, Conditi
 from gan_denoise.study.adversarial import challenge, with_classes
 from gan_denoise.study.architecture import describe, layers_of
 from gan_denoise.study.averaging import average_into, renew_batch_norm
-from gan_denoise.study.batches import batch_indices, seed_step, steps_per_epoch
-from gan_denoise.study.config import ConditionalGanConfig, config_sha256, to_json
+from gan_denoise.study.batches import batch_indices, pixels, seed_step, steps_per_epoch
+from gan_denoise.study.collapse import variety
+from gan_denoise.study.config import ConditionalGanConfig
+from gan_denoise.study.identity import Options, identity_of
 from gan_denoise.study.schedule import set_rate, warmed_and_decayed
-from gan_denoise.study.stage import Options, Stage, identity_of, on_device, prepare_torch, training_precision
+from gan_denoise.study.sizes import classes, sides
+from gan_denoise.study.stage import Stage, on_device, prepare_torch, training_precision
 from gan_denoise.study.train_gan import sample
 from gan_denoise.study.update import update
 
@@ -31,15 +34,16 @@ def train_conditional_gan(config: ConditionalGanConfig, dataset: Dataset, run: P
     folder = run / "gan"
     device = prepare_torch(options)
     torch.manual_seed(options.seed)
-    generator = on_device(build_generator(config), device)
-    discriminator = on_device(build_discriminator(config), device)
+    told = {**sides(dataset), **classes(dataset, config.latent_size)}
+    generator = on_device(build_generator(config, **told), device)
+    discriminator = on_device(build_discriminator(config, **told), device)
     averaged = copy.deepcopy(generator).requires_grad_(False)
     betas = (config.beta1, config.beta2)
     generator_adam = Adam(generator.parameters(), config.learning_rate, betas)
     discriminator_adam = Adam(discriminator.parameters(), config.learning_rate, betas)
     images = torch.from_numpy(dataset.train.images[: config.images]).to(device)
     labels = torch.from_numpy(dataset.train.labels[: config.images]).to(device, torch.int64)
-    identity = identity_of(to_json(config), config_sha256(config), dataset.sha256, options)
+    identity = identity_of(config, dataset, options)
     parts = {"generator": generator, "discriminator": discriminator, "averaged": averaged}
     optimizers = {"generator_adam": generator_adam, "discriminator_adam": discriminator_adam}
     epoch_steps = steps_per_epoch(len(images), config.batch)
@@ -49,13 +53,15 @@ def train_conditional_gan(config: ConditionalGanConfig, dataset: Dataset, run: P
         folder, identity, {**parts, **optimizers}, config.epochs, epoch_steps, len(images), options
     ) as stage:
         generator_layers = layers_of(generator, (config.latent_size,))
-        describe(folder, generator=generator_layers, discriminator=layers_of(discriminator, (1, 28, 28), labels[:1]))
+        describe(
+            folder, generator=generator_layers, discriminator=layers_of(discriminator, dataset.train.shape, labels[:1])
+        )
         for step in stage.steps():
             # batch
             seed_step(options.seed, step)
             chosen = batch_indices(options.seed, step, len(images), config.batch).to(device)
-            real, label = images[chosen].unsqueeze(1) / 255, labels[chosen]  # (B, 1, 28, 28) in [0, 1], (B,)
-            z = with_classes(torch.randn(len(real), config.latent_size, device=device), label)
+            real, label = pixels(images[chosen]), labels[chosen]  # (B, C, H, W) in [0, 1], (B,)
+            z = with_classes(torch.randn(len(real), config.latent_size, device=device), label, len(dataset.classes))
 
             # step
             rate = config.learning_rate * warmed_and_decayed(step, total, 0, config.decay)
@@ -71,39 +77,43 @@ def train_conditional_gan(config: ConditionalGanConfig, dataset: Dataset, run: P
 
             # log and sample
             if stage.epoch_ends(step):
-                stage.log_epoch(step, len(images))
                 epoch = (step + 1) // epoch_steps
-                save_averaged(averaged, config, folder / "epochs" / f"{epoch:03d}", options.seed)
-                grid = pictures.grid(sample(averaged, config.latent_size))
-                pictures.save(grid, folder / "samples" / f"epoch-{epoch:03d}.png")
+                save_averaged(averaged, config, folder / "epochs" / f"{epoch:03d}", options.seed, **told)
+                shown = sample(averaged, config.latent_size)
+                stage.log_epoch(step, len(images), variety=variety(shown))
+                pictures.save(pictures.grid(shown), folder / "samples" / f"epoch-{epoch:03d}.png")
 
             # save
             stage.step_done(step)
-        save_discriminator(discriminator, config, folder / "discriminator.safetensors")
-        save_averaged(averaged, config, folder, options.seed)
+        save_discriminator(discriminator, config, folder / "discriminator.safetensors", **told)
+        save_averaged(averaged, config, folder, options.seed, **told)
 
 
-def save_averaged(averaged: ConditionalGenerator, config: ConditionalGanConfig, folder: Path, seed: int) -> None:
-    """Write the averaged generator, its batch norm measured anew, to `folder`."""
+def save_averaged(
+    averaged: ConditionalGenerator, config: ConditionalGanConfig, folder: Path, seed: int, **told: int
+) -> None:
+    """Write the averaged generator, its batch norm measured anew, to `folder`; `told` as for `build_generator`."""
     renew_batch_norm(averaged, config.latent_size, seed)
     shape = {"widths": config.generator_widths, "blocks": config.generator_blocks}
-    weights.save(folder / "generator.safetensors", averaged, {**shape, "latent_size": config.latent_size})
+    weights.save(folder / "generator.safetensors", averaged, {**shape, "latent_size": config.latent_size, **told})
 
 
-def build_generator(config: ConditionalGanConfig) -> ConditionalGenerator:
-    """The untrained generator of `config`."""
-    return ConditionalGenerator(config.generator_widths, config.generator_blocks, config.latent_size)
+def build_generator(config: ConditionalGanConfig, **told: int) -> ConditionalGenerator:
+    """The untrained generator of `config`; `told` are `size`, `channels` and `classes` if not 28, 1 and 10."""
+    return ConditionalGenerator(config.generator_widths, config.generator_blocks, config.latent_size, **told)
 
 
-def save_discriminator(discriminator: ConditionalDiscriminator, config: ConditionalGanConfig, path: Path) -> None:
+def save_discriminator(
+    discriminator: ConditionalDiscriminator, config: ConditionalGanConfig, path: Path, **told: int
+) -> None:
     """Write the discriminator, from which a joined training goes on."""
     shape = {"widths": config.discriminator_widths, "blocks": config.discriminator_blocks}
-    weights.save(path, discriminator, shape)
+    weights.save(path, discriminator, {**shape, **told})
 
 
-def build_discriminator(config: ConditionalGanConfig) -> ConditionalDiscriminator:
+def build_discriminator(config: ConditionalGanConfig, **told: int) -> ConditionalDiscriminator:
     """The untrained discriminator of `config`."""
-    return ConditionalDiscriminator(config.discriminator_widths, config.discriminator_blocks)
+    return ConditionalDiscriminator(config.discriminator_widths, config.discriminator_blocks, **told)
 
 
 def pair_step(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,14 +12,16 @@ from torch import Tensor, nn
 from torch.nn.functional import mse_loss
 from torch.optim import Adam, Optimizer
 
-from gan_denoise.data.fashion_mnist import Dataset, fit_and_holdout, to_float
+from gan_denoise.data.fashion_mnist import Dataset, Floats, to_float
 from gan_denoise.eval.restoration import add_noise, psnr, ssim
 from gan_denoise.export import weights
 from gan_denoise.models.denoiser import Denoiser
 from gan_denoise.study.architecture import describe, layers_of
-from gan_denoise.study.batches import batch_indices, seed_step, steps_per_epoch
-from gan_denoise.study.config import DenoiserConfig, config_sha256, to_json
-from gan_denoise.study.stage import Options, Stage, identity_of, on_device, prepare_torch
+from gan_denoise.study.batches import batch_indices, pixels, seed_step, steps_per_epoch
+from gan_denoise.study.config import DenoiserConfig
+from gan_denoise.study.identity import Options, identity_of
+from gan_denoise.study.sizes import channels
+from gan_denoise.study.stage import Stage, on_device, prepare_torch
 from gan_denoise.study.update import update
 
 VALIDATION_IMAGES = 500
@@ -28,30 +31,31 @@ VALIDATION_SIGMA = 25 / 255
 def train_denoiser(config: DenoiserConfig, dataset: Dataset, run: Path, options: Options) -> None:
     """Train in `run`/denoiser and leave `denoiser.safetensors` there; goes on where an earlier run stopped.
 
-    After each epoch PSNR and SSIM are measured on the first 500 of the 5,000 held-out training images, with
-    the same noise each time. They are unseen only when `images` is 55,000 or less.
+    After each epoch PSNR and SSIM are measured on the first 500 held-out images, with the same noise each time. Those
+    of Fashion-MNIST are the last 5,000 training images, so they are unseen only when `images` is 55,000 or less.
     Raises what Stage.open raises, and DivergedError when a loss or a gradient is not finite.
     """
     folder = run / "denoiser"
     device = prepare_torch(options)
     torch.manual_seed(options.seed)
-    denoiser = on_device(Denoiser(config.widths, config.sigma_min, config.sigma_max, config.clipped), device)
+    noise = {"sigma_min": config.sigma_min, "sigma_max": config.sigma_max, "clipped": config.clipped}
+    arguments: dict[str, Any] = {"widths": config.widths, **noise, **channels(dataset)}
+    denoiser = on_device(Denoiser(**arguments), device)
     adam = Adam(denoiser.parameters(), config.learning_rate, (config.beta1, 0.999))
     images = torch.from_numpy(dataset.train.images[: config.images]).to(device)
-    held_out = to_float(fit_and_holdout(dataset.train)[1].images[:VALIDATION_IMAGES])
-    noisy = add_noise(held_out, VALIDATION_SIGMA, "float", seed=0)
-    identity = identity_of(to_json(config), config_sha256(config), dataset.sha256, options)
+    held_out, noisy = validation(dataset)
+    identity = identity_of(config, dataset, options)
     epoch_steps = steps_per_epoch(len(images), config.batch)
 
     with Stage.open(
         folder, identity, {"denoiser": denoiser, "adam": adam}, config.epochs, epoch_steps, len(images), options
     ) as stage:
-        describe(folder, denoiser=layers_of(denoiser, (1, 28, 28)))
+        describe(folder, denoiser=layers_of(denoiser, dataset.train.shape))
         for step in stage.steps():
             # batch
             seed_step(options.seed, step)
             clean = images[batch_indices(options.seed, step, len(images), config.batch).to(device)]
-            clean = clean.unsqueeze(1) / 255  # (B, 1, 28, 28) in [0, 1]
+            clean = pixels(clean)  # (B, C, H, W) in [0, 1]
 
             # step
             stage.count(loss=denoiser_step(denoiser, adam, clean, config.max_gradient_norm))
@@ -64,8 +68,16 @@ def train_denoiser(config: DenoiserConfig, dataset: Dataset, run: Path, options:
 
             # save
             stage.step_done(step)
-        noise = {"sigma_min": config.sigma_min, "sigma_max": config.sigma_max, "clipped": config.clipped}
-        weights.save(folder / "denoiser.safetensors", denoiser, {"widths": config.widths, **noise})
+        weights.save(folder / "denoiser.safetensors", denoiser, arguments)
+
+
+def validation(dataset: Dataset) -> tuple[Floats, Floats]:
+    """Held-out pictures (N, C, H, W) in [0, 1], at most 500, and the same with noise: the real one, if it is known."""
+    held_out = dataset.held_out
+    clean = to_float(held_out.images[:VALIDATION_IMAGES])
+    if held_out.noisy is not None:
+        return clean, to_float(held_out.noisy[:VALIDATION_IMAGES])
+    return clean, add_noise(clean, VALIDATION_SIGMA, "float", seed=0)
 
 
 def denoiser_step(denoiser: nn.Module, adam: Optimizer, clean: Tensor, max_gradient_norm: float) -> float:

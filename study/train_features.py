@@ -16,8 +16,9 @@ from gan_denoise.export import weights
 from gan_denoise.models.features import FeatureNetwork
 from gan_denoise.study.architecture import describe
 from gan_denoise.study.batches import batch_indices, seed_step, steps_per_epoch
-from gan_denoise.study.config import FeaturesConfig, config_sha256, to_json
-from gan_denoise.study.stage import Options, Stage, identity_of, on_device, prepare_torch
+from gan_denoise.study.config import FeaturesConfig
+from gan_denoise.study.identity import Options, identity_of
+from gan_denoise.study.stage import Stage, on_device, prepare_torch
 from gan_denoise.study.update import update
 
 SHIFT = 2  # pixels, the furthest that augmentation moves a picture
@@ -39,7 +40,7 @@ def train_features(config: FeaturesConfig, dataset: Dataset, run: Path, options:
     fit, unseen = fit_and_unseen(dataset.train)
     images = torch.from_numpy(fit.images[: config.images]).to(device)
     labels = torch.from_numpy(fit.labels[: config.images].astype(np.int64)).to(device)
-    identity = identity_of(to_json(config), config_sha256(config), dataset.sha256, options)
+    identity = identity_of(config, dataset, options)
     epoch_steps = steps_per_epoch(len(images), config.batch)
     total_steps = config.epochs * epoch_steps
 

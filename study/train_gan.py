@@ -16,9 +16,12 @@ from gan_denoise.export import pictures, runtime, weights
 from gan_denoise.models.fully_connected import FullyConnectedDiscriminator, FullyConnectedGenerator
 from gan_denoise.models.gan import Discriminator, Generator
 from gan_denoise.study.architecture import describe, layers_of
-from gan_denoise.study.batches import batch_indices, seed_step, steps_per_epoch
-from gan_denoise.study.config import FullyConnectedGanConfig, GanConfig, config_sha256, to_json
-from gan_denoise.study.stage import Options, Stage, identity_of, on_device, prepare_torch, training_precision
+from gan_denoise.study.batches import batch_indices, pixels, seed_step, steps_per_epoch
+from gan_denoise.study.collapse import variety
+from gan_denoise.study.config import FullyConnectedGanConfig, GanConfig
+from gan_denoise.study.identity import Options, identity_of
+from gan_denoise.study.sizes import sides
+from gan_denoise.study.stage import Stage, on_device, prepare_torch, training_precision
 from gan_denoise.study.update import update
 
 SAMPLES = 64  # pictures in the grid of each epoch, from latents that never change
@@ -32,11 +35,11 @@ def train_gan(config: GanConfig | FullyConnectedGanConfig, dataset: Dataset, run
     folder = run / "gan"
     device = prepare_torch(options)
     torch.manual_seed(options.seed)
-    generator, discriminator = (on_device(network, device) for network in networks(config))
+    generator, discriminator = (on_device(network, device) for network in networks(config, **sides(dataset)))
     generator_adam = Adam(generator.parameters(), config.learning_rate, (config.beta1, 0.999))
     discriminator_adam = Adam(discriminator.parameters(), config.learning_rate, (config.beta1, 0.999))
     images = torch.from_numpy(dataset.train.images[: config.images]).to(device)
-    identity = identity_of(to_json(config), config_sha256(config), dataset.sha256, options)
+    identity = identity_of(config, dataset, options)
     parts = {"generator": generator, "discriminator": discriminator}
     optimizers = {"generator_adam": generator_adam, "discriminator_adam": discriminator_adam}
     epoch_steps = steps_per_epoch(len(images), config.batch)
@@ -45,12 +48,12 @@ def train_gan(config: GanConfig | FullyConnectedGanConfig, dataset: Dataset, run
         folder, identity, {**parts, **optimizers}, config.epochs, epoch_steps, len(images), options
     ) as stage:
         generator_layers = layers_of(generator, (config.latent_size,))
-        describe(folder, generator=generator_layers, discriminator=layers_of(discriminator, (1, 28, 28)))
+        describe(folder, generator=generator_layers, discriminator=layers_of(discriminator, dataset.train.shape))
         for step in stage.steps():
             # batch
             seed_step(options.seed, step)
             real = images[batch_indices(options.seed, step, len(images), config.batch).to(device)]
-            real = real.unsqueeze(1) / 255  # (B, 1, 28, 28) in [0, 1]
+            real = pixels(real)  # (B, C, H, W) in [0, 1]
             z = torch.randn(len(real), config.latent_size, device=device)
 
             # step
@@ -60,26 +63,26 @@ def train_gan(config: GanConfig | FullyConnectedGanConfig, dataset: Dataset, run
 
             # log and sample
             if stage.epoch_ends(step):
-                stage.log_epoch(step, len(images))
-                grid = pictures.grid(sample(generator, config.latent_size))
+                shown = sample(generator, config.latent_size)
+                stage.log_epoch(step, len(images), variety=variety(shown))
                 epoch = (step + 1) // epoch_steps
-                pictures.save(grid, folder / "samples" / f"epoch-{epoch:03d}.png")
+                pictures.save(pictures.grid(shown), folder / "samples" / f"epoch-{epoch:03d}.png")
 
             # save
             stage.step_done(step)
-        arguments = {"widths": config.generator_widths, "latent_size": config.latent_size}
+        arguments = {"widths": config.generator_widths, "latent_size": config.latent_size, **sides(dataset)}
         weights.save(folder / "generator.safetensors", generator, arguments)
 
 
-def networks(config: GanConfig | FullyConnectedGanConfig) -> tuple[nn.Module, nn.Module]:
-    """The untrained generator and discriminator of `config`."""
+def networks(config: GanConfig | FullyConnectedGanConfig, **sides: int) -> tuple[nn.Module, nn.Module]:
+    """The untrained generator and discriminator of `config`; `sides` are `size` and `channels` if not 28 and 1."""
     match config:
         case GanConfig():
-            generator: nn.Module = Generator(config.generator_widths, config.latent_size)
-            return generator, Discriminator(config.discriminator_widths, config.dropout)
+            generator: nn.Module = Generator(config.generator_widths, config.latent_size, **sides)
+            return generator, Discriminator(config.discriminator_widths, config.dropout, **sides)
         case FullyConnectedGanConfig():
-            generator = FullyConnectedGenerator(config.generator_widths, config.latent_size)
-            return generator, FullyConnectedDiscriminator(config.discriminator_widths, config.dropout)
+            generator = FullyConnectedGenerator(config.generator_widths, config.latent_size, **sides)
+            return generator, FullyConnectedDiscriminator(config.discriminator_widths, config.dropout, **sides)
 
 
 def gan_step(

@@ -12,22 +12,26 @@ import torch
 from torch import Tensor
 from torch.optim import Adam
 
-from gan_denoise.data.fashion_mnist import Dataset, fit_and_holdout, to_float
+from gan_denoise.data.fashion_mnist import Dataset
 from gan_denoise.errors import InputError
-from gan_denoise.eval.restoration import add_noise, psnr
+from gan_denoise.eval.restoration import psnr
 from gan_denoise.export import weights
 from gan_denoise.files import write_atomic
 from gan_denoise.models.conditional_gan import ConditionalDiscriminator, ConditionalGenerator
 from gan_denoise.models.unet import UNet
 from gan_denoise.study.adversarial import challenge, with_classes
 from gan_denoise.study.averaging import average_into
-from gan_denoise.study.batches import batch_indices, seed_step, steps_per_epoch
-from gan_denoise.study.config import JoinConfig, config_sha256, to_json
+from gan_denoise.study.batches import batch_indices, pixels, seed_step, steps_per_epoch
+from gan_denoise.study.collapse import variety
+from gan_denoise.study.config import JoinConfig
+from gan_denoise.study.identity import Options, identity_of, read_identity
 from gan_denoise.study.schedule import set_rate, warmed_and_decayed
-from gan_denoise.study.stage import Options, Stage, identity_of, on_device, prepare_torch, training_precision
+from gan_denoise.study.sizes import classes, described, sides
+from gan_denoise.study.stage import Stage, on_device, prepare_torch, training_precision
 from gan_denoise.study.train_blind_denoiser import in_files, log_squared_error, network, strengths
 from gan_denoise.study.train_conditional_gan import build_discriminator, build_generator, save_averaged
-from gan_denoise.study.train_denoiser import VALIDATION_IMAGES, VALIDATION_SIGMA, restore
+from gan_denoise.study.train_denoiser import restore, validation
+from gan_denoise.study.train_gan import sample
 from gan_denoise.study.update import update
 
 
@@ -60,7 +64,10 @@ def train_join(config: JoinConfig, dataset: Dataset, run: Path, options: Options
     folder = run / "join"
     device = prepare_torch(options)
     torch.manual_seed(options.seed)
-    system = start(config, run)
+    told = {**sides(dataset), **classes(dataset, config.gan.latent_size)}
+    system = start(config, run, **told)
+    if not config.from_scratch:
+        _refuse_other_pictures(dataset, run)
     for part in system:
         on_device(part, device)  # in place
     adams = Adams(
@@ -70,9 +77,8 @@ def train_join(config: JoinConfig, dataset: Dataset, run: Path, options: Options
     averaged_denoiser = copy.deepcopy(system.denoiser).requires_grad_(False)
     images = torch.from_numpy(dataset.train.images[: config.images]).to(device)
     labels = torch.from_numpy(dataset.train.labels[: config.images]).to(device, torch.int64)
-    held_out = to_float(fit_and_holdout(dataset.train)[1].images[:VALIDATION_IMAGES])
-    noisy = add_noise(held_out, VALIDATION_SIGMA, "float", seed=0)
-    identity = identity_of(to_json(config), config_sha256(config), dataset.sha256, options)
+    held_out, noisy = validation(dataset)
+    identity = identity_of(config, dataset, options)
     identity["started_from"] = started_from(config, run)
     parts = {**system._asdict(), "averaged": averaged, "averaged_denoiser": averaged_denoiser}
     optimizers = {f"{name}_adam": adam for name, adam in adams._asdict().items()}
@@ -86,8 +92,8 @@ def train_join(config: JoinConfig, dataset: Dataset, run: Path, options: Options
             # batch
             seed_step(options.seed, step)
             chosen = batch_indices(options.seed, step, len(images), config.batch).to(device)
-            real, label = images[chosen].unsqueeze(1) / 255, labels[chosen]  # (B, 1, 28, 28) in [0, 1], (B,)
-            z = with_classes(torch.randn(len(real), config.gan.latent_size, device=device), label)
+            real, label = pixels(images[chosen]), labels[chosen]  # (B, C, H, W) in [0, 1], (B,)
+            z = with_classes(torch.randn(len(real), config.gan.latent_size, device=device), label, len(dataset.classes))
 
             # step
             factor = warmed_and_decayed(step, total, config.warm_up, config.decay)
@@ -102,24 +108,28 @@ def train_join(config: JoinConfig, dataset: Dataset, run: Path, options: Options
 
             # log
             if stage.epoch_ends(step):
-                restored = restore(averaged_denoiser, noisy).clip(0, 1)
-                stage.log_epoch(step, len(images), psnr_db=float(psnr(held_out, restored).mean()))
                 epoch = (step + 1) // epoch_steps
-                save_joined(averaged, averaged_denoiser, config, folder, f"epochs/{epoch:03d}")
+                save_joined(averaged, averaged_denoiser, config, folder, f"epochs/{epoch:03d}", **told)
+                restored = restore(averaged_denoiser, noisy).clip(0, 1)
+                measured = {"psnr_db": float(psnr(held_out, restored).mean())}
+                measured["variety"] = variety(sample(averaged, config.gan.latent_size))
+                stage.log_epoch(step, len(images), **measured)
 
             # save
             stage.step_done(step)
-        save_joined(averaged, averaged_denoiser, config, folder, "joined")
+        save_joined(averaged, averaged_denoiser, config, folder, "joined", **told)
 
 
-def start(config: JoinConfig, run: Path) -> System:
-    """The four networks to start from, in training. Raises InputError when a finished stage is missing or another."""
+def start(config: JoinConfig, run: Path, **told: int) -> System:
+    """The four networks to start from, in training; `told` as for `build_generator`.
+
+    Raises InputError when a finished stage is missing or another, or was trained on other pictures.
+    """
     if config.from_scratch:
-        denoiser = network(config.denoiser.network)
+        denoiser = network(config.denoiser.network, told.get("channels", 1))
         assert isinstance(denoiser, UNet)
-        return System(
-            build_generator(config.gan), denoiser, build_discriminator(config.gan), build_discriminator(config.gan)
-        )
+        discriminators = (build_discriminator(config.gan, **told) for _ in range(2))
+        return System(build_generator(config.gan, **told), denoiser, *discriminators)
     generator, restorer = weights.load_generator(run / "gan"), weights.load_denoiser(run / "denoiser")
     discriminator = weights.load_discriminator(run / "gan")
     if not isinstance(generator, ConditionalGenerator) or not isinstance(restorer, UNet):
@@ -131,6 +141,17 @@ def start(config: JoinConfig, run: Path) -> System:
     for part in system:
         part.train()
     return system
+
+
+def _refuse_other_pictures(dataset: Dataset, run: Path) -> None:
+    """Raises InputError when a stage that the join goes on from was trained on pictures of another kind."""
+    wanted = described(dataset)
+    for stage in ("gan", "denoiser"):
+        found = read_identity(run / stage)
+        for name in ("pictures", "classes"):
+            if found.get(name) != wanted.get(name):
+                had, asked = (kind.get(name, f"{name} of Fashion-MNIST") for kind in (found, wanted))
+                raise InputError(f"{run / stage}: {name} {had} found, {asked} wanted", "give the same --dataset")
 
 
 def started_from(config: JoinConfig, run: Path) -> dict[str, str]:
@@ -182,11 +203,13 @@ def as_files_hold(images: Tensor) -> Tensor:
     return images + (images.clamp(0, 1) - images).detach()
 
 
-def save_joined(generator: ConditionalGenerator, denoiser: UNet, config: JoinConfig, stage: Path, name: str) -> None:
+def save_joined(
+    generator: ConditionalGenerator, denoiser: UNet, config: JoinConfig, stage: Path, name: str, **told: int
+) -> None:
     """Write both averaged networks to `stage`/`name`, laid out as a run that `export` takes."""
     described = (stage / "meta.json").read_text()
     for part in ("gan", "denoiser"):
         write_atomic(stage / name / part / "meta.json", described)
-    save_averaged(generator, config.gan, stage / name / "gan", json.loads(described)["identity"]["seed"])
-    shape = dataclasses.asdict(config.denoiser.network)
+    save_averaged(generator, config.gan, stage / name / "gan", json.loads(described)["identity"]["seed"], **told)
+    shape = dataclasses.asdict(config.denoiser.network) | {k: told[k] for k in ("channels",) if k in told}
     weights.save(stage / name / "denoiser/denoiser.safetensors", denoiser, shape)

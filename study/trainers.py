@@ -17,7 +17,8 @@ from gan_denoise.study.config import (
     JoinConfig,
     config_sha256,
 )
-from gan_denoise.study.stage import Options, read_identity
+from gan_denoise.study.identity import Options, read_identity, refuse_inexact
+from gan_denoise.study.sizes import scaled
 from gan_denoise.study.train_blind_denoiser import train_blind_denoiser
 from gan_denoise.study.train_conditional_gan import train_conditional_gan
 from gan_denoise.study.train_denoiser import train_denoiser
@@ -27,7 +28,8 @@ from gan_denoise.study.train_join import started_from, train_join
 
 
 def train(config: Config, dataset: Dataset, run: Path, options: Options) -> None:
-    """Train what `config` describes in `run`. Raises what its trainer raises."""
+    """Train what `config` describes, on the scale of the pictures, in `run`. Raises what its trainer raises."""
+    config = scaled(config, dataset.train.shape[-1])
     match config:
         case GanConfig() | FullyConnectedGanConfig():
             train_gan(config, dataset, run, options)
@@ -46,12 +48,13 @@ def train(config: Config, dataset: Dataset, run: Path, options: Options) -> None
 def is_finished(config: Config, run: Path, options: Options) -> bool:
     """Whether this configuration and seed ended in `run` with whole weights; a join, from the weights of now.
 
-    Raises InputError when the weights are damaged.
+    Raises InputError when the weights are damaged, or their training went on inexactly.
     """
     path = run / _last_file(config)
     if not path.exists() or not path.with_suffix(".json").exists():
         return False
     weights.read(path)
+    refuse_inexact(path.parent)
     identity = read_identity(path.parent)
     if isinstance(config, JoinConfig) and identity.get("started_from") != started_from(config, run):
         return False

@@ -6,13 +6,18 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import typer
 from PIL import Image
+from typer.testing import CliRunner
 
 from gan_denoise import __version__
+from gan_denoise.cli import app
 
 ROOT = Path(__file__).parent.parent
 
@@ -38,29 +43,61 @@ def test_the_version_and_the_front_door() -> None:
     assert script.stdout == f"gan-denoise {__version__}\n"
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        *("generate", "denoise", "bench", "export", "eval denoising", "eval generation", "eval tune", "data fetch"),
-        *("eval controls", "eval classes", "eval copies", "eval ffd"),
-        *(
-            "data info",
-            "data preview",
-            "train gan",
-            "train denoiser",
-            "train features",
-            "train join",
-            "study run",
-            "study experiment",
-            "study compare",
-            "study report",
-        ),
-    ],
-)
-def test_every_command_has_a_help_with_an_example(command: str) -> None:
-    done = run(*command.split(), "--help")
-    assert done.returncode == 0
-    assert f"Example: gan-denoise {command}" in done.stdout
+def commands(group: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Every command below the group by its path, groups too."""
+    for name, command in group.commands.items():
+        yield f"{path} {name}".strip(), command
+        yield from commands(command, f"{path} {name}") if hasattr(command, "commands") else ()
+
+
+def test_every_command_has_a_help_with_an_example_of_its_own() -> None:
+    found = dict(commands(typer.main.get_command(app)))
+    assert {"generate", "eval denoising", "study check", "train join", "data info", "train"} <= found.keys()
+    for path, command in found.items():
+        done = CliRunner().invoke(app, [*path.split(), "--help"])
+        assert done.exit_code == 0
+        assert f"Example: gan-denoise {path}" in done.stdout
+        options = {option for parameter in command.params for option in parameter.opts}
+        if not hasattr(command, "commands"):
+            assert {"--json", "--quiet"} <= options, path
+        assert ("--csv" in options) == ("--markdown" in options or path == "data info"), path
+
+
+def test_the_next_command_is_named_on_stderr_but_for_json_and_quiet(tmp_path: Path) -> None:
+    arguments = ("generate", "-n", "97", "--out", "a folder")
+    plain = run(*arguments, cwd=tmp_path)
+    assert (plain.stdout, plain.stderr) == ("a folder\n", "next: gan-denoise eval ffd 'a folder'\n")
+    quiet = run(*arguments, "--force", "-q", cwd=tmp_path)
+    assert (quiet.stdout, quiet.stderr) == ("a folder\n", "")
+    as_json = run(*arguments, "--force", "--json", cwd=tmp_path)
+    content = json.loads(as_json.stdout)
+    assert as_json.stderr == ""
+    assert (content["command"], content["version"], content["written"]) == ("generate", __version__, ["a folder"])
+    assert content["settings"] == {"n": 97, "seed": 0, "label": None, "batch": 64}
+    measured = run("eval", "ffd", "a folder", "--csv", cwd=tmp_path)
+    assert measured.stdout.splitlines()[0] == "set,n,ffd_1"
+    assert measured.stderr == "next: gan-denoise eval generation\n"
+    assert run("eval", "ffd", "a folder", "--csv", "--json", cwd=tmp_path).returncode == 2
+
+
+def test_training_is_silent_when_asked_and_answers_in_json(tmp_path: Path) -> None:
+    arguments = ("train", "denoiser", "--preset", "smoke", "--threads", "1", "--json", "--quiet", "--out", "a")
+    done = run(*arguments, cwd=tmp_path)
+    content = json.loads(done.stdout)
+    assert done.stderr == ""
+    assert (content["written"], content["settings"]["batch"], content["settings"]["threads"]) == (["a/denoiser"], 32, 1)
+    exported = json.loads(run("export", "a", "--json", "--out", "b", cwd=tmp_path).stdout)
+    assert exported["written"] == ["b/denoiser.onnx"]
+    assert exported["worst_difference"]["denoiser.onnx"] < 1e-4
+
+
+def test_a_shell_can_complete_commands_and_options() -> None:
+    for words, wanted in (("gan-denoise ev", "eval"), ("gan-denoise export --pre", "--precision")):
+        count = str(len(words.split()) - 1)
+        environment = {**os.environ, "_GAN_DENOISE_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": count}
+        program = Path(sys.executable).parent / "gan-denoise"
+        done = subprocess.run([program], capture_output=True, text=True, env=environment, check=False)
+        assert done.stdout.split() == [wanted]
 
 
 @pytest.mark.parametrize("arguments", [("generate",), ("eval", "generation"), ("train", "gan")])
@@ -88,26 +125,6 @@ def test_a_folder_with_the_users_own_files_is_kept(tmp_path: Path) -> None:
     assert (tmp_path / "out/image/photo.raw").read_text() == "mine"
 
 
-@pytest.mark.parametrize("arguments", [["--version"], ["data", "info"], ["--help"]])
-@pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_a_full_stdout_is_one_line_and_exit_4(arguments: list[str], unbuffered: str) -> None:
-    with Path("/dev/full").open("w") as full:
-        command = [sys.executable, "-m", "gan_denoise.cli", *arguments]
-        environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
-        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, env=environment, check=False)
-    assert done.returncode == 4
-    assert done.stderr.splitlines() == [
-        "error: output: No space left on device",
-        "hint: choose another place, or free space",
-    ]
-
-
-def test_a_reader_that_leaves_is_no_error_to_speak_of() -> None:
-    command = f"{sys.executable} -m gan_denoise.cli data info | head -n 1"
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
-    assert done.stderr == ""
-
-
 def test_a_name_that_is_too_long_is_one_line_and_exit_4(tmp_path: Path) -> None:
     done = run("generate", "-n", "1", "--out", "x" * 300 + ".png", cwd=tmp_path)
     assert done.returncode == 4
@@ -116,7 +133,7 @@ def test_a_name_that_is_too_long_is_one_line_and_exit_4(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("shape", ["grid.png", "out.npz", "folder"])
 def test_generate_from_the_shipped_model(tmp_path: Path, shape: str) -> None:
-    done = run("generate", "-n", "20", "--out", shape, cwd=tmp_path)
+    done = run("generate", "-n", "20", "--out", shape, "--quiet", cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{shape}\n", "")
     if shape == "out.npz":
         with np.load(tmp_path / shape) as arrays:
@@ -136,27 +153,6 @@ def test_pictures_do_not_depend_on_how_many_or_in_what_batches(tmp_path: Path) -
     assert np.abs(b - c).max() > 0.1
 
 
-def test_an_output_in_the_way_is_kept(tmp_path: Path) -> None:
-    (tmp_path / "grid.png").write_text("mine")
-    done = run("generate", "--out", "grid.png", cwd=tmp_path)
-    assert done.returncode == 4
-    assert done.stderr == "error: grid.png: exists, kept as it is\nhint: --force replaces it\n"
-    assert (tmp_path / "grid.png").read_text() == "mine"
-    assert run("generate", "-n", "1", "--out", "grid.png", "--force", cwd=tmp_path).returncode == 0
-    assert pixels(tmp_path / "grid.png").shape[0] > 100
-
-
-@pytest.mark.parametrize("count", ["0", "-1", "x"])
-def test_nonsense_counts_are_usage_errors(tmp_path: Path, count: str) -> None:
-    assert run("generate", "-n", count, cwd=tmp_path).returncode == 2
-
-
-def test_too_many_for_one_picture_is_a_usage_error(tmp_path: Path) -> None:
-    done = run("generate", "-n", "1000000000", "--out", "grid.png", cwd=tmp_path)
-    assert done.returncode == 2
-    assert "100000 at most" in done.stderr
-
-
 def test_more_pictures_than_a_file_holds_go_on_after_a_kill(exported: Path, tmp_path: Path) -> None:
     command = ("generate", "--model", exported, "-n", "100001", "--threads", "1", "--out", "many")
     arguments = [sys.executable, "-m", "gan_denoise.cli", *map(str, command)]
@@ -170,7 +166,7 @@ def test_more_pictures_than_a_file_holds_go_on_after_a_kill(exported: Path, tmp_
     assert not (tmp_path / "many/000010.npz").exists()
 
     done = run(*command, cwd=tmp_path)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "many\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "many\n", "next: gan-denoise eval ffd many\n")
     assert (tmp_path / "many/000000.npz").stat().st_mtime_ns == first.st_mtime_ns
     shapes = [denoised_in(tmp_path / f"many/{i:06d}.npz").shape for i in range(11)]
     assert shapes == [(10_000, 28, 28)] * 10 + [(1, 28, 28)]

@@ -23,7 +23,7 @@ from gan_denoise.study import commands, compare, runlog
 from gan_denoise.study.ages import Age, ages_of
 from gan_denoise.study.compare import compare_report
 from gan_denoise.study.config import PRESETS
-from gan_denoise.study.stage import Options
+from gan_denoise.study.identity import Options
 from gan_denoise.study.trainers import train
 
 PRESET = PRESETS["smoke-best"]

@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import hashlib
-import http.server
 import json
 import os
 import select
 import shutil
 import socket
-import struct
-import subprocess
-import sys
-import threading
-import tracemalloc
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import pytest
 from PIL import Image
+from sets import COUNT, EXCERPT, IMAGES, LABELS, idx, link, photograph, spoil
 from typer.testing import CliRunner
 
+from gan_denoise import __version__
 from gan_denoise.data import commands, download, overview, sources
 from gan_denoise.data.download import Remote
 from gan_denoise.data.fashion_mnist import (
     CLASSES,
     SHA256,
-    SIZES,
     Dataset,
     Split,
     fit_and_holdout,
@@ -43,54 +35,10 @@ from gan_denoise.data.fashion_mnist import (
 )
 from gan_denoise.errors import InputError, OutputError, UsageError
 
-EXCERPT = Path(__file__).parent / "excerpt"
-LABELS = "t10k-labels-idx1-ubyte"
-IMAGES = "t10k-images-idx3-ubyte"
-
-
-def idx(array: np.ndarray) -> bytes:
-    """The bytes of an IDX file, written independently of the code that reads it."""
-    return bytes([0, 0, 8, array.ndim]) + b"".join(side.to_bytes(4, "big") for side in array.shape) + array.tobytes()
-
-
-@pytest.fixture(scope="session")
-def real_folder() -> Path:
-    """The verified, decompressed real files; `make test` fetches them first, so this reads the cache."""
-    return sources.fetch()
-
 
 @pytest.fixture(scope="session")
 def real(real_folder: Path) -> Dataset:
     return read(real_folder, "real")
-
-
-@pytest.fixture
-def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A machine without data or network: an empty home, cache and working folder below the one returned."""
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("GAN_DENOISE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.delenv("GAN_DENOISE_DATA", raising=False)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sources, "DEBIAN_FOLDER", tmp_path / "debian")
-    monkeypatch.setattr(download, "REMOTES", ())
-    return tmp_path
-
-
-def link(source: Path, folder: Path) -> Path:
-    """A folder with the files of `source`, without copying 55 MB."""
-    folder.mkdir(parents=True)
-    for file in source.glob("*-ubyte*"):
-        (folder / file.name).symlink_to(file)
-    return folder
-
-
-def spoil(folder: Path, name: str = LABELS) -> Path:
-    """Flip one bit in the middle of a file of `folder`."""
-    content = bytearray((folder / name).read_bytes())
-    content[len(content) // 2] ^= 1
-    (folder / name).unlink()  # it may be a link
-    (folder / name).write_bytes(content)
-    return folder
 
 
 # --- reading ---------------------------------------------------------------------------------------------------------
@@ -125,106 +73,6 @@ def test_images_and_labels_are_parsed(excerpt: Dataset) -> None:
     assert (images == excerpt.test.images).all()
     assert images.flags.writeable
     assert parse_labels(idx(np.arange(10, dtype=np.uint8)), "labels").tolist() == list(range(10))
-
-
-def header(*shape: int) -> bytes:
-    return struct.pack(f">{1 + len(shape)}I", 0x0800 + len(shape), *shape)
-
-
-@pytest.mark.parametrize(
-    ("content", "found"),
-    [
-        (b"", "nothing"),
-        (b"\0\0\x08\x03\0\0", "00000803"),
-        (b"\x1f\x8b\x08\0" + bytes(20), "1f8b0800"),
-        (idx(np.zeros(16, np.uint8)), "00000801"),
-        (b"\0\0\x0d\x03" + header(1, 28, 28)[4:] + bytes(784), "00000d03"),
-        (header(2**32 - 1, 28, 28) + bytes(784), "784 bytes found, 4294967295x28x28"),
-        (header(2**32 - 1, 2**32 - 1, 2**32 - 1), "0 bytes found"),
-        (header(0, 2**32 - 1, 2**32 - 1), "0 bytes found"),
-        (header(0, 28, 28), "at least 1 wanted"),
-        (header(1, 28, 28) + bytes(785), "785 bytes found"),
-        (header(1, 28, 28) + bytes(783), "783 bytes found"),
-        (header(1, 27, 28) + bytes(27 * 28), "27x28 found"),
-    ],
-)
-def test_strange_images_are_refused_before_anything_is_allocated(content: bytes, found: str) -> None:
-    tracemalloc.start()
-    try:
-        with pytest.raises(InputError, match=rf"some/file: .*{found}"):
-            parse_images(content, "some/file")
-        assert tracemalloc.get_traced_memory()[1] < 200_000
-    finally:
-        tracemalloc.stop()
-
-
-def test_label_10_is_refused() -> None:
-    with pytest.raises(InputError, match="label 10 found, 0 to 9 wanted"):
-        parse_labels(idx(np.array([0, 9, 10], np.uint8)), "labels")
-
-
-def test_as_many_labels_as_images_are_wanted(tmp_path: Path, excerpt: Dataset) -> None:
-    folder = link(EXCERPT, tmp_path / "data")
-    (folder / LABELS).write_bytes(idx(excerpt.test.labels))
-    assert len(read(folder, "", checked=False).test) == 100
-    (folder / LABELS).write_bytes(idx(excerpt.test.labels[1:]))
-    with pytest.raises(InputError, match="100 t10k images and 99 labels found"):
-        read(folder, "", checked=False)
-
-
-@pytest.mark.parametrize("kept", [0, 1, 9, 12, 0.5, -9, -8, -5, -1])
-def test_truncated_gzip_is_refused(kept: float, tmp_path: Path) -> None:
-    folder = link(EXCERPT, tmp_path / "data")
-    whole = (EXCERPT / f"{IMAGES}.gz").read_bytes()
-    (folder / f"{IMAGES}.gz").unlink()
-    (folder / f"{IMAGES}.gz").write_bytes(whole[: int(kept * len(whole)) if kept == 0.5 else int(kept)])
-    with pytest.raises(InputError, match=rf"{IMAGES}(\.gz: a damaged archive|: IDX magic nothing) found") as caught:
-        read(folder, "", checked=False)
-    assert "gan-denoise data fetch" in caught.value.hint
-
-
-@pytest.mark.parametrize(
-    "content", [b"no gzip", gzip.compress(b"")[:10] + b"\xff" * 50, (EXCERPT / f"{LABELS}.gz").read_bytes() + b"more"]
-)
-def test_other_bytes_under_a_gzip_name_are_refused(content: bytes, tmp_path: Path) -> None:
-    folder = link(EXCERPT, tmp_path / "data")
-    (folder / f"{LABELS}.gz").unlink()
-    (folder / f"{LABELS}.gz").write_bytes(content)
-    with pytest.raises(InputError, match=rf"{LABELS}.gz: a damaged archive found"):
-        read(folder, "", checked=False)
-
-
-def test_gzip_bomb_is_read_up_to_the_expected_size(tmp_path: Path) -> None:
-    folder = link(EXCERPT, tmp_path / "data")
-    (folder / f"{LABELS}.gz").unlink()
-    (folder / f"{LABELS}.gz").write_bytes(gzip.compress(bytes(200_000_000), 1))
-    tracemalloc.start()
-    try:
-        with pytest.raises(InputError, match=f"more than {SIZES[LABELS]} bytes found"):
-            read(folder, "", checked=False)
-        assert tracemalloc.get_traced_memory()[1] < 60_000_000  # the buffer for the training images is 47 MB
-    finally:
-        tracemalloc.stop()
-
-
-def test_one_flipped_bit_is_refused(real_folder: Path, tmp_path: Path) -> None:
-    folder = link(real_folder, tmp_path / "data")
-    assert read_files(folder)[LABELS] == (real_folder / LABELS).read_bytes()
-    with pytest.raises(InputError, match=rf"{LABELS}: 10008 bytes with SHA-256 .* found, 10008 with {SHA256[LABELS]}"):
-        read_files(spoil(folder))
-
-
-def test_known_other_files_are_called_by_their_name(
-    real_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folder = link(real_folder, tmp_path / "data")
-    (folder / "train-labels-idx1-ubyte").unlink()
-    (folder / "train-labels-idx1-ubyte").symlink_to(real_folder / LABELS)
-    with pytest.raises(InputError, match=f"this is {LABELS}"):
-        read_files(folder)
-    monkeypatch.setattr("gan_denoise.data.fashion_mnist.MNIST_SHA256", {SHA256[LABELS]})
-    with pytest.raises(InputError, match="this is MNIST, not Fashion-MNIST"):
-        read_files(folder)
 
 
 def test_a_missing_file_is_named(real_folder: Path, tmp_path: Path) -> None:
@@ -268,13 +116,13 @@ def test_every_pixel_value_survives_the_way_to_float_and_back() -> None:
     [np.zeros((1, 28, 28), np.float32), np.zeros((1, 1, 28, 28), np.uint8), np.zeros((28, 28), np.uint8)],
 )
 def test_to_float_refuses(images: np.ndarray) -> None:
-    with pytest.raises(InputError, match="uint8 NxHxW wanted"):
+    with pytest.raises(InputError, match="uint8 NxHxW or Nx3xHxW wanted"):
         to_float(images)
 
 
 @pytest.mark.parametrize("images", [np.zeros((1, 1, 28, 28), np.uint8), np.zeros((1, 28, 28), np.float32)])
 def test_to_uint8_refuses_arrays(images: np.ndarray) -> None:
-    with pytest.raises(InputError, match="float32 Nx1xHxW wanted"):
+    with pytest.raises(InputError, match="float32 Nx1xHxW or Nx3xHxW wanted"):
         to_uint8(images)
 
 
@@ -330,37 +178,7 @@ def test_folders_are_tried_in_order(bare: Path, real_folder: Path) -> None:
     assert sources.load().source.startswith("torchvision root")
 
 
-def test_nothing_found_names_the_steps(bare: Path) -> None:
-    with pytest.raises(InputError, match="nothing found") as caught:
-        sources.load()
-    assert caught.value.exit_code == 3
-    for step in ("gan-denoise data fetch", "apt-get download dataset-fashion-mnist", "torchvision", "--data DIR"):
-        assert step in caught.value.hint
-    assert not any(bare.iterdir())  # looking changes nothing
-
-
 # --- the cache -------------------------------------------------------------------------------------------------------
-
-
-def test_a_changed_cache_is_refused_and_rebuilt(bare: Path, real_folder: Path) -> None:
-    link(real_folder, bare / "debian")
-    cache = sources.fetch()
-    assert cache == bare / "cache/fashion-mnist"
-    shutil.rmtree(bare / "debian")
-    assert len(sources.load().train) == 60_000
-    spoil(cache)
-    with pytest.raises(InputError, match=f"{cache}/{LABELS}") as caught:
-        sources.load()
-    assert "gan-denoise data fetch" in caught.value.hint
-    os.truncate(cache / IMAGES, 1_000)
-    (cache / f".{IMAGES}.left").write_bytes(b"from a killed fetch")
-    (cache / ".fetch-left").mkdir()
-    link(real_folder, bare / "debian")
-    lines: list[str] = []
-    sources.fetch(say=lines.append)
-    assert lines == [f"not used: {lines[0].removeprefix('not used: ')}", f"found in {bare / 'debian'}"]
-    assert sorted(file.name for file in cache.iterdir()) == sorted([".lock", *SHA256])
-    assert read_files(cache)
 
 
 def test_a_good_cache_is_left_alone(bare: Path, real_folder: Path) -> None:
@@ -381,120 +199,7 @@ def test_a_cache_that_cannot_be_written_is_an_output_error(
     assert "GAN_DENOISE_CACHE" in caught.value.hint
 
 
-STALLED_FETCH = """
-import time
-from pathlib import Path
-from gan_denoise.data import sources
-def stall(*paths):
-    print("written, not renamed", flush=True)
-    time.sleep(600)
-Path.replace = stall
-sources.fetch()
-"""
-FETCH = "import sys; from gan_denoise.data import sources; sources.fetch(say=lambda line: print(line, flush=True))"
-
-
-@contextlib.contextmanager
-def running(script: str, cache: Path, data: Path) -> Iterator[subprocess.Popen[str]]:
-    environment = {**os.environ, "GAN_DENOISE_CACHE": str(cache), "GAN_DENOISE_DATA": str(data)}
-    command = [sys.executable, "-c", script]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
-def test_of_two_fetches_one_is_killed_and_one_valid_copy_is_left(real_folder: Path, tmp_path: Path) -> None:
-    cache = tmp_path / "fashion-mnist"
-    with running(STALLED_FETCH, tmp_path, real_folder) as first:
-        assert first.stdout
-        assert first.stdout.readline() == "written, not renamed\n"
-        assert [file.name for file in cache.glob("*-ubyte")] == []  # nothing under its final name yet
-        with running(FETCH, tmp_path, real_folder) as second:
-            assert second.stdout
-            assert second.stdout.readline() == f"waiting for another fetch into {cache}\n"
-            with pytest.raises(subprocess.TimeoutExpired):
-                second.wait(1.5)
-            first.kill()
-            assert second.wait(60) == 0
-    assert sorted(file.name for file in cache.iterdir()) == sorted([".lock", *SHA256])
-    assert read_files(cache)
-
-
-def test_two_fetches_at_once_both_succeed(real_folder: Path, tmp_path: Path) -> None:
-    with running(FETCH, tmp_path, real_folder) as first, running(FETCH, tmp_path, real_folder) as second:
-        assert (first.wait(60), second.wait(60)) == (0, 0)
-    assert read_files(tmp_path / "fashion-mnist")
-
-
 # --- the network -----------------------------------------------------------------------------------------------------
-
-
-def remote(name: str, get: Callable[[Path], Path], lacks: str = "", servers: tuple[str, ...] = ()) -> Remote:
-    return Remote(name, lambda: lacks, lambda: list(servers), get)
-
-
-def refuse(work: Path) -> Path:
-    raise InputError("stalled")
-
-
-def test_the_first_remote_with_the_right_bytes_is_taken(
-    bare: Path, real_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def flipped(work: Path) -> Path:
-        return spoil(link(real_folder, work / "files"))
-
-    def never(work: Path) -> Path:
-        pytest.fail("the one before it works")
-
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))  # taken, and nobody listens
-        silent = f"http://127.0.0.1:{closed.getsockname()[1]}/"
-        remotes = (
-            remote("absent", never, lacks="some-tool"),
-            remote("silent", never, servers=(silent,)),
-            remote("broken", refuse),
-            remote("flipped", flipped),
-            remote("good", lambda work: link(real_folder, work / "files")),
-            remote("late", never),
-        )
-        monkeypatch.setattr(download, "REMOTES", remotes)
-        cache = sources.fetch()
-        assert read_files(cache)
-        shutil.rmtree(cache)
-        monkeypatch.setattr(download, "REMOTES", remotes[:4])
-        with pytest.raises(InputError) as caught:
-            sources.fetch()
-    for reason in ("absent: some-tool is not installed", "silent: no answer", "broken: stalled", f"/{LABELS}: 10008"):
-        assert reason in caught.value.message
-    assert "apt-get download" in caught.value.hint
-    assert [file.name for file in cache.iterdir()] == [".lock"]
-
-
-def test_without_a_network_the_real_remotes_are_given_up_and_torch_is_not_imported(bare: Path) -> None:
-    script = """
-import sys
-from pathlib import Path
-from gan_denoise.data import commands, sources
-from gan_denoise.errors import InputError
-sources.DEBIAN_FOLDER = Path("debian")
-try:
-    sources.fetch()
-except InputError as error:
-    print(error.exit_code, error.message, error.hint)
-print({"torch", "torchvision"} & set(sys.modules))
-"""
-    with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))
-        proxy = f"http://127.0.0.1:{closed.getsockname()[1]}"
-        environment = {**os.environ, "http_proxy": proxy, "https_proxy": proxy, "no_proxy": ""}
-        command = [sys.executable, "-c", script]
-        output = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60).stdout
-    assert output.startswith("3 Fashion-MNIST: no source found (")
-    assert "torchvision's mirror: " in output
-    assert "apt-get download dataset-fashion-mnist" in output
-    assert output.endswith("set()\n")
 
 
 def test_a_server_is_asked_before_anything_slow_is_tried() -> None:
@@ -505,45 +210,6 @@ def test_a_server_is_asked_before_anything_slow_is_tried() -> None:
         open_url, closed_url = (f"http://127.0.0.1:{one.getsockname()[1]}/x" for one in (listening, closed))
         asked = {"none": [], "up": [closed_url, open_url], "down": [closed_url], "odd": ["http://127.0.0.1:port/"]}
         assert download._silent(asked) == ["down", "odd"]
-
-
-class Mirror(http.server.BaseHTTPRequestHandler):
-    """Zalando's server as torchvision knows it, reached as a proxy."""
-
-    files: ClassVar[dict[str, bytes]] = {}
-
-    def do_GET(self) -> None:
-        content = self.files[self.path.removeprefix(download.MIRROR)]
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(content)
-
-    do_HEAD = do_GET
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
-@pytest.fixture
-def mirror(real_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    Mirror.files = {f"{name}.gz": gzip.compress((real_folder / name).read_bytes(), 0) for name in SHA256}
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Mirror) as server:
-        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.server_port}")
-        monkeypatch.setenv("no_proxy", "")
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield
-        server.shutdown()
-        thread.join()
-
-
-@pytest.mark.usefixtures("mirror")
-def test_torchvision_downloads(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    torchvision = Remote("torchvision", lambda: "", lambda: [download.MIRROR], download._from_torchvision)
-    monkeypatch.setattr(download, "REMOTES", (torchvision,))
-    assert read_files(sources.fetch())
 
 
 # Stands for apt-get on a machine without package lists: `download` works only after an `update` into lists of our own.
@@ -624,8 +290,11 @@ def run(*arguments: str) -> str:
 def test_info_prints_json_alone(real_folder: Path, real: Dataset) -> None:
     summary = json.loads(run("info", "--json", "--data", str(real_folder)))
     assert summary == {
+        "command": "data info",
+        "version": __version__,
         "source": str(real_folder),
         "sha256": real.sha256,
+        "pictures": [1, 28, 28],
         "train": {"count": 60_000, "classes": dict.fromkeys(CLASSES, 6_000)},
         "test": {"count": 10_000, "classes": dict.fromkeys(CLASSES, 1_000)},
     }
@@ -639,6 +308,18 @@ def test_info_prints_source_counts_and_whole_hashes(real_folder: Path) -> None:
     for name, sha256 in SHA256.items():
         assert f"{sha256}  {name}\n" in output
     assert "\x1b" not in output
+
+
+def test_info_prints_csv_alone(real_folder: Path) -> None:
+    rows = run("info", "--csv", "--data", str(real_folder)).splitlines()
+    assert rows[:2] == ["class,name,train,test", "0,T-shirt/top,6000,1000"]
+    assert len(rows) == 11
+
+
+def test_fetch_answers_in_json(bare: Path, real_folder: Path) -> None:
+    content = json.loads(run("fetch", "--json", "--quiet", "--data", str(real_folder)))
+    assert content["sha256"] == SHA256
+    assert content["written"] == [f"{bare}/cache/fashion-mnist/{name}" for name in SHA256]
 
 
 def test_info_refuses_a_folder_without_data(tmp_path: Path) -> None:
@@ -655,7 +336,7 @@ def test_preview_shows_ten_images_of_each_class(tmp_path: Path, real_folder: Pat
     out = tmp_path / "new folder/preview.png"
     assert run("preview", "--out", str(out), "--data", str(real_folder)) == f"{out}\n"
     picture = np.asarray(Image.open(out))
-    cell, left = overview.CELL, overview.LABELS
+    cell, left = 28 * overview.ZOOM + overview.GAP, overview.LABELS
     assert picture.shape == (10 * cell, left + 10 * cell)
     for label in range(10):
         images = real.train.images[real.train.labels == label][:10]
@@ -684,4 +365,44 @@ def test_preview_refuses_other_formats(tmp_path: Path) -> None:
 
 def test_preview_draws_what_an_excerpt_has(excerpt: Dataset) -> None:
     few = Split(excerpt.train.images[:3], excerpt.train.labels[:3])
-    assert overview.draw_preview(few).size == overview.draw_preview(excerpt.train).size
+    assert overview.draw_preview(few, CLASSES).size == overview.draw_preview(excerpt.train, CLASSES).size
+
+
+def test_info_and_preview_of_other_pictures(photos: Path, tmp_path: Path) -> None:
+    chosen = ("--dataset", "folder", "--data", str(photos), "--size", "64", "--channels", "3")
+    (photos / "c").rename(photos / "a class with a name that is far too long")
+    content = json.loads(run("info", *chosen, "--json"))
+    assert content["pictures"] == [3, 64, 64]
+    assert sum(content[part]["count"] for part in ("train", "test")) == COUNT
+    assert sum(content["train"]["classes"].values()) == content["train"]["count"]
+    assert len(run("info", *chosen, "--csv").splitlines()) == 4
+    shown = run("info", *chosen)
+    assert "folder, 64x64 colour" in shown
+    assert f"{content['sha256']}  all pictures\n" in shown
+    run("preview", *chosen, "--out", str(tmp_path / "a.png"))
+    cell, left = 64 * overview.ZOOM + overview.GAP, overview.LABELS
+    with Image.open(tmp_path / "a.png") as picture:
+        assert (picture.mode, picture.size) == ("RGB", (left + 10 * cell, 3 * cell))
+        names = np.asarray(picture.convert("L"))[:, :left]
+    assert (names[:, left - 4 :] == 255).all()
+    assert all((names[row * cell : (row + 1) * cell] < 128).sum() > 50 for row in range(3))
+
+
+def test_info_and_preview_of_pictures_without_classes(photos: Path, tmp_path: Path) -> None:
+    chosen = ("--dataset", "folder", "--data", str(photos / "a"))
+    for i in range(COUNT):
+        photograph(i).save(photos / f"a/more{i}.png")
+    content = json.loads(run("info", *chosen, "--json"))
+    assert content["train"]["classes"] == {}
+    assert f"{content['train']['count']}" in run("info", *chosen)
+    run("preview", *chosen, "--out", str(tmp_path / "a.png"))
+    with Image.open(tmp_path / "a.png") as picture:
+        assert picture.size == (10 * 60, 10 * 60)
+        assert np.asarray(picture)[:240].min() < 128
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.uint64])
+def test_info_of_arrays_with_labels_of_any_whole_kind(tmp_path: Path, dtype: type[np.integer]) -> None:
+    np.savez(tmp_path / "a.npz", images=np.zeros((60, 28, 28), np.uint8), labels=(np.arange(60) % 3).astype(dtype))
+    content = json.loads(run("info", "--dataset", "npz", "--data", str(tmp_path / "a.npz"), "--json"))
+    assert list(content["train"]["classes"]) == ["0", "1", "2"]

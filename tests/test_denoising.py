@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from gan_denoise.data import fashion_mnist
 from gan_denoise.data.fashion_mnist import Dataset
@@ -33,6 +34,7 @@ def test_two_workers_measure_what_one_measures(clean: np.ndarray, methods: dict[
     noisy = add_noise(clean, 25 / 255, "float", 4)
     restored = baselines.restore("median", noisy, 25 / 255, {"footprint": "cross of 5", "border": "constant"})
     assert median["psnr_db"] == pytest.approx(psnr(clean, restored).mean(), abs=1e-9)
+    assert median["psnr_se"] == pytest.approx(stats.sem(psnr(clean, restored)), rel=1e-6)
     assert median["ssim"] == pytest.approx(ssim(clean, restored).mean(), abs=1e-9)
     assert 0.001 < median["ms_per_image"] < 5
 

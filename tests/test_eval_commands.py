@@ -72,7 +72,7 @@ def run_json(*arguments: str) -> dict[str, Any]:
 def test_denoising_gives_every_method_at_every_noise(shipped: Path) -> None:
     content = run_json("eval", "denoising", "-n", "3", "--threads", "1")
     rows = content["rows"]
-    quality = {"method", "noise", "sigma", "psnr_db", "ssim"}
+    quality = {"method", "noise", "sigma", "psnr_db", "psnr_se", "ssim"}
     assert set(rows[0]) == quality | {"ms_per_image", "parameters", "multiply_adds", "n"}
     assert len({(row["method"], row["noise"], row["sigma"]) for row in rows}) == len(rows) == 9 * 2 * 6
     assert {row["method"] for row in rows} == METHODS
@@ -308,6 +308,9 @@ def test_markdown_and_text_without_a_terminal(shipped: Path, networks_only: None
     assert heads in markdown.stdout
     assert "| 1 | float | noisy | 100.00 1.000 | " in markdown.stdout
     assert sum(line.startswith("| 1 | ") for line in markdown.stdout.splitlines()) == 4
+    csv = CliRunner().invoke(cli, ["eval", "denoising", "-n", "1", "--csv", "--quiet"], catch_exceptions=False)
+    assert csv.stdout.startswith("method,noise,sigma,psnr_db,psnr_se,ssim,")
+    assert len(csv.stdout.splitlines()) == 1 + 2 * 2 * 6
     text = CliRunner().invoke(cli, ["eval", "denoising", "-n", "1"], catch_exceptions=False)
     cells = [line.split("│")[3].strip() for line in text.stdout.splitlines() if line.startswith("│")]
     assert cells == ["noisy", "network"] * 2

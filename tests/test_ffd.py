@@ -117,7 +117,7 @@ def test_97_pictures_are_enough_and_96_or_other_shapes_are_refused(network: runt
         ffd.distance(images[:96], network)
     with pytest.raises(InputError, match=r"image: float32 \[64, 1, 28, 27\] found"):
         ffd.distance(images[:, :, 1:], network)
-    with pytest.raises(InputError, match="float32 64x28x28 found, uint8 NxHxW wanted"):
+    with pytest.raises(InputError, match="float32 64x28x28 found, uint8 NxHxW or Nx3xHxW wanted"):
         ffd.distance(images.astype(np.float32), network)
 
 

@@ -22,8 +22,9 @@ from gan_denoise.study import train_join as join_module
 from gan_denoise.study.adversarial import with_classes
 from gan_denoise.study.config import PRESETS, DnCNNShape, JoinConfig
 from gan_denoise.study.experiments import EXPERIMENTS, Experiment
+from gan_denoise.study.identity import Options
 from gan_denoise.study.pipeline import run_experiment
-from gan_denoise.study.stage import Options, Stage
+from gan_denoise.study.stage import Stage
 from gan_denoise.study.train_blind_denoiser import log_squared_error, network
 from gan_denoise.study.train_conditional_gan import build_generator
 from gan_denoise.study.train_join import Adams, System, as_files_hold, join_step, start, train_join

@@ -6,6 +6,7 @@ from torch import nn
 
 from gan_denoise.models.denoiser import Denoiser, GaussianNoise
 from gan_denoise.models.dncnn import DnCNN
+from gan_denoise.models.dropout import Dropout
 from gan_denoise.models.features import FeatureNetwork
 from gan_denoise.models.fully_connected import FullyConnectedDiscriminator, FullyConnectedGenerator, Maxout
 from gan_denoise.models.gan import Discriminator, Generator
@@ -34,7 +35,7 @@ def test_discriminator_gives_one_logit_an_image_and_has_the_papers_layers() -> N
     discriminator = Discriminator((4, 8, 8), dropout=0.3)
     assert discriminator(torch.rand(5, 1, 28, 28)).shape == (5,)
     kinds = [type(module) for module in discriminator.modules()]
-    assert kinds.count(nn.Conv2d) == kinds.count(nn.LeakyReLU) == kinds.count(nn.Dropout) == 3
+    assert kinds.count(nn.Conv2d) == kinds.count(nn.LeakyReLU) == kinds.count(Dropout) == 3
     assert nn.BatchNorm2d not in kinds  # real and fake share a batch
 
 

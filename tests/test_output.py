@@ -75,16 +75,13 @@ def test_a_grey_picture_is_read_in_range(tmp_path: Path) -> None:
     np.testing.assert_allclose(pixels, 0.2, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("mode", "size", "match"),
-    [
-        ("RGB", (28, 28), r"mode RGB found, 8-bit grey \(L\) wanted"),
-        ("L", (28, 29), "28x29 pixels found, 28x28 wanted"),
-    ],
-)
-def test_other_pictures_are_refused(tmp_path: Path, mode: str, size: tuple[int, int], match: str) -> None:
-    with pytest.raises(InputError, match=match):
-        pictures.read(picture(tmp_path / "a.png", mode, size), (1, 28, 28))
+def test_a_picture_that_a_camera_held_upright_is_read_upright(tmp_path: Path) -> None:
+    lying = Image.fromarray(np.arange(28 * 40, dtype=np.uint16).reshape(28, 40).astype(np.uint8))
+    exif = lying.getexif()
+    exif[0x0112] = 6  # turned clockwise to be seen
+    lying.save(tmp_path / "a.png", exif=exif)
+    pixels = pictures.read(tmp_path / "a.png", (1, 28, 28), or_larger=True)
+    np.testing.assert_array_equal(np.rint(pixels[0, 0] * 255), np.rot90(np.asarray(lying), -1))
 
 
 def test_what_is_no_picture_or_half_of_one_is_refused(tmp_path: Path) -> None:

@@ -1,9 +1,12 @@
 """The whole study, smallest preset, by the command and on the real data: everything once, and nothing twice."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
+
+MEASURED = [f"{name}.{kind}" for name in ("bench", "denoising", "generation") for kind in ("json", "csv")]
 
 
 def study(folder: Path, *options: str, preset: str = "smoke") -> subprocess.CompletedProcess[str]:
@@ -29,6 +32,7 @@ def test_the_study_does_everything_once_and_skips_what_is_finished(tmp_path: Pat
 
     rows = json.loads((folder / "results/denoising.json").read_text())["rows"]
     assert len(rows) == 2 * 6 * 9  # kinds of noise, strengths, methods
+    assert len((folder / "results/denoising.csv").read_text().splitlines()) == 1 + len(rows)
     (folder / "results/bench.json").unlink()
     (folder / "denoiser/denoiser.json").unlink()  # as after a kill between the last checkpoint and the weights
     (folder / "export/fused.onnx").unlink()
@@ -54,3 +58,38 @@ def test_our_own_networks_go_through_the_study_joined(tmp_path: Path) -> None:
     assert "The networks are ours" in report
     assert "*Figure H. The joined training" in report
     assert "The join took" in report
+
+
+def test_two_studies_with_one_seed_differ_in_their_times_alone(tmp_path: Path) -> None:
+    one, other = tmp_path / "one", tmp_path / "other"
+    for folder in (one, other):
+        assert study(folder).returncode == 0
+    names = [sorted(str(path.relative_to(folder)) for path in folder.rglob("*")) for folder in (one, other)]
+    assert names[0] == names[1]
+    different = {
+        name for name in names[0] if (one / name).is_file() and (one / name).read_bytes() != (other / name).read_bytes()
+    }
+    for stage in ("gan", "denoiser"):
+        different -= {f"{stage}/lock", f"{stage}/log.jsonl"}
+    assert different <= {"report.md", "report.html", *(f"results/{name}" for name in MEASURED)}
+    assert without_times(one) == without_times(other)
+    assert [rows(one, "denoising"), rows(one, "generation")] == [rows(other, "denoising"), rows(other, "generation")]
+
+
+def without_times(folder: Path) -> str:
+    """The report without what a clock said: durations, images/s, ms/image, the times and ratios of bench."""
+    page = (folder / "report.md").read_text().replace(str(folder), "RUN")
+    for pattern in (
+        r"took \S+ \w+",
+        r"[\d,]+ to [\d,]+ images/s",
+        r"(?<= )[\d.]+ \|$",
+        r"(?<=the fused graph) (?=is|shows).*",
+        r"^\d+ of \d+ rows.*",
+    ):
+        page = re.sub(pattern, "", page, flags=re.MULTILINE)
+    return re.sub(r"(?<=^\| )(fused|one plain session|two graphs|eager PyTorch) .*", "", page, flags=re.MULTILINE)
+
+
+def rows(folder: Path, measured: str) -> list[dict[str, object]]:
+    content = json.loads((folder / f"results/{measured}.json").read_text())
+    return [{name: value for name, value in row.items() if name != "ms_per_image"} for row in content["rows"]]

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from gan_denoise.cli import app
 from gan_denoise.errors import GateError, InputError, OutputError, UsageError
 from gan_denoise.eval.bench import run_bench
-from gan_denoise.eval.reports import bench_report
+from gan_denoise.eval.bench_reports import bench_report
 from gan_denoise.export import runtime
 from gan_denoise.export.precision import FLOAT16, INT8, to_precision
 

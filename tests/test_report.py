@@ -17,7 +17,7 @@ from gan_denoise.data.fashion_mnist import Dataset, to_float
 from gan_denoise.errors import InputError
 from gan_denoise.eval.generation import FLOOR
 from gan_denoise.export import pictures
-from gan_denoise.study import figures
+from gan_denoise.study import collapse, figures
 from gan_denoise.study.report import write_report
 
 HOSTILE = "<script>alert(1) `x` ![y](z.png)"  # a folder's name
@@ -85,19 +85,21 @@ class Page(HTMLParser):
 def test_report_shows_the_study_and_nothing_from_outside(study: Path, report: Path) -> None:
     page, text = Page(report), report.read_text()
     assert report == study / "report.html"
-    assert len(page.texts) == 12  # figures 1 to 4, A to F, I and J; G and H are of runs compared and of a join
+    assert len(page.texts) == 13  # figures 1 to 4, A to F (D has two epochs), I and J; G, H and K are of other runs
     assert all(page.texts)
     assert all(source.startswith("data:image/") for source in page.sources)
     assert page.links
     assert all(link.startswith("#") for link in page.links)
-    assert not {"script", "link", "iframe", "object"} & set(page.tags)
+    assert not {"link", "iframe", "object"} & set(page.tags)
+    assert page.tags.count("script") == 1  # ours, which has no source
     assert not re.search(r"url\(|@import", text)
     assert text.count("&lt;script&gt;alert(1) `x` ![y](z.png)") >= 3  # title, heading, commands
     markdown = (study / "report.md").read_text()
     for figure in re.findall(r"\]\((figures/[^)]+)\)", markdown):
         assert (study / figure).stat().st_size > 1000
-    for label in (*"1234", *"ABCDEFIJ"):
+    for label in (*"12", *"ABCDEFIJ"):
         assert f"*Figure {label}. " in markdown
+    assert "*Figures 3 and 4. " in markdown
 
 
 def test_report_says_the_numbers_and_their_commands(report: Path) -> None:
@@ -114,7 +116,7 @@ def test_report_says_the_numbers_and_their_commands(report: Path) -> None:
 
 def test_report_has_the_same_bytes_again(study: Path, report: Path, excerpt: Dataset) -> None:
     first = {path: path.read_bytes() for path in [*study.glob("report.*"), *study.glob("figures/*")]}
-    assert len(first) == 14
+    assert len(first) == 15
     for path in first:
         path.unlink()
     assert write_report(study, excerpt.test.images, kept=study / "none.json") == report
@@ -164,7 +166,7 @@ def test_what_is_missing_is_not_measured_and_never_zero(tmp_path: Path) -> None:
     result["rows"][1] |= {"ffd_1": None, "sharpness": float("nan")}
     path.write_text(json.dumps(result))
     markdown = write_report(tmp_path / "part", None).with_suffix(".md").read_text()
-    assert f"| denoised | 200 |{8 * ' not measured |'} 0.3000 | 0.0050 |" in markdown  # the kept rows have all columns
+    assert f"| denoised | 200 |{7 * ' not measured |'} 0.3000 | 0.0050 |" in markdown  # the kept rows have all columns
     assert "The Fréchet distance with and without the denoiser: not measured." in markdown
 
 
@@ -186,8 +188,8 @@ def test_pictures_come_back_from_a_grid(tmp_path: Path, excerpt: Dataset) -> Non
     images = to_float(excerpt.test.images[:64])
     pictures.save(pictures.grid(images), tmp_path / "grid.png")
     np.testing.assert_array_equal(figures.pictures_of_grid(tmp_path / "grid.png"), images)
-    assert figures.variety(images) == pytest.approx(0.27, abs=0.03)
-    assert figures.variety(np.repeat(images[:1], 8, 0)) == 0
+    assert collapse.variety(images) == pytest.approx(0.27, abs=0.03)
+    assert collapse.variety(np.repeat(images[:1], 8, 0)) == 0
     pictures.save(pictures.grid(images).crop((0, 0, 100, 100)), tmp_path / "cut.png")
     (tmp_path / "text.png").write_text("text")
     for name in ("cut.png", "text.png", "absent.png"):

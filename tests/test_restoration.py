@@ -72,6 +72,14 @@ def test_the_noise_of_an_image_depends_on_its_seed_and_index_alone(clean: np.nda
     assert not np.array_equal(whole[0] - clean[0], whole[1] - clean[1])
 
 
+def test_colour_is_measured_as_scikit_image_measures_it(clean: np.ndarray) -> None:
+    colour = np.concatenate([clean[:4], clean[4:8], clean[8:12]], axis=1)  # (4, 3, 28, 28)
+    noisy = add_noise(colour, 0.1, "float", seed=5)
+    for image, other, found, ratio in zip(colour, noisy, ssim(colour, noisy), psnr(colour, noisy), strict=True):
+        assert found == pytest.approx(structural_similarity(image, other, data_range=1, channel_axis=0), abs=1e-5)
+        assert ratio == pytest.approx(-10 * np.log10(((image - other) ** 2).mean()), abs=1e-4)
+
+
 def test_no_noise_is_the_image_itself(clean: np.ndarray) -> None:
     np.testing.assert_array_equal(add_noise(clean, 0.0, "float", seed=0), clean)
 
@@ -87,8 +95,10 @@ def test_another_type_shape_range_or_nan_is_refused(measure, clean: np.ndarray) 
         measure(clean * 255, clean)
     with pytest.raises(InputError, match="equal shapes"):
         measure(clean, clean[:5])
-    with pytest.raises(InputError, match=r"\(N, 1, H, W\) wanted"):
+    with pytest.raises(InputError, match=r"\(N, 1, H, W\) or \(N, 3, H, W\) wanted"):
         measure(clean[:, 0], clean[:, 0])
+    with pytest.raises(InputError, match=r"\(N, 1, H, W\) or \(N, 3, H, W\) wanted"):
+        measure(clean.repeat(2, axis=1), clean.repeat(2, axis=1))
     broken = clean.copy()
     broken[3, 0, 2, 2] = np.nan
     with pytest.raises(InputError, match="restored images: NaN"):

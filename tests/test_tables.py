@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import io
 import json
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from gan_denoise import __version__
 from gan_denoise.errors import OutputError
-from gan_denoise.eval.tables import Report, cell, from_json, show, to_json, to_markdown, to_text
+from gan_denoise.eval.tables import Report, cell, from_json, show, to_csv, to_json, to_markdown, to_text
 
 MACHINE = {"cpu": "Test CPU", "threads": 2, "versions": {"onnxruntime": "1.2.3"}}
 ROWS: list[dict[str, Any]] = [
@@ -87,6 +88,14 @@ def test_a_metric_is_shown_by_its_name_and_kept_by_its_key() -> None:
     assert json.loads(to_json(rows))["rows"][0]["ffd_1"] == 0.71587
 
 
+def test_csv_has_every_row_as_json_has_it() -> None:
+    rows = list(csv.DictReader(io.StringIO(to_csv(report([*ROWS, {"method": 'a "b", c', "n": 1}])))))
+    assert list(rows[0]) == ["method", "sigma", "psnr_db", "ms_per_image", "n"]
+    assert rows[0] == {"method": "noisy", "sigma": str(15 / 255), "psnr_db": "24.617", "ms_per_image": "", "n": ""}
+    assert (rows[1]["psnr_db"], rows[1]["ms_per_image"]) == ("", "0.1234")
+    assert (rows[2]["method"], rows[2]["n"]) == ('a "b", c', "1")
+
+
 def test_markdown_keeps_a_bar_and_a_line_break_inside_their_cell() -> None:
     lines = to_markdown(report([{"method": "a|b\nc", "n": 1}])).splitlines()
     assert lines[4] == "| a\\|b c | 1 |"
@@ -149,6 +158,10 @@ def test_json_and_markdown_are_printed_alone(capsys: pytest.CaptureFixture[str])
     assert capsys.readouterr() == (to_json(report()), "")
     show(report(), as_markdown=True)
     assert capsys.readouterr() == (to_markdown(report()), "")
+    show(report(), as_csv=True, then=("bench", "--profile"))
+    assert capsys.readouterr() == (to_csv(report()), "next: gan-denoise bench --profile\n")
+    show(report(), as_json=True, then=("bench",))
+    assert capsys.readouterr() == (to_json(report()), "")
 
 
 def test_a_full_disk_behind_stdout_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,4 +14,6 @@ env/bin/gan-denoise denoise pictures/image/*.png --out denoised
 test -s grid.png && test "$(ls denoised | wc -l)" = 4
 env/bin/gan-denoise generate -n 97 --out pictures.npz
 env/bin/gan-denoise eval ffd pictures.npz
+env/bin/gan-denoise demo --out page
+test -s page/index.html && test -s page/fused.onnx && test -s page/ort-wasm-simd-threaded.wasm
 echo "the wheel works: $(basename "$2")"

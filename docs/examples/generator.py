@@ -1,0 +1,36 @@
+"""A generator of your own before the shipped denoiser: python docs/examples/generator.py own.onnx [IMAGES]."""
+
+import sys
+from pathlib import Path
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from gan_denoise.data import sources
+from gan_denoise.data.fashion_mnist import to_float
+from gan_denoise.export.fuse import fuse
+from gan_denoise.export.runtime import DENOISER, GENERATOR, read
+from gan_denoise.export.to_onnx import to_onnx, with_metadata
+
+
+class Gaussian(nn.Module):
+    """z (N, 100) to images (N, 1, 28, 28) in [0, 1]: the mean picture and 100 principal components, weighted by z."""
+
+    def __init__(self, images: Tensor) -> None:
+        super().__init__()
+        pixels = images.flatten(1)  # (images, 784)
+        _, lengths, axes = torch.pca_lowrank(pixels, 100)
+        self.paint = nn.Linear(100, pixels.shape[1])
+        self.paint.weight.data = axes * lengths / len(pixels) ** 0.5
+        self.paint.bias.data = pixels.mean(0)
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.paint(z).clamp(0, 1).unflatten(1, (1, 28, 28))
+
+
+out, count = Path(sys.argv[1]), int(sys.argv[2]) if sys.argv[2:] else 10_000
+torch.manual_seed(0)
+generator = Gaussian(torch.from_numpy(to_float(sources.load().train.images[:count])))
+graph = with_metadata(to_onnx(generator, GENERATOR, (100,)), {"pixel_range": "[0, 1]"})
+onnx.save_model(fuse(graph, onnx.load_model_from_string(read(DENOISER, None))), out)

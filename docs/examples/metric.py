@@ -1,0 +1,28 @@
+"""A metric of your own on generated and real pictures: python docs/examples/metric.py [PICTURES] [--json]."""
+
+import sys
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gan_denoise.data import sources
+from gan_denoise.data.fashion_mnist import to_float
+from gan_denoise.eval.generation import generated
+from gan_denoise.eval.machine import describe_machine
+from gan_denoise.eval.tables import Report, show
+from gan_denoise.export import runtime
+
+
+def asymmetry(images: NDArray[np.float32]) -> float:
+    """How far images (N, 1, H, W) in [0, 1] are from their mirror images: the mean difference of a pixel."""
+    return float(np.abs(images - images[..., ::-1]).mean())
+
+
+n = next((int(argument) for argument in sys.argv[1:] if argument.isdigit()), 1_000)
+fused = runtime.load(runtime.FUSED)
+batches = list(generated(fused, n, seed=0))  # uint8, as files would hold them
+sets = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
+sets["test images"] = sources.load().test.images[:n]
+rows = [{"set": name, "n": len(images), "asymmetry": asymmetry(to_float(images))} for name, images in sets.items()]
+report = Report("asymmetry", "Pictures and their mirror images", rows, fused.sha256, describe_machine(0), {"seed": 0})
+show(report, as_json="--json" in sys.argv)

@@ -1,0 +1,93 @@
+"""Reads mutations of a file, one after the other: `python fuzz.py KIND FILE MUTATIONS FOLDER`.
+
+How many were refused, and the worst time and memory, are printed as JSON. A crash, a hang or an error that is no
+InputError ends this process; the mutation that did it then lies in FOLDER.
+"""
+
+import argparse
+import json
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from gan_denoise.data import fashion_mnist
+from gan_denoise.errors import InputError
+from gan_denoise.eval import picture_files
+from gan_denoise.export import pictures, runtime
+
+HANG_S = 20
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("kind", choices=READERS)
+    parser.add_argument("file", type=Path)
+    parser.add_argument("mutations", type=int)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--first", type=int, default=0)
+    parser.add_argument("--crash-at", type=int, default=-1)
+    asked = parser.parse_args()
+    content, refused, slowest = asked.file.read_bytes(), 0, 0.0
+    mutation = asked.folder / asked.file.name
+    for number in range(asked.first, asked.first + asked.mutations):
+        mutation.write_bytes(mutated(content, random.Random(number)))
+        if number == asked.crash_at:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        start = time.perf_counter()
+        signal.alarm(HANG_S)  # whose default action ends the process
+        try:
+            READERS[asked.kind](mutation)
+        except InputError:
+            refused += 1
+        signal.alarm(0)
+        slowest = max(slowest, time.perf_counter() - start)
+    status = Path("/proc/self/status").read_text()  # getrusage counts what the parent held when it forked
+    peak = 1024 * int(status.split("VmHWM:")[1].split()[0])
+    print(json.dumps({"mutations": asked.mutations, "refused": refused, "slowest_s": slowest, "peak_bytes": peak}))
+
+
+def mutated(content: bytes, chance: random.Random) -> bytes:
+    """One to eight changes: bits flipped, bytes set to extremes, parts cut out, doubled or moved, the end cut off."""
+    changed = bytearray(content)
+    for _ in range(chance.randint(1, 8)):
+        at, length = chance.randrange(len(changed)), chance.randint(1, 64)
+        part = changed[at : at + length]
+        match chance.randrange(6):
+            case 0:
+                changed[at] ^= 1 << chance.randrange(8)
+            case 1:
+                changed[at] = chance.choice((0, 1, 127, 128, 255))
+            case 2:
+                del changed[at : at + length]
+            case 3:
+                changed[at:at] = part * chance.randint(1, 4)
+            case 4:
+                to = chance.randrange(len(changed))
+                changed[to : to + length] = part
+            case 5 if chance.random() < 0.1:
+                del changed[at:]
+        changed = changed or bytearray(b"\0")
+    return bytes(changed)
+
+
+def run_model(file: Path) -> None:
+    graph = runtime.load(runtime.FUSED, file, threads=1)
+    graph(np.zeros((2, *graph.input_shape), np.float32))
+
+
+READERS: dict[str, Callable[[Path], object]] = {
+    "model": run_model,
+    "data": lambda file: fashion_mnist.read_files(file.parent, checked=False),
+    "images": lambda file: fashion_mnist.parse_images(file.read_bytes(), file.name),
+    "labels": lambda file: fashion_mnist.parse_labels(file.read_bytes(), file.name),
+    "arrays": picture_files.read_sets,
+    "picture": lambda file: pictures.read(file, (1, 28, 28)),
+}
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,462 @@
+"""FAULTS, data: damaged, foreign and endless files, no network, odd servers, two fetches, folders of pictures."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import http.server
+import os
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import tracemalloc
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+from PIL import Image
+from sets import EXCERPT, IMAGES, LABELS, corrupt, idx, link, photograph, spoil
+
+from gan_denoise.data import download, others, sources
+from gan_denoise.data.download import Remote
+from gan_denoise.data.fashion_mnist import SHA256, SIZES, Dataset, parse_images, parse_labels, read, read_files
+from gan_denoise.errors import InputError, UsageError
+
+
+def command(*arguments: object, before: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    words = [*before, sys.executable, "-m", "gan_denoise.cli", *map(str, arguments)]
+    return subprocess.run(words, capture_output=True, text=True, timeout=120)
+
+
+def header(*shape: int) -> bytes:
+    return struct.pack(f">{1 + len(shape)}I", 0x0800 + len(shape), *shape)
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"", "nothing"),
+        (b"\0\0\x08\x03\0\0", "00000803"),
+        (b"\x1f\x8b\x08\0" + bytes(20), "1f8b0800"),
+        (idx(np.zeros(16, np.uint8)), "00000801"),
+        (b"\0\0\x0d\x03" + header(1, 28, 28)[4:] + bytes(784), "00000d03"),
+        (header(2**32 - 1, 28, 28) + bytes(784), "784 bytes found, 4294967295x28x28"),
+        (header(2**32 - 1, 2**32 - 1, 2**32 - 1), "0 bytes found"),
+        (header(0, 2**32 - 1, 2**32 - 1), "0 bytes found"),
+        (header(0, 28, 28), "at least 1 wanted"),
+        (header(1, 28, 28) + bytes(785), "785 bytes found"),
+        (header(1, 28, 28) + bytes(783), "783 bytes found"),
+        (header(1, 27, 28) + bytes(27 * 28), "27x28 found"),
+    ],
+)
+def test_row_5_strange_images_are_refused_before_anything_is_allocated(content: bytes, found: str) -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match=rf"some/file: .*{found}"):
+            parse_images(content, "some/file")
+        assert tracemalloc.get_traced_memory()[1] < 200_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_row_5_label_10_is_refused() -> None:
+    with pytest.raises(InputError, match="label 10 found, 0 to 9 wanted"):
+        parse_labels(idx(np.array([0, 9, 10], np.uint8)), "labels")
+
+
+def test_row_5_as_many_labels_as_images_are_wanted(tmp_path: Path, excerpt: Dataset) -> None:
+    folder = link(EXCERPT, tmp_path / "data")
+    (folder / LABELS).write_bytes(idx(excerpt.test.labels))
+    assert len(read(folder, "", checked=False).test) == 100
+    (folder / LABELS).write_bytes(idx(excerpt.test.labels[1:]))
+    with pytest.raises(InputError, match="100 t10k images and 99 labels found"):
+        read(folder, "", checked=False)
+
+
+@pytest.mark.parametrize("kept", [0, 1, 9, 12, 0.5, -9, -8, -5, -1])
+def test_row_1_truncated_archives_are_refused(kept: float, tmp_path: Path) -> None:
+    folder = link(EXCERPT, tmp_path / "data")
+    whole = (EXCERPT / f"{IMAGES}.gz").read_bytes()
+    (folder / f"{IMAGES}.gz").unlink()
+    (folder / f"{IMAGES}.gz").write_bytes(whole[: int(kept * len(whole)) if kept == 0.5 else int(kept)])
+    with pytest.raises(InputError, match=rf"{IMAGES}(\.gz: a damaged archive|: IDX magic nothing) found") as caught:
+        read(folder, "", checked=False)
+    assert "gan-denoise data fetch" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "content", [b"no gzip", gzip.compress(b"")[:10] + b"\xff" * 50, (EXCERPT / f"{LABELS}.gz").read_bytes() + b"more"]
+)
+def test_row_2_other_bytes_under_a_gzip_name_are_refused(content: bytes, tmp_path: Path) -> None:
+    folder = link(EXCERPT, tmp_path / "data")
+    (folder / f"{LABELS}.gz").unlink()
+    (folder / f"{LABELS}.gz").write_bytes(content)
+    with pytest.raises(InputError, match=rf"{LABELS}.gz: a damaged archive found"):
+        read(folder, "", checked=False)
+
+
+def test_row_4_a_gzip_bomb_is_read_up_to_the_expected_size(tmp_path: Path) -> None:
+    folder = link(EXCERPT, tmp_path / "data")
+    (folder / f"{LABELS}.gz").unlink()
+    (folder / f"{LABELS}.gz").write_bytes(gzip.compress(bytes(200_000_000), 1))
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match=f"more than {SIZES[LABELS]} bytes found"):
+            read(folder, "", checked=False)
+        assert tracemalloc.get_traced_memory()[1] < 60_000_000  # the buffer for the training images is 47 MB
+    finally:
+        tracemalloc.stop()
+
+
+def test_row_1_an_archive_cut_anywhere_is_refused_and_the_cache_untouched(bare: Path, real_folder: Path) -> None:
+    cache = link(real_folder, bare / "cache/fashion-mnist")
+    before = {file.name: file.lstat().st_mtime_ns for file in cache.iterdir()}
+    folder, whole = link(EXCERPT, bare / "data"), (EXCERPT / f"{LABELS}.gz").read_bytes()
+    (folder / f"{LABELS}.gz").unlink()
+    for kept in range(len(whole)):
+        (folder / f"{LABELS}.gz").write_bytes(whole[:kept])
+        with pytest.raises(InputError, match=f"{LABELS}"):
+            read(folder, "", checked=False)
+    folder = link(real_folder, bare / "real")
+    (folder / LABELS).unlink()
+    (folder / f"{LABELS}.gz").write_bytes(gzip.compress((real_folder / LABELS).read_bytes())[:3_000])
+    done = command("data", "fetch", "--data", folder)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert f"error: {folder}/{LABELS}.gz: a damaged archive found" in done.stderr
+    assert {file.name: file.lstat().st_mtime_ns for file in cache.iterdir() if file.name != ".lock"} == before
+
+
+def test_row_2_one_flipped_bit_is_refused(real_folder: Path, tmp_path: Path) -> None:
+    folder = link(real_folder, tmp_path / "data")
+    assert read_files(folder)[LABELS] == (real_folder / LABELS).read_bytes()
+    with pytest.raises(InputError, match=rf"{LABELS}: 10008 bytes with SHA-256 .* found, 10008 with {SHA256[LABELS]}"):
+        read_files(spoil(folder))
+
+
+def test_row_2_known_other_files_are_called_by_their_name(
+    real_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = link(real_folder, tmp_path / "data")
+    (folder / "train-labels-idx1-ubyte").unlink()
+    (folder / "train-labels-idx1-ubyte").symlink_to(real_folder / LABELS)
+    with pytest.raises(InputError, match=f"this is {LABELS}"):
+        read_files(folder)
+    monkeypatch.setattr("gan_denoise.data.fashion_mnist.MNIST_SHA256", {LABELS: SHA256[LABELS]})
+    with pytest.raises(InputError, match="this is MNIST, not Fashion-MNIST"):
+        read_files(folder)
+
+
+def test_row_6_nothing_found_names_the_steps(bare: Path) -> None:
+    with pytest.raises(InputError, match="nothing found") as caught:
+        sources.load()
+    assert caught.value.exit_code == 3
+    for step in ("gan-denoise data fetch", "apt-get download dataset-fashion-mnist", "torchvision", "--data DIR"):
+        assert step in caught.value.hint
+    assert not any(bare.iterdir())  # looking changes nothing
+
+
+def test_row_3_a_changed_cache_is_refused_and_rebuilt(bare: Path, real_folder: Path) -> None:
+    link(real_folder, bare / "debian")
+    cache = sources.fetch()
+    assert cache == bare / "cache/fashion-mnist"
+    shutil.rmtree(bare / "debian")
+    assert len(sources.load().train) == 60_000
+    spoil(cache)
+    with pytest.raises(InputError, match=f"{cache}/{LABELS}") as caught:
+        sources.load()
+    assert "gan-denoise data fetch" in caught.value.hint
+    os.truncate(cache / IMAGES, 1_000)
+    (cache / f".{IMAGES}.left").write_bytes(b"from a killed fetch")
+    (cache / ".fetch-left").mkdir()
+    link(real_folder, bare / "debian")
+    lines: list[str] = []
+    sources.fetch(say=lines.append)
+    assert lines == [f"not used: {lines[0].removeprefix('not used: ')}", f"found in {bare / 'debian'}"]
+    assert sorted(file.name for file in cache.iterdir()) == sorted([".lock", *SHA256])
+    assert read_files(cache)
+
+
+STALLED_FETCH = """
+import time
+from pathlib import Path
+from gan_denoise.data import sources
+def stall(*paths):
+    print("written, not renamed", flush=True)
+    time.sleep(600)
+Path.replace = stall
+sources.fetch()
+"""
+
+
+FETCH = "import sys; from gan_denoise.data import sources; sources.fetch(say=lambda line: print(line, flush=True))"
+
+
+@contextlib.contextmanager
+def running(script: str, cache: Path, data: Path) -> Iterator[subprocess.Popen[str]]:
+    environment = {**os.environ, "GAN_DENOISE_CACHE": str(cache), "GAN_DENOISE_DATA": str(data)}
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_row_8_of_two_fetches_one_is_killed_and_one_valid_copy_is_left(real_folder: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "fashion-mnist"
+    with running(STALLED_FETCH, tmp_path, real_folder) as first:
+        assert first.stdout
+        assert first.stdout.readline() == "written, not renamed\n"
+        assert [file.name for file in cache.glob("*-ubyte")] == []  # nothing under its final name yet
+        with running(FETCH, tmp_path, real_folder) as second:
+            assert second.stdout
+            assert second.stdout.readline() == f"waiting for another fetch into {cache}\n"
+            with pytest.raises(subprocess.TimeoutExpired):
+                second.wait(1.5)
+            first.kill()
+            assert second.wait(60) == 0
+    assert sorted(file.name for file in cache.iterdir()) == sorted([".lock", *SHA256])
+    assert read_files(cache)
+
+
+def test_row_8_two_fetches_at_once_both_succeed(real_folder: Path, tmp_path: Path) -> None:
+    with running(FETCH, tmp_path, real_folder) as first, running(FETCH, tmp_path, real_folder) as second:
+        assert (first.wait(60), second.wait(60)) == (0, 0)
+    assert read_files(tmp_path / "fashion-mnist")
+
+
+def offline(*arguments: object) -> subprocess.CompletedProcess[str]:
+    """The command without a network, nor the data that Debian's package may have put here."""
+    if shutil.which("unshare") is None or subprocess.run(["unshare", "-n", "-m", "true"]).returncode:
+        pytest.skip("no network namespaces: root and util-linux wanted")
+    hide = '[ ! -d /usr/share/datasets ] || mount -t tmpfs none /usr/share/datasets; exec "$@"'
+    return command(*arguments, before=("unshare", "-n", "-m", "sh", "-c", hide, "sh"))
+
+
+def test_row_6_offline_an_empty_machine_gets_the_steps(bare: Path) -> None:
+    for arguments in (("data", "fetch"), ("data", "info"), ("train", "gan", "--preset", "smoke", "--out", "run")):
+        done = offline(*arguments)
+        assert (done.returncode, done.stdout) == (3, "")
+        assert "Traceback" not in done.stderr
+        assert "hint: " in done.stderr
+        assert "apt-get download dataset-fashion-mnist" in done.stderr
+    assert not (bare / "run").exists()
+
+
+def test_row_6_offline_the_cache_does(bare: Path, real_folder: Path) -> None:
+    link(real_folder, bare / "cache/fashion-mnist")
+    assert offline("data", "fetch").stdout == f"{bare}/cache/fashion-mnist\n"
+    assert offline("train", "gan", "--preset", "smoke", "--threads", 1, "--out", "run").returncode == 0
+
+
+def remote(name: str, get: Callable[[Path], Path], lacks: str = "", servers: tuple[str, ...] = ()) -> Remote:
+    return Remote(name, lambda: lacks, lambda: list(servers), get)
+
+
+def refuse(work: Path) -> Path:
+    raise InputError("stalled")
+
+
+def test_row_7_the_first_remote_with_the_right_bytes_is_taken(
+    bare: Path, real_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flipped(work: Path) -> Path:
+        return spoil(link(real_folder, work / "files"))
+
+    def never(work: Path) -> Path:
+        pytest.fail("the one before it works")
+
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # taken, and nobody listens
+        silent = f"http://127.0.0.1:{closed.getsockname()[1]}/"
+        remotes = (
+            remote("absent", never, lacks="some-tool"),
+            remote("silent", never, servers=(silent,)),
+            remote("broken", refuse),
+            remote("flipped", flipped),
+            remote("good", lambda work: link(real_folder, work / "files")),
+            remote("late", never),
+        )
+        monkeypatch.setattr(download, "REMOTES", remotes)
+        cache = sources.fetch()
+        assert read_files(cache)
+        shutil.rmtree(cache)
+        monkeypatch.setattr(download, "REMOTES", remotes[:4])
+        with pytest.raises(InputError) as caught:
+            sources.fetch()
+    for reason in ("absent: some-tool is not installed", "silent: no answer", "broken: stalled", f"/{LABELS}: 10008"):
+        assert reason in caught.value.message
+    assert "apt-get download" in caught.value.hint
+    assert [file.name for file in cache.iterdir()] == [".lock"]
+
+
+def test_row_6_without_a_network_the_real_remotes_are_given_up_and_torch_is_not_imported(bare: Path) -> None:
+    script = """
+import sys
+from pathlib import Path
+from gan_denoise.data import commands, sources
+from gan_denoise.errors import InputError, UsageError
+sources.DEBIAN_FOLDER = Path("debian")
+try:
+    sources.fetch()
+except InputError as error:
+    print(error.exit_code, error.message, error.hint)
+print({"torch", "torchvision"} & set(sys.modules))
+"""
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        proxy = f"http://127.0.0.1:{closed.getsockname()[1]}"
+        environment = {**os.environ, "http_proxy": proxy, "https_proxy": proxy, "no_proxy": ""}
+        command = [sys.executable, "-c", script]
+        output = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60).stdout
+    assert output.startswith("3 Fashion-MNIST: no source found (")
+    assert "torchvision's mirror: " in output
+    assert "apt-get download dataset-fashion-mnist" in output
+    assert output.endswith("set()\n")
+
+
+class Mirror(http.server.BaseHTTPRequestHandler):
+    """Zalando's server as torchvision knows it, reached as a proxy."""
+
+    files: ClassVar[dict[str, bytes]] = {}
+    fault: ClassVar[str] = ""
+    leave: ClassVar[threading.Event]
+
+    def do_GET(self) -> None:
+        content = self.files[self.path.removeprefix(download.MIRROR)]
+        if self.fault == "stall":
+            self.leave.wait()
+        self.send_response(500 if self.fault == "500" else 200)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if self.command == "GET":
+            if self.fault == "flip":
+                content = content[:1000] + bytes([content[1000] ^ 1]) + content[1001:]
+            self.wfile.write(content[: 1000 if self.fault == "short" else None])
+
+    do_HEAD = do_GET
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def mirror(real_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    Mirror.files = {f"{name}.gz": gzip.compress((real_folder / name).read_bytes(), 0) for name in SHA256}
+    Mirror.fault, Mirror.leave = "", threading.Event()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Mirror) as server:
+        monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{server.server_port}")
+        monkeypatch.setenv("no_proxy", "")
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield
+        Mirror.leave.set()
+        server.shutdown()
+        thread.join()
+
+
+TORCHVISION = Remote("torchvision", lambda: "", lambda: [download.MIRROR], download._from_torchvision)
+
+
+@pytest.mark.usefixtures("mirror")
+def test_row_7_torchvision_downloads(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "REMOTES", (TORCHVISION,))
+    assert read_files(sources.fetch())
+
+
+@pytest.mark.usefixtures("mirror")
+@pytest.mark.parametrize("fault", ["stall", "short", "500", "flip"])
+def test_row_7_after_a_server_that_fails_comes_the_next_source(
+    bare: Path, real_folder: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    monkeypatch.setattr(Mirror, "fault", fault)
+    monkeypatch.setattr(download, "STALL_S", 1.0)
+    monkeypatch.setattr(download, "REMOTES", (TORCHVISION,))
+    with pytest.raises(InputError, match="no source found \\(torchvision: ") as caught:
+        sources.fetch()
+    assert "apt-get download" in caught.value.hint
+    cache = bare / "cache/fashion-mnist"
+    assert [file.name for file in cache.iterdir()] == [".lock"]
+    monkeypatch.setattr(
+        download, "REMOTES", (TORCHVISION, remote("good", lambda work: link(real_folder, work / "files")))
+    )
+    assert read_files(sources.fetch())
+
+
+def large_header(path: Path, width: int, height: int) -> None:
+    """A PNG file of that size that ends where its pixels begin: whoever decodes it before looking finds it damaged."""
+    chunk = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk)))
+    with path.open("ab") as file:
+        file.write(struct.pack(">I", 1000) + b"IDAT")
+
+
+def huge(path: Path) -> None:
+    large_header(path, 9000, 8000)
+
+
+def bomb(path: Path) -> None:
+    large_header(path, 30_000, 30_000)  # more than Pillow opens
+
+
+def deep(path: Path) -> None:
+    Image.fromarray(np.full((40, 40), 40_000, np.uint16)).save(path)
+
+
+def text(path: Path) -> None:
+    path.write_text("%!PS-Adobe-3.0 EPSF-3.0")  # Pillow would run a program for it
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (corrupt, "unreadable picture"),
+        (huge, "9000x8000 pixels found, 64,000,000 in all at most wanted"),
+        (bomb, "unreadable picture"),
+        (deep, "mode I;16 found, 8 bits a channel wanted"),
+        (text, "no picture found"),
+    ],
+)
+def test_row_9_a_wrong_picture_is_named(photos: Path, spoil, said: str) -> None:  # type: ignore[no-untyped-def]
+    spoil(photos / "b/004.png")
+    with pytest.raises(InputError, match=said) as caught:
+        others.load("folder", photos, 32, 3)
+    assert caught.value.message.startswith(f"{photos}/b/004.png: ")
+
+
+def test_row_9_folders_that_hold_no_pictures_are_named(photos: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"missing: No such file or directory found"):
+        others.load("folder", tmp_path / "missing")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"empty: no pictures found, picture files \(\.png \.jpg"):
+        others.load("folder", tmp_path / "empty")
+    (photos / "d").mkdir()
+    with pytest.raises(InputError, match=r"photos/d: no pictures found"):
+        others.load("folder", photos)
+    (photos / "d").rmdir()
+    photograph(0).save(photos / "stray.png")
+    with pytest.raises(InputError, match=r"photos: stray\.png beside the folder a of pictures found"):
+        others.load("folder", photos)
+    with pytest.raises(UsageError, match="folder found without --data"):
+        others.load("folder", None)
+    for path in (photos / "a").iterdir():
+        shutil.copy(path, tmp_path / "empty")
+    with pytest.raises(InputError, match=r"empty: 12 pictures found, 24 or more wanted"):
+        others.load("folder", tmp_path / "empty")
+
+
+def test_row_9_train_names_the_picture_and_leaves_nothing(photos: Path, tmp_path: Path) -> None:
+    corrupt(photos / "c/002.png")
+    command = [sys.executable, "-m", "gan_denoise.cli", "train", "gan", "--preset", "smoke", "--dataset", "folder"]
+    done = subprocess.run(
+        [*command, "--data", str(photos), "--out", str(tmp_path / "run")], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 3
+    assert done.stderr.startswith(f"error: {photos}/c/002.png: unreadable picture")
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,114 @@
+"""FAULTS, evaluation: sets against themselves, too few samples, batches and threads, ranges, a benchmark under load."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gan_denoise.data import fashion_mnist
+from gan_denoise.errors import InputError
+from gan_denoise.eval.restoration import add_noise, psnr, ssim
+from gan_denoise.export import runtime
+
+CLI = [sys.executable, "-m", "gan_denoise.cli"]
+TOLERANCE = 1e-4  # of a distance: other batches and threads add in another order
+
+
+def ffd(pictures: Path, *options: str) -> dict[str, float]:
+    """FFD-1 of each set in a file."""
+    return {row["set"]: row["ffd_1"] for row in answer("eval", "ffd", str(pictures), *options)["rows"]}
+
+
+def answer(*arguments: str) -> dict[str, Any]:
+    done = subprocess.run([*CLI, *arguments, "--json"], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    content: dict[str, Any] = json.loads(done.stdout)
+    return content
+
+
+def test_row_33_the_reference_against_itself_is_0_and_the_training_images_are_not(
+    real_folder: Path, tmp_path: Path
+) -> None:
+    real = fashion_mnist.read(real_folder, "real")
+    np.savez(tmp_path / "a.npz", test=real.test.images, train=real.train.images[:10_000])
+    content = answer("eval", "ffd", str(tmp_path / "a.npz"))
+    assert content["settings"]["reference"] == "10000 test images"
+    found = {row["set"]: row["ffd_1"] for row in content["rows"]}
+    assert found["test"] == pytest.approx(0, abs=1e-6)
+    assert found["train"] > 1e-3
+
+
+@pytest.mark.parametrize("count", [0, 1, 96])
+def test_row_33_fewer_samples_than_features_are_refused(tmp_path: Path, count: int) -> None:
+    np.savez(tmp_path / "a.npz", images=np.zeros((count, 28, 28), np.uint8))
+    done = subprocess.run([*CLI, "eval", "ffd", str(tmp_path / "a.npz")], capture_output=True, text=True)
+    assert done.returncode == 3
+    assert f"{count} " in done.stderr
+    assert "97 or more wanted" in done.stderr
+
+
+def test_row_34_another_batch_or_thread_count_gives_the_same_distance(tmp_path: Path) -> None:
+    found = []
+    for batch in ("1", "7", "64"):
+        answer("generate", "-n", "500", "--batch", batch, "--out", str(tmp_path / f"{batch}.npz"))
+        found += [ffd(tmp_path / f"{batch}.npz", "--threads", threads) for threads in ("1", "2")]
+    for name in ("image", "denoised"):
+        assert found[0][name] > 0.1
+        assert [row[name] for row in found] == pytest.approx([found[0][name]] * 6, rel=TOLERANCE)
+
+
+def test_row_34_another_thread_count_gives_the_same_rows(real_folder: Path) -> None:
+    one, two = (
+        answer("eval", "generation", "-n", "300", "--threads", threads, "--data", str(real_folder))["rows"]
+        for threads in ("1", "2")
+    )
+    for mine, theirs in zip(one, two, strict=True):
+        assert mine.keys() == theirs.keys()
+        for name, value in mine.items():
+            close = pytest.approx(value, rel=TOLERANCE, abs=1e-6) if isinstance(value, float) else value
+            assert theirs[name] == close, name
+
+
+def test_row_35_integers_and_other_ranges_are_refused(exported: Path) -> None:
+    grey = np.full((2, 1, 28, 28), 0.5, np.float32)
+    for wrong, said in (
+        ((grey * 255).astype(np.uint8), "uint8"),
+        (grey.astype(np.float64), "float64"),
+        (grey * 255, "values 127.5 to 127.5 found, 0 to 1 wanted"),
+        (grey - 1, "values -0.5 to -0.5 found, 0 to 1 wanted"),
+    ):
+        for measure in (psnr, ssim):
+            with pytest.raises(InputError, match=said):
+                measure(wrong, grey)
+        with pytest.raises(InputError, match=said):
+            add_noise(wrong, 0.1, "float", 0)
+    with pytest.raises(InputError, match=r"noisy: uint8 \[2, 1, 28, 28\] found, float32"):
+        runtime.load(runtime.DENOISER, exported)((grey * 255).astype(np.uint8))
+
+
+def test_row_36_a_benchmark_that_is_held_up_says_so(exported: Path) -> None:
+    command = [*CLI, "bench", "--vs", "openvino", "--model", str(exported), "--repeats", "20", "--json"]
+    moments = random.Random(0)
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        while process.poll() is None:  # now and then all its processes stand still
+            os.killpg(process.pid, signal.SIGSTOP)
+            time.sleep(moments.uniform(0, 0.05))
+            os.killpg(process.pid, signal.SIGCONT)
+            time.sleep(moments.uniform(0, 0.05))
+        assert process.stdout is not None
+        assert process.stderr is not None
+        rows, said = json.loads(process.stdout.read())["rows"], process.stderr.read()
+    unstable = [row for row in rows if not row["stable"]]
+    assert unstable
+    assert all((row["spread"] > 0.2) is not row["stable"] for row in rows)
+    assert f"{len(unstable)} of {len(rows)} rows: unstable, the rounds differ by more than 20 %" in said

@@ -1,0 +1,180 @@
+"""FAULTS, export and fused graph: no part under a final name, wrong graphs kept back, graphs that do not fit."""
+
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import numpy_helper
+from straced import Straced
+from tmpfs import on_tmpfs
+
+from gan_denoise.errors import GateError, InputError
+from gan_denoise.export import bundle, parity, runtime, weights
+from gan_denoise.export.bundle import export_run
+from gan_denoise.export.fuse import fuse
+from gan_denoise.export.runtime import Array, Graph
+from gan_denoise.export.to_onnx import to_onnx, with_metadata
+from gan_denoise.models.denoiser import Denoiser
+from gan_denoise.models.gan import Generator
+
+EXPORT = [sys.executable, "-m", "gan_denoise.cli", "export"]
+
+
+@pytest.fixture(scope="module")
+def publisher() -> Iterator[Straced]:
+    publisher = Straced("publisher.py")
+    yield publisher
+    publisher.close()
+
+
+def assert_whole(found: Path, wanted: Path) -> None:
+    """No graph under a final name but whole ones; the folder's hashes are there only when all are."""
+    names = {path.name for path in wanted.glob("*.onnx")}
+    graphs = {path.name: path.read_bytes() for path in found.glob("*.onnx")}
+    assert {name: (wanted / name).read_bytes() for name in graphs} == graphs
+    assert not (found / bundle.HASHES).exists() or graphs.keys() == names
+
+
+@pytest.mark.parametrize("call", ["write", "fsync", "rename"])
+def test_row_23_killed_at_any_call_no_partial_graph_has_a_final_name(
+    publisher: Straced, trained: Path, exported: Path, tmp_path: Path, call: str
+) -> None:
+    for when in range(1, 200):
+        out = tmp_path / str(when)
+        status = publisher.serve(f"{trained} {exported} {out}", call, "signal=KILL", when)
+        assert_whole(out, exported)
+        if status == 0:
+            break
+        assert os.WTERMSIG(status) == signal.SIGKILL
+    assert when > 5
+    assert (out / bundle.HASHES).exists()
+
+
+@pytest.mark.parametrize("call", ["write", "rename"])
+def test_row_23_a_call_that_fails_is_exit_4_and_leaves_no_temporary(
+    publisher: Straced, trained: Path, exported: Path, tmp_path: Path, call: str
+) -> None:
+    for when in range(1, 200):
+        out = tmp_path / str(when)
+        status = publisher.serve(f"{trained} {exported} {out}", call, "error=ENOSPC", when)
+        assert_whole(out, exported)
+        assert not [*tmp_path.glob(".*"), *out.glob(".*")]
+        if status == 0:
+            break
+        assert os.waitstatus_to_exitcode(status) == 4
+    assert when > 5
+
+
+def test_row_23_a_full_disk_is_exit_4_and_the_place_empty(trained: Path, exported: Path, tmp_path: Path) -> None:
+    size = sum(path.stat().st_size for path in exported.iterdir())
+    out = tmp_path / "disk"
+    out.mkdir()
+    done = on_tmpfs(out, f"size={size // 2048}k", *EXPORT, trained, "--out", out / "exported")
+    assert done.returncode == 4, done.stderr
+    assert done.stderr.splitlines()[-2:] == [
+        f"error: {done.stderr.split('error: ')[1].split(':')[0]}: No space left on device",
+        "hint: choose another --out, or free some space",
+    ]
+    assert done.stdout.split() == [f"{out}:"]
+
+
+def perturbed(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with one weight of its largest tensor changed."""
+    largest = max(model.graph.initializer, key=lambda tensor: int(np.prod(tensor.dims)))
+    values = numpy_helper.to_array(largest).copy()
+    values.flat[0] += 1
+    largest.CopyFrom(numpy_helper.from_array(values, largest.name))
+    return model
+
+
+@pytest.mark.parametrize("wrong", ["generator", "denoiser", "features"])
+def test_row_24_one_wrong_weight_in_a_graph_closes_the_gate(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: str
+) -> None:
+    def with_a_wrong_weight(network: torch.nn.Module, signature: runtime.Signature, shape: tuple[int, ...]) -> object:
+        model = to_onnx(network, signature, shape)
+        return perturbed(model) if signature.file == f"{wrong}.onnx" else model
+
+    monkeypatch.setattr(bundle, "to_onnx", with_a_wrong_weight)
+    with pytest.raises(
+        GateError, match=rf"^{wrong}\.onnx: worst difference [\d.e-]+ at batch 1, 0.0001 at most"
+    ) as gate:
+        export_run(trained, tmp_path / "out")
+    assert gate.value.exit_code == 7
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_row_24_a_graph_that_gives_no_numbers_closes_the_gate(trained: Path) -> None:
+    generator = weights.load_generator(trained / "gan")
+    graph = Graph(
+        to_onnx(generator, runtime.GENERATOR, (100,)).SerializeToString(), runtime.GENERATOR, "generator.onnx"
+    )
+    with torch.no_grad():
+        generator.to_image.bias.fill_(float("nan"))
+    with pytest.raises(GateError, match="worst difference nan"):
+        parity.check_network(graph, generator, runtime.latents(0, 0, 64))
+
+
+@pytest.mark.parametrize(
+    ("generator", "denoiser", "said"),
+    [
+        ({"size": 32}, {}, r"makes image \[1, 32, 32\], the denoiser takes noisy \[1, 28, 28\]"),
+        ({}, {"channels": 3}, r"makes image \[1, 28, 28\], the denoiser takes noisy \[3, 28, 28\]"),
+        ({}, {"range": "[-1, 1]"}, r"the generator's pixels are \[0, 1\], the denoiser's \[-1, 1\]"),
+        ({"range": None}, {}, r"the generator's pixels are unknown, the denoiser's \[0, 1\]"),
+    ],
+)
+def test_row_25_graphs_that_do_not_fit_are_refused_and_both_sides_named(
+    generator: dict[str, object], denoiser: dict[str, object], said: str
+) -> None:
+    def ranged(model: onnx.ModelProto, given: dict[str, object]) -> onnx.ModelProto:
+        pixel_range = given.get("range", bundle.PIXEL_RANGE)
+        return model if pixel_range is None else with_metadata(model, {"pixel_range": str(pixel_range)})
+
+    channels = int(denoiser.get("channels", 1))  # type: ignore[call-overload]
+    makes = to_onnx(Generator((4, 4, 4), size=int(generator.get("size", 28))), runtime.GENERATOR, (100,))  # type: ignore[call-overload]
+    takes = to_onnx(Denoiser((4,), 0, 0.5, channels=channels), runtime.DENOISER, (channels, 28, 28))
+    with pytest.raises(InputError, match=said):
+        fuse(ranged(makes, generator), ranged(takes, denoiser))
+
+
+@dataclass
+class WrongAt:
+    """A fused graph that gives wrong pictures at one size of batch alone."""
+
+    graph: Graph
+    batch: int
+
+    @property
+    def signature(self) -> runtime.Signature:
+        return self.graph.signature
+
+    def __call__(self, z: Array) -> tuple[Array, ...]:
+        image, denoised = self.graph(z)
+        return image, denoised + np.float32(0.001 * (len(z) == self.batch))
+
+
+@pytest.mark.parametrize("batch", [1, 2, 7, 64])
+def test_row_26_a_fused_graph_that_differs_at_one_batch_closes_the_gate(exported: Path, batch: int) -> None:
+    fused, *in_turn = (runtime.load(s, exported) for s in (runtime.FUSED, runtime.GENERATOR, runtime.DENOISER))
+    z = runtime.latents(0, 0, 64)
+    assert parity.check_fused(fused, *in_turn, z) < 1e-5
+    with pytest.raises(GateError, match=rf"^fused\.onnx: worst difference 0\.001\d* at batch {batch}, 0.0001 at most"):
+        parity.check_fused(WrongAt(fused, batch), *in_turn, z)  # type: ignore[arg-type]
+
+
+def test_row_26_fusing_that_goes_wrong_closes_the_gate(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bundle, "fuse", lambda *models: perturbed(fuse(*models)))
+    with pytest.raises(GateError, match=r"^fused\.onnx: worst difference [\d.e-]+ at batch 1") as gate:
+        export_run(trained, tmp_path / "out")
+    assert gate.value.exit_code == 7
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,192 @@
+"""FAULTS, inference: counts, arrays and pictures that are none of ours, outputs in the way, a disk that fills up."""
+
+import struct
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from tmpfs import on_tmpfs
+
+from gan_denoise.errors import InputError
+from gan_denoise.export import runtime
+
+CLI = [sys.executable, "-m", "gan_denoise.cli"]
+PEAK = "import resource, subprocess, sys; code = subprocess.run(sys.argv[1:]).returncode; " + (
+    "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss); sys.exit(code)"
+)
+
+
+def run(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*CLI, *map(str, arguments)], capture_output=True, text=True, cwd=cwd, timeout=300)
+
+
+@pytest.mark.parametrize("count", ["0", "-1", "x"])
+def test_row_30_nonsense_counts_are_usage_errors(tmp_path: Path, count: str) -> None:
+    assert run("generate", "-n", count, cwd=tmp_path).returncode == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("out", ["grid.png", "arrays.npz"])
+def test_row_30_a_thousand_million_for_one_file_is_a_usage_error(tmp_path: Path, out: str) -> None:
+    done = run("generate", "-n", 10**9, "--out", out, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "100000 at most" in done.stderr
+    assert "--out FOLDER takes any number" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_row_30_a_thousand_million_to_a_small_disk_are_refused_before_the_first(tmp_path: Path) -> None:
+    done = on_tmpfs(tmp_path, "size=100m", *CLI, "generate", "-n", 10**9, "--out", tmp_path / "many")
+    assert done.returncode == 4
+    assert done.stderr == (
+        f"error: {tmp_path / 'many'}: 0.1 GB free found, 1568.0 GB wanted\n"
+        "hint: choose another --out, fewer pictures, or free some space\n"
+    )
+    assert ".npz" not in done.stdout
+
+
+def test_row_30_what_is_there_is_kept_when_there_is_no_room(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "folder").mkdir()
+    for out in ("file", "folder", "new/folder"):
+        done = run("generate", "-n", 10**12, "--out", out, "--force", cwd=tmp_path)
+        assert done.returncode == 4
+        assert "GB free found, 1568000.0 GB wanted" in done.stderr
+    assert (tmp_path / "file").read_text() == "mine"
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "folder"]
+
+
+def test_row_30_memory_does_not_grow_with_the_number_of_pictures(exported: Path, tmp_path: Path) -> None:
+    def peak(count: int) -> int:
+        command = [*CLI, "generate", "--model", str(exported), "-n", str(count), "--out", str(tmp_path / str(count))]
+        done = subprocess.run([sys.executable, "-c", PEAK, *command], capture_output=True, text=True, check=True)
+        return 1024 * int(done.stdout.split()[-1])
+
+    assert peak(160_000) - peak(100_001) < 0.3 * 60_000 * 2 * 28 * 28
+
+
+def test_row_31_latents_that_are_none_are_refused(exported: Path) -> None:
+    graph, z = runtime.load(runtime.FUSED, exported), runtime.latents(0, 0, 3)
+    for wrong, found in (
+        (np.full_like(z, np.nan), "NaN or infinity"),
+        (np.where(np.arange(100) == 7, np.inf, z).astype(np.float32), "NaN or infinity"),
+        (z.astype(np.float64), r"float64 \[3, 100\] found, float32 \['N', 100\] wanted"),
+        (z[:, :99], r"float32 \[3, 99\]"),
+        (z[None], r"float32 \[1, 3, 100\]"),
+    ):
+        with pytest.raises(InputError, match=f"^z: {found}"):
+            graph(wrong)
+
+
+def grey(value: float) -> Callable[[Path], None]:
+    def save(path: Path) -> None:
+        np.savez(path, images=np.full((97, 1, 28, 28), value, np.float32))
+
+    return save
+
+
+@pytest.mark.parametrize(
+    ("save", "said"),
+    [
+        (grey(np.nan), "values from nan to nan found, [0, 1] wanted"),
+        (grey(255), "values from 255.0 to 255.0 found, [0, 1] wanted"),
+        (lambda path: np.savez(path, a=np.zeros((97, 28, 28), np.float64)), "float64 [97, 28, 28] found, uint8"),
+        (lambda path: np.savez(path, a=np.zeros((97, 3, 28, 28), np.uint8)), "uint8 [97, 3, 28, 28] found, uint8 (N"),
+        (lambda path: np.savez(path, a=np.zeros((97, 32, 32), np.uint8)), "uint8 [97, 32, 32] found, uint8 (N"),
+        (lambda path: np.savez(path, a=np.array([{}], object)), "Object arrays cannot be loaded"),
+    ],
+)
+def test_row_31_arrays_that_are_no_pictures_are_refused(
+    tmp_path: Path, save: Callable[[Path], None], said: str
+) -> None:
+    save(tmp_path / "a.npz")
+    done = run("eval", "ffd", "a.npz", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.startswith("error: ")
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def pixel_bomb(path: Path) -> None:
+    """A PNG of 50,000 x 50,000 pixels, 2.5 GB, in 300 KB."""
+    side = 50_000
+    header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
+    packer = zlib.compressobj(9)
+    rows = b"".join(packer.compress(bytes(1 + side // 8)) for _ in range(side)) + packer.flush()
+    parts = ((b"IHDR", header), (b"IDAT", rows), (b"IEND", b""))
+    content = b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts
+    )
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + content)
+
+
+@pytest.mark.parametrize(
+    ("save", "said"),
+    [
+        (lambda path: Image.new("RGB", (28, 28)).save(path), "mode RGB found, 8-bit grey (L) wanted"),
+        (lambda path: Image.new("I;16", (28, 28)).save(path), "mode I;16 found, 8-bit grey (L) wanted"),
+        (lambda path: Image.new("L", (99, 27)).save(path), "99x27 pixels found, 28x28 or more wanted"),
+        (lambda path: path.write_text("hello"), "no picture found, one of PNG, "),
+        (pixel_bomb, "unreadable picture (Image size (2500000000 pixels) exceeds limit"),
+    ],
+)
+def test_row_31_pictures_that_do_not_fit_are_refused_by_name(
+    tmp_path: Path, save: Callable[[Path], None], said: str
+) -> None:
+    Image.new("L", (28, 28)).save(tmp_path / "good.png")
+    save(tmp_path / "bad.png")
+    command = [sys.executable, "-c", PEAK, *CLI, "denoise", "good.png", "bad.png", "--out", "clean"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60)
+    assert done.returncode == 3
+    assert done.stderr.startswith("error: bad.png: ")
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "clean").exists()
+    assert int(done.stdout) < 500_000  # kilobytes, and nothing else on stdout
+
+
+@pytest.mark.parametrize("out", ["grid.png", "arrays.npz", "folder"])
+def test_row_32_an_output_in_the_way_is_kept_without_force(tmp_path: Path, out: str) -> None:
+    (tmp_path / out).write_text("mine")
+    done = run("generate", "-n", "2", "--out", out, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (4, "")
+    assert done.stderr == f"error: {out}: exists, kept as it is\nhint: --force replaces it\n"
+    assert (tmp_path / out).read_text() == "mine"
+    assert run("generate", "-n", "2", "--out", out, "--force", cwd=tmp_path).returncode == 0
+    assert (tmp_path / out).is_dir() or (tmp_path / out).stat().st_size > 1_000
+
+
+@pytest.mark.parametrize("out", ["a/b/grid.png", "a/b/arrays.npz", "a/b/folder"])
+def test_row_32_a_missing_folder_is_made(tmp_path: Path, out: str) -> None:
+    assert run("generate", "-n", "2", "--out", out, cwd=tmp_path).returncode == 0
+    assert (tmp_path / out).exists()
+
+
+@pytest.mark.parametrize(("count", "out"), [(2_000, "grid.png"), (1_000, "arrays.npz"), (1_000, "folder")])
+def test_row_32_a_disk_that_fills_up_midway_leaves_no_part(tmp_path: Path, count: int, out: str) -> None:
+    command = [*CLI, "generate", "-n", count, "--batch", 256, "--out", tmp_path / out]
+    done = on_tmpfs(tmp_path, "size=400k", *command)
+    assert done.returncode == 4, done.stderr
+    assert done.stderr.splitlines()[-2:] == [
+        f"error: {tmp_path / out}: No space left on device",
+        "hint: choose another --out, or free some space",
+    ]
+    assert done.stdout.split() == [f"{tmp_path}:"]
+
+
+def test_row_32_a_disk_that_others_fill_leaves_whole_shards_alone(exported: Path, tmp_path: Path) -> None:
+    many = tmp_path / "many"
+    fill = f"while [ ! -e {many}/000001.npz ]; do :; done; head -c 150m /dev/zero > {tmp_path}/others"
+    command = [*CLI, "generate", "--model", exported, "-n", 100_001, "--out", many]
+    script = f"({fill}) 2>/dev/null & exec {' '.join(map(str, command))}"
+    done = on_tmpfs(tmp_path, "size=170m", "sh", "-c", script)
+    assert done.returncode == 4, done.stderr
+    assert "npz: No space left on device\nhint: choose another --out, or free some space\n" in done.stderr
+    listed = done.stdout.split(f"{many}:")[1].split()
+    assert {"000000.npz", "000001.npz", "shards.json"} <= set(listed)
+    assert not [name for name in listed if name.startswith(".")]

@@ -1,0 +1,234 @@
+"""FAULTS, training: no number, a collapse, other options on resume, no GPU, no memory, no space, no rights."""
+
+import dataclasses
+import hashlib
+import json
+import pickle
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sets import EXCERPT
+from tmpfs import on_tmpfs, run
+
+from gan_denoise.data import fashion_mnist
+from gan_denoise.data.fashion_mnist import Dataset
+from gan_denoise.errors import DivergedError, InputError, OutputError
+from gan_denoise.study import checkpoint, runlog
+from gan_denoise.study.config import PRESETS, ConditionalGanConfig, GanConfig
+from gan_denoise.study.identity import Options
+from gan_denoise.study.report_training import say_inexact
+from gan_denoise.study.train_denoiser import train_denoiser
+from gan_denoise.study.train_gan import train_gan
+from gan_denoise.study.trainers import is_finished, train
+from gan_denoise.study.update import update
+
+TRAIN = [sys.executable, "-m", "gan_denoise.cli", "train", "gan", "--threads", "1"]
+FOUR_EPOCHS = ["--preset", "smoke", "--batch", 4, "--epochs", 4]
+GIGABYTE = 1_000_000_000
+
+
+def test_row_16_no_memory_names_a_batch_to_try(tmp_path: Path) -> None:
+    command = [*TRAIN, "--preset", "paper", "--batch", 60_000, "--out", tmp_path]
+    done = run("prlimit", f"--as={8 * GIGABYTE}", *command)
+    assert done.returncode == 4
+    assert "error: step 0: no memory for a batch of 60000 found\nhint: --batch 30000" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_row_18_a_full_disk_leaves_the_checkpoint_before_it(tmp_path: Path) -> None:
+    steps = ["--preset", "smoke", "--batch", 4, "--epochs", 50]  # 3,200 steps, a checkpoint each 64
+    done = on_tmpfs(tmp_path, "size=1200k", *TRAIN, *steps, "--out", tmp_path / "run")
+    assert done.returncode == 4, done.stderr[-500:]
+    assert "No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "step-000000" in done.stdout
+    assert not [line for line in done.stdout.splitlines() if line.startswith(".step")]
+
+
+def test_row_20_code_in_a_checkpoints_place_never_runs(tmp_path: Path) -> None:
+    class Code:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return Path.touch, (tmp_path / "ran",)
+
+    content = pickle.dumps(Code())
+    (tmp_path / "step-00000001.safetensors").write_bytes(content)
+    for hashed in (b'{"step": 1, "notes": {}}' + content, b""):  # as _described does, and another
+        description = {"step": 1, "notes": {}, "sha256": hashlib.sha256(hashed).hexdigest()}
+        (tmp_path / "step-00000001.json").write_text(json.dumps(description, indent=1) + "\n")
+        with pytest.warns(UserWarning, match="damaged"), pytest.raises(InputError, match="1 damaged checkpoints"):
+            checkpoint.load_latest(tmp_path)
+    assert not (tmp_path / "ran").exists()
+    pickle.loads(content)  # it would have
+    assert (tmp_path / "ran").exists()
+
+
+def test_row_21_a_folder_that_cannot_be_written_is_said_before_the_first_step(tmp_path: Path) -> None:
+    done = on_tmpfs(tmp_path, "ro", *TRAIN, "--preset", "smoke", "--out", tmp_path / "run")
+    assert done.returncode == 4
+    assert done.stderr == (f"error: {tmp_path / 'run/gan'}: Read-only file system\nhint: choose another --out\n")
+
+
+def test_row_14_a_run_in_the_way_is_kept_and_another_is_not_resumed(
+    trained: Path, excerpt: Dataset, tmp_path: Path
+) -> None:
+    config = PRESETS["smoke"].gan
+    with pytest.raises(OutputError, match="holds a run"):
+        train_gan(config, excerpt, trained, Options(threads=1))
+    with pytest.raises(InputError, match=r"seed: the run .* has 0, 1 was asked for"):
+        train_gan(config, excerpt, trained, Options(threads=1, resume=True, seed=1))
+    with pytest.raises(InputError, match=r"dropout: the run .* has 0.3, 0.1 was asked for"):
+        train_gan(dataclasses.replace(config, dropout=0.1), excerpt, trained, Options(threads=1, resume=True))
+
+
+def test_row_12_a_loss_or_gradient_that_is_not_finite_changes_nothing() -> None:
+    weight = torch.nn.Parameter(torch.ones(2))
+    adam = torch.optim.Adam([weight], 0.1)
+    for bad in (float("nan"), float("inf")):
+        with pytest.raises(DivergedError, match="finite numbers wanted"):
+            update(adam, (weight * bad).sum())
+        assert torch.equal(weight, torch.ones(2))
+    with pytest.raises(DivergedError, match=r"gradient norm (inf|nan)"):
+        update(adam, (weight - 1).square().sum().sqrt())  # a loss of 0 with a slope that is no number
+    assert torch.equal(weight, torch.ones(2))
+    update(adam, weight.sum())
+    assert weight.max() < 1
+
+
+def test_row_12_a_diverging_run_stops_and_names_the_step(excerpt: Dataset, tmp_path: Path) -> None:
+    config = dataclasses.replace(PRESETS["smoke"].denoiser, learning_rate=0.999, max_gradient_norm=1e30)
+    images = excerpt.train.images
+    assert images.max() == 255
+    config = dataclasses.replace(config, sigma_min=1e38, sigma_max=3e38)
+    with pytest.raises(DivergedError, match="step 0: loss"):
+        train_denoiser(config, excerpt, tmp_path, Options(threads=1))
+    assert not list(tmp_path.glob("denoiser/checkpoints/*"))
+
+
+def test_row_15_cuda_without_a_gpu_is_refused(excerpt: Dataset, tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        config = GanConfig(generator_widths=(8, 8, 4), discriminator_widths=(8, 8), epochs=1, batch=32, images=256)
+        train_gan(config, excerpt, tmp_path, Options(device="cuda"))
+        assert (tmp_path / "gan/generator.safetensors").exists()
+    else:
+        with pytest.raises(InputError, match="no usable CUDA GPU found"):
+            train_gan(PRESETS["smoke"].gan, excerpt, tmp_path, Options(device="cuda"))
+        assert not (tmp_path / "gan").exists()
+
+
+@pytest.mark.parametrize("preset", ["smoke", "smoke-best"])
+def test_row_13_a_generator_of_one_picture_is_said_on_stderr_and_in_the_log(
+    excerpt: Dataset, tmp_path: Path, capfd: pytest.CaptureFixture[str], preset: str
+) -> None:
+    config = dataclasses.replace(PRESETS[preset].gan, epochs=20)
+    if isinstance(config, ConditionalGanConfig):
+        config = dataclasses.replace(config, averaging=100, epochs=30)  # or its average would need a hundred
+    black = dataclasses.replace(excerpt.train, images=np.zeros_like(excerpt.train.images))
+    said = "the generator has collapsed, or has learnt nothing yet: a standard deviation of 0.0"
+    train(config, dataclasses.replace(excerpt, train=black), tmp_path / "black", Options(threads=1))
+    assert capfd.readouterr().err.splitlines()[-1].startswith(f"warning: {said}")  # after the last epoch's line
+    assert runlog.read(tmp_path / "black/gan/log.jsonl")[-1]["warning"].startswith(said)
+    train(config, excerpt, tmp_path / "clothes", Options(threads=1))
+    assert "warning" not in capfd.readouterr().err.splitlines()[-1]
+    assert "warning" not in runlog.read(tmp_path / "clothes/gan/log.jsonl")[-1]
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A training of four epochs that SIGTERM ended after the first."""
+    folder = tmp_path_factory.mktemp("stopped")
+    process = subprocess.Popen([*map(str, [*TRAIN, *FOUR_EPOCHS, "--out", folder])])
+    while not (folder / "gan/checkpoints/step-00000064.json").exists():
+        assert process.poll() is None
+    process.terminate()
+    assert process.wait(60) == 143
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (["--seed", 1], "seed: the run in {} has 0, 1 was asked for"),
+        (["--threads", 2], "threads: the run in {} has 1, 2 was asked for"),
+        (["--batch", 8], "batch: the run in {} has 4, 8 was asked for"),
+        (["--dataset", "npz", "--data", "black.npz"], "data_sha256: the run in {} has "),
+        (["--precision", "bfloat16"], "precision: the run in {} has float32, bfloat16 was asked for"),
+    ],
+)
+def test_row_14_other_conditions_are_refused_by_name_or_recorded(
+    stopped: Path, tmp_path: Path, change: list[object], named: str
+) -> None:
+    shutil.copytree(stopped, tmp_path / "run")
+    np.savez(tmp_path / "black.npz", images=np.zeros((300, 28, 28), np.uint8))
+    change = [tmp_path / "black.npz" if word == "black.npz" else word for word in change]
+    described = (tmp_path / "run/gan/meta.json").read_text()
+    command = [*TRAIN, *FOUR_EPOCHS, "--out", tmp_path / "run", *change]
+    exact = run(*command, "--resume")
+    assert exact.returncode == 3
+    assert exact.stderr.startswith(f"error: {named.format(tmp_path / 'run/gan')}")
+    assert "--resume-inexact goes on and records it" in exact.stderr
+    assert (tmp_path / "run/gan/meta.json").read_text() == described
+    assert run(*command, "--resume-inexact").returncode == 0
+    (record,) = json.loads((tmp_path / "run/gan/meta.json").read_text())["inexact"]
+    assert record["step"] >= 64
+    assert named.split(":")[0] in record["changed"]
+    before, now = record["changed"].get("seed", (None, None))
+    assert ("--seed" not in change) or say_inexact("GAN", [record]) == (
+        f"The GAN went on inexactly (--resume-inexact): after step {record['step']} seed was {now}, not {before}."
+    )
+
+
+def test_row_14_nothing_is_recorded_of_a_run_that_has_no_step_left(stopped: Path, tmp_path: Path) -> None:
+    shutil.copytree(stopped, tmp_path / "run")
+    command = [*TRAIN, *FOUR_EPOCHS, "--out", tmp_path / "run"]
+    assert run(*command, "--resume").returncode == 0
+    described = (tmp_path / "run/gan/meta.json").read_text()
+    assert run(*command, "--resume-inexact", "--seed", 1).returncode == 0
+    assert (tmp_path / "run/gan/meta.json").read_text() == described
+
+
+def test_row_14_an_inexact_run_is_not_taken_for_an_exact_one(stopped: Path, tmp_path: Path) -> None:
+    shutil.copytree(stopped, tmp_path / "run")
+    command = [*TRAIN, *FOUR_EPOCHS, "--out", tmp_path / "run", "--seed", 1]
+    assert run(*command, "--resume-inexact").returncode == 0
+    config = dataclasses.replace(PRESETS["smoke"].gan, batch=4, epochs=4)
+    with pytest.raises(InputError, match="that --resume-inexact continued found"):
+        is_finished(config, tmp_path / "run", Options(seed=1, threads=1))
+
+
+def test_row_14_networks_of_other_shapes_are_refused_all_the_same(stopped: Path, tmp_path: Path) -> None:
+    shutil.copytree(stopped, tmp_path / "run")
+    done = run(*TRAIN, "--preset", "quick", "--out", tmp_path / "run", "--resume-inexact")
+    assert done.returncode == 3
+    assert "networks of other shapes found" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_row_14_means_after_a_change_of_batch_are_of_the_steps_since(stopped: Path, tmp_path: Path) -> None:
+    shutil.copytree(stopped, tmp_path / "run")
+    for name in ("log.jsonl", "meta.json"):
+        assert (tmp_path / "run/gan" / name).exists()
+    done = run(*TRAIN, "--preset", "smoke", "--batch", 16, "--epochs", 8, "--out", tmp_path / "run", "--resume-inexact")
+    assert done.returncode == 0, done.stderr
+    rows = runlog.read(tmp_path / "run/gan/log.jsonl")
+    assert all(0 <= row[name] <= 1 for row in rows for name in ("accuracy_real", "accuracy_fake"))
+
+
+@pytest.mark.parametrize("content", [None, "{", "[]", "null", '{"identity": []}', '{"identity": {"config": 5}}'])
+def test_row_14_a_run_without_a_readable_description_is_refused(
+    stopped: Path, tmp_path: Path, content: str | None
+) -> None:
+    shutil.copytree(stopped, tmp_path / "run")
+    (tmp_path / "run/gan/meta.json").unlink()
+    if content is not None:
+        (tmp_path / "run/gan/meta.json").write_text(content)
+    config = dataclasses.replace(PRESETS["smoke"].gan, batch=4, epochs=4)
+    for options in (Options(threads=1, resume=True), Options(threads=1, resume_inexact=True)):
+        with pytest.raises(InputError, match=r"meta\.json: missing or damaged"):
+            train_gan(config, fashion_mnist.read(EXCERPT, "excerpt", checked=False), tmp_path / "run", options)
+    with pytest.raises(OutputError, match="holds a run"):
+        train_gan(config, fashion_mnist.read(EXCERPT, "excerpt", checked=False), tmp_path / "run", Options(threads=1))

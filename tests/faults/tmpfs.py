@@ -1,0 +1,21 @@
+"""A small disk, or one that cannot be written, for a command alone."""
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+
+def run(*command: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=300)
+
+
+def on_tmpfs(folder: Path, mount_options: str, *command: object) -> subprocess.CompletedProcess[str]:
+    """The command with a tmpfs of its own at `folder`, and then what lies there, as lines on stdout."""
+    if shutil.which("unshare") is None or run("unshare", "-m", "true").returncode:
+        pytest.skip("no mount namespaces: root and util-linux wanted")
+    script = (
+        'mount -t tmpfs -o "$1" none "$0" || exit 99; folder=$0; shift; "$@"; code=$?; ls -AR "$folder"; exit $code'
+    )
+    return run("unshare", "-m", "sh", "-c", script, folder, mount_options, *command)

@@ -1,0 +1,43 @@
+"""Trains on demand: each line of stdin, a folder, is served by a child that trains all stages there, or goes on.
+
+Prints the child's process id, and when it has ended its wait status. Sharing the imports makes a life short.
+"""
+
+import dataclasses
+import os
+import sys
+from pathlib import Path
+
+import torch
+import torch._dynamo  # as optimizers do, which would take a life's first seconds
+
+from gan_denoise.data import fashion_mnist
+from gan_denoise.study.config import PRESETS
+from gan_denoise.study.identity import Options
+from gan_denoise.study.trainers import is_finished, train
+
+EXCERPT = Path(__file__).parents[1] / "excerpt"
+OPTIONS = Options(threads=1, resume=True)
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    data, preset = fashion_mnist.read(EXCERPT, "excerpt", checked=False), PRESETS["smoke-best"]
+    assert preset.join is not None
+    small = dataclasses.replace(preset.join, noised=4)
+    stages = [
+        dataclasses.replace(stage, batch=4, epochs=3, images=64) for stage in (preset.gan, preset.denoiser, small)
+    ]
+    for line in sys.stdin:
+        child = os.fork()
+        if child == 0:
+            for stage in stages:
+                if not is_finished(stage, Path(line.strip()), OPTIONS):
+                    train(stage, data, Path(line.strip()), OPTIONS)
+            os._exit(0)
+        print(child, flush=True)
+        print(os.waitpid(child, 0)[1], flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""What a command leaves on a machine and whom it calls, by its system calls: its output, its cache, and nobody."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan_denoise.data import sources
+
+COMMAND = [sys.executable, "-m", "gan_denoise.cli"]
+WRITES = "openat,open,creat,mkdir,mkdirat,rename,renameat,renameat2,link,linkat,symlink,symlinkat"
+CALLS = "connect,sendto,sendmsg,sendmmsg"
+CALLED = re.compile(r".*AF_INET.*")
+NAME = re.compile(r'"([^"]+)"')
+PLACES = ("work/out", "work/.out", "home/.cache/gan-denoise", "temporary")
+Traced = Callable[..., str]
+
+
+@pytest.fixture
+def traced(tmp_path: Path) -> Traced:
+    """Runs a command as a user whose home is empty, and returns what it asked the kernel."""
+    if shutil.which("strace") is None:
+        pytest.skip("strace missing: apt-get install strace")
+    for folder in ("home", "work", "temporary"):
+        (tmp_path / folder).mkdir()
+
+    def run(*arguments: object, **more: str) -> str:
+        trace = tmp_path / "trace"
+        strace = ["strace", "-f", "--seccomp-bpf", "-qq", "-y", "-o", str(trace), "-e", f"trace={WRITES},{CALLS}"]
+        environment = {name: text for name, text in os.environ.items() if not name.startswith(("XDG_", "ORT_"))}
+        environment |= {"HOME": str(tmp_path / "home"), "TMPDIR": str(tmp_path / "temporary"), **more}
+        environment["PYTHONDONTWRITEBYTECODE"] = "1"
+        command = [*strace, *COMMAND, *map(str, arguments)]
+        done = subprocess.run(command, cwd=tmp_path / "work", env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-2_000:]
+        return trace.read_text()
+
+    return run
+
+
+def written(trace: str, cwd: Path) -> set[str]:
+    """The paths that were opened for writing, made, renamed or linked, without devices."""
+    found = set()
+    for line in trace.splitlines():
+        call = line.split("(")[0].split()[-1]
+        reads = "open" in call and not re.search(r"O_(WRONLY|RDWR|CREAT)", line)
+        if reads or call not in WRITES.split(",") or "EEXIST" in line:
+            continue
+        base = re.search(r"(?:AT_FDCWD|\d+)<([^>]*)>", line.split('"')[0])
+        found |= {os.path.normpath(os.path.join(base[1] if base else cwd, name)) for name in NAME.findall(line)}
+    return {path for path in found if not path.startswith(("/dev/", "/proc/"))}
+
+
+COMMANDS = {
+    "generate": ("generate", "-n", 97, "--out", "out"),
+    "denoise": ("denoise", "../photo.png", "--out", "out"),
+    "eval": ("eval", "ffd", "../made", "--json"),
+    "train": ("train", "gan", "--preset", "smoke", "--threads", 1, "--out", "out"),
+    "study": ("study", "run", "--preset", "smoke", "--threads", 1, "--out", "out"),
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_writes_its_output_and_its_cache_and_calls_nobody(traced: Traced, tmp_path: Path, name: str) -> None:
+    if name == "denoise":
+        Image.fromarray(np.zeros((28, 28), np.uint8)).save(tmp_path / "photo.png")
+    if name == "eval":
+        subprocess.run([*COMMAND, "generate", "-n", "97", "--out", str(tmp_path / "made")], check=True)
+    if name in ("train", "study"):
+        shutil.copytree(sources.fetch(), tmp_path / "home/.cache/gan-denoise/fashion-mnist")
+    trace = traced(*COMMANDS[name])
+    assert not CALLED.findall(trace)
+    paths = written(trace, tmp_path / "work")
+    strange = [path for path in paths if not path.startswith(tuple(f"{tmp_path}/{place}" for place in PLACES))]
+    assert not strange
+    assert (name == "eval") == (not any(path.startswith(f"{tmp_path}/work/out") for path in paths))
+
+
+def test_what_telemetry_would_leave_is_seen(traced: Traced, tmp_path: Path) -> None:
+    trace = traced("generate", "--out", "out", ORT_DISABLE_TELEMETRY="0")
+    assert any(path.startswith(f"{tmp_path}/home/.cache/Microsoft") for path in written(trace, tmp_path / "work"))
