@@ -27,7 +27,8 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+        prefix = f".{path.name[:20]}."  # with more a name that is long but allowed would not be
+        handle, name = tempfile.mkstemp(prefix=prefix, suffix=path.suffix, dir=path.parent)
         os.close(handle)
         temporary = Path(name)
         yield temporary
@@ -44,23 +45,37 @@ def staging_for(out: Path) -> Iterator[Path]:
     """A temporary folder on the file system of the folder `out`: inside it when it exists, else beside it."""
     parent = out if out.is_dir() else out.parent
     parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=parent) as name:
+    with tempfile.TemporaryDirectory(prefix=f".{out.name[:20]}.", dir=parent) as name:
         yield Path(name)
 
 
 def refuse_existing(path: Path, force: bool) -> None:
-    """Raises OutputError when `path` exists and `force` does not allow to replace it."""
-    if path.exists() and not force:
+    """Raises OutputError when `path` exists and `force` does not allow to replace it, or when it cannot be written."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        if len(os.fsencode(path.name)) > os.pathconf(_nearest(path), "PC_NAME_MAX"):
+            raise OutputError(f"{path}: File name too long", "choose another --out") from None
+        return
+    except NotADirectoryError as error:
+        raise OutputError(f"{_nearest(path)}: a file found, a folder wanted", "choose another --out") from error
+    except OSError as error:  # as a name that is too long
+        raise OutputError(f"{path}: {error.strerror}", "choose another --out") from error
+    if not force:
         raise OutputError(f"{path}: exists, kept as it is", "--force replaces it")
 
 
 def refuse_no_room(path: Path, size: int) -> None:
     """Raises OutputError when the file system that `path` is on, or will be, has fewer than `size` bytes free."""
-    folder = next(parent for parent in (path, *path.absolute().parents) if parent.is_dir())
-    free = shutil.disk_usage(folder).free
+    free = shutil.disk_usage(_nearest(path)).free
     if free < size:
         found = f"{free / 1e9:.1f} GB free found, {size / 1e9:.1f} GB wanted"
         raise OutputError(f"{path}: {found}", "choose another --out, fewer pictures, or free some space")
+
+
+def _nearest(path: Path) -> Path:
+    """`path` or the nearest of the folders above it that exists."""
+    return next(place for place in (path, *path.parents) if place.exists())
 
 
 def _publish(temporary: Path, path: Path) -> None:

@@ -15,6 +15,7 @@ FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")  # none that runs
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")  # 8 bits a channel or less
 MOST_PIXELS = 64_000_000  # of one file
+AT_MOST, SMALLER = f"{MOST_PIXELS:,} in all at most wanted", "make it smaller"
 WANTED = f"picture files ({' '.join(SUFFIXES[:3])} ...)"
 
 
@@ -44,7 +45,8 @@ def picture_files(folder: Path) -> list[Path]:
 def open_picture(path: Path, channels: int) -> Image.Image:
     """A picture file in grey (1 channel) or colour (3), the right way up. Its header is checked before any pixel.
 
-    Raises InputError when it is none, damaged, of more than MOST_PIXELS, or of more than 8 bits a channel.
+    Transparency is dropped. Raises InputError when it is missing, no picture, damaged, of more than MOST_PIXELS, or of
+    more than 8 bits a channel.
     """
     try:
         with warnings.catch_warnings():
@@ -55,7 +57,11 @@ def open_picture(path: Path, channels: int) -> Image.Image:
     except InputError:
         raise
     except UnidentifiedImageError as error:
-        raise InputError(f"{path}: no picture found, a PNG, a JPEG or the like wanted") from error
+        raise InputError(f"{path}: no picture found, one of {', '.join(FORMATS)} wanted") from error
+    except Image.DecompressionBombError as error:
+        raise InputError(f"{path}: {error}, {AT_MOST}", SMALLER) from error
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file, a PNG or the like wanted") from error
     except Exception as error:  # Pillow raises a dozen types over damaged files
         raise InputError(f"{path}: unreadable picture ({error}), a whole one wanted") from error
 
@@ -93,9 +99,9 @@ def _groups(folder: Path) -> dict[str, list[Path]]:
 def _check_header(picture: Image.Image, path: Path) -> None:
     if picture.width * picture.height > MOST_PIXELS:
         found = f"{picture.width}x{picture.height}"
-        raise InputError(f"{path}: {found} pixels found, {MOST_PIXELS:,} in all at most wanted", "make it smaller")
+        raise InputError(f"{path}: {found} pixels found, {AT_MOST}", SMALLER)
     if picture.mode not in MODES:
-        raise InputError(f"{path}: mode {picture.mode} found, 8 bits a channel wanted", "convert it first")
+        raise InputError(f"{path}: mode {picture.mode} found, 8 bits a channel wanted", "convert it to 8 bits first")
 
 
 def _hidden(path: Path) -> bool:

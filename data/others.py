@@ -133,7 +133,8 @@ def _npz(path: Path) -> tuple[Bytes, Bytes, tuple[str, ...]]:
     except InputError:
         raise
     except Exception as error:  # zipfile and numpy raise a dozen types over damaged files
-        raise InputError(f"{path}: unreadable ({error}), an .npz file with an array `images` wanted") from error
+        why = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: unreadable ({why}), an .npz file with an array `images` wanted") from error
     if "images" not in found:
         raise InputError(f"{path}: {', '.join(sizes) or 'nothing'} found, an array `images` wanted")
     images = _as_planes(found["images"], path)
@@ -154,7 +155,8 @@ def _as_planes(images: np.ndarray, path: Path) -> Bytes:
             images = images[:, 0]
         elif images.shape[1] != 3 and images.shape[3] == 3:
             images = images.transpose(0, 3, 1, 2)
-    if images.dtype != np.uint8 or not (images.ndim == 3 or (images.ndim == 4 and images.shape[1] == 3)):
+    shaped = images.ndim == 3 or (images.ndim == 4 and images.shape[1] == 3)
+    if images.dtype != np.uint8 or not shaped or 0 in images.shape[1:]:
         message = f"{path}, images: {images.dtype} {list(images.shape)} found"
         raise InputError(f"{message}, uint8 (N, H, W), (N, 3, H, W) or (N, H, W, 3) wanted")
     return cast(Bytes, np.ascontiguousarray(images))

@@ -27,15 +27,18 @@ def draw_preview(split: Split, classes: tuple[str, ...]) -> Image.Image:
     picture = Image.new("L" if channels == 1 else "RGB", (left + IN_A_ROW * cell, len(rows) * cell), "white")
     pen, font = ImageDraw.Draw(picture), ImageFont.load_default(size=18)
     for label, name in enumerate(classes):
-        pen.text((8, label * cell + cell // 2), f"{label} {_cut(name, font)}", "black", font, anchor="lm")
+        pen.text((8, label * cell + cell // 2), f"{label} {_fitted(name, font)}", "black", font, anchor="lm")
     for row, images in enumerate(rows):
         for column, image in enumerate(images):
             picture.paste(_enlarged(image), (left + column * cell, row * cell + GAP // 2))
     return picture
 
 
-def _cut(name: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont) -> str:
-    """As much of a class's name as there is room for."""
+def _fitted(name: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont) -> str:
+    """As much of a class's name as one line has room for, in letters that the font has; it has Latin ones alone."""
+    lacking = bytes(font.getmask("\uffff"))
+    kept = (letter for letter in name if letter.isspace() or bytes(font.getmask(letter)) != lacking)
+    name = " ".join("".join(kept).split())
     room = LABELS - 44
     return name if font.getlength(name) <= room else f"{name[: int(len(name) * room / font.getlength(name)) - 1]}…"
 
@@ -54,7 +57,9 @@ def summary(dataset: Dataset) -> dict[str, object]:
 
 
 def rows(dataset: Dataset) -> list[dict[str, Any]]:
-    """Images a class in both parts: `class, name, train, test`; none where there are no classes."""
+    """Images a class in both parts: `class, name, train, test`; one row of all where there are no classes."""
+    if not dataset.classes:
+        return [{"class": None, "name": "all", "train": len(dataset.train), "test": len(dataset.test)}]
     train, test = _per_class(dataset.train, dataset), _per_class(dataset.test, dataset)
     return [
         {"class": label, "name": name, "train": train[name], "test": test[name]}
@@ -68,7 +73,7 @@ def table(dataset: Dataset, name: str) -> Table:
     shown = Table("class", "name", title=f"{name}, {width}x{height} {'grey' if channels == 1 else 'colour'}")
     shown.add_column("train", justify="right")
     shown.add_column("test", justify="right")
-    for row in rows(dataset):
+    for row in rows(dataset) if dataset.classes else []:
         counts = (f"{row[part]:,}" for part in ("train", "test"))
         shown.add_row(str(row["class"]), escape(row["name"]), *counts, end_section=row["name"] == dataset.classes[-1])
     shown.add_row("", "all", f"{len(dataset.train):,}", f"{len(dataset.test):,}")

@@ -159,19 +159,21 @@ def denoise(
     from gan_denoise.export import pictures, runtime, tiles
 
     graph = runtime.load(runtime.DENOISER, model, threads)
-    targets = {path: out / f"{path.stem}.png" for path in images}
-    if len(set(targets.values())) < len(images):
-        raise UsageError(
-            "IMAGES: two files of one name found, different names wanted", "denoise them one folder at a time"
-        )
-    for target in targets.values():
+    images = list(dict.fromkeys(images))  # one that is given twice is denoised once
+    sources: dict[Path, Path] = {}
+    for path in images:
+        other = sources.setdefault(out / f"{path.stem}.png", path)
+        if other != path:
+            message = f"IMAGES: {other} and {path} found, which would both become {path.stem}.png"
+            raise UsageError(message, "denoise them into different folders")
+    for target in sources:
         refuse_existing(target, force)
     for path in images:  # all are read before any is written
         pictures.read(path, graph.input_shape, or_larger=True)
-    for path in tracked("denoise")(images):
+    for target, path in tracked("denoise")(list(sources.items())):
         restored = tiles.denoised(graph, pictures.read(path, graph.input_shape, or_larger=True))
-        pictures.save(pictures.single(np.clip(restored, 0, 1)), targets[path])
-    written, then = list(targets.values()), ("eval", "denoising", *of_model(model))
+        pictures.save(pictures.single(np.clip(restored, 0, 1)), target)
+    written, then = list(sources), ("eval", "denoising", *of_model(model))
     reply("denoise", written, as_json, then, model_sha256=graph.sha256, written=written)
 
 

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageDraw
 
 from gan_denoise.data.fashion_mnist import to_uint8
+from gan_denoise.data.folder import open_picture, planes
 from gan_denoise.errors import InputError
 from gan_denoise.files import replacing
 
 Array = NDArray[np.float32]
 
-FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "TIFF", "WEBP")  # read from strangers: Pillow knows riskier ones
 COLUMNS = 16
 GAP = 2  # pixels between pictures
 SCALE = 2  # screen pixels a pixel, so that 28x28 can be seen
@@ -66,35 +65,21 @@ def save_each(images: Array, folder: Path, first: int = 0) -> None:
 def read(path: Path, shape: tuple[int, ...], or_larger: bool = False) -> Array:
     """A picture file, the right way up, as (1, C, H, W) float32 in [0, 1]; `shape` is the wanted (C, H, W).
 
-    With `or_larger` H and W are the least. Raises InputError when it is no picture, or has another size or other
-    colours.
+    With `or_larger` H and W are the least. A picture in colours whose red, green and blue are the same is grey too;
+    transparency is dropped. Raises InputError as `open_picture` does, or when it has another size or other colours.
     """
-    try:
-        with Image.open(path, formats=FORMATS) as picture:
-            _check_picture(picture, path, shape, or_larger)
-            pixels = np.asarray(ImageOps.exif_transpose(picture), np.float32) / np.float32(255)
-    except InputError:
-        raise
-    except UnidentifiedImageError as error:
-        raise InputError(f"{path}: no picture found, one of {', '.join(FORMATS)} wanted") from error
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file, a PNG or the like wanted") from error
-    except Exception as error:  # Pillow's readers raise half a dozen types over damaged files
-        raise InputError(f"{path}: unreadable picture ({error}), a whole PNG or the like wanted") from error
-    return pixels[None, None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)[None]
-
-
-def _check_picture(picture: Image.Image, path: Path, shape: Sequence[int], or_larger: bool) -> None:
-    """Look at the header alone, before any pixel is decoded."""
     channels, height, width = shape
+    picture = open_picture(path, 3)  # not 1, which would make colours grey
     larger = or_larger and picture.width >= width and picture.height >= height
     if picture.size != (width, height) and not larger:
         found, wanted = f"{picture.width}x{picture.height}", f"{width}x{height}{' or more' if or_larger else ''}"
         raise InputError(f"{path}: {found} pixels found, {wanted} wanted", "resize it first")
-    mode, name = ("L", "grey") if channels == 1 else ("RGB", "colour")
-    if picture.mode != mode:
-        message = f"{path}: mode {picture.mode} found, 8-bit {name} ({mode}) wanted"
-        raise InputError(message, f"convert it to {name} first")
+    pixels = planes(picture)  # (3, H, W)
+    if channels == 1:
+        if (pixels != pixels[0]).any():
+            raise InputError(f"{path}: colours found, a grey picture wanted by this model", "convert it to grey first")
+        pixels = pixels[:1]
+    return pixels[None].astype(np.float32) / np.float32(255)
 
 
 def _rows(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:

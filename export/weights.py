@@ -75,7 +75,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
             raise ValueError("hash mismatch")
         return description, load_tensors(content)
     except FileNotFoundError as error:
-        raise InputError(f"{path}: missing, trained weights wanted", "finish the training first") from error
+        raise InputError(f"{error.filename}: missing, trained weights wanted", "finish the training first") from error
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise InputError(f"{path}: damaged ({error}), trained weights wanted", "train again") from error
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-COLLAPSED = 0.027  # standard deviation between pictures, a tenth of what 64 real ones show (0.27)
+COLLAPSED = 0.1  # of the standard deviation between real pictures
 
 
 def variety(images: NDArray[np.float32]) -> float:
@@ -13,9 +13,9 @@ def variety(images: NDArray[np.float32]) -> float:
     return float(images.astype(np.float64).std(axis=0).mean())
 
 
-def warning(between: float | None) -> str:
-    """What to say when the variety of an epoch's samples is that of a collapsed generator, else nothing."""
-    if between is None or between >= COLLAPSED:
+def warning(between: float | None, real: float | None) -> str:
+    """What to say when the variety of generated pictures, beside that of real ones, is a collapse's, else nothing."""
+    if between is None or real is None or between >= COLLAPSED * real:
         return ""
     found = f"a standard deviation of {between:.3f} between pictures of different latents found"
-    return f"the generator has collapsed, or has learnt nothing yet: {found}, {COLLAPSED} or more wanted"
+    return f"the generator has collapsed, or has learnt nothing yet: {found}, {COLLAPSED * real:.3f} or more wanted"

@@ -103,9 +103,15 @@ def _flat(identity: dict[str, Any]) -> dict[str, Any]:
     return {**identity.get("config", {}), **rest}
 
 
-def record_changes(path: Path, identity: dict[str, Any], changed: dict[str, list[Any]], step: int) -> None:
-    """Add to the run's description what is other from `step` on; its identity is the new one then."""
+def record_changes(folder: Path, identity: dict[str, Any], changed: dict[str, list[Any]], step: int) -> None:
+    """Add to the description of the run in a stage's folder what is other from `step` on; its identity is the new one.
+
+    Weights that it had finished with count no more: they are not those of the new identity.
+    """
     if changed:
+        for weights in (*folder.glob("*.safetensors"), *folder.glob("joined/*/*.safetensors")):
+            weights.with_suffix(".json").unlink(missing_ok=True)
+        path = folder / "meta.json"
         described = json.loads(path.read_text())
         inexact = [*described.get(INEXACT, []), {"step": step, "changed": changed}]
         write_atomic(path, json.dumps({**described, "identity": identity, INEXACT: inexact}, indent=1) + "\n")

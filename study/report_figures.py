@@ -99,13 +99,15 @@ def epochs(study: Study) -> str:
 
 
 def varieties(study: Study) -> tuple[float | None, float | None]:
-    """The standard deviation between the last sample pictures, and between as many real ones."""
+    """The standard deviation between the last sample pictures, and between real ones: as logged, or of the test."""
     files = samples(study)
     if not files:
         return None, None
     last = figures.pictures_of_grid(files[-1])
-    real = None if study.test_images is None else variety(to_float(study.test_images[: len(last)]))
-    return variety(last), real
+    logged = number(study.logs["gan"][-1], "variety_real") if study.logs["gan"] else None
+    if logged is None and study.test_images is not None:
+        return variety(last), variety(to_float(study.test_images[: len(last)]))
+    return variety(last), logged
 
 
 def samples(study: Study) -> list[Path]:

@@ -117,7 +117,7 @@ def read_study(folder: Path, test_images: NDArray[np.uint8] | None, kept: Path =
     """The study in `folder`. Raises InputError when a file in it is damaged; a missing one is no error."""
     described = _read(folder / "study.json")
     preset = described.get("preset")
-    meta = {stage: _read(folder / stage / "meta.json") for stage in STAGES}
+    meta = {stage: _meta(folder / stage / "meta.json") for stage in STAGES}
     layers: dict[str, list[Content]] = {}
     for stage in STAGES:
         layers |= dict(_read(folder / stage / "architecture.json"))
@@ -182,6 +182,15 @@ def _log(path: Path) -> Rows:
         return [event for event in runlog.read(path) if number(event, "epoch") is not None]
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: unreadable ({error}), a training log wanted", "train that stage again") from error
+
+
+def _meta(path: Path) -> Content:
+    content = _read(path)
+    identity = content.get("identity", {})
+    whole = isinstance(identity, dict) and isinstance(identity.get("config", {}), dict)
+    if not whole or not isinstance(content.get("inexact", []), list):
+        raise InputError(f"{path}: damaged, a training's description wanted", "train that stage again")
+    return content
 
 
 def _read(path: Path) -> Content:

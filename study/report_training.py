@@ -63,9 +63,11 @@ def say_variety(between: float | None, real: float | None) -> str:
     """Whether the generator has collapsed, from the standard deviation between its pictures, pixel by pixel."""
     if between is None:
         return f"Variety of the generated pictures: {NOT_MEASURED}."
-    beside = "" if real is None else f" (as many real ones: {real:.3f})"
-    found = f"The standard deviation between the pictures of different latents is {between:.3f}{beside}"
-    if between < COLLAPSED:
+    found = f"The standard deviation between the pictures of different latents is {between:.3f}"
+    if real is None:
+        return f"{found}; that of real ones: {NOT_MEASURED}."
+    found += f" (as many real ones: {real:.3f})"
+    if between < COLLAPSED * real:
         return f"{found}: **the generator has collapsed**, or has learnt nothing yet; its pictures are nearly the same."
     return f"{found}: the generator has not collapsed to one picture."
 

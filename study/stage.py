@@ -6,7 +6,7 @@ A trainer keeps its own visible loop:
         for step in stage.steps():
             ...                                     # one update
             stage.count(loss=...)                   # sums over the epoch
-            if stage.epoch_ends(step):
+            if stage.epoch_ends(step):              # files of the epoch are named by stage.epoch
                 stage.log_epoch(step, ...)          # means of the sums, and what else was measured
             stage.step_done(step)                   # saves when it is time, leaves when a signal asked for it
 """
@@ -52,6 +52,7 @@ class Stage:
     log: RunLog
     progress: EpochProgress
     step: int = 0
+    epoch: int = 1  # the one that is trained, or ends; counted on where --resume-inexact changes an epoch's steps
     counted_from: int = 0  # the step that the sums begin with
     sums: dict[str, float] = field(default_factory=dict)
     started: float = field(default_factory=time.monotonic)
@@ -83,7 +84,7 @@ class Stage:
             changed = check_identity(folder / "meta.json", identity, options)
             stage._go_on(exactly=not changed)
             if stage.step < stage.total_steps:  # or nothing comes of them
-                record_changes(folder / "meta.json", identity, changed, stage.step)
+                record_changes(folder, identity, changed, stage.step)
             stack.enter_context(_stopping(stage._stop))
             try:
                 yield stage
@@ -116,16 +117,18 @@ class Stage:
         return (step + 1) % self.epoch_steps == 0
 
     def log_epoch(self, step: int, images: int, **measured: float) -> None:
-        """Log the means over the epoch that ends with `step`, what was measured after it, and images/s."""
+        """Log the means over the epoch that ends with `step`, what was measured after it, and images/s.
+
+        Where a `variety` was measured and the `variety_real` of as many pictures of the data, a collapse is said too.
+        """
         seconds = self.sums.pop("seconds", 0.0) + time.monotonic() - self.started
         means = {name: value / (step + 1 - self.counted_from) for name, value in self.sums.items()}
         event = {**means, **measured, "images_per_s": images / seconds, "seconds": seconds}
-        epoch = (step + 1) // self.epoch_steps
         event = {name: float(f"{value:.6g}") for name, value in event.items()}
-        warning = collapse.warning(event.get("variety"))
-        self.log.append(step=step + 1, epoch=epoch, **event, **({"warning": warning} if warning else {}))
-        self.progress.epoch_done(epoch, event, warning)
-        self.sums, self.counted_from = {}, step + 1
+        warning = collapse.warning(event.get("variety"), event.get("variety_real"))
+        self.log.append(step=step + 1, epoch=self.epoch, **event, **({"warning": warning} if warning else {}))
+        self.progress.epoch_done(self.epoch, event, warning)
+        self.epoch, self.sums, self.counted_from = self.epoch + 1, {}, step + 1
 
     def step_done(self, step: int) -> None:
         """Save after an epoch, every so many steps, and when a signal asked to stop; then raise Interrupted."""
@@ -142,7 +145,8 @@ class Stage:
         if not new_epoch:
             self.sums["seconds"] = self.sums.get("seconds", 0.0) + now - self.started
         self.started = now
-        checkpoint.save(self.folder / "checkpoints", self.step, self.parts, {"sums": self.sums})
+        notes = {"epoch": self.epoch, "counted_from": self.counted_from, "sums": self.sums}
+        checkpoint.save(self.folder / "checkpoints", self.step, self.parts, notes)
 
     def _go_on(self, exactly: bool) -> None:
         saved = checkpoint.load_latest(self.folder / "checkpoints")
@@ -152,9 +156,9 @@ class Stage:
             except RuntimeError as error:  # only where the configuration may differ
                 found = f"{self.folder}: a checkpoint of networks of other shapes found, the same wanted"
                 raise InputError(found, "give the sizes of before, or another --out") from error
-            self.step, self.counted_from = saved.step, saved.step
+            self.step, self.epoch, self.counted_from = saved.step, saved.notes["epoch"], saved.step
             if exactly:  # else an epoch may be of another length, and its sums of other things
-                self.sums, self.counted_from = dict(saved.notes["sums"]), saved.step - saved.step % self.epoch_steps
+                self.sums, self.counted_from = dict(saved.notes["sums"]), saved.notes["counted_from"]
         self.log.rewind(self.step)
 
     def _interrupted(self) -> Interrupted:

@@ -70,9 +70,8 @@ def train_blind_denoiser(config: BlindDenoiserConfig, dataset: Dataset, run: Pat
             if stage.epoch_ends(step):
                 restored = restore(denoiser, noisy)
                 quality = {"psnr_db": psnr(held_out, restored), "ssim": ssim(held_out, restored), **before}
+                weights.save(folder / f"epochs/{stage.epoch:03d}/denoiser.safetensors", denoiser, arguments)
                 stage.log_epoch(step, len(images), **{name: float(each.mean()) for name, each in quality.items()})
-                epoch = folder / "epochs" / f"{(step + 1) // epoch_steps:03d}"
-                weights.save(epoch / "denoiser.safetensors", denoiser, arguments)
 
             # save
             stage.step_done(step)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.optim import Adam, Optimizer
 
-from gan_denoise.data.fashion_mnist import Dataset
+from gan_denoise.data.fashion_mnist import Dataset, to_float
 from gan_denoise.export import pictures, weights
 from gan_denoise.models.conditional_gan import ConditionalDiscriminator, ConditionalGenerator
 from gan_denoise.study.adversarial import challenge, with_classes
@@ -22,7 +22,7 @@ from gan_denoise.study.identity import Options, identity_of
 from gan_denoise.study.schedule import set_rate, warmed_and_decayed
 from gan_denoise.study.sizes import classes, sides
 from gan_denoise.study.stage import Stage, on_device, prepare_torch, training_precision
-from gan_denoise.study.train_gan import sample
+from gan_denoise.study.train_gan import SAMPLES, sample
 from gan_denoise.study.update import update
 
 
@@ -48,6 +48,7 @@ def train_conditional_gan(config: ConditionalGanConfig, dataset: Dataset, run: P
     optimizers = {"generator_adam": generator_adam, "discriminator_adam": discriminator_adam}
     epoch_steps = steps_per_epoch(len(images), config.batch)
     total = config.epochs * epoch_steps
+    variety_real = variety(to_float(dataset.train.images[:SAMPLES]))
 
     with Stage.open(
         folder, identity, {**parts, **optimizers}, config.epochs, epoch_steps, len(images), options
@@ -77,11 +78,10 @@ def train_conditional_gan(config: ConditionalGanConfig, dataset: Dataset, run: P
 
             # log and sample
             if stage.epoch_ends(step):
-                epoch = (step + 1) // epoch_steps
-                save_averaged(averaged, config, folder / "epochs" / f"{epoch:03d}", options.seed, **told)
+                save_averaged(averaged, config, folder / "epochs" / f"{stage.epoch:03d}", options.seed, **told)
                 shown = sample(averaged, config.latent_size)
-                stage.log_epoch(step, len(images), variety=variety(shown))
-                pictures.save(pictures.grid(shown), folder / "samples" / f"epoch-{epoch:03d}.png")
+                pictures.save(pictures.grid(shown), folder / "samples" / f"epoch-{stage.epoch:03d}.png")
+                stage.log_epoch(step, len(images), variety=variety(shown), variety_real=variety_real)
 
             # save
             stage.step_done(step)

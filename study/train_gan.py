@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.optim import Adam, Optimizer
 
-from gan_denoise.data.fashion_mnist import Dataset
+from gan_denoise.data.fashion_mnist import Dataset, to_float
 from gan_denoise.export import pictures, runtime, weights
 from gan_denoise.models.fully_connected import FullyConnectedDiscriminator, FullyConnectedGenerator
 from gan_denoise.models.gan import Discriminator, Generator
@@ -43,6 +43,7 @@ def train_gan(config: GanConfig | FullyConnectedGanConfig, dataset: Dataset, run
     parts = {"generator": generator, "discriminator": discriminator}
     optimizers = {"generator_adam": generator_adam, "discriminator_adam": discriminator_adam}
     epoch_steps = steps_per_epoch(len(images), config.batch)
+    variety_real = variety(to_float(dataset.train.images[:SAMPLES]))
 
     with Stage.open(
         folder, identity, {**parts, **optimizers}, config.epochs, epoch_steps, len(images), options
@@ -64,9 +65,8 @@ def train_gan(config: GanConfig | FullyConnectedGanConfig, dataset: Dataset, run
             # log and sample
             if stage.epoch_ends(step):
                 shown = sample(generator, config.latent_size)
-                stage.log_epoch(step, len(images), variety=variety(shown))
-                epoch = (step + 1) // epoch_steps
-                pictures.save(pictures.grid(shown), folder / "samples" / f"epoch-{epoch:03d}.png")
+                pictures.save(pictures.grid(shown), folder / "samples" / f"epoch-{stage.epoch:03d}.png")
+                stage.log_epoch(step, len(images), variety=variety(shown), variety_real=variety_real)
 
             # save
             stage.step_done(step)

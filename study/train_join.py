@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.optim import Adam
 
-from gan_denoise.data.fashion_mnist import Dataset
+from gan_denoise.data.fashion_mnist import Dataset, to_float
 from gan_denoise.errors import InputError
 from gan_denoise.eval.restoration import psnr
 from gan_denoise.export import weights
@@ -31,7 +31,7 @@ from gan_denoise.study.stage import Stage, on_device, prepare_torch, training_pr
 from gan_denoise.study.train_blind_denoiser import in_files, log_squared_error, network, strengths
 from gan_denoise.study.train_conditional_gan import build_discriminator, build_generator, save_averaged
 from gan_denoise.study.train_denoiser import restore, validation
-from gan_denoise.study.train_gan import sample
+from gan_denoise.study.train_gan import SAMPLES, sample
 from gan_denoise.study.update import update
 
 
@@ -84,6 +84,7 @@ def train_join(config: JoinConfig, dataset: Dataset, run: Path, options: Options
     optimizers = {f"{name}_adam": adam for name, adam in adams._asdict().items()}
     epoch_steps = steps_per_epoch(len(images), config.batch)
     total = config.epochs * epoch_steps
+    variety_real = variety(to_float(dataset.train.images[:SAMPLES]))
 
     with Stage.open(
         folder, identity, {**parts, **optimizers}, config.epochs, epoch_steps, len(images), options
@@ -108,12 +109,11 @@ def train_join(config: JoinConfig, dataset: Dataset, run: Path, options: Options
 
             # log
             if stage.epoch_ends(step):
-                epoch = (step + 1) // epoch_steps
-                save_joined(averaged, averaged_denoiser, config, folder, f"epochs/{epoch:03d}", **told)
+                save_joined(averaged, averaged_denoiser, config, folder, f"epochs/{stage.epoch:03d}", **told)
                 restored = restore(averaged_denoiser, noisy).clip(0, 1)
-                measured = {"psnr_db": float(psnr(held_out, restored).mean())}
-                measured["variety"] = variety(sample(averaged, config.gan.latent_size))
-                stage.log_epoch(step, len(images), **measured)
+                quality = float(psnr(held_out, restored).mean())
+                drawn = variety(sample(averaged, config.gan.latent_size))
+                stage.log_epoch(step, len(images), psnr_db=quality, variety=drawn, variety_real=variety_real)
 
             # save
             stage.step_done(step)

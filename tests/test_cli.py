@@ -202,10 +202,10 @@ def test_denoise_takes_picture_files_and_keeps_their_names(tmp_path: Path) -> No
 
 def test_denoise_reads_everything_before_it_writes_anything(tmp_path: Path) -> None:
     Image.new("L", (28, 28)).save(tmp_path / "good.png")
-    Image.new("RGB", (28, 28)).save(tmp_path / "colour.png")
+    Image.new("RGB", (28, 28), "red").save(tmp_path / "colour.png")
     done = run("denoise", "good.png", "colour.png", "--out", "clean", cwd=tmp_path)
     assert done.returncode == 3
-    assert done.stderr.startswith("error: colour.png: mode RGB found, 8-bit grey (L) wanted")
+    assert done.stderr.startswith("error: colour.png: colours found, a grey picture wanted by this model\n")
     assert not (tmp_path / "clean").exists()
 
 
@@ -213,7 +213,24 @@ def test_two_pictures_of_one_name_are_refused(tmp_path: Path) -> None:
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
         Image.new("L", (28, 28)).save(tmp_path / folder / "x.png")
-    assert run("denoise", "a/x.png", "b/x.png", "--out", "clean", cwd=tmp_path).returncode == 2
+    done = run("denoise", "a/x.png", "b/x.png", "--out", "clean", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: IMAGES: a/x.png and b/x.png found, which would both become x.png\n")
+    assert run("denoise", "a/x.png", "./a/x.png", "--out", "clean", cwd=tmp_path).stdout == "clean/x.png\n"
+    (tmp_path / "file").touch()
+    done = run("denoise", "a/x.png", "--out", "file/deeper", cwd=tmp_path)
+    assert (done.returncode, done.stderr.splitlines()[0]) == (4, "error: file: a file found, a folder wanted")
+
+
+def test_the_longest_name_is_written_and_a_longer_one_refused_before_any_is(tmp_path: Path) -> None:
+    longest, longer = f"{'x' * 251}.png", "y" * 255
+    for name in ("a.png", longest, longer):
+        Image.new("L", (28, 28)).save(tmp_path / name, format="PNG")
+    done = run("denoise", "a.png", longer, "--out", "clean", cwd=tmp_path)
+    assert (done.returncode, "y.png: File name too long" in done.stderr) == (4, True)
+    assert not (tmp_path / "clean").exists()
+    assert run("denoise", longest, "--out", "clean", cwd=tmp_path).returncode == 0
+    assert (tmp_path / "clean" / longest).exists()
 
 
 def test_dry_run_prints_the_resolved_configuration() -> None:

@@ -388,6 +388,14 @@ def test_info_and_preview_of_other_pictures(photos: Path, tmp_path: Path) -> Non
     assert all((names[row * cell : (row + 1) * cell] < 128).sum() > 50 for row in range(3))
 
 
+def test_a_name_that_the_preview_cannot_write_leaves_the_number_and_no_boxes(excerpt: Dataset) -> None:
+    def labels(*names: str) -> bytes:
+        return overview.draw_preview(excerpt.train, names).crop((0, 0, overview.LABELS, 60 * len(names))).tobytes()
+
+    assert labels("a", "きもの ki", "two\nlines") == labels("a", "ki", "two lines")
+    assert labels("a", "b", "c") != labels("a", "b", "")
+
+
 def test_info_and_preview_of_pictures_without_classes(photos: Path, tmp_path: Path) -> None:
     chosen = ("--dataset", "folder", "--data", str(photos / "a"))
     for i in range(COUNT):
@@ -395,6 +403,8 @@ def test_info_and_preview_of_pictures_without_classes(photos: Path, tmp_path: Pa
     content = json.loads(run("info", *chosen, "--json"))
     assert content["train"]["classes"] == {}
     assert f"{content['train']['count']}" in run("info", *chosen)
+    counts = ",".join(str(content[part]["count"]) for part in ("train", "test"))
+    assert run("info", *chosen, "--csv") == f"class,name,train,test\n,all,{counts}\n"
     run("preview", *chosen, "--out", str(tmp_path / "a.png"))
     with Image.open(tmp_path / "a.png") as picture:
         assert picture.size == (10 * 60, 10 * 60)

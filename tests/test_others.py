@@ -106,6 +106,7 @@ def test_arrays_of_another_size_are_resampled_when_asked_to_be(tmp_path: Path) -
         ({"pictures": np.zeros((9, 28, 28), np.uint8)}, r"pictures\.npy found, an array `images` wanted"),
         ({"images": np.zeros((30, 28, 28), np.float32)}, r"images: float32 \[30, 28, 28\] found, uint8 \(N, H, W\)"),
         ({"images": np.zeros((30, 2, 28, 28), np.uint8)}, r"uint8 \[30, 2, 28, 28\] found"),
+        ({"images": np.zeros((30, 0, 28), np.uint8)}, r"uint8 \[30, 0, 28\] found"),
         ({"images": np.zeros((9, 28, 28), np.uint8)}, "9 pictures found, 24 or more wanted"),
         ({"images": np.array([{}], dtype=object)}, "unreadable"),
         ({"images": np.zeros((30, 28, 28), np.uint8), "labels": np.zeros(29, np.int64)}, "30 whole numbers"),

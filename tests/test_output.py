@@ -75,6 +75,18 @@ def test_a_grey_picture_is_read_in_range(tmp_path: Path) -> None:
     np.testing.assert_allclose(pixels, 0.2, atol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("file", "mode"), [("a.webp", "RGB"), ("a.gif", "P"), ("a.png", "LA"), ("a.png", "RGBA"), ("a.png", "1")]
+)
+def test_a_grey_picture_is_grey_however_its_file_keeps_it(tmp_path: Path, file: str, mode: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 2 if mode == "1" else 256, (28, 28), np.uint8)
+    noise *= 255 if mode == "1" else 1
+    kept = Image.fromarray(noise)
+    (kept if mode == "P" else kept.convert(mode)).save(tmp_path / file, lossless=True)
+    pixels = pictures.read(tmp_path / file, (1, 28, 28))
+    np.testing.assert_array_equal(np.rint(pixels[0, 0] * 255), noise)
+
+
 def test_a_picture_that_a_camera_held_upright_is_read_upright(tmp_path: Path) -> None:
     lying = Image.fromarray(np.arange(28 * 40, dtype=np.uint16).reshape(28, 40).astype(np.uint8))
     exif = lying.getexif()

@@ -73,8 +73,8 @@ def test_what_is_not_there_or_of_another_kind_is_refused(tmp_path: Path) -> None
     np.savez(tmp_path / "empty.npz")
     with pytest.raises(InputError, match="no arrays found"):
         read_sets(tmp_path / "empty.npz")
-    Image.new("RGB", (28, 28)).save(tmp_path / "a.png")
-    with pytest.raises(InputError, match=r"a\.png: mode RGB found"):
+    Image.new("RGB", (28, 28), "red").save(tmp_path / "a.png")
+    with pytest.raises(InputError, match=r"a\.png: colours found"):
         read_sets(tmp_path)
     Image.new("L", (32, 32)).save(tmp_path / "a.png")
     with pytest.raises(InputError, match="32x32 pixels found, 28x28 wanted"):

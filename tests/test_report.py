@@ -174,6 +174,12 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "study.json").write_text("{")
     with pytest.raises(InputError, match=r"study\.json: unreadable"):
         write_report(tmp_path, None)
+    (tmp_path / "study.json").unlink()
+    (tmp_path / "gan").mkdir()
+    for content in ("[]", "null", '{"identity": null}', '{"identity": {"config": 5}}', '{"inexact": 5}'):
+        (tmp_path / "gan/meta.json").write_text(content)
+        with pytest.raises(InputError, match=r"gan/meta\.json: .* wanted"):
+            write_report(tmp_path, None)
     assert not (tmp_path / "report.md").exists()
 
 

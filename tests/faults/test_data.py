@@ -418,7 +418,7 @@ def text(path: Path) -> None:
     [
         (corrupt, "unreadable picture"),
         (huge, "9000x8000 pixels found, 64,000,000 in all at most wanted"),
-        (bomb, "unreadable picture"),
+        (bomb, r"Image size \(900000000 pixels\) exceeds limit .* 64,000,000 in all at most wanted"),
         (deep, "mode I;16 found, 8 bits a channel wanted"),
         (text, "no picture found"),
     ],

@@ -128,11 +128,12 @@ def pixel_bomb(path: Path) -> None:
 @pytest.mark.parametrize(
     ("save", "said"),
     [
-        (lambda path: Image.new("RGB", (28, 28)).save(path), "mode RGB found, 8-bit grey (L) wanted"),
-        (lambda path: Image.new("I;16", (28, 28)).save(path), "mode I;16 found, 8-bit grey (L) wanted"),
+        (lambda path: Image.new("RGB", (28, 28), "red").save(path), "colours found, a grey picture wanted"),
+        (lambda path: Image.new("I;16", (28, 28)).save(path), "mode I;16 found, 8 bits a channel wanted"),
         (lambda path: Image.new("L", (99, 27)).save(path), "99x27 pixels found, 28x28 or more wanted"),
         (lambda path: path.write_text("hello"), "no picture found, one of PNG, "),
-        (pixel_bomb, "unreadable picture (Image size (2500000000 pixels) exceeds limit"),
+        (lambda path: Image.new("1", (10_000, 8_000)).save(path), "10000x8000 pixels found, 64,000,000 in all at"),
+        (pixel_bomb, "Image size (2500000000 pixels) exceeds limit"),
     ],
 )
 def test_row_31_pictures_that_do_not_fit_are_refused_by_name(
@@ -143,9 +144,10 @@ def test_row_31_pictures_that_do_not_fit_are_refused_by_name(
     command = [sys.executable, "-c", PEAK, *CLI, "denoise", "good.png", "bad.png", "--out", "clean"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60)
     assert done.returncode == 3
-    assert done.stderr.startswith("error: bad.png: ")
-    assert said in done.stderr
-    assert "Traceback" not in done.stderr
+    error, *more = done.stderr.splitlines()  # and no warning of Pillow's
+    assert error.startswith("error: bad.png: ")
+    assert said in error
+    assert [line.split(": ")[0] for line in more] in ([], ["hint"])
     assert not (tmp_path / "clean").exists()
     assert int(done.stdout) < 500_000  # kilobytes, and nothing else on stdout
 

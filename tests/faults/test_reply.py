@@ -53,6 +53,14 @@ def test_row_37_without_a_terminal_there_is_no_colour_and_json_stands_alone(
     assert json.loads(done.stdout)["command"].split()[0] == arguments[0]
 
 
+@pytest.mark.parametrize("command", [["data", "info"], ["eval", "denoising", "-n", "4"]])
+def test_row_37_an_output_that_takes_ascii_alone_gets_the_table(tmp_path: Path, command: list[str]) -> None:
+    changes = environment(PYTHONIOENCODING="ascii")
+    done = subprocess.run([*CLI, *command], capture_output=True, cwd=tmp_path, env=changes, timeout=120)
+    assert (done.returncode, done.stderr.decode().count("Traceback")) == (0, 0)
+    assert len(done.stdout.decode("ascii").splitlines()) > 6
+
+
 @pytest.mark.parametrize(("changes", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)])
 def test_row_37_a_terminal_has_colours_but_where_they_are_not_wanted(changes: dict[str, str], coloured: bool) -> None:
     for arguments in (["--help"], ["generate", "--nonsense"]):

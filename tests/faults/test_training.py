@@ -18,7 +18,8 @@ from tmpfs import on_tmpfs, run
 from gan_denoise.data import fashion_mnist
 from gan_denoise.data.fashion_mnist import Dataset
 from gan_denoise.errors import DivergedError, InputError, OutputError
-from gan_denoise.study import checkpoint, runlog
+from gan_denoise.export import weights
+from gan_denoise.study import checkpoint, collapse, runlog
 from gan_denoise.study.config import PRESETS, ConditionalGanConfig, GanConfig
 from gan_denoise.study.identity import Options
 from gan_denoise.study.report_training import say_inexact
@@ -120,21 +121,28 @@ def test_row_15_cuda_without_a_gpu_is_refused(excerpt: Dataset, tmp_path: Path) 
         assert not (tmp_path / "gan").exists()
 
 
-@pytest.mark.parametrize("preset", ["smoke", "smoke-best"])
+def nearly_all_black(dataset: Dataset) -> Dataset:
+    """Only the first 64 pictures, by which variety is judged, are left."""
+    images = np.where(np.arange(len(dataset.train))[:, None, None] < 64, dataset.train.images, np.uint8(0))
+    return dataclasses.replace(dataset, train=dataclasses.replace(dataset.train, images=images))
+
+
+@pytest.mark.parametrize(("preset", "rate", "black"), [("smoke", None, True), ("smoke-best", 0.9, False)])
 def test_row_13_a_generator_of_one_picture_is_said_on_stderr_and_in_the_log(
-    excerpt: Dataset, tmp_path: Path, capfd: pytest.CaptureFixture[str], preset: str
+    excerpt: Dataset, tmp_path: Path, capfd: pytest.CaptureFixture[str], preset: str, rate: float | None, black: bool
 ) -> None:
     config = dataclasses.replace(PRESETS[preset].gan, epochs=20)
     if isinstance(config, ConditionalGanConfig):
         config = dataclasses.replace(config, averaging=100, epochs=30)  # or its average would need a hundred
-    black = dataclasses.replace(excerpt.train, images=np.zeros_like(excerpt.train.images))
+    spoilt = dataclasses.replace(config, learning_rate=rate or config.learning_rate)
     said = "the generator has collapsed, or has learnt nothing yet: a standard deviation of 0.0"
-    train(config, dataclasses.replace(excerpt, train=black), tmp_path / "black", Options(threads=1))
+    train(spoilt, nearly_all_black(excerpt) if black else excerpt, tmp_path / "spoilt", Options(threads=1))
     assert capfd.readouterr().err.splitlines()[-1].startswith(f"warning: {said}")  # after the last epoch's line
-    assert runlog.read(tmp_path / "black/gan/log.jsonl")[-1]["warning"].startswith(said)
+    assert runlog.read(tmp_path / "spoilt/gan/log.jsonl")[-1]["warning"].startswith(said)
     train(config, excerpt, tmp_path / "clothes", Options(threads=1))
     assert "warning" not in capfd.readouterr().err.splitlines()[-1]
     assert "warning" not in runlog.read(tmp_path / "clothes/gan/log.jsonl")[-1]
+    assert collapse.warning(0.01, 0.05) == ""  # as alike as the pictures that it learns from
 
 
 @pytest.fixture(scope="module")
@@ -210,12 +218,31 @@ def test_row_14_networks_of_other_shapes_are_refused_all_the_same(stopped: Path,
 
 def test_row_14_means_after_a_change_of_batch_are_of_the_steps_since(stopped: Path, tmp_path: Path) -> None:
     shutil.copytree(stopped, tmp_path / "run")
-    for name in ("log.jsonl", "meta.json"):
-        assert (tmp_path / "run/gan" / name).exists()
+    samples = tmp_path / "run/gan/samples"
+    before = {file.name: file.read_bytes() for file in samples.iterdir()}
     done = run(*TRAIN, "--preset", "smoke", "--batch", 16, "--epochs", 8, "--out", tmp_path / "run", "--resume-inexact")
     assert done.returncode == 0, done.stderr
     rows = runlog.read(tmp_path / "run/gan/log.jsonl")
     assert all(0 <= row[name] <= 1 for row in rows for name in ("accuracy_real", "accuracy_fake"))
+    assert [row["epoch"] for row in rows] == list(range(1, len(rows) + 1))
+    assert len(rows) == len(list(samples.iterdir())) > len(before) > 0
+    assert all((samples / name).read_bytes() == content for name, content in before.items())
+
+
+def test_row_14_weights_of_before_a_change_are_not_exported_as_those_of_after(stopped: Path, tmp_path: Path) -> None:
+    shutil.copytree(stopped, tmp_path / "run")
+    command = [*TRAIN, "--preset", "smoke", "--batch", 4, "--out", tmp_path / "run"]
+    assert run(*command, "--epochs", 4, "--resume").returncode == 0
+    weights.load_generator(tmp_path / "run/gan")
+    more = subprocess.Popen([*map(str, [*command, "--epochs", 4_000, "--seed", 1, "--resume-inexact"])])
+    while not (tmp_path / "run/gan/checkpoints/step-00000400.json").exists():
+        assert more.poll() is None
+    more.terminate()
+    assert more.wait(60) == 143
+    with pytest.raises(InputError, match=r"generator\.json: missing, trained weights wanted"):
+        weights.load_generator(tmp_path / "run/gan")
+    assert run(*command, "--epochs", 8, "--seed", 1, "--resume-inexact").returncode == 0
+    weights.load_generator(tmp_path / "run/gan")
 
 
 @pytest.mark.parametrize("content", [None, "{", "[]", "null", '{"identity": []}', '{"identity": {"config": 5}}'])
