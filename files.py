@@ -27,8 +27,7 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        prefix = f".{path.name[:20]}."  # with more a name that is long but allowed would not be
-        handle, name = tempfile.mkstemp(prefix=prefix, suffix=path.suffix, dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=_hidden(path), suffix=path.suffix, dir=path.parent)
         os.close(handle)
         temporary = Path(name)
         yield temporary
@@ -45,7 +44,7 @@ def staging_for(out: Path) -> Iterator[Path]:
     """A temporary folder on the file system of the folder `out`: inside it when it exists, else beside it."""
     parent = out if out.is_dir() else out.parent
     parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name[:20]}.", dir=parent) as name:
+    with tempfile.TemporaryDirectory(prefix=_hidden(out), dir=parent) as name:
         yield Path(name)
 
 
@@ -71,6 +70,11 @@ def refuse_no_room(path: Path, size: int) -> None:
     if free < size:
         found = f"{free / 1e9:.1f} GB free found, {size / 1e9:.1f} GB wanted"
         raise OutputError(f"{path}: {found}", "choose another --out, fewer pictures, or free some space")
+
+
+def _hidden(path: Path) -> str:
+    """What the name of a temporary file for `path` begins with: its own, or as much as leaves room for the rest."""
+    return f".{os.fsdecode(os.fsencode(path.name)[:200])}."
 
 
 def _nearest(path: Path) -> Path:
