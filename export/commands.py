@@ -11,7 +11,7 @@ import typer
 from gan_denoise.errors import UsageError, missing_extra
 from gan_denoise.files import refuse_existing, write_atomic
 from gan_denoise.limits import BATCH, MAX_SEED, MAX_THREADS
-from gan_denoise.progress import tracked
+from gan_denoise.progress import say, tracked
 from gan_denoise.reply import MACHINE, OUTPUT, AsJson, Quiet, of_model, reply
 
 Model = Annotated[Path | None, typer.Option(help="An ONNX file, or a folder that holds it. Default: the shipped one.")]
@@ -182,6 +182,7 @@ def _export_run(run: Path, out: Path, force: bool, as_json: bool) -> None:
         from gan_denoise.export.bundle import export_run
     except ModuleNotFoundError as error:
         raise missing_extra(error.name or "torch", "train") from error
+    say(f"{run}: converting, then checking each graph against PyTorch")
     differences = export_run(run, out, force)
     lines = [
         f"{out / file}  worst difference {difference:.1e}, {1e-4:.0e} allowed"

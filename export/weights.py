@@ -69,8 +69,8 @@ def load_features(folder: Path) -> FeatureNetwork:
 def read(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """A network's description, and its tensors by name. Raises InputError when they are missing or damaged."""
     try:
-        description: dict[str, Any] = json.loads(path.with_suffix(".json").read_text())
         content = path.read_bytes()
+        description: dict[str, Any] = json.loads(path.with_suffix(".json").read_text())
         if hashlib.sha256(content).hexdigest() != description["sha256"]:
             raise ValueError("hash mismatch")
         return description, load_tensors(content)
