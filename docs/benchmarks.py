@@ -20,7 +20,7 @@ from gan_denoise.eval import ffd
 from gan_denoise.eval.bench import BATCHES
 from gan_denoise.eval.bench_reports import bench_report
 from gan_denoise.eval.contenders import FUSED, PLAIN, TWO_GRAPHS
-from gan_denoise.eval.machine import load, load_warning
+from gan_denoise.eval.machine import computes_bfloat16, load, load_warning
 from gan_denoise.eval.tables import Report, to_markdown
 from gan_denoise.export import runtime
 from gan_denoise.export.precision import FLOAT16, INT8, to_precision
@@ -133,7 +133,7 @@ def _precisions(rows: Rows, models: Mapping[str, Path], agreement: Mapping[str, 
 
 def _training() -> str:
     cores, runs = str(os.cpu_count()), {}
-    for precision in ("float32", "bfloat16"):
+    for precision in ("float32", *(["bfloat16"] if computes_bfloat16() else [])):
         common = ["--threads", cores, "--precision", precision, "--seconds", str(SECONDS)]
         for stage in STAGES:
             runs[f"`{stage}`", precision] = [sys.executable, str(HERE / "training_step.py"), stage, *common]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -28,6 +30,7 @@ from gan_denoise.progress import Track, untracked
 BATCHES = (1, 8, 64, 256)
 ROUNDS = 10
 WARM_UP = 3
+PAUSE_S = 0.25  # between turns
 TOLERANCE = 1e-4
 UNSTABLE = 0.2
 
@@ -140,10 +143,11 @@ def _time_in_turns(
         for z in latent_batches.values():
             worker.time(z, WARM_UP)
     times: dict[tuple[str, int], Rounds] = {(w.name, batch): [] for batch in latent_batches for w in workers}
-    for i, calls in enumerate(track(_calls_per_round(repeats))):
-        first = i % len(workers)  # a new one each round: who comes after whom must not decide
+    shuffled = random.Random(0)
+    for calls in track(_calls_per_round(repeats)):
         for batch, z in latent_batches.items():
-            for worker in (*workers[first:], *workers[:first]):
+            for worker in shuffled.sample(workers, len(workers)):  # who comes after whom must not decide
+                time.sleep(PAUSE_S)  # the threads of the one before wait for work by spinning, on our cores
                 times[worker.name, batch].append(worker.time(z, calls))
     return times
 

@@ -12,6 +12,8 @@ from typing import Any
 from gan_denoise.cores import usable_cores
 
 RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-directml")
+CPUINFO = Path("/proc/cpuinfo")
+BFLOAT16 = {"avx512_bf16", "amx_bf16", "bf16"}  # as x86 and Arm call them there
 PACKAGES = ("onnxruntime", "numpy", "scipy", "scikit-image", "PyWavelets", "scikit-learn", "bm3d", "torch", "openvino")
 
 
@@ -30,12 +32,21 @@ def describe_machine(threads: int = 0) -> dict[str, Any]:
 
 def cpu_name() -> str:
     """The processor's name as the system gives it, or its architecture."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    names = [line.partition(":")[2].strip() for line in _cpuinfo().splitlines() if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
+
+
+def computes_bfloat16() -> bool | None:
+    """Whether the processor has instructions for bfloat16, or None where the system does not tell."""
+    words = set(_cpuinfo().split())
+    return bool(words & BFLOAT16) if words else None
+
+
+def _cpuinfo() -> str:
+    try:
+        return CPUINFO.read_text()
+    except OSError:
+        return ""
 
 
 def versions() -> dict[str, str]:

@@ -31,6 +31,8 @@ from torch import nn
 
 from gan_denoise.cores import usable_cores
 from gan_denoise.errors import DivergedError, InputError, Interrupted, LockedError, OutputError
+from gan_denoise.eval.machine import computes_bfloat16
+from gan_denoise.progress import say
 from gan_denoise.study import checkpoint, collapse
 from gan_denoise.study.identity import Options, check_identity, pick_device, record_changes
 from gan_denoise.study.progress import EpochProgress
@@ -172,6 +174,8 @@ class Stage:
 def prepare_torch(options: Options) -> torch.device:
     """Set threads, ask for repeatable kernels, and for memory that is kept from step to step; returns the device."""
     device = pick_device(options.device)
+    if options.precision == "bfloat16" and device.type == "cpu" and computes_bfloat16() is False:
+        say("bfloat16: no instructions for it found in this processor; it is ten times slower here than float32")
     _keep_memory()
     torch.set_num_threads(options.threads or usable_cores())
     torch.backends.cudnn.benchmark = False

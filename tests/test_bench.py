@@ -53,7 +53,7 @@ def test_one_round_does_not_say_how_steady_it_was() -> None:
     assert (row["spread"], row["stable"]) == (None, None)
 
 
-def test_no_contender_always_follows_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_contender_comes_after_each_other_one(monkeypatch: pytest.MonkeyPatch) -> None:
     class Noting:
         def __init__(self, name: str) -> None:
             self.name = name
@@ -62,11 +62,14 @@ def test_no_contender_always_follows_the_same(monkeypatch: pytest.MonkeyPatch) -
             order.append(self.name)
             return [0.0] * calls
 
+    monkeypatch.setattr(bench, "PAUSE_S", 0)
     order: list[str] = []
     workers = [Noting(name) for name in "abc"]
     z = np.zeros((1, 100), np.float32)
-    bench._time_in_turns(workers, {1: z}, repeats=4, track=bench.untracked)  # type: ignore[arg-type]
-    assert "".join(order[3:]) == "abcbcacababc"
+    bench._time_in_turns(workers, {1: z}, repeats=10, track=bench.untracked)  # type: ignore[arg-type]
+    rounds = ["".join(order[i : i + 3]) for i in range(3, len(order), 3)]
+    assert all(sorted(turns) == list("abc") for turns in rounds)
+    assert {turns[i : i + 2] for turns in rounds for i in (0, 1)} == {"ab", "ac", "ba", "bc", "ca", "cb"}
 
 
 def test_the_ratio_pairs_the_rounds_so_a_slow_minute_of_the_machine_does_not_count() -> None:
@@ -235,6 +238,18 @@ def test_the_machine_is_described() -> None:
     assert found["cpu"]
     assert found["versions"]["numpy"] == np.__version__
     assert machine.describe_machine()["threads"] == found["cores"]
+
+
+@pytest.mark.parametrize(
+    ("flags", "has"), [("fma avx2 sha_ni", False), ("avx512f avx512_bf16", True), ("", None), (None, None)]
+)
+def test_bfloat16_is_looked_for_in_the_processor(
+    flags: str | None, has: bool | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "CPUINFO", tmp_path / "cpuinfo")
+    if flags is not None:
+        (tmp_path / "cpuinfo").write_text(flags and f"model name : one\nflags : {flags}\n")
+    assert machine.computes_bfloat16() is has
 
 
 def test_two_packages_of_onnxruntime_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

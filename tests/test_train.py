@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from gan_denoise.data.fashion_mnist import Dataset
+from gan_denoise.eval import machine
 from gan_denoise.models.gan import Discriminator, Generator
-from gan_denoise.study import runlog
+from gan_denoise.study import runlog, stage
 from gan_denoise.study.config import PRESETS
 from gan_denoise.study.identity import Options
 from gan_denoise.study.train_denoiser import train_denoiser
@@ -73,6 +74,19 @@ def test_the_one_cycle_schedule_rises_to_its_peak_and_ends_at_nothing() -> None:
 def test_tensorboard_files_are_written_when_asked_for(excerpt: Dataset, tmp_path: Path) -> None:
     train_denoiser(PRESETS["smoke"].denoiser, excerpt, tmp_path, Options(threads=1, tensorboard=True))
     assert list((tmp_path / "denoiser/tensorboard").glob("events.out.tfevents.*"))
+
+
+@pytest.mark.parametrize(
+    ("precision", "flags"), [("bfloat16", "avx2"), ("bfloat16", "avx512_bf16"), ("float32", "avx2")]
+)
+def test_bfloat16_where_the_processor_has_none_is_said(
+    precision: str, flags: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "cpuinfo").write_text(f"flags : {flags}")
+    monkeypatch.setattr(machine, "CPUINFO", tmp_path / "cpuinfo")
+    stage.prepare_torch(Options(threads=1, precision=precision))
+    said = capfd.readouterr().err
+    assert ("bfloat16: no instructions for it found" in said) == (precision == "bfloat16" and flags == "avx2")
 
 
 def test_progress_without_a_terminal_is_one_line_an_epoch(tmp_path: Path) -> None:
