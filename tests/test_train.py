@@ -84,7 +84,7 @@ def test_bfloat16_where_the_processor_has_none_is_said(
 ) -> None:
     (tmp_path / "cpuinfo").write_text(f"flags : {flags}")
     monkeypatch.setattr(machine, "CPUINFO", tmp_path / "cpuinfo")
-    stage.prepare_torch(Options(threads=1, precision=precision))
+    stage.prepare_torch(Options(threads=1, precision=precision, device="cpu"))
     said = capfd.readouterr().err
     assert ("bfloat16: no instructions for it found" in said) == (precision == "bfloat16" and flags == "avx2")
 
