@@ -86,6 +86,7 @@ class Stage:
             changed = check_identity(folder / "meta.json", identity, options)
             stage._go_on(exactly=not changed)
             if stage.step < stage.total_steps:  # or nothing comes of them
+                _warn_of_slow_bfloat16(options)
                 record_changes(folder, identity, changed, stage.step)
             stack.enter_context(_stopping(stage._stop))
             try:
@@ -174,8 +175,6 @@ class Stage:
 def prepare_torch(options: Options) -> torch.device:
     """Set threads, ask for repeatable kernels, and for memory that is kept from step to step; returns the device."""
     device = pick_device(options.device)
-    if options.precision == "bfloat16" and device.type == "cpu" and computes_bfloat16() is False:
-        say("bfloat16: no instructions for it found in this processor; it is ten times slower here than float32")
     _keep_memory()
     torch.set_num_threads(options.threads or usable_cores())
     torch.backends.cudnn.benchmark = False
@@ -189,6 +188,12 @@ def _keep_memory() -> None:
         mallopt = ctypes.CDLL(None).mallopt
         for parameter, value in ((M_MMAP_THRESHOLD, 32 * 1024**2), (M_TRIM_THRESHOLD, 2**31 - 1)):
             mallopt(parameter, value)
+
+
+def _warn_of_slow_bfloat16(options: Options) -> None:
+    on_cpu = pick_device(options.device).type == "cpu"
+    if on_cpu and options.precision == "bfloat16" and computes_bfloat16() is False:
+        say("bfloat16: no instructions for it found in this processor; it is ten times slower here than float32")
 
 
 def training_precision(device: torch.device, options: Options) -> torch.autocast:

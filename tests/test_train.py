@@ -14,12 +14,12 @@ import torch
 from gan_denoise.data.fashion_mnist import Dataset
 from gan_denoise.eval import machine
 from gan_denoise.models.gan import Discriminator, Generator
-from gan_denoise.study import runlog, stage
+from gan_denoise.study import runlog
 from gan_denoise.study.config import PRESETS
 from gan_denoise.study.identity import Options
 from gan_denoise.study.train_denoiser import train_denoiser
 from gan_denoise.study.train_features import learning_rate
-from gan_denoise.study.train_gan import gan_step
+from gan_denoise.study.train_gan import gan_step, train_gan
 
 COMMAND = [sys.executable, "-m", "gan_denoise.cli", "train"]
 
@@ -80,11 +80,16 @@ def test_tensorboard_files_are_written_when_asked_for(excerpt: Dataset, tmp_path
     ("precision", "flags"), [("bfloat16", "avx2"), ("bfloat16", "avx512_bf16"), ("float32", "avx2")]
 )
 def test_bfloat16_where_the_processor_has_none_is_said(
-    precision: str, flags: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    precision: str,
+    flags: str,
+    excerpt: Dataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     (tmp_path / "cpuinfo").write_text(f"flags : {flags}")
     monkeypatch.setattr(machine, "CPUINFO", tmp_path / "cpuinfo")
-    stage.prepare_torch(Options(threads=1, precision=precision, device="cpu"))
+    train_gan(PRESETS["smoke"].gan, excerpt, tmp_path, Options(threads=1, precision=precision, device="cpu"))
     said = capfd.readouterr().err
     assert ("bfloat16: no instructions for it found" in said) == (precision == "bfloat16" and flags == "avx2")
 
