@@ -9,7 +9,7 @@ PRECISION ?= float32
 help:
 	@echo "make study   environment, data, the whole study (preset quick), tables and report"
 	@echo "make reproduce   train the shipped model again (preset best, hours) and compare its figures"
-	@echo "make bench   time and measure everything in docs/benchmarks.md again (25 minutes, nothing beside it)"
+	@echo "make bench   time and measure everything in docs/benchmarks.md again (25 to 40 minutes, nothing beside it)"
 	@echo "make speedrun   the shortest training to the distance of preset paper, five seeds (5 minutes, nothing beside it)"
 	@echo "make soak    100 kills of a training, 20,000 mutations of each kind of file (20 minutes)"
 	@echo "make docs    write docs/cli.md, docs/tour.ipynb and docs/components.cdx.json again from the help, docs/tour.py and the locks"

@@ -1,4 +1,4 @@
-"""Writes docs/benchmarks.md and docs/why_fuse.svg: `make bench`, on a machine that does nothing else (25 minutes)."""
+"""Writes docs/benchmarks.md and docs/why_fuse.svg: `make bench`, on an idle machine (25 to 40 minutes)."""
 
 from __future__ import annotations
 
