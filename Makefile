@@ -29,18 +29,18 @@ reproduce: data
 	$(BIN)/gan-denoise study check runs/reproduce
 
 bench: data .keras/installed
-	$(BIN)/python docs/benchmarks.py
+	$(BIN)/python scripts/benchmarks.py
 
 speedrun: data
-	$(BIN)/python docs/speedrun.py --precision $(PRECISION)
+	$(BIN)/python scripts/speedrun.py --precision $(PRECISION)
 
 docs: .venv/installed
-	$(BIN)/python docs/cli.py
-	$(BIN)/python docs/notebook.py
-	$(BIN)/python docs/components.py
+	$(BIN)/python scripts/cli_docs.py
+	$(BIN)/python scripts/notebook.py
+	$(BIN)/python scripts/components.py
 
 camera: .venv/installed
-	$(BIN)/python docs/camera.py
+	$(BIN)/python scripts/camera.py
 
 # Keras, to compare training with; far from our own environment.
 .keras/installed: Makefile
@@ -72,7 +72,7 @@ test: data
 check: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy $(addprefix -p gan_denoise.,cli cores data errors eval export files limits models progress reply study)
+	$(BIN)/mypy $(addprefix -p gan_denoise.,cli console data errors eval export files machine models options study)
 
 format: .venv/installed
 	$(BIN)/ruff format .

@@ -17,9 +17,9 @@ from gan_denoise.data import commands as data_commands
 from gan_denoise.errors import GanDenoiseError, OutputError
 from gan_denoise.eval import commands as eval_commands
 from gan_denoise.export import commands as export_commands
-from gan_denoise.export import demo_command
+from gan_denoise.export.demo import commands as demo_commands
 from gan_denoise.study import commands as study_commands
-from gan_denoise.study import train_commands
+from gan_denoise.study.train import commands as train_commands
 
 app = typer.Typer(
     name="gan-denoise",
@@ -29,7 +29,7 @@ app = typer.Typer(
 MODEL, STUDY = "Use the model", "Do the study"  # panels of the help
 app.command(rich_help_panel=MODEL)(export_commands.generate)
 app.command(rich_help_panel=MODEL)(export_commands.denoise)
-app.command(rich_help_panel=MODEL)(demo_command.demo)
+app.command(rich_help_panel=MODEL)(demo_commands.demo)
 app.command(rich_help_panel=MODEL)(eval_commands.bench)
 app.add_typer(eval_commands.app, name="eval", rich_help_panel=MODEL)
 app.command(rich_help_panel=MODEL)(export_commands.export)

@@ -17,12 +17,12 @@ def write_atomic(path: Path, content: bytes | str) -> None:
 
     Raises OutputError when that fails; then `path` is as before and no temporary file is left.
     """
-    with replacing(path) as temporary:
+    with atomic_path(path) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 @contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`; what the block writes there replaces `path` when it ends without error."""
     temporary: Path | None = None
     try:
@@ -40,7 +40,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def staging_for(out: Path) -> Iterator[Path]:
+def staging_dir(out: Path) -> Iterator[Path]:
     """A temporary folder on the file system of the folder `out`: inside it when it exists, else beside it."""
     parent = out if out.is_dir() else out.parent
     parent.mkdir(parents=True, exist_ok=True)
@@ -48,7 +48,7 @@ def staging_for(out: Path) -> Iterator[Path]:
         yield Path(name)
 
 
-def refuse_existing(path: Path, force: bool) -> None:
+def check_overwrite(path: Path, force: bool) -> None:
     """Raises OutputError when `path` exists and `force` does not allow to replace it, or when it cannot be written."""
     try:
         path.stat()
@@ -64,7 +64,7 @@ def refuse_existing(path: Path, force: bool) -> None:
         raise OutputError(f"{path}: exists, kept as it is", "--force replaces it")
 
 
-def refuse_no_room(path: Path, size: int) -> None:
+def check_free_space(path: Path, size: int) -> None:
     """Raises OutputError when the file system that `path` is on, or will be, has fewer than `size` bytes free."""
     free = shutil.disk_usage(_nearest(path)).free
     if free < size:

@@ -7,11 +7,20 @@ from typing import Annotated
 
 import typer
 
-from gan_denoise.data.arguments import AnyData, Channels, Data, DatasetName, DatasetOption, Size
+from gan_denoise.console import (
+    OUTPUT,
+    AsCsv,
+    AsJson,
+    Quiet,
+    check_one_format,
+    print_next,
+    print_result,
+    print_status,
+    to_csv,
+)
 from gan_denoise.errors import UsageError
-from gan_denoise.files import refuse_existing, replacing
-from gan_denoise.progress import say
-from gan_denoise.reply import OUTPUT, AsCsv, AsJson, Quiet, one_format, reply, say_next, to_csv
+from gan_denoise.files import atomic_path, check_overwrite
+from gan_denoise.options import AnyDataOption, ChannelsOption, DataOption, DatasetName, DatasetOption, SizeOption
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -20,7 +29,7 @@ app = typer.Typer(
 
 
 @app.command()
-def fetch(data: Data = None, as_json: AsJson = False, quiet: Quiet = False) -> None:
+def fetch(data: DataOption = None, as_json: AsJson = False, quiet: Quiet = False) -> None:
     """Fill the cache: from this machine if it has the files, else from the network.
 
     Example: gan-denoise data fetch
@@ -28,16 +37,18 @@ def fetch(data: Data = None, as_json: AsJson = False, quiet: Quiet = False) -> N
     from gan_denoise.data import sources
     from gan_denoise.data.fashion_mnist import SHA256
 
-    folder = sources.fetch(data, say)
-    reply("data fetch", [folder], as_json, ("data", "info"), written=[folder / name for name in SHA256], sha256=SHA256)
+    folder = sources.fetch_fashion_mnist(data, print_status)
+    print_result(
+        "data fetch", [folder], as_json, ("data", "info"), written=[folder / name for name in SHA256], sha256=SHA256
+    )
 
 
 @app.command()
 def info(
     dataset: DatasetOption = DatasetName.fashion_mnist,
-    data: AnyData = None,
-    size: Size = None,
-    channels: Channels = None,
+    data: AnyDataOption = None,
+    size: SizeOption = None,
+    channels: ChannelsOption = None,
     as_json: AsJson = False,
     as_csv: AsCsv = False,
     quiet: Quiet = False,
@@ -49,24 +60,25 @@ def info(
     """
     from rich.console import Console
 
-    from gan_denoise.data import others, overview
+    from gan_denoise.data import datasets
     from gan_denoise.data.fashion_mnist import SHA256
+    from gan_denoise.data.preview import count_rows, counts_table, dataset_summary
 
-    one_format(as_json, as_csv=as_csv)
-    found = others.load(dataset.value, data, size, channels)
+    check_one_format(as_json, as_csv=as_csv)
+    found = datasets.load_dataset(dataset.value, data, size, channels)
     if as_json:
-        reply("data info", (), as_json, (), **overview.summary(found))
+        print_result("data info", (), as_json, (), **dataset_summary(found))
         return
     if as_csv:
-        typer.echo(to_csv(overview.rows(found)), nl=False)
+        typer.echo(to_csv(count_rows(found)), nl=False)
     else:
-        Console().print(overview.table(found, dataset.value))
+        Console().print(counts_table(found, dataset.value))
         typer.echo(f"source: {found.source}")
         for name, sha256 in (
             SHA256.items() if dataset == DatasetName.fashion_mnist else [("all pictures", found.sha256)]
         ):
             typer.echo(f"{sha256}  {name}")  # as sha256sum prints them
-    say_next(("data", "preview", *_chosen(dataset, data, size, channels), "--out", "preview.png"))
+    print_next(("data", "preview", *_chosen(dataset, data, size, channels), "--out", "preview.png"))
 
 
 @app.command()
@@ -76,9 +88,9 @@ def preview(
     ],
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.", rich_help_panel=OUTPUT)] = False,
     dataset: DatasetOption = DatasetName.fashion_mnist,
-    data: AnyData = None,
-    size: Size = None,
-    channels: Channels = None,
+    data: AnyDataOption = None,
+    size: SizeOption = None,
+    channels: ChannelsOption = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -88,16 +100,19 @@ def preview(
     """
     if out.suffix.lower() != ".png":
         raise UsageError(f"--out: {out} found, a name that ends in .png wanted", "--out preview.png")
-    refuse_existing(out, force)
-    from gan_denoise.data import others, overview
+    check_overwrite(out, force)
+    from gan_denoise.data import datasets
+    from gan_denoise.data.preview import draw_preview
 
-    found = others.load(dataset.value, data, size, channels)
-    picture = overview.draw_preview(found.train, found.classes)
-    with replacing(out) as temporary:
+    found = datasets.load_dataset(dataset.value, data, size, channels)
+    picture = draw_preview(found.train, found.classes)
+    with atomic_path(out) as temporary:
         picture.save(temporary, format="PNG")
     study, train = ("study", "run", "--preset", "quick", "--out", "runs/quick"), ("train", "gan", "--preset", "quick")
     chosen = _chosen(dataset, data, size, channels)
-    reply("data preview", [out], as_json, (*train, *chosen) if chosen else study, written=[out], source=found.source)
+    print_result(
+        "data preview", [out], as_json, (*train, *chosen) if chosen else study, written=[out], source=found.source
+    )
 
 
 def _chosen(dataset: DatasetName, data: Path | None, size: int | None, channels: int | None) -> list[str]:

@@ -31,7 +31,7 @@ MIRROR = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
 PACKAGE = "dataset-fashion-mnist"
 APT_SOURCES = Path("/etc/apt")
 
-BY_HAND = (
+MANUAL_STEPS = (
     f"by hand: apt-get download {PACKAGE} && dpkg-deb -x {PACKAGE}_*.deb DIR, "
     'or torchvision.datasets.FashionMNIST("DIR", download=True); then --data DIR'
 )
@@ -90,7 +90,7 @@ def download(parent: Path, say: Callable[[str], None]) -> dict[str, bytes]:
                 return read_files(remote.get(Path(work)))
         except InputError as error:
             problems.append(f"{remote.name}: {error.message}")
-    raise InputError(f"Fashion-MNIST: no source found ({'; '.join(problems)}), one that works wanted", BY_HAND)
+    raise InputError(f"Fashion-MNIST: no source found ({'; '.join(problems)}), one that works wanted", MANUAL_STEPS)
 
 
 def _silent(servers: Mapping[str, Sequence[str]]) -> list[str]:

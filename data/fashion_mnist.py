@@ -8,17 +8,14 @@ import math
 import os
 import struct
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
+from gan_denoise.data.dataset import Dataset, Split
+from gan_denoise.data.images import ImagesU8, format_shape
 from gan_denoise.errors import InputError
-
-Bytes = NDArray[np.uint8]
-Floats = NDArray[np.float32]
 
 CLASSES = (
     "T-shirt/top",
@@ -33,8 +30,6 @@ CLASSES = (
     "Ankle boot",
 )
 SIDE = 28  # pixels
-HOLDOUT = 5_000  # images at the end of the training set on which choices are made
-FEATURE_FIT = 50_000  # the feature network sees these; the other 10,000 are the real-against-real floor
 
 # Of the decompressed bytes: the gzip headers of Zalando's archives and of Debian's differ, the images do not.
 SHA256 = {
@@ -57,50 +52,10 @@ MNIST_SHA256 = {
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
 
-MEND = "gan-denoise data fetch gets a verified copy"
+FETCH_HINT = "gan-denoise data fetch gets a verified copy"
 
 
-@dataclass(frozen=True, slots=True)
-class Split:
-    """Images uint8 (N, H, W) or in colour (N, 3, H, W), 0 black to 255 white, and their classes, labels uint8 (N,).
-
-    Fashion-MNIST's are (N, 28, 28) with labels from 0 to 9. `noisy` are the same pictures with real noise, if known.
-    """
-
-    images: Bytes
-    labels: Bytes
-    noisy: Bytes | None = None
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Channels, height and width of a picture."""
-        return self.images.shape[1:] if self.images.ndim == 4 else (1, *self.images.shape[1:])
-
-
-@dataclass(frozen=True, slots=True)
-class Dataset:
-    """Both splits, where they were found, one SHA-256 over the SHA-256 of the four files, and what classes are called.
-
-    `published` says that the test part is the publisher's; where it is not, it was cut off for want of another.
-    """
-
-    train: Split
-    test: Split
-    source: str
-    sha256: str
-    classes: tuple[str, ...] = CLASSES
-    published: bool = True
-
-    @property
-    def held_out(self) -> Split:
-        """What training is measured on while it goes on: a published test part is kept for the end."""
-        return fit_and_holdout(self.train)[1] if self.published else self.test
-
-
-def read(folder: Path, source: str, checked: bool = True) -> Dataset:
+def read_dataset(folder: Path, source: str, checked: bool = True) -> Dataset:
     """The data set in `folder`, four files `*-ubyte` or `*-ubyte.gz`. `checked=False` takes an excerpt as well.
 
     Raises InputError when a file is missing, damaged or, if `checked`, not bit for bit the published one.
@@ -122,63 +77,30 @@ def read_files(folder: Path, checked: bool = True) -> dict[str, bytes]:
     return files
 
 
-def parse_images(content: bytes, name: str) -> Bytes:
+def parse_images(content: bytes, name: str) -> ImagesU8:
     """Images uint8 (N, 28, 28) from the bytes of an IDX file called `name`. Raises InputError when they are none."""
     images = _parse_idx(content, 3, name)
     if images.shape[1:] != (SIDE, SIDE):
-        raise InputError(f"{name}: images of {_by(images.shape[1:])} found, {SIDE}x{SIDE} wanted", MEND)
+        raise InputError(f"{name}: images of {format_shape(images.shape[1:])} found, {SIDE}x{SIDE} wanted", FETCH_HINT)
     return images
 
 
-def parse_labels(content: bytes, name: str) -> Bytes:
+def parse_labels(content: bytes, name: str) -> ImagesU8:
     """Labels uint8 (N,) in 0 to 9 from the bytes of an IDX file called `name`. Raises InputError when they are none."""
     labels = _parse_idx(content, 1, name)
     strange = labels[labels >= len(CLASSES)]
     if strange.size:
-        raise InputError(f"{name}: label {strange[0]} found, 0 to {len(CLASSES) - 1} wanted", MEND)
+        raise InputError(f"{name}: label {strange[0]} found, 0 to {len(CLASSES) - 1} wanted", FETCH_HINT)
     return labels
-
-
-def fit_and_holdout(train: Split) -> tuple[Split, Split]:
-    """The first 55,000 training images to learn from and the last 5,000 to choose on; of an excerpt, the last 1/12.
-
-    The published order is already shuffled.
-    """
-    fit = len(train) - min(HOLDOUT, len(train) // 12)
-    return Split(train.images[:fit], train.labels[:fit]), Split(train.images[fit:], train.labels[fit:])
-
-
-def fit_and_unseen(train: Split) -> tuple[Split, Split]:
-    """The first 50,000 training images, for the feature network, and the 10,000 it never sees; of an excerpt, 5/6."""
-    fit = min(FEATURE_FIT, len(train) * 5 // 6)
-    return Split(train.images[:fit], train.labels[:fit]), Split(train.images[fit:], train.labels[fit:])
-
-
-def to_float(images: Bytes) -> Floats:
-    """Images float32 (N, C, H, W) in [0, 1] from uint8 (N, H, W) or (N, 3, H, W). Raises InputError for others."""
-    if images.dtype != np.uint8 or not (images.ndim == 3 or (images.shape[1:2] == (3,) and images.ndim == 4)):
-        raise InputError(f"images: {images.dtype} {_by(images.shape)} found, uint8 NxHxW or Nx3xHxW wanted")
-    floats = (images[:, None] if images.ndim == 3 else images).astype(np.float32)  # (N, C, H, W)
-    floats /= 255  # in place: the training set is 188 MB
-    return floats
-
-
-def to_uint8(images: Floats) -> Bytes:
-    """Images uint8 (N, H, W) or (N, 3, H, W), rounded, from float32 (N, C, H, W) in [0, 1]. Raises InputError else."""
-    if images.dtype != np.float32 or images.ndim != 4 or images.shape[1] not in (1, 3):
-        raise InputError(f"images: {images.dtype} {_by(images.shape)} found, float32 Nx1xHxW or Nx3xHxW wanted")
-    flat = images[:, 0] if images.shape[1] == 1 else images
-    rounded: Floats = np.rint(flat * np.float32(255))
-    if not ((rounded >= 0) & (rounded <= 255)).all():  # NaN fails both
-        raise InputError(f"images: values from {images.min()} to {images.max()} found, [0, 1] wanted")
-    return rounded.astype(np.uint8)
 
 
 def _split(files: dict[str, bytes], folder: Path, part: str) -> Split:
     images = parse_images(files[f"{part}-images-idx3-ubyte"], f"{folder}/{part}-images-idx3-ubyte")
     labels = parse_labels(files[f"{part}-labels-idx1-ubyte"], f"{folder}/{part}-labels-idx1-ubyte")
     if len(images) != len(labels):
-        raise InputError(f"{folder}: {len(images)} {part} images and {len(labels)} labels found, as many wanted", MEND)
+        raise InputError(
+            f"{folder}: {len(images)} {part} images and {len(labels)} labels found, as many wanted", FETCH_HINT
+        )
     return Split(images, labels)
 
 
@@ -187,7 +109,7 @@ def _file(folder: Path, name: str) -> Path:
     for path in (folder / name, folder / f"{name}.gz"):
         if os.path.isfile(path):  # unlike Path.is_file, False where a folder on the way may not be entered
             return path
-    raise InputError(f"{folder}: no {name}[.gz] found, the four IDX files wanted", MEND)
+    raise InputError(f"{folder}: no {name}[.gz] found, the four IDX files wanted", FETCH_HINT)
 
 
 def _decompressed(path: Path, limit: int) -> bytes:
@@ -196,11 +118,11 @@ def _decompressed(path: Path, limit: int) -> bytes:
         with _opened(path) as stream:
             content = stream.read(limit + 1)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InputError(f"{path}: a damaged archive found ({error}), a whole gzip file wanted", MEND) from error
+        raise InputError(f"{path}: a damaged archive found ({error}), a whole gzip file wanted", FETCH_HINT) from error
     except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error} found, a readable file wanted", MEND) from error
+        raise InputError(f"{path}: {error.strerror or error} found, a readable file wanted", FETCH_HINT) from error
     if len(content) > limit:
-        raise InputError(f"{path}: more than {limit} bytes found, at most {limit} wanted", MEND)
+        raise InputError(f"{path}: more than {limit} bytes found, at most {limit} wanted", FETCH_HINT)
     return content
 
 
@@ -215,7 +137,7 @@ def _refuse_changed(content: bytes, name: str, path: Path) -> None:
     identity = f" ({known})" if (known := _identity(found)) else ""
     raise InputError(
         f"{path}: {len(content)} bytes with SHA-256 {found}{identity} found, {SIZES[name]} with {SHA256[name]} wanted",
-        MEND,
+        FETCH_HINT,
     )
 
 
@@ -226,7 +148,7 @@ def _identity(sha256: str) -> str:
     return next((f"this is {name}" for name, known in SHA256.items() if known == sha256), "")
 
 
-def _parse_idx(content: bytes, dimensions: int, name: str) -> Bytes:
+def _parse_idx(content: bytes, dimensions: int, name: str) -> ImagesU8:
     """Unsigned bytes of `dimensions` axes from an IDX file (yann.lecun.com/exdb/mnist, THE IDX FILE FORMAT).
 
     The size is checked against the bytes at hand before anything of that size is allocated.
@@ -234,16 +156,14 @@ def _parse_idx(content: bytes, dimensions: int, name: str) -> Bytes:
     header = 4 + 4 * dimensions
     wanted = 0x0800 + dimensions  # 08 says unsigned bytes
     if len(content) < header or struct.unpack_from(">I", content)[0] != wanted:
-        raise InputError(f"{name}: IDX magic {content[:4].hex() or 'nothing'} found, {wanted:08x} wanted", MEND)
+        raise InputError(f"{name}: IDX magic {content[:4].hex() or 'nothing'} found, {wanted:08x} wanted", FETCH_HINT)
     shape = struct.unpack_from(f">{dimensions}I", content, 4)
     found = len(content) - header
     if not 0 < math.prod(shape) == found:
-        raise InputError(f"{name}: {found} bytes found, {_by(shape)} and at least 1 wanted by its header", MEND)
+        raise InputError(
+            f"{name}: {found} bytes found, {format_shape(shape)} and at least 1 wanted by its header", FETCH_HINT
+        )
     return np.frombuffer(content, np.uint8, offset=header).reshape(shape).copy()  # torch wants writable arrays
-
-
-def _by(shape: tuple[str | int, ...]) -> str:
-    return "x".join(map(str, shape))
 
 
 def _sha256(content: bytes) -> str:

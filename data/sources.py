@@ -9,11 +9,12 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from gan_denoise.data.download import BY_HAND, download
-from gan_denoise.data.fashion_mnist import SHA256, Dataset, read, read_files
+from gan_denoise.data.dataset import Dataset
+from gan_denoise.data.download import MANUAL_STEPS, download
+from gan_denoise.data.fashion_mnist import SHA256, read_dataset, read_files
 from gan_denoise.errors import InputError, OutputError
 from gan_denoise.files import write_atomic
-from gan_denoise.limits import DATA_VARIABLE
+from gan_denoise.options import DATA_VARIABLE
 
 CACHE_VARIABLE = "GAN_DENOISE_CACHE"
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
@@ -24,24 +25,24 @@ LAYOUTS = (Path(), Path("FashionMNIST/raw"), DEBIAN_FOLDER.relative_to("/"))
 CACHE_HINT = f"{CACHE_VARIABLE}=DIR chooses another folder for the cache"
 
 
-def load(data: Path | None = None) -> Dataset:
+def load_fashion_mnist(data: Path | None = None) -> Dataset:
     """The data set from `data`, else $GAN_DENOISE_DATA, else the first folder of this machine that holds it.
 
     Uses no network and changes no file. Raises InputError, with the steps to mend it, when there is none.
     """
     if given := _given(data):
-        return read(_files_folder(given), str(given))
+        return read_dataset(_files_folder(given), str(given))
     problems = []
     for name, folder in _folders():
         try:
-            return read(folder, f"{name} ({folder})")
+            return read_dataset(folder, f"{name} ({folder})")
         except InputError as error:
             problems.append(error.message)
     message = "; ".join(problems) or "Fashion-MNIST: nothing found, a folder with its four files wanted"
-    raise InputError(message, f"gan-denoise data fetch, or {BY_HAND}")
+    raise InputError(message, f"gan-denoise data fetch, or {MANUAL_STEPS}")
 
 
-def fetch(data: Path | None = None, say: Callable[[str], None] = lambda line: None) -> Path:
+def fetch_fashion_mnist(data: Path | None = None, say: Callable[[str], None] = lambda line: None) -> Path:
     """The cache's folder, filled if need be from where `load` looks, then from the network; `say` gets progress.
 
     Only verified files get into the cache, each in one step; a second fetch waits for the first. Raises
@@ -77,7 +78,7 @@ def _given(data: Path | None) -> Path | None:
 def _files_folder(root: Path) -> Path:
     """The folder with the files at or below `root`, or `root` itself when there is none."""
     if not os.path.isdir(root):
-        raise InputError(f"{root}: no folder found, one with the four files of Fashion-MNIST wanted", BY_HAND)
+        raise InputError(f"{root}: no folder found, one with the four files of Fashion-MNIST wanted", MANUAL_STEPS)
     return next((root / layout for layout in LAYOUTS if holds_any(root / layout)), root)
 
 

@@ -5,9 +5,11 @@
 # data set. `make docs` made this notebook by running `docs/tour.py`.
 
 # %%
-from gan_denoise.export import pictures, runtime
+from gan_denoise.export import latents, runtime
+from gan_denoise.export.generate import parse_label
+from gan_denoise.export.images import paired_grid
 
-graph = runtime.load(runtime.FUSED)  # the shipped model; a path as second argument loads another
+graph = runtime.load_graph(runtime.FUSED)  # the shipped model; a path as second argument loads another
 print("takes", graph.signature.input, graph.input_shape)
 print("gives", *zip(graph.signature.outputs, graph.output_shapes, strict=True))
 
@@ -16,18 +18,16 @@ print("gives", *zip(graph.signature.outputs, graph.output_shapes, strict=True))
 # of raw pictures stands above the same ones denoised.
 
 # %%
-image, denoised = graph(runtime.latents(seed=0, start=0, count=32))
-pictures.paired_grid({"raw": image, "denoised": denoised})
+image, denoised = graph(latents.latents(seed=0, start=0, count=32))
+paired_grid({"raw": image, "denoised": denoised})
 
 # %% [markdown]
 # The largest of the last ten entries of z chooses the class. The rest of z is the style, and it stays.
 
 # %%
-z, classes = runtime.latents(seed=3, start=0, count=10), int(graph.metadata["classes"])
-rows = {
-    name: graph(runtime.of_class(z, runtime.label_of(graph, name), classes))[1] for name in ("dress", "sneaker", "bag")
-}
-pictures.paired_grid(rows)
+z, classes = latents.latents(seed=3, start=0, count=10), int(graph.metadata["classes"])
+rows = {name: graph(latents.set_class(z, parse_label(graph, name), classes))[1] for name in ("dress", "sneaker", "bag")}
+paired_grid(rows)
 
 # %% [markdown]
 # The denoiser is a graph of its own too, for pictures with Gaussian noise whose strength it is not told.
@@ -37,20 +37,20 @@ import numpy as np
 
 clean = denoised[:16]
 noisy = clean + 0.2 * np.random.default_rng(0).standard_normal(clean.shape, dtype=np.float32)
-(restored,) = runtime.load(runtime.DENOISER)(noisy)
+(restored,) = runtime.load_graph(runtime.DENOISER)(noisy)
 for name, pixels in (("noisy", noisy), ("restored", restored)):
     print(f"{name:8} {-10 * np.log10(np.square(pixels - clean).mean()):.1f} dB")
-pictures.paired_grid({"noisy": noisy.clip(0, 1), "restored": restored.clip(0, 1)})
+paired_grid({"noisy": noisy.clip(0, 1), "restored": restored.clip(0, 1)})
 
 # %% [markdown]
 # FFD-1 is a Fréchet distance to the test images on the features of a shipped classifier: lower is better. Its reference
 # is in the package. 1,000 pictures come out higher than the 10,000 that published figures are measured on.
 
 # %%
-from gan_denoise.data.fashion_mnist import to_uint8
-from gan_denoise.eval import ffd
+from gan_denoise.data.images import to_uint8
+from gan_denoise.eval.metrics import ffd
 
-raw, cleaned = graph.batched(runtime.latents(seed=0, start=0, count=1000))
+raw, cleaned = graph.batched(latents.latents(seed=0, start=0, count=1000))
 network = ffd.load_network()
 for name, pixels in (("raw", raw), ("denoised", cleaned)):
     print(f"{name:8} {ffd.distance(to_uint8(pixels), network):.3f}")

@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
+from gan_denoise.console import MACHINE, AsCsv, AsJson, AsMarkdown, Quiet, check_one_format, model_option
 from gan_denoise.errors import UsageError
-from gan_denoise.eval import pins
-from gan_denoise.eval.pins import Data
-from gan_denoise.limits import MAX_SEED, MAX_THREADS
-from gan_denoise.reply import MACHINE, AsCsv, AsJson, AsMarkdown, Quiet, of_model, one_format
+from gan_denoise.eval import artifact_commands
+from gan_denoise.eval.artifact_commands import Data
+from gan_denoise.options import MAX_SEED, MAX_THREADS
 
 Model = Annotated[
     Path | None,
@@ -52,27 +52,33 @@ def bench(
     Example: gan-denoise bench --repeats 20 --markdown
     Example: gan-denoise bench --vs torch,compile,openvino,int8=int8.onnx
     """
-    from gan_denoise.eval.bench_reports import bench_report, profile_report
-    from gan_denoise.eval.contenders import peers_of
-    from gan_denoise.eval.tables import show
-    from gan_denoise.progress import tracked
+    from gan_denoise.console import tracked
+    from gan_denoise.eval.bench.backends import parse_backends
+    from gan_denoise.eval.bench.tables import bench_report, profile_report
+    from gan_denoise.eval.result_table import print_table
 
-    one_format(as_json, as_markdown, as_csv)
+    check_one_format(as_json, as_markdown, as_csv)
     if profile and vs is not None:
         raise UsageError("--profile --vs: both found, one wanted")
-    peers, models = peers_of("torch" if vs is None else vs)
+    peers, models = parse_backends("torch" if vs is None else vs)
     _warn()
     if profile:
         lighter = ("export", *(() if model is None else (model,)), "--precision", "int8", "--out", "int8.onnx")
         report = profile_report(model, repeats, threads)
-        show(report, as_json=as_json, as_markdown=as_markdown, as_csv=as_csv, then=lighter)
+        print_table(report, as_json=as_json, as_markdown=as_markdown, as_csv=as_csv, then=lighter)
         return
     report = bench_report(model, repeats, threads, peers, models, tracked("timing"))
     for name, reason in report.settings["not measured"].items():
         typer.echo(f"{name}: not measured ({reason})", err=True)
     if unstable := sum(row["stable"] is False for row in report.rows):
         typer.echo(f"{unstable} of {len(report.rows)} rows: unstable, the rounds differ by more than 20 %", err=True)
-    show(report, as_json=as_json, as_markdown=as_markdown, as_csv=as_csv, then=("bench", *of_model(model), "--profile"))
+    print_table(
+        report,
+        as_json=as_json,
+        as_markdown=as_markdown,
+        as_csv=as_csv,
+        then=("bench", *model_option(model), "--profile"),
+    )
 
 
 @app.command()
@@ -97,22 +103,23 @@ def denoising(
     Example: gan-denoise eval denoising -n 100 --json
     Example: gan-denoise eval denoising --model exported --versus shipped=export/shipped --all
     """
+    from gan_denoise.console import tracked
     from gan_denoise.data import sources
-    from gan_denoise.eval.methods import named
-    from gan_denoise.eval.reports import denoising_report
-    from gan_denoise.eval.side_by_side import side_by_side
-    from gan_denoise.eval.tables import show
-    from gan_denoise.progress import tracked
+    from gan_denoise.eval.denoising.methods import parse_networks
+    from gan_denoise.eval.denoising.tables import denoising_report, side_by_side
+    from gan_denoise.eval.result_table import print_table
 
-    one_format(as_json, as_markdown, as_csv)
-    others = named(versus or [], name)
+    check_one_format(as_json, as_markdown, as_csv)
+    others = parse_networks(versus or [], name)
     _warn()
     track = tracked("denoising")
-    report = denoising_report(model, sources.load(data), n, seed, threads, track, name=name, versus=others, whole=whole)
+    report = denoising_report(
+        model, sources.load_fashion_mnist(data), n, seed, threads, track, name=name, versus=others, whole=whole
+    )
     for method, reason in report.settings["not measured"].items():
         typer.echo(f"{method}: not measured ({reason})", err=True)
     table = report if as_json or as_csv else side_by_side(report)
-    show(table, as_json=as_json, as_markdown=as_markdown, as_csv=as_csv, then=("eval", "generation"))
+    print_table(table, as_json=as_json, as_markdown=as_markdown, as_csv=as_csv, then=("eval", "generation"))
 
 
 @app.command()
@@ -131,14 +138,16 @@ def generation(
 
     Example: gan-denoise eval generation -n 1000 --markdown
     """
+    from gan_denoise.console import tracked
     from gan_denoise.data import sources
-    from gan_denoise.eval.reports import generation_report
-    from gan_denoise.eval.tables import show
-    from gan_denoise.progress import tracked
+    from gan_denoise.eval.generation.tables import generation_report
+    from gan_denoise.eval.result_table import print_table
 
-    one_format(as_json, as_markdown, as_csv)
-    report = generation_report(model, sources.load(data), n, seed, threads, tracked("generating"))
-    show(report, as_json=as_json, as_markdown=as_markdown, as_csv=as_csv, then=("eval", "classes", *of_model(model)))
+    check_one_format(as_json, as_markdown, as_csv)
+    report = generation_report(model, sources.load_fashion_mnist(data), n, seed, threads, tracked("generating"))
+    print_table(
+        report, as_json=as_json, as_markdown=as_markdown, as_csv=as_csv, then=("eval", "classes", *model_option(model))
+    )
 
 
 @app.command()
@@ -159,16 +168,16 @@ def controls(
 
     Example: gan-denoise eval controls --markdown
     """
+    from gan_denoise.console import tracked
     from gan_denoise.data import sources
-    from gan_denoise.eval.reports import controls_report
-    from gan_denoise.eval.tables import show
-    from gan_denoise.progress import tracked
+    from gan_denoise.eval.generation.tables import controls_report
+    from gan_denoise.eval.result_table import print_table
 
-    one_format(as_json, as_markdown, as_csv)
-    report = controls_report(model, sources.load(data), n, seed, threads, tracked("controls"))
+    check_one_format(as_json, as_markdown, as_csv)
+    report = controls_report(model, sources.load_fashion_mnist(data), n, seed, threads, tracked("controls"))
     for name, reason in report.settings["not measured"].items():
         typer.echo(f"{name}: not measured ({reason})", err=True)
-    show(report, as_json=as_json, as_markdown=as_markdown, as_csv=as_csv, then=("bench", *of_model(model)))
+    print_table(report, as_json=as_json, as_markdown=as_markdown, as_csv=as_csv, then=("bench", *model_option(model)))
 
 
 @app.command("classes")
@@ -187,14 +196,16 @@ def classes_command(
 
     Example: gan-denoise eval classes -n 1000
     """
+    from gan_denoise.console import tracked
     from gan_denoise.data import sources
-    from gan_denoise.eval.reports import classes_report
-    from gan_denoise.eval.tables import show
-    from gan_denoise.progress import tracked
+    from gan_denoise.eval.generation.tables import classes_report
+    from gan_denoise.eval.result_table import print_table
 
-    one_format(as_json, as_markdown, as_csv)
-    report = classes_report(model, sources.load(data), n, seed, threads, tracked("generating"))
-    show(report, as_json=as_json, as_markdown=as_markdown, as_csv=as_csv, then=("eval", "copies", *of_model(model)))
+    check_one_format(as_json, as_markdown, as_csv)
+    report = classes_report(model, sources.load_fashion_mnist(data), n, seed, threads, tracked("generating"))
+    print_table(
+        report, as_json=as_json, as_markdown=as_markdown, as_csv=as_csv, then=("eval", "copies", *model_option(model))
+    )
 
 
 @app.command()
@@ -213,14 +224,14 @@ def copies(
 
     Example: gan-denoise eval copies -n 1000
     """
+    from gan_denoise.console import tracked
     from gan_denoise.data import sources
-    from gan_denoise.eval.reports import copies_report
-    from gan_denoise.eval.tables import show
-    from gan_denoise.progress import tracked
+    from gan_denoise.eval.generation.tables import copies_report
+    from gan_denoise.eval.result_table import print_table
 
-    one_format(as_json, as_markdown, as_csv)
-    report = copies_report(model, sources.load(data), n, seed, threads, tracked("searching"))
-    show(report, as_json=as_json, as_markdown=as_markdown, as_csv=as_csv, then=("eval", "controls"))
+    check_one_format(as_json, as_markdown, as_csv)
+    report = copies_report(model, sources.load_fashion_mnist(data), n, seed, threads, tracked("searching"))
+    print_table(report, as_json=as_json, as_markdown=as_markdown, as_csv=as_csv, then=("eval", "controls"))
 
 
 @app.command("ffd")
@@ -236,21 +247,24 @@ def ffd_command(
 
     Example: gan-denoise eval ffd pictures.npz
     """
-    from gan_denoise.eval.reports import ffd_report
-    from gan_denoise.eval.tables import show
+    from gan_denoise.eval.generation.tables import ffd_report
+    from gan_denoise.eval.result_table import print_table
 
-    one_format(as_json, as_markdown, as_csv)
+    check_one_format(as_json, as_markdown, as_csv)
     report = ffd_report(pictures, threads)
-    show(report, as_json=as_json, as_markdown=as_markdown, as_csv=as_csv, then=("eval", "generation"))
+    print_table(report, as_json=as_json, as_markdown=as_markdown, as_csv=as_csv, then=("eval", "generation"))
 
 
-app.command()(pins.tune)
-app.command(hidden=True)(pins.ffd_reference)
+app.command()(artifact_commands.tune)
+app.command(hidden=True)(artifact_commands.ffd_reference)
 
 
 def _warn() -> None:
-    from gan_denoise.eval.machine import load, load_warning, runtimes_warning
+    from gan_denoise.machine import load_average, load_warning, runtimes_warning
 
-    for warning in (load_warning(load(), os.cpu_count() or 1), runtimes_warning()):  # the load is the whole machine's
+    for warning in (
+        load_warning(load_average(), os.cpu_count() or 1),
+        runtimes_warning(),
+    ):  # the load is the whole machine's
         if warning:
             typer.echo(warning, err=True)

@@ -8,19 +8,18 @@ from typing import Annotated
 
 import typer
 
+from gan_denoise.console import MACHINE, OUTPUT, AsJson, Quiet, model_option, print_result, print_status, tracked
 from gan_denoise.errors import UsageError, missing_extra
-from gan_denoise.files import refuse_existing, write_atomic
-from gan_denoise.limits import BATCH, MAX_SEED, MAX_THREADS
-from gan_denoise.progress import say, tracked
-from gan_denoise.reply import MACHINE, OUTPUT, AsJson, Quiet, of_model, reply
+from gan_denoise.files import check_overwrite, write_atomic
+from gan_denoise.options import BATCH, MAX_SEED, MAX_THREADS
 
 Model = Annotated[Path | None, typer.Option(help="An ONNX file, or a folder that holds it. Default: the shipped one.")]
 Threads = Annotated[
     int, typer.Option(min=0, max=MAX_THREADS, help="0 means one a usable core.", rich_help_panel=MACHINE)
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace an output that exists.", rich_help_panel=OUTPUT)]
-LEAST_MEASURED = 97  # pictures that `eval ffd` takes
-MOST_IN_MEMORY = 100_000  # pictures in one file, or as files of their own
+MIN_MEASURED = 97  # pictures that `eval ffd` takes
+MAX_IN_MEMORY = 100_000  # pictures in one file, or as files of their own
 
 
 class Purpose(StrEnum):
@@ -115,28 +114,27 @@ def generate(
     Example: gan-denoise generate -n 64 --label sneaker --out grid.png
     Example: gan-denoise generate -n 1000000 --out many
     """
-    from gan_denoise.export import output, runtime
+    from gan_denoise.export import runtime, writers
+    from gan_denoise.export.generate import generate_batches, parse_label
 
-    write = output.writer_for(out)
-    many = n > MOST_IN_MEMORY
-    if many and write is not output.write_folder:
-        raise UsageError(
-            f"-n: {n} found, {MOST_IN_MEMORY} at most wanted for one file", "--out FOLDER takes any number"
-        )
+    write = writers.writer_for(out)
+    many = n > MAX_IN_MEMORY
+    if many and write is not writers.write_folder:
+        raise UsageError(f"-n: {n} found, {MAX_IN_MEMORY} at most wanted for one file", "--out FOLDER takes any number")
     if not many:
-        refuse_existing(out, force)
-    graph = runtime.load(runtime.FUSED, model, threads)
-    chosen = None if label is None else runtime.label_of(graph, label)
+        check_overwrite(out, force)
+    graph = runtime.load_graph(runtime.FUSED, model, threads)
+    chosen = None if label is None else parse_label(graph, label)
     if many:
         from gan_denoise.export.shards import write_shards
 
         write_shards(graph, seed, n, out, batch, chosen, force, tracked("generate"))
     else:
-        write(runtime.generate(graph, seed, n, batch, chosen, track=tracked("generate")), out)
-    measurable = out.suffix.lower() != ".png" and n >= LEAST_MEASURED
-    then = ("eval", "ffd", out) if measurable else ("eval", "generation", *of_model(model))
+        write(generate_batches(graph, seed, n, batch, chosen, track=tracked("generate")), out)
+    measurable = out.suffix.lower() != ".png" and n >= MIN_MEASURED
+    then = ("eval", "ffd", out) if measurable else ("eval", "generation", *model_option(model))
     settings = {"n": n, "seed": seed, "label": chosen, "batch": batch}
-    reply("generate", [out], as_json, then, model_sha256=graph.sha256, settings=settings, written=[out])
+    print_result("generate", [out], as_json, then, model_sha256=graph.sha256, settings=settings, written=[out])
 
 
 def denoise(
@@ -156,9 +154,10 @@ def denoise(
     """
     import numpy as np
 
-    from gan_denoise.export import pictures, runtime, tiles
+    from gan_denoise.export import runtime, tiling
+    from gan_denoise.export.images import read_image, save_png, to_pil
 
-    graph = runtime.load(runtime.DENOISER, model, threads)
+    graph = runtime.load_graph(runtime.DENOISER, model, threads)
     images = list(dict.fromkeys(images))  # one that is given twice is denoised once
     sources: dict[Path, Path] = {}
     for path in images:
@@ -167,22 +166,22 @@ def denoise(
             message = f"IMAGES: {other} and {path} found, which would both become {path.stem}.png"
             raise UsageError(message, "denoise them into different folders")
     for target in sources:
-        refuse_existing(target, force)
+        check_overwrite(target, force)
     for path in images:  # all are read before any is written
-        pictures.read(path, graph.input_shape, or_larger=True)
+        read_image(path, graph.input_shape, or_larger=True)
     for target, path in tracked("denoise")(list(sources.items())):
-        restored = tiles.denoised(graph, pictures.read(path, graph.input_shape, or_larger=True))
-        pictures.save(pictures.single(np.clip(restored, 0, 1)), target)
-    written, then = list(sources), ("eval", "denoising", *of_model(model))
-    reply("denoise", written, as_json, then, model_sha256=graph.sha256, written=written)
+        restored = tiling.denoise_tiled(graph, read_image(path, graph.input_shape, or_larger=True))
+        save_png(to_pil(np.clip(restored, 0, 1)), target)
+    written, then = list(sources), ("eval", "denoising", *model_option(model))
+    print_result("denoise", written, as_json, then, model_sha256=graph.sha256, written=written)
 
 
 def _export_run(run: Path, out: Path, force: bool, as_json: bool) -> None:
     try:
-        from gan_denoise.export.bundle import export_run
+        from gan_denoise.export.convert.bundle import export_run
     except ModuleNotFoundError as error:
         raise missing_extra(error.name or "torch", "train") from error
-    say(f"{run}: converting, then checking each graph against PyTorch")
+    print_status(f"{run}: converting, then checking each graph against PyTorch")
     differences = export_run(run, out, force)
     lines = [
         f"{out / file}  worst difference {difference:.1e}, {1e-4:.0e} allowed"
@@ -195,33 +194,35 @@ def _export_run(run: Path, out: Path, force: bool, as_json: bool) -> None:
     )
     written = [out / file for file in differences]
     then = generate if whole else measure
-    reply("export", lines, as_json, then, settings={"run": run}, written=written, worst_difference=differences)
+    print_result("export", lines, as_json, then, settings={"run": run}, written=written, worst_difference=differences)
 
 
 def _export_for_fidelity(model: Path | None, out: Path, raw: bool, force: bool, as_json: bool) -> None:
-    from gan_denoise.export.fidelity import to_fidelity
+    from gan_denoise.export.package.torch_fidelity import to_torch_fidelity
 
-    refuse_existing(out, force)
-    write_atomic(out, to_fidelity(model, denoised=not raw))
+    check_overwrite(out, force)
+    write_atomic(out, to_torch_fidelity(model, denoised=not raw))
     settings = {"model": model, "for": "fidelity", "raw": raw}
-    reply("export", [out], as_json, ("eval", "generation", *of_model(model)), settings=settings, written=[out])
+    print_result(
+        "export", [out], as_json, ("eval", "generation", *model_option(model)), settings=settings, written=[out]
+    )
 
 
 def _export_for_hub(model: Path | None, out: Path, force: bool, as_json: bool) -> None:
-    from gan_denoise.export.hub import write_hub
+    from gan_denoise.export.package.huggingface import write_huggingface
 
-    written = write_hub(model, out, force)
+    written = write_huggingface(model, out, force)
     then = ("generate", "--model", out / "onnx/model.onnx", "--out", "grid.png")
-    reply("export", written, as_json, then, settings={"model": model, "for": "hub"}, written=written)
+    print_result("export", written, as_json, then, settings={"model": model, "for": "hub"}, written=written)
 
 
 def _export_in_precision(model: Path | None, out: Path, precision: Precision, force: bool, as_json: bool) -> None:
-    from gan_denoise.export.precision import LEAST_DB, to_precision
+    from gan_denoise.export.package.quantize import MIN_PSNR_DB, quantize
 
-    refuse_existing(out, force)
-    content, agreement = to_precision(model, precision)
+    check_overwrite(out, force)
+    content, agreement = quantize(model, precision)
     write_atomic(out, content)
-    line = f"{out}  {len(content):,} bytes, within {agreement:.1f} dB of float32, {LEAST_DB[precision]:g} wanted"
-    then = ("bench", *of_model(model), "--vs", f"{precision}={out}")
+    line = f"{out}  {len(content):,} bytes, within {agreement:.1f} dB of float32, {MIN_PSNR_DB[precision]:g} wanted"
+    then = ("bench", *model_option(model), "--vs", f"{precision}={out}")
     settings = {"model": model, "precision": precision}
-    reply("export", [line], as_json, then, settings=settings, written=[out], agreement_db=agreement)
+    print_result("export", [line], as_json, then, settings=settings, written=[out], agreement_db=agreement)

@@ -7,28 +7,24 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
-from gan_denoise.cores import usable_cores
-from gan_denoise.errors import InputError, UsageError
-from gan_denoise.limits import BATCH, MAX_SEED
-from gan_denoise.progress import Track, untracked
+from gan_denoise.data.images import ArrayF32
+from gan_denoise.errors import InputError
+from gan_denoise.machine import usable_cores
+from gan_denoise.options import BATCH
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read once, when onnxruntime is imported
 import onnxruntime as ort
 
-Array = NDArray[np.float32]
-
 SHIPPED = Path(__file__).parent / "shipped"
-PART = 8  # samples that one thread takes at a time from a large batch, at most
-SHARE = 4  # samples a thread that make a batch large
+CHUNK = 8  # samples that one thread takes at a time from a large batch, at most
+PARALLEL_THRESHOLD = 4  # samples a thread that make a batch large
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +54,7 @@ class Graph:
         self.signature = signature
         self.sha256 = hashlib.sha256(model).hexdigest()
         self._model, self._name, self._threads = model, name, threads or usable_cores()
-        self._session = session(model, name, self._threads)
+        self._session = make_session(model, name, self._threads)
         try:
             _check_signature(self._session, signature, name)
             self.input_shape = _sample_shape(self._session.get_inputs()[0].shape, name)
@@ -67,7 +63,7 @@ class Graph:
         except UnicodeDecodeError as error:
             raise InputError(f"{name}: names or notes that are no UTF-8 found, an ONNX model wanted") from error
 
-    def __call__(self, samples: Array) -> tuple[Array, ...]:
+    def __call__(self, samples: ArrayF32) -> tuple[ArrayF32, ...]:
         """Outputs, each (N, ...), for samples (N, *input_shape) float32.
 
         Raises InputError when shape or dtype differ or a value is not finite.
@@ -78,65 +74,67 @@ class Graph:
             raise InputError(f"{self.signature.input}: {found} found, float32 {list(wanted)} wanted")
         if not np.isfinite(samples).all():
             raise InputError(f"{self.signature.input}: NaN or infinity found, finite numbers wanted")
-        if self._threads == 1 or len(samples) < SHARE * self._threads:
+        if self._threads == 1 or len(samples) < PARALLEL_THRESHOLD * self._threads:
             return self._run(self._session, samples)
-        rounds = math.ceil(len(samples) / (PART * self._threads))
+        rounds = math.ceil(len(samples) / (CHUNK * self._threads))
         parts = np.array_split(samples, rounds * self._threads)
         done = self._pool.map(functools.partial(self._run, self._of_one_thread), parts)
         return tuple(np.concatenate(outputs) for outputs in zip(*done, strict=True))
 
-    def batched(self, samples: Array, batch: int = BATCH) -> tuple[Array, ...]:
+    def batched(self, samples: ArrayF32, batch: int = BATCH) -> tuple[ArrayF32, ...]:
         """The same as a call, `batch` samples at a time, so that memory stays flat."""
         parts = [self(samples[start : start + batch]) for start in range(0, max(len(samples), 1), batch)]
         return tuple(np.concatenate(outputs) for outputs in zip(*parts, strict=True))
 
     @functools.cached_property
     def _of_one_thread(self) -> ort.InferenceSession:
-        return session(self._model, self._name, threads=1)
+        return make_session(self._model, self._name, threads=1)
 
     @functools.cached_property
     def _pool(self) -> ThreadPoolExecutor:
         return ThreadPoolExecutor(self._threads)
 
-    def _run(self, session: ort.InferenceSession, samples: Array) -> tuple[Array, ...]:
+    def _run(self, session: ort.InferenceSession, samples: ArrayF32) -> tuple[ArrayF32, ...]:
         try:
             outputs = session.run(list(self.signature.outputs), {self.signature.input: samples})
         except Exception as error:  # see `session`
             raise InputError(f"{self._name}: onnxruntime cannot run it ({_first_line(error)})") from error
-        return tuple(cast(list[Array], outputs))
+        return tuple(cast(list[ArrayF32], outputs))
 
     def _output(self, name: str) -> Any:
         return next(output for output in self._session.get_outputs() if output.name == name)
 
 
-def load(signature: Signature, path: Path | None = None, threads: int = 0) -> Graph:
+def load_graph(signature: Signature, path: Path | None = None, threads: int = 0) -> Graph:
     """The graph in `path` (a file, or a folder that holds `signature.file`), or the shipped one when None.
 
     `threads` 0 means one a usable core. Raises InputError when the file is no such graph.
     """
-    name = signature.file if path is None else str(file_of(signature, path))
-    return Graph(read(signature, path), signature, name, threads)
+    name = signature.file if path is None else str(graph_file(signature, path))
+    return Graph(read_graph(signature, path), signature, name, threads)
 
 
-def read(signature: Signature, path: Path | None) -> bytes:
+def read_graph(signature: Signature, path: Path | None) -> bytes:
     """The bytes that `load` makes a graph of: the shipped file by its hash, any other as `strangers.read_model` allows.
 
     Raises InputError otherwise.
     """
     if path is None:
         return _shipped_bytes(signature.file)
-    from gan_denoise.export.strangers import read_model  # onnx takes its time, and the shipped model needs none
+    from gan_denoise.export.model_check import (
+        load_untrusted_model,  # onnx takes its time, and the shipped model needs none
+    )
 
-    return read_model(file_of(signature, path))
+    return load_untrusted_model(graph_file(signature, path))
 
 
-def file_of(signature: Signature, path: Path | None) -> Path:
+def graph_file(signature: Signature, path: Path | None) -> Path:
     """The file that `load` reads."""
     folder = path or SHIPPED
     return folder / signature.file if folder.is_dir() else folder
 
 
-def session(model: bytes, name: str, threads: int = 0, profile: Path | None = None) -> ort.InferenceSession:
+def make_session(model: bytes, name: str, threads: int = 0, profile: Path | None = None) -> ort.InferenceSession:
     """A session of onnxruntime on the CPU; `threads` 0 means one a usable core.
 
     With `profile` the session writes what each node took to a file whose name starts so. Raises InputError when
@@ -153,77 +151,6 @@ def session(model: bytes, name: str, threads: int = 0, profile: Path | None = No
         return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"], enable_fallback=0)
     except Exception as error:  # onnxruntime raises a dozen types without a common base
         raise InputError(f"{name}: onnxruntime refuses it ({_first_line(error)}), an ONNX model wanted") from error
-
-
-def latents(seed: int, start: int, count: int, size: int = 100) -> Array:
-    """Standard normal z (count, size) float32. Row i depends on `seed` and `start + i` alone, bit for bit.
-
-    Each row has a counter-based generator of its own (Philox, Salmon et al. 2011).
-    """
-    rows = [_latent_generator(seed, start + i).standard_normal(size, dtype=np.float32) for i in range(count)]
-    return np.stack(rows) if rows else np.zeros((0, size), np.float32)
-
-
-def another_seed(seed: int) -> int:
-    """A seed whose latents are not those of `seed`: for a choice that is then tried on `seed`."""
-    return seed + 1 if seed < MAX_SEED else 0
-
-
-def of_class(z: Array, label: int, classes: int) -> Array:
-    """The same latents (N, size) with class `label` chosen by the last `classes` entries, of which the largest wins.
-
-    The largest changes places with the label's own, so the rest of z, and with it the style, stays.
-    """
-    chosen = z.copy()
-    entries = chosen[:, -classes:]  # a view
-    rows = np.arange(len(z))
-    largest = entries.argmax(axis=1)
-    entries[rows, largest], entries[:, label] = entries[:, label].copy(), entries[rows, largest].copy()
-    return chosen
-
-
-def label_of(graph: Graph, name: str) -> int:
-    """The class that `name` means to the graph: its number, or the start of its name in any case.
-
-    Raises InputError when the graph draws no classes, UsageError when it has no such class.
-    """
-    names = graph.metadata.get("class_names", "").split(",")
-    if names == [""]:
-        raise InputError(f"label: {name} found, but this model draws no classes", "leave --label out")
-    fits = [i for i, known in enumerate(names) if name == str(i) or known.lower().startswith(name.lower())]
-    if len(fits) != 1:
-        known = ", ".join(f"{i} {known}" for i, known in enumerate(names))
-        may_be = f"which may be {', '.join(names[i] for i in fits)}; one class wanted"
-        raise UsageError(f"--label: {name} found, {may_be if fits else f'one of {known} wanted'}")
-    return fits[0]
-
-
-def generate(
-    graph: Graph,
-    seed: int,
-    count: int,
-    batch: int = BATCH,
-    label: int | None = None,
-    first: int = 0,
-    track: Track = untracked,
-) -> Iterator[tuple[Array, Array]]:
-    """Batches of (image, denoised), each (n, C, H, W) float32 in [0, 1], for `count` latents of `seed` from `first` on.
-
-    With a `label` (of `label_of`) all are of that class. Raises InputError when the graph gives anything outside of
-    [0, 1].
-    """
-    size = graph.input_shape[0]
-    for start in track(range(0, count, batch)):
-        z = latents(seed, first + start, min(batch, count - start), size)
-        image, denoised = graph(z if label is None else of_class(z, label, int(graph.metadata["classes"])))
-        for name, pixels in (("image", image), ("denoised", denoised)):
-            if not (pixels.min() >= 0 and pixels.max() <= 1):  # NaN fails too
-                raise InputError(f"{name}: values {pixels.min():g} to {pixels.max():g} found, [0, 1] wanted")
-        yield image, denoised
-
-
-def _latent_generator(seed: int, index: int) -> np.random.Generator:
-    return np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, index, 0]))
 
 
 def _shipped_bytes(file: str) -> bytes:

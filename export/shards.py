@@ -14,18 +14,21 @@ from typing import Any
 
 import numpy as np
 
-from gan_denoise.data.fashion_mnist import to_uint8
+from gan_denoise.console import Track, untracked
+from gan_denoise.data.images import to_uint8
 from gan_denoise.errors import LockedError, OutputError
-from gan_denoise.export.output import NAMES, Batches
-from gan_denoise.export.runtime import Graph, generate
-from gan_denoise.files import refuse_existing, refuse_no_room, replacing, write_atomic
-from gan_denoise.limits import BATCH
-from gan_denoise.progress import Track, untracked
+from gan_denoise.export.generate import generate_batches
+from gan_denoise.export.runtime import Graph
+from gan_denoise.export.writers import NAMES, Batches
+from gan_denoise.files import atomic_path, check_free_space, check_overwrite, write_atomic
+from gan_denoise.options import BATCH
 
 SHARD = 10_000  # pictures
 DESCRIPTION = "shards.json"
-OURS = re.compile(r"\d{6,}\.npz")
-LEFT = re.compile(rf"\.({OURS.pattern}|{re.escape(DESCRIPTION)})\..*")  # by a process that was killed while it wrote
+SHARD_NAME = re.compile(r"\d{6,}\.npz")
+LEFTOVER_NAME = re.compile(
+    rf"\.({SHARD_NAME.pattern}|{re.escape(DESCRIPTION)})\..*"
+)  # by a process that was killed while it wrote
 
 
 def write_shards(
@@ -48,17 +51,17 @@ def write_shards(
     channels, *sides = graph.output_shapes[0]
     shape = sides if channels == 1 else (channels, *sides)
     described = {"model_sha256": graph.sha256, "seed": seed, "label": label, "n": count, "pictures_a_file": SHARD}
-    ours = [path for path in out.glob("*") if OURS.fullmatch(path.name)]
-    refuse_no_room(out, count * len(NAMES) * math.prod(shape) - sum(path.stat().st_size for path in ours))
+    ours = [path for path in out.glob("*") if SHARD_NAME.fullmatch(path.name)]
+    check_free_space(out, count * len(NAMES) * math.prod(shape) - sum(path.stat().st_size for path in ours))
     if out.is_file():
-        refuse_existing(out, force)
+        check_overwrite(out, force)
         out.unlink()
     with _held(out):
         _begin(out, described, force)
         for start in track(range(0, count, SHARD)):
             shard, size = out / f"{start // SHARD:06d}.npz", min(SHARD, count - start)
             if not _is_whole(shard, (size, *shape)):
-                _write(generate(graph, seed, size, batch, label, first=start), shard)
+                _write(generate_batches(graph, seed, size, batch, label, first=start), shard)
 
 
 @contextlib.contextmanager
@@ -83,23 +86,23 @@ def _begin(out: Path, described: dict[str, Any], force: bool) -> None:
     """Describe a new folder, or see that an old one is of the same pictures."""
     known = _read(out / DESCRIPTION)
     if known is not None:
-        _remove(out, LEFT)
+        _remove(out, LEFTOVER_NAME)
     if known == described and not force:
         return
     found = sorted(path.name for path in out.iterdir())
     if found and not force:
         raise OutputError(f"{out}: exists and holds other pictures, kept as it is", "--force replaces it")
-    strangers = [name for name in found if OURS.fullmatch(name)]
+    strangers = [name for name in found if SHARD_NAME.fullmatch(name)]
     if strangers and known is None:
         raise OutputError(f"{out / strangers[0]}: a file that is not ours, kept as it is", "choose another --out")
-    _remove(out, OURS)
+    _remove(out, SHARD_NAME)
     write_atomic(out / DESCRIPTION, json.dumps(described, indent=1) + "\n")
 
 
 def _write(batches: Batches, shard: Path) -> None:
     pairs = [(to_uint8(image), to_uint8(denoised)) for image, denoised in batches]
     image, denoised = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
-    with replacing(shard) as temporary, temporary.open("wb") as file:
+    with atomic_path(shard) as temporary, temporary.open("wb") as file:
         np.savez(file, image=image, denoised=denoised)
 
 

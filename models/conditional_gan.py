@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
-from gan_denoise.models.gan import LEAKY_SLOPE, base_size
+from gan_denoise.models.dcgan import LEAKY_SLOPE, base_size
 
 CLASS_SCALE = 3.0  # the one-hot class weighs about as much as the other entries of z together
 

@@ -9,25 +9,25 @@ from typing import Annotated
 
 import typer
 
+from gan_denoise.console import OUTPUT, AsCsv, AsJson, AsMarkdown, Quiet, check_one_format, print_result
 from gan_denoise.errors import InputError
-from gan_denoise.limits import MAX_SEED
-from gan_denoise.reply import OUTPUT, AsCsv, AsJson, AsMarkdown, Quiet, one_format, reply
-from gan_denoise.study.arguments import (
-    Data,
+from gan_denoise.options import MAX_SEED
+from gan_denoise.study.experiments import EXPERIMENTS
+from gan_denoise.study.options import (
     Device,
     DeviceOption,
-    Out,
+    FashionDataOption,
+    OutOption,
     Precision,
     PrecisionOption,
-    Preset,
     PresetName,
-    Seed,
-    Threads,
-    need_torch,
-    options_of,
+    PresetOption,
+    SeedOption,
+    ThreadsOption,
+    check_torch,
     run_folder,
+    run_options,
 )
-from gan_denoise.study.experiments import EXPERIMENTS
 
 study_app = typer.Typer(
     no_args_is_help=True,
@@ -40,13 +40,13 @@ EXPERIMENT_HELP = "; ".join(f"{name}: {experiment.asks}" for name, experiment in
 
 @study_app.command("run")
 def run_command(
-    preset: Preset = PresetName["quick"],
-    seed: Seed = 0,
+    preset: PresetOption = PresetName["quick"],
+    seed: SeedOption = 0,
     device: DeviceOption = Device.auto,
-    threads: Threads = 0,
+    threads: ThreadsOption = 0,
     precision: PrecisionOption = Precision.float32,
-    data: Data = None,
-    out: Out = None,
+    data: FashionDataOption = None,
+    out: OutOption = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -54,25 +54,25 @@ def run_command(
 
     Example: gan-denoise study run --preset quick --out runs/quick
     """
-    need_torch()
+    check_torch()
     from gan_denoise.study.pipeline import run_study
 
-    run, options = run_folder(out, preset), options_of(seed, device, threads, precision, True, False)
+    run, options = run_folder(out, preset), run_options(seed, device, threads, precision, True, False)
     report = run_study(preset.value, run, data, options, shown=not as_json)
     settings = {"preset": preset.value, "seed": seed, "device": device, "threads": threads, "precision": precision}
     written = [report, report.with_suffix(".md"), run / "export", *sorted((run / "results").iterdir())]
     then = ("generate", "--model", run / "export", "--out", "grid.png")
-    reply("study run", [f"report: {report}"], as_json, then, settings=settings, written=written)
+    print_result("study run", [f"report: {report}"], as_json, then, settings=settings, written=written)
 
 
 @study_app.command("experiment")
 def experiment_command(
     name: Annotated[ExperimentName, typer.Argument(metavar="NAME", help=EXPERIMENT_HELP)],
-    seed: Seed = 0,
+    seed: SeedOption = 0,
     device: DeviceOption = Device.auto,
-    threads: Threads = 0,
+    threads: ThreadsOption = 0,
     precision: PrecisionOption = Precision.float32,
-    data: Data = None,
+    data: FashionDataOption = None,
     out: Annotated[Path, typer.Option(help="The folder of all experiments.", rich_help_panel=OUTPUT)] = Path(
         "runs/experiments"
     ),
@@ -83,14 +83,14 @@ def experiment_command(
 
     Example: gan-denoise study experiment squared --seed 1
     """
-    need_torch()
+    check_torch()
     from gan_denoise.data import sources
     from gan_denoise.study.pipeline import run_experiment
 
-    options = options_of(seed, device, threads, precision, True, False)
-    run = run_experiment(name.value, out, sources.load(data), options)
+    options = run_options(seed, device, threads, precision, True, False)
+    run = run_experiment(name.value, out, sources.load_fashion_mnist(data), options)
     settings = {"name": name.value, "seed": seed, "device": device, "threads": threads, "precision": precision}
-    reply("study experiment", [run], as_json, ("study", "compare", run), settings=settings, written=[run])
+    print_result("study experiment", [run], as_json, ("study", "compare", run), settings=settings, written=[run])
 
 
 @study_app.command("compare")
@@ -102,8 +102,8 @@ def compare_command(
     on_test: Annotated[bool, typer.Option("--test", help="Against the test images: for published figures.")] = False,
     n: Annotated[int, typer.Option("-n", min=97, max=10_000, help="How many pictures of each generator.")] = 10_000,
     seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Seed of the latents.")] = 0,
-    threads: Threads = 0,
-    data: Data = None,
+    threads: ThreadsOption = 0,
+    data: FashionDataOption = None,
     as_json: AsJson = False,
     as_markdown: AsMarkdown = False,
     as_csv: AsCsv = False,
@@ -113,22 +113,24 @@ def compare_command(
 
     Example: gan-denoise study compare runs/best runs/experiments/*-0 --epochs --json > compare.json
     """
-    need_torch()
+    check_torch()
+    from gan_denoise.console import tracked
     from gan_denoise.data import sources
-    from gan_denoise.eval.tables import show
-    from gan_denoise.progress import tracked
-    from gan_denoise.study.compare import compare_report
-    from gan_denoise.study.summary import summary_report
+    from gan_denoise.eval.result_table import print_table
+    from gan_denoise.study.compare.measure import compare_report
+    from gan_denoise.study.compare.statistics import summary_report
 
-    one_format(as_json, as_markdown, as_csv)
-    report = compare_report(folders, sources.load(data), n, seed, threads, every_epoch, on_test, tracked("comparing"))
+    check_one_format(as_json, as_markdown, as_csv)
+    report = compare_report(
+        folders, sources.load_fashion_mnist(data), n, seed, threads, every_epoch, on_test, tracked("comparing")
+    )
     summary = summary_report(report)
     if as_json:
         report = dataclasses.replace(report, settings={**report.settings, "summary": summary.rows})
-    show(report, as_json=as_json, as_markdown=as_markdown, as_csv=as_csv)
+    print_table(report, as_json=as_json, as_markdown=as_markdown, as_csv=as_csv)
     if not as_json and not as_csv:
         typer.echo()
-        show(summary, as_markdown=as_markdown, then=("export", folders[0], "--out", "exported"))
+        print_table(summary, as_markdown=as_markdown, then=("export", folders[0], "--out", "exported"))
 
 
 @study_app.command("check")
@@ -143,19 +145,19 @@ def check_command(
 
     Example: gan-denoise study check runs/reproduce
     """
-    from gan_denoise.eval.tables import show
-    from gan_denoise.study.reproduction import compare, require_agreement
+    from gan_denoise.eval.result_table import print_table
+    from gan_denoise.study.compare.reproduction import compare, require_agreement
 
-    one_format(as_json, as_markdown, as_csv)
+    check_one_format(as_json, as_markdown, as_csv)
     report = compare(run)
-    show(report, as_json=as_json, as_markdown=as_markdown, as_csv=as_csv, then=("study", "report", run))
+    print_table(report, as_json=as_json, as_markdown=as_markdown, as_csv=as_csv, then=("study", "report", run))
     require_agreement(report)
 
 
 @study_app.command("report")
 def report_command(
     run: Annotated[Path, typer.Argument(help="A folder that `study run` made.")],
-    data: Data = None,
+    data: FashionDataOption = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -163,12 +165,12 @@ def report_command(
 
     Example: gan-denoise study report runs/quick
     """
-    need_torch()
+    check_torch()
     from gan_denoise.data import sources
-    from gan_denoise.study.report import write_report
+    from gan_denoise.study.report.build import write_report
 
     if not run.is_dir():
         raise InputError(f"{run}: no such folder, a study's folder wanted", "gan-denoise study run --out " + str(run))
-    report = write_report(run, sources.load(data).test.images)
+    report = write_report(run, sources.load_fashion_mnist(data).test.images)
     then = ("generate", "--model", run / "export", "--out", "grid.png")
-    reply("study report", [f"report: {report}"], as_json, then, written=[report, report.with_suffix(".md")])
+    print_result("study report", [f"report: {report}"], as_json, then, written=[report, report.with_suffix(".md")])

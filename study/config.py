@@ -56,7 +56,7 @@ class DenoiserConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FullyConnectedGanConfig:
-    """The GAN of 2014 (models/fully_connected.py), trained as the paper's is."""
+    """The GAN of 2014 (models/mlp_gan.py), trained as the paper's is."""
 
     generator_widths: tuple[int, ...] = (1200, 1200)  # units of each hidden layer
     discriminator_widths: tuple[int, ...] = (240, 240)  # maxout units of each hidden layer
@@ -156,7 +156,7 @@ class BlindDenoiserConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JoinConfig:
+class JointConfig:
     """Generator and denoiser trained as one system; what is not here is as in the preset's `gan` and `denoiser`."""
 
     gan: ConditionalGanConfig
@@ -194,7 +194,7 @@ class JoinConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FeaturesConfig:
+class ClassifierConfig:
     """The classifier behind the Fréchet distance. It never sees the last 10,000 training images."""
 
     widths: tuple[int, ...] = (24, 48, 96)  # channels of each stage; the last is the number of features
@@ -213,8 +213,8 @@ class FeaturesConfig:
 
 AnyGanConfig = GanConfig | FullyConnectedGanConfig | ConditionalGanConfig
 AnyDenoiserConfig = DenoiserConfig | BlindDenoiserConfig
-NetworkConfig = AnyGanConfig | AnyDenoiserConfig | FeaturesConfig
-Config = NetworkConfig | JoinConfig
+NetworkConfig = AnyGanConfig | AnyDenoiserConfig | ClassifierConfig
+Config = NetworkConfig | JointConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,8 +223,8 @@ class Preset:
 
     gan: AnyGanConfig
     denoiser: AnyDenoiserConfig
-    features: FeaturesConfig
-    join: JoinConfig | None = None
+    features: ClassifierConfig
+    join: JointConfig | None = None
 
 
 def config_sha256(config: Config | Preset) -> str:
@@ -260,30 +260,14 @@ def _check(field: str, value: object, holds: bool, wanted: str) -> None:
         raise UsageError(f"{field}: {value} found, {wanted} wanted")
 
 
-OURS = ConditionalGanConfig(), BlindDenoiserConfig()
-OURS_TINY = (
-    ConditionalGanConfig(
-        generator_widths=(8, 8, 4), discriminator_widths=(8, 8, 8), penalty_every=4, epochs=2, batch=32, images=256
-    ),
-    BlindDenoiserConfig(network=UNetShape((8, 8), (1, 1, 1)), warm_up=4, epochs=2, batch=32, images=256),
-)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """How a stage is run. What changes the result's bits (seed, device, threads) belongs to its identity."""
 
-PRESETS = {
-    "smoke": Preset(  # seconds, for tests: shows that it runs, not that it works
-        GanConfig(generator_widths=(8, 8, 4), discriminator_widths=(8, 8), epochs=2, batch=32, images=256),
-        DenoiserConfig(widths=(8, 8), epochs=2, batch=32, images=256),
-        FeaturesConfig(widths=(8, 8, 64), epochs=1, batch=32, images=256),
-    ),
-    "smoke-best": Preset(  # the same for our own networks
-        *OURS_TINY,
-        FeaturesConfig(widths=(8, 8, 64), epochs=1, batch=32, images=256),
-        JoinConfig(gan=OURS_TINY[0], denoiser=OURS_TINY[1], noised=16, warm_up=4, epochs=2, batch=32, images=256),
-    ),
-    "quick": Preset(  # minutes: narrow networks and few epochs, every training image seen
-        GanConfig(generator_widths=(48, 32, 16), discriminator_widths=(24, 48, 96), epochs=3),
-        DenoiserConfig(widths=(32, 64), epochs=3),
-        FeaturesConfig(epochs=2),
-    ),
-    "paper": Preset(GanConfig(), DenoiserConfig(), FeaturesConfig()),
-    "best": Preset(*OURS, FeaturesConfig(), JoinConfig(gan=OURS[0], denoiser=OURS[1])),  # ours, the paper's budget
-}
+    seed: int = 0
+    device: str = "auto"  # auto, cpu or cuda
+    threads: int = 0  # 0 means one a usable core
+    precision: str = "float32"  # or bfloat16: convolutions in half precision, weights and losses not
+    resume: bool = False
+    resume_inexact: bool = False  # go on although what belongs to the identity differs
+    tensorboard: bool = False

@@ -6,14 +6,14 @@ import dataclasses
 from dataclasses import dataclass
 
 from gan_denoise.study.config import (
-    OURS,
     BlindDenoiserConfig,
     Config,
     DnCNNShape,
     FullyConnectedGanConfig,
     GanConfig,
-    JoinConfig,
+    JointConfig,
 )
+from gan_denoise.study.presets import BEST
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,21 +23,21 @@ class Experiment:
     asks: str
     gan: Config | None = None
     denoiser: Config | None = None
-    join: JoinConfig | None = None
+    join: JointConfig | None = None
     of: str = ""  # whose finished `gan` and `denoiser` it goes on from
 
 
 FIT = 55_000  # images: the other training images are held out, to choose by
-QUARTER_GAN = dataclasses.replace(OURS[0], epochs=5, images=FIT)
-QUARTER_DENOISER = dataclasses.replace(OURS[1], epochs=5, images=FIT)
-QUARTER_JOIN = JoinConfig(gan=QUARTER_GAN, denoiser=QUARTER_DENOISER, epochs=1, images=FIT)
+QUARTER_GAN = dataclasses.replace(BEST[0], epochs=5, images=FIT)
+QUARTER_DENOISER = dataclasses.replace(BEST[1], epochs=5, images=FIT)
+QUARTER_JOIN = JointConfig(gan=QUARTER_GAN, denoiser=QUARTER_DENOISER, epochs=1, images=FIT)
 # The join's two discriminators see its one epoch twice: seven epochs of the generator alone cost as many updates.
 ALONE = dataclasses.replace(QUARTER_GAN, epochs=7)
 HEAVY = dataclasses.replace(ALONE, generator_blocks=(6, 11, 0))  # the denoiser's operations, in the generator
 # The denoiser has much to mend, so it answers first to its discriminator. The generator learns as if there were none.
-YOUNG = JoinConfig(
-    gan=OURS[0],
-    denoiser=OURS[1],
+YOUNG = JointConfig(
+    gan=BEST[0],
+    denoiser=BEST[1],
     from_scratch=True,
     through=False,
     adversarial_weight=30.0,
@@ -47,11 +47,11 @@ YOUNG = JoinConfig(
     epochs=3,
     images=FIT,
 )
-SIXTEEN = dataclasses.replace(OURS[0], epochs=16)
+SIXTEEN = dataclasses.replace(BEST[0], epochs=16)
 
 # Small batches at a high rate, a short memory of Adam's, and no more pictures than it takes (docs/speedrun.md).
 SPEEDRUN = dataclasses.replace(
-    OURS[0],
+    BEST[0],
     discriminator_widths=(32, 64, 128),
     learning_rate=3e-3,
     beta2=0.9,
@@ -82,8 +82,8 @@ EXPERIMENTS = {
     "sixteen": Experiment(
         asks="do 16 epochs and the join, with fewer updates, beat the 20 epochs of preset best alone?",
         gan=SIXTEEN,
-        denoiser=OURS[1],
-        join=JoinConfig(gan=SIXTEEN, denoiser=OURS[1]),
+        denoiser=BEST[1],
+        join=JointConfig(gan=SIXTEEN, denoiser=BEST[1]),
     ),
     "squared": Experiment(
         asks="the join with squared error alone",

@@ -10,28 +10,28 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gan_denoise import __version__
+from gan_denoise.console import print_status, tracked
 from gan_denoise.data import sources
-from gan_denoise.data.fashion_mnist import Dataset
+from gan_denoise.data.dataset import Dataset
 from gan_denoise.errors import InputError
-from gan_denoise.eval import ffd
-from gan_denoise.eval.baselines import TUNED
-from gan_denoise.eval.bench_reports import bench_report
-from gan_denoise.eval.reports import denoising_report, generation_report
-from gan_denoise.eval.side_by_side import side_by_side
-from gan_denoise.eval.tables import Report, from_json, show, to_csv, to_json
+from gan_denoise.eval.bench.tables import bench_report
+from gan_denoise.eval.denoising.filters import TUNED
+from gan_denoise.eval.denoising.tables import denoising_report, side_by_side
+from gan_denoise.eval.generation.tables import generation_report
+from gan_denoise.eval.metrics import ffd
+from gan_denoise.eval.result_table import ResultTable, from_json, print_table, to_csv, to_json
 from gan_denoise.export import runtime
-from gan_denoise.export.bundle import HASHES, end_of, export_run
+from gan_denoise.export.convert.bundle import HASHES, export_run, final_stage_dir
 from gan_denoise.files import write_atomic
-from gan_denoise.progress import say, tracked
-from gan_denoise.study.config import PRESETS, Preset
+from gan_denoise.study.config import Preset, RunOptions
 from gan_denoise.study.experiments import EXPERIMENTS
-from gan_denoise.study.identity import Options
-from gan_denoise.study.report import write_report
-from gan_denoise.study.trainers import is_finished, train
+from gan_denoise.study.presets import PRESETS
+from gan_denoise.study.report.build import write_report
+from gan_denoise.study.train.dispatch import is_finished, train
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Effort:
+class EvalBudget:
     """How much is measured: test images denoised, pictures generated, calls a batch size in the benchmark."""
 
     denoised: int = 500
@@ -39,19 +39,19 @@ class Effort:
     repeats: int = 100
 
 
-TINY = Effort(denoised=8, generated=200, repeats=3)
-EFFORTS = {"smoke": TINY, "smoke-best": TINY, "quick": Effort(denoised=200)}
+TINY_BUDGET = EvalBudget(denoised=8, generated=200, repeats=3)
+BUDGETS = {"smoke": TINY_BUDGET, "smoke-best": TINY_BUDGET, "quick": EvalBudget(denoised=200)}
 
 
-def run_study(preset_name: str, folder: Path, data: Path | None, options: Options, shown: bool = True) -> Path:
+def run_study(preset_name: str, folder: Path, data: Path | None, options: RunOptions, shown: bool = True) -> Path:
     """Do what is left of the study in `folder`, print its tables on stdout if `shown`; returns the report's path.
 
     Progress goes to stderr. Raises what the stages raise; then what is finished stays finished.
     """
-    preset, effort = PRESETS[preset_name], EFFORTS.get(preset_name, Effort())
+    preset, effort = PRESETS[preset_name], BUDGETS.get(preset_name, EvalBudget())
     _say("data")
-    sources.fetch(data, say=_say)
-    dataset = sources.load(data)
+    sources.fetch_fashion_mnist(data, say=_say)
+    dataset = sources.load_fashion_mnist(data)
     _describe(folder, preset_name, preset, options)
 
     for name, config in (("gan", preset.gan), ("denoiser", preset.denoiser), ("join", preset.join)):
@@ -59,18 +59,18 @@ def run_study(preset_name: str, folder: Path, data: Path | None, options: Option
             _say(f"train {name}")
             train(config, dataset, folder, options)
     exported = folder / "export"
-    if not _is_exported(end_of(folder), exported):
+    if not _is_exported(final_stage_dir(folder), exported):
         _say("export")
         export_run(folder, exported, force=True)
 
     for report in _measured(folder, exported, dataset, effort, options):
         if shown:
-            show(side_by_side(report) if report.command == "eval denoising" else report)
+            print_table(side_by_side(report) if report.command == "eval denoising" else report)
     _say("report")
     return write_report(folder, dataset.test.images)
 
 
-def run_experiment(name: str, folder: Path, dataset: Dataset, options: Options) -> Path:
+def run_experiment(name: str, folder: Path, dataset: Dataset, options: RunOptions) -> Path:
     """Train what is left of an experiment and of the one that it goes on from; returns `folder`/NAME-SEED.
 
     Raises what the stages raise.
@@ -90,17 +90,19 @@ def run_experiment(name: str, folder: Path, dataset: Dataset, options: Options) 
     return run
 
 
-def _measured(folder: Path, exported: Path, dataset: Dataset, effort: Effort, options: Options) -> list[Report]:
+def _measured(
+    folder: Path, exported: Path, dataset: Dataset, effort: EvalBudget, options: RunOptions
+) -> list[ResultTable]:
     """The three tables, those that an earlier run measured on the same graphs read from its files."""
     threads = options.threads
 
-    def denoising() -> Report:
+    def denoising() -> ResultTable:
         return denoising_report(exported, dataset, effort.denoised, 0, threads, tracked("denoising"))
 
-    def generation() -> Report:
+    def generation() -> ResultTable:
         return generation_report(exported, dataset, effort.generated, 0, threads, tracked("generating"))
 
-    def bench() -> Report:
+    def bench() -> ResultTable:
         return bench_report(exported, effort.repeats, threads, track=tracked("timing"))
 
     measures = {"denoising": denoising, "generation": generation, "bench": bench}
@@ -108,7 +110,7 @@ def _measured(folder: Path, exported: Path, dataset: Dataset, effort: Effort, op
     return [_once(folder / "results" / f"{name}.json", inputs, measure) for name, measure in measures.items()]
 
 
-def _once(path: Path, inputs: str, measure: Callable[[], Report]) -> Report:
+def _once(path: Path, inputs: str, measure: Callable[[], ResultTable]) -> ResultTable:
     """What `measure` gives, kept in `path`; a kept one is taken if it was measured on the same inputs."""
     with contextlib.suppress(OSError, ValueError, KeyError):
         kept = from_json(path.read_text())
@@ -122,7 +124,7 @@ def _once(path: Path, inputs: str, measure: Callable[[], Report]) -> Report:
     return report
 
 
-def _inputs_sha256(exported: Path, dataset: Dataset, effort: Effort) -> str:
+def _inputs_sha256(exported: Path, dataset: Dataset, effort: EvalBudget) -> str:
     """One hash of all that the tables depend on: graphs, features, filters' parameters, data, effort, version."""
     files = (exported / HASHES, runtime.SHIPPED / runtime.FEATURES.file, ffd.FILE, TUNED)
     parts = [*(path.read_bytes() for path in files), f"{dataset.sha256} {effort} {__version__}".encode()]
@@ -140,7 +142,7 @@ def _is_exported(folder: Path, exported: Path) -> bool:
         return False
 
 
-def _describe(folder: Path, preset_name: str, preset: Preset, options: Options) -> None:
+def _describe(folder: Path, preset_name: str, preset: Preset, options: RunOptions) -> None:
     """Write `study.json`, from which the report knows what was asked for.
 
     Raises InputError when the folder holds a study of another preset or seed; then it stays as it is.
@@ -158,4 +160,4 @@ def _describe(folder: Path, preset_name: str, preset: Preset, options: Options) 
 
 
 def _say(line: str) -> None:
-    say(f"study: {line}")
+    print_status(f"study: {line}")

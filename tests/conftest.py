@@ -9,18 +9,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from data_helpers import COUNT, EXCERPT, photograph
 from onnx import TensorProto, helper, numpy_helper
-from sets import COUNT, EXCERPT, photograph
 
 from gan_denoise.data import download, fashion_mnist, sources
-from gan_denoise.data.fashion_mnist import Dataset
-from gan_denoise.export import page
-from gan_denoise.export.bundle import export_run
-from gan_denoise.study.config import PRESETS
-from gan_denoise.study.identity import Options
-from gan_denoise.study.train_denoiser import train_denoiser
-from gan_denoise.study.train_features import train_features
-from gan_denoise.study.train_gan import train_gan
+from gan_denoise.data.dataset import Dataset
+from gan_denoise.export.convert.bundle import export_run
+from gan_denoise.export.demo import site
+from gan_denoise.study.config import RunOptions
+from gan_denoise.study.presets import PRESETS
+from gan_denoise.study.train.autoencoder import train_autoencoder
+from gan_denoise.study.train.classifier import train_classifier
+from gan_denoise.study.train.gan import train_gan
 
 CHROMIUM = Path("/usr/bin/chromium")  # Debian's; it asks nobody anything when told so
 QUIET = ("disable-quic", "no-first-run", "disable-background-networking", "disable-component-update", "disable-sync")
@@ -38,13 +38,13 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 @pytest.fixture(scope="session")
 def excerpt() -> Dataset:
     """400 training and 100 test images of the real Fashion-MNIST, 40 and 10 a class."""
-    return fashion_mnist.read(EXCERPT, "excerpt", checked=False)
+    return fashion_mnist.read_dataset(EXCERPT, "excerpt", checked=False)
 
 
 @pytest.fixture(scope="session")
 def real_folder() -> Path:
     """The verified, decompressed real files; `make test` fetches them first, so this reads the cache."""
-    return sources.fetch()
+    return sources.fetch_fashion_mnist()
 
 
 @pytest.fixture
@@ -77,10 +77,10 @@ def photos(tmp_path: Path) -> Path:
 def trained(excerpt: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run whose tiny networks really were trained on the excerpt, so that batch norm has statistics of its own."""
     run = tmp_path_factory.mktemp("trained")
-    preset, options = PRESETS["smoke"], Options(threads=1)
+    preset, options = PRESETS["smoke"], RunOptions(threads=1)
     train_gan(preset.gan, excerpt, run, options)
-    train_denoiser(preset.denoiser, excerpt, run, options)
-    train_features(preset.features, excerpt, run, options)
+    train_autoencoder(preset.denoiser, excerpt, run, options)
+    train_classifier(preset.features, excerpt, run, options)
     return run
 
 
@@ -130,9 +130,9 @@ def identity_graph() -> Callable[..., bytes]:
 @pytest.fixture(scope="session")
 def demo_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of the shipped model, two folders deep."""
-    if not (page.RUNTIME / page.BINARY).exists():
+    if not (site.RUNTIME / site.BINARY).exists():
         pytest.skip("onnxruntime-web missing: make demo")
     out = tmp_path_factory.mktemp("host") / "some/where"
     out.parent.mkdir()
-    page.write_page(None, out)
+    site.write_site(None, out)
     return out

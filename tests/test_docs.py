@@ -16,7 +16,7 @@ import pytest
 import typer
 
 from gan_denoise.cli import app
-from gan_denoise.export import runtime
+from gan_denoise.export import latents, runtime
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -110,18 +110,18 @@ def test_the_examples_are_short_and_stand_in_the_document_as_they_are() -> None:
 
 def test_a_generator_of_ones_own_goes_before_the_shipped_denoiser(tmp_path: Path) -> None:
     run("generator.py", tmp_path / "own.onnx", 2_000)
-    image, denoised = runtime.load(runtime.FUSED, tmp_path / "own.onnx")(runtime.latents(0, 0, 200))
+    image, denoised = runtime.load_graph(runtime.FUSED, tmp_path / "own.onnx")(latents.latents(0, 0, 200))
     assert image.mean() == pytest.approx(0.286, abs=0.03)  # as bright as Fashion-MNIST
     assert image.std(axis=0).max() > 0.2  # and not one picture only
-    np.testing.assert_allclose(runtime.load(runtime.DENOISER)(image)[0], denoised, atol=1e-5)
+    np.testing.assert_allclose(runtime.load_graph(runtime.DENOISER)(image)[0], denoised, atol=1e-5)
 
 
 def test_a_denoiser_of_ones_own_follows_the_shipped_generator(tmp_path: Path) -> None:
     run("denoiser.py", tmp_path / "own", 40)
-    z = runtime.latents(0, 0, 16)
-    image, denoised = runtime.load(runtime.FUSED, tmp_path / "own")(z)
-    np.testing.assert_allclose(image, runtime.load(runtime.GENERATOR)(z)[0], atol=1e-5)
-    denoiser = runtime.load(runtime.DENOISER, tmp_path / "own")
+    z = latents.latents(0, 0, 16)
+    image, denoised = runtime.load_graph(runtime.FUSED, tmp_path / "own")(z)
+    np.testing.assert_allclose(image, runtime.load_graph(runtime.GENERATOR)(z)[0], atol=1e-5)
+    denoiser = runtime.load_graph(runtime.DENOISER, tmp_path / "own")
     np.testing.assert_allclose(denoiser(image)[0], denoised, atol=1e-5)
     noisy = image + 0.3 * np.random.default_rng(0).standard_normal(image.shape, dtype=np.float32)
     error = np.square(denoiser(noisy)[0] - image).mean()

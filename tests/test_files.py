@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gan_denoise.errors import OutputError
-from gan_denoise.files import refuse_existing, replacing, write_atomic
+from gan_denoise.files import atomic_path, check_overwrite, write_atomic
 
 
 def test_a_file_is_written_and_replaced(tmp_path: Path) -> None:
@@ -19,7 +19,7 @@ def test_a_file_is_written_and_replaced(tmp_path: Path) -> None:
 
 
 def half_replace(path: Path) -> None:
-    with replacing(path) as temporary:
+    with atomic_path(path) as temporary:
         temporary.write_text("half of the n")
         raise ValueError("midway")
 
@@ -40,7 +40,7 @@ def test_a_folder_that_cannot_be_made_is_one_clear_error(tmp_path: Path) -> None
 
 
 def test_an_output_in_the_way_is_kept_unless_forced(tmp_path: Path) -> None:
-    refuse_existing(tmp_path / "new", force=False)
+    check_overwrite(tmp_path / "new", force=False)
     with pytest.raises(OutputError, match="exists, kept as it is"):
-        refuse_existing(tmp_path, force=False)
-    refuse_existing(tmp_path, force=True)
+        check_overwrite(tmp_path, force=False)
+    check_overwrite(tmp_path, force=True)

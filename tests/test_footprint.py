@@ -77,7 +77,7 @@ def test_a_command_writes_its_output_and_its_cache_and_calls_nobody(traced: Trac
     if name == "eval":
         subprocess.run([*COMMAND, "generate", "-n", "97", "--out", str(tmp_path / "made")], check=True)
     if name in ("train", "study"):
-        shutil.copytree(sources.fetch(), tmp_path / "home/.cache/gan-denoise/fashion-mnist")
+        shutil.copytree(sources.fetch_fashion_mnist(), tmp_path / "home/.cache/gan-denoise/fashion-mnist")
     trace = traced(*COMMANDS[name])
     assert not CALLED.findall(trace)
     paths = written(trace, tmp_path / "work")

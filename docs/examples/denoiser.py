@@ -8,9 +8,9 @@ import torch
 from torch.nn import Conv2d, ReLU, Sequential
 
 from gan_denoise.data import sources
-from gan_denoise.export.fuse import fuse
-from gan_denoise.export.runtime import DENOISER, FUSED, GENERATOR, read
-from gan_denoise.export.to_onnx import to_onnx, with_metadata
+from gan_denoise.export.convert.fuse import fuse
+from gan_denoise.export.convert.to_onnx import to_onnx, with_metadata
+from gan_denoise.export.runtime import DENOISER, FUSED, GENERATOR, read_graph
 from gan_denoise.files import write_atomic
 
 
@@ -23,7 +23,7 @@ class Residual(Sequential):
 
 out, steps = Path(sys.argv[1]), int(sys.argv[2]) if sys.argv[2:] else 300
 torch.manual_seed(0)
-images = torch.from_numpy(sources.load().train.images).unsqueeze(1)
+images = torch.from_numpy(sources.load_fashion_mnist().train.images).unsqueeze(1)
 denoiser = Residual(Conv2d(1, 16, 5, padding=2), ReLU(), Conv2d(16, 1, 5, padding=2))
 adam = torch.optim.Adam(denoiser.parameters(), 5e-3)
 for _ in range(steps):
@@ -33,6 +33,6 @@ for _ in range(steps):
     (denoiser(noisy) - clean).square().mean().backward()
     adam.step()
 graph = with_metadata(to_onnx(denoiser, DENOISER, (1, 28, 28)), {"pixel_range": "[0, 1]"})
-fused = fuse(onnx.load_model_from_string(read(GENERATOR, None)), graph)
+fused = fuse(onnx.load_model_from_string(read_graph(GENERATOR, None)), graph)
 for signature, model in ((DENOISER, graph), (FUSED, fused)):
     write_atomic(out / signature.file, model.SerializeToString())

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from gan_denoise.data import sources
-from gan_denoise.data.fashion_mnist import to_float
-from gan_denoise.export.fuse import fuse
-from gan_denoise.export.runtime import DENOISER, GENERATOR, read
-from gan_denoise.export.to_onnx import to_onnx, with_metadata
+from gan_denoise.data.images import to_float
+from gan_denoise.export.convert.fuse import fuse
+from gan_denoise.export.convert.to_onnx import to_onnx, with_metadata
+from gan_denoise.export.runtime import DENOISER, GENERATOR, read_graph
 
 
 class Gaussian(nn.Module):
@@ -31,6 +31,6 @@ class Gaussian(nn.Module):
 
 out, count = Path(sys.argv[1]), int(sys.argv[2]) if sys.argv[2:] else 10_000
 torch.manual_seed(0)
-generator = Gaussian(torch.from_numpy(to_float(sources.load().train.images[:count])))
+generator = Gaussian(torch.from_numpy(to_float(sources.load_fashion_mnist().train.images[:count])))
 graph = with_metadata(to_onnx(generator, GENERATOR, (100,)), {"pixel_range": "[0, 1]"})
-onnx.save_model(fuse(graph, onnx.load_model_from_string(read(DENOISER, None))), out)
+onnx.save_model(fuse(graph, onnx.load_model_from_string(read_graph(DENOISER, None))), out)

@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_denoise.data import sources
-from gan_denoise.data.fashion_mnist import to_float
-from gan_denoise.eval.generation import generated
-from gan_denoise.eval.machine import describe_machine
-from gan_denoise.eval.tables import Report, show
+from gan_denoise.data.images import to_float
+from gan_denoise.eval.generation.evaluate import generate_sets
+from gan_denoise.eval.result_table import ResultTable, print_table
 from gan_denoise.export import runtime
+from gan_denoise.machine import describe_machine
 
 
 def asymmetry(images: NDArray[np.float32]) -> float:
@@ -19,10 +19,12 @@ def asymmetry(images: NDArray[np.float32]) -> float:
 
 
 n = next((int(argument) for argument in sys.argv[1:] if argument.isdigit()), 1_000)
-fused = runtime.load(runtime.FUSED)
-batches = list(generated(fused, n, seed=0))  # uint8, as files would hold them
+fused = runtime.load_graph(runtime.FUSED)
+batches = list(generate_sets(fused, n, seed=0))  # uint8, as files would hold them
 sets = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
-sets["test images"] = sources.load().test.images[:n]
+sets["test images"] = sources.load_fashion_mnist().test.images[:n]
 rows = [{"set": name, "n": len(images), "asymmetry": asymmetry(to_float(images))} for name, images in sets.items()]
-report = Report("asymmetry", "Pictures and their mirror images", rows, fused.sha256, describe_machine(0), {"seed": 0})
-show(report, as_json="--json" in sys.argv)
+report = ResultTable(
+    "asymmetry", "Pictures and their mirror images", rows, fused.sha256, describe_machine(0), {"seed": 0}
+)
+print_table(report, as_json="--json" in sys.argv)

@@ -17,8 +17,9 @@ import numpy as np
 
 from gan_denoise.data import fashion_mnist
 from gan_denoise.errors import InputError
-from gan_denoise.eval import picture_files
-from gan_denoise.export import pictures, runtime
+from gan_denoise.eval import inputs
+from gan_denoise.export import runtime
+from gan_denoise.export.images import read_image
 
 HANG_S = 20
 
@@ -76,7 +77,7 @@ def mutated(content: bytes, chance: random.Random) -> bytes:
 
 
 def run_model(file: Path) -> None:
-    graph = runtime.load(runtime.FUSED, file, threads=1)
+    graph = runtime.load_graph(runtime.FUSED, file, threads=1)
     graph(np.zeros((2, *graph.input_shape), np.float32))
 
 
@@ -85,8 +86,8 @@ READERS: dict[str, Callable[[Path], object]] = {
     "data": lambda file: fashion_mnist.read_files(file.parent, checked=False),
     "images": lambda file: fashion_mnist.parse_images(file.read_bytes(), file.name),
     "labels": lambda file: fashion_mnist.parse_labels(file.read_bytes(), file.name),
-    "arrays": picture_files.read_sets,
-    "picture": lambda file: pictures.read(file, (1, 28, 28)),
+    "arrays": inputs.load_image_sets,
+    "picture": lambda file: read_image(file, (1, 28, 28)),
 }
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from gan_denoise.errors import GanDenoiseError
-from gan_denoise.export import bundle
+from gan_denoise.export.convert import bundle
 
 
 def main() -> None:

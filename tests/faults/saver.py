@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from gan_denoise.errors import GanDenoiseError, OutputError
-from gan_denoise.study import checkpoint
+from gan_denoise.study.run import checkpoint
 
 
 def main() -> None:
@@ -39,7 +39,7 @@ def save_third(folder: Path) -> int:
     return 0
 
 
-def parts(step: int) -> checkpoint.Parts:
+def parts(step: int) -> checkpoint.Modules:
     network = nn.Linear(32, 32)
     nn.init.constant_(network.weight, step)
     return {"network": network}

@@ -11,7 +11,7 @@ from straced import Straced
 from torch import nn
 
 from gan_denoise.errors import InputError
-from gan_denoise.study import checkpoint
+from gan_denoise.study.run import checkpoint
 
 CALLS = ["openat", "write", "fsync", "rename", "unlink"]
 
@@ -23,7 +23,7 @@ def saver() -> Iterator[Straced]:
     saver.close()
 
 
-def parts(step: int) -> checkpoint.Parts:
+def parts(step: int) -> checkpoint.Modules:
     """As those that saver.py saves."""
     network = nn.Linear(32, 32)
     nn.init.constant_(network.weight, step)

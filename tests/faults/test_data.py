@@ -20,12 +20,13 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from data_helpers import EXCERPT, IMAGES, LABELS, corrupt, idx, link, photograph, spoil
 from PIL import Image
-from sets import EXCERPT, IMAGES, LABELS, corrupt, idx, link, photograph, spoil
 
-from gan_denoise.data import download, others, sources
+from gan_denoise.data import datasets, download, sources
+from gan_denoise.data.dataset import Dataset
 from gan_denoise.data.download import Remote
-from gan_denoise.data.fashion_mnist import SHA256, SIZES, Dataset, parse_images, parse_labels, read, read_files
+from gan_denoise.data.fashion_mnist import SHA256, SIZES, parse_images, parse_labels, read_dataset, read_files
 from gan_denoise.errors import InputError, UsageError
 
 
@@ -73,10 +74,10 @@ def test_row_5_label_10_is_refused() -> None:
 def test_row_5_as_many_labels_as_images_are_wanted(tmp_path: Path, excerpt: Dataset) -> None:
     folder = link(EXCERPT, tmp_path / "data")
     (folder / LABELS).write_bytes(idx(excerpt.test.labels))
-    assert len(read(folder, "", checked=False).test) == 100
+    assert len(read_dataset(folder, "", checked=False).test) == 100
     (folder / LABELS).write_bytes(idx(excerpt.test.labels[1:]))
     with pytest.raises(InputError, match="100 t10k images and 99 labels found"):
-        read(folder, "", checked=False)
+        read_dataset(folder, "", checked=False)
 
 
 @pytest.mark.parametrize("kept", [0, 1, 9, 12, 0.5, -9, -8, -5, -1])
@@ -86,7 +87,7 @@ def test_row_1_truncated_archives_are_refused(kept: float, tmp_path: Path) -> No
     (folder / f"{IMAGES}.gz").unlink()
     (folder / f"{IMAGES}.gz").write_bytes(whole[: int(kept * len(whole)) if kept == 0.5 else int(kept)])
     with pytest.raises(InputError, match=rf"{IMAGES}(\.gz: a damaged archive|: IDX magic nothing) found") as caught:
-        read(folder, "", checked=False)
+        read_dataset(folder, "", checked=False)
     assert "gan-denoise data fetch" in caught.value.hint
 
 
@@ -98,7 +99,7 @@ def test_row_2_other_bytes_under_a_gzip_name_are_refused(content: bytes, tmp_pat
     (folder / f"{LABELS}.gz").unlink()
     (folder / f"{LABELS}.gz").write_bytes(content)
     with pytest.raises(InputError, match=rf"{LABELS}.gz: a damaged archive found"):
-        read(folder, "", checked=False)
+        read_dataset(folder, "", checked=False)
 
 
 def test_row_4_a_gzip_bomb_is_read_up_to_the_expected_size(tmp_path: Path) -> None:
@@ -108,7 +109,7 @@ def test_row_4_a_gzip_bomb_is_read_up_to_the_expected_size(tmp_path: Path) -> No
     tracemalloc.start()
     try:
         with pytest.raises(InputError, match=f"more than {SIZES[LABELS]} bytes found"):
-            read(folder, "", checked=False)
+            read_dataset(folder, "", checked=False)
         assert tracemalloc.get_traced_memory()[1] < 60_000_000  # the buffer for the training images is 47 MB
     finally:
         tracemalloc.stop()
@@ -122,7 +123,7 @@ def test_row_1_an_archive_cut_anywhere_is_refused_and_the_cache_untouched(bare: 
     for kept in range(len(whole)):
         (folder / f"{LABELS}.gz").write_bytes(whole[:kept])
         with pytest.raises(InputError, match=f"{LABELS}"):
-            read(folder, "", checked=False)
+            read_dataset(folder, "", checked=False)
     folder = link(real_folder, bare / "real")
     (folder / LABELS).unlink()
     (folder / f"{LABELS}.gz").write_bytes(gzip.compress((real_folder / LABELS).read_bytes())[:3_000])
@@ -154,7 +155,7 @@ def test_row_2_known_other_files_are_called_by_their_name(
 
 def test_row_6_nothing_found_names_the_steps(bare: Path) -> None:
     with pytest.raises(InputError, match="nothing found") as caught:
-        sources.load()
+        sources.load_fashion_mnist()
     assert caught.value.exit_code == 3
     for step in ("gan-denoise data fetch", "apt-get download dataset-fashion-mnist", "torchvision", "--data DIR"):
         assert step in caught.value.hint
@@ -163,20 +164,20 @@ def test_row_6_nothing_found_names_the_steps(bare: Path) -> None:
 
 def test_row_3_a_changed_cache_is_refused_and_rebuilt(bare: Path, real_folder: Path) -> None:
     link(real_folder, bare / "debian")
-    cache = sources.fetch()
+    cache = sources.fetch_fashion_mnist()
     assert cache == bare / "cache/fashion-mnist"
     shutil.rmtree(bare / "debian")
-    assert len(sources.load().train) == 60_000
+    assert len(sources.load_fashion_mnist().train) == 60_000
     spoil(cache)
     with pytest.raises(InputError, match=f"{cache}/{LABELS}") as caught:
-        sources.load()
+        sources.load_fashion_mnist()
     assert "gan-denoise data fetch" in caught.value.hint
     os.truncate(cache / IMAGES, 1_000)
     (cache / f".{IMAGES}.left").write_bytes(b"from a killed fetch")
     (cache / ".fetch-left").mkdir()
     link(real_folder, bare / "debian")
     lines: list[str] = []
-    sources.fetch(say=lines.append)
+    sources.fetch_fashion_mnist(say=lines.append)
     assert lines == [f"not used: {lines[0].removeprefix('not used: ')}", f"found in {bare / 'debian'}"]
     assert sorted(file.name for file in cache.iterdir()) == sorted([".lock", *SHA256])
     assert read_files(cache)
@@ -284,12 +285,12 @@ def test_row_7_the_first_remote_with_the_right_bytes_is_taken(
             remote("late", never),
         )
         monkeypatch.setattr(download, "REMOTES", remotes)
-        cache = sources.fetch()
+        cache = sources.fetch_fashion_mnist()
         assert read_files(cache)
         shutil.rmtree(cache)
         monkeypatch.setattr(download, "REMOTES", remotes[:4])
         with pytest.raises(InputError) as caught:
-            sources.fetch()
+            sources.fetch_fashion_mnist()
     for reason in ("absent: some-tool is not installed", "silent: no answer", "broken: stalled", f"/{LABELS}: 10008"):
         assert reason in caught.value.message
     assert "apt-get download" in caught.value.hint
@@ -367,7 +368,7 @@ TORCHVISION = Remote("torchvision", lambda: "", lambda: [download.MIRROR], downl
 @pytest.mark.usefixtures("mirror")
 def test_row_7_torchvision_downloads(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(download, "REMOTES", (TORCHVISION,))
-    assert read_files(sources.fetch())
+    assert read_files(sources.fetch_fashion_mnist())
 
 
 @pytest.mark.usefixtures("mirror")
@@ -379,14 +380,14 @@ def test_row_7_after_a_server_that_fails_comes_the_next_source(
     monkeypatch.setattr(download, "STALL_S", 1.0)
     monkeypatch.setattr(download, "REMOTES", (TORCHVISION,))
     with pytest.raises(InputError, match="no source found \\(torchvision: ") as caught:
-        sources.fetch()
+        sources.fetch_fashion_mnist()
     assert "apt-get download" in caught.value.hint
     cache = bare / "cache/fashion-mnist"
     assert [file.name for file in cache.iterdir()] == [".lock"]
     monkeypatch.setattr(
         download, "REMOTES", (TORCHVISION, remote("good", lambda work: link(real_folder, work / "files")))
     )
-    assert read_files(sources.fetch())
+    assert read_files(sources.fetch_fashion_mnist())
 
 
 def large_header(path: Path, width: int, height: int) -> None:
@@ -426,29 +427,29 @@ def text(path: Path) -> None:
 def test_row_9_a_wrong_picture_is_named(photos: Path, spoil, said: str) -> None:  # type: ignore[no-untyped-def]
     spoil(photos / "b/004.png")
     with pytest.raises(InputError, match=said) as caught:
-        others.load("folder", photos, 32, 3)
+        datasets.load_dataset("folder", photos, 32, 3)
     assert caught.value.message.startswith(f"{photos}/b/004.png: ")
 
 
 def test_row_9_folders_that_hold_no_pictures_are_named(photos: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"missing: No such file or directory found"):
-        others.load("folder", tmp_path / "missing")
+        datasets.load_dataset("folder", tmp_path / "missing")
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=r"empty: no pictures found, picture files \(\.png \.jpg"):
-        others.load("folder", tmp_path / "empty")
+        datasets.load_dataset("folder", tmp_path / "empty")
     (photos / "d").mkdir()
     with pytest.raises(InputError, match=r"photos/d: no pictures found"):
-        others.load("folder", photos)
+        datasets.load_dataset("folder", photos)
     (photos / "d").rmdir()
     photograph(0).save(photos / "stray.png")
     with pytest.raises(InputError, match=r"photos: stray\.png beside the folder a of pictures found"):
-        others.load("folder", photos)
+        datasets.load_dataset("folder", photos)
     with pytest.raises(UsageError, match="folder found without --data"):
-        others.load("folder", None)
+        datasets.load_dataset("folder", None)
     for path in (photos / "a").iterdir():
         shutil.copy(path, tmp_path / "empty")
     with pytest.raises(InputError, match=r"empty: 12 pictures found, 24 or more wanted"):
-        others.load("folder", tmp_path / "empty")
+        datasets.load_dataset("folder", tmp_path / "empty")
 
 
 def test_row_9_train_names_the_picture_and_leaves_nothing(photos: Path, tmp_path: Path) -> None:

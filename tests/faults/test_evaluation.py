@@ -15,7 +15,8 @@ import pytest
 
 from gan_denoise.data import fashion_mnist
 from gan_denoise.errors import InputError
-from gan_denoise.eval.restoration import add_noise, psnr, ssim
+from gan_denoise.eval.metrics.psnr_ssim import psnr, ssim
+from gan_denoise.eval.noise import add_noise
 from gan_denoise.export import runtime
 
 CLI = [sys.executable, "-m", "gan_denoise.cli"]
@@ -37,7 +38,7 @@ def answer(*arguments: str) -> dict[str, Any]:
 def test_row_33_the_reference_against_itself_is_0_and_the_training_images_are_not(
     real_folder: Path, tmp_path: Path
 ) -> None:
-    real = fashion_mnist.read(real_folder, "real")
+    real = fashion_mnist.read_dataset(real_folder, "real")
     np.savez(tmp_path / "a.npz", test=real.test.images, train=real.train.images[:10_000])
     content = answer("eval", "ffd", str(tmp_path / "a.npz"))
     assert content["settings"]["reference"] == "10000 test images"
@@ -91,7 +92,7 @@ def test_row_35_integers_and_other_ranges_are_refused(exported: Path) -> None:
         with pytest.raises(InputError, match=said):
             add_noise(wrong, 0.1, "float", 0)
     with pytest.raises(InputError, match=r"noisy: uint8 \[2, 1, 28, 28\] found, float32"):
-        runtime.load(runtime.DENOISER, exported)((grey * 255).astype(np.uint8))
+        runtime.load_graph(runtime.DENOISER, exported)((grey * 255).astype(np.uint8))
 
 
 def test_row_36_a_benchmark_that_is_held_up_says_so(exported: Path) -> None:

@@ -15,14 +15,16 @@ from onnx import numpy_helper
 from straced import Straced
 from tmpfs import on_tmpfs
 
+from gan_denoise.data.images import ArrayF32
 from gan_denoise.errors import GateError, InputError
-from gan_denoise.export import bundle, parity, runtime, weights
-from gan_denoise.export.bundle import export_run
-from gan_denoise.export.fuse import fuse
-from gan_denoise.export.runtime import Array, Graph
-from gan_denoise.export.to_onnx import to_onnx, with_metadata
-from gan_denoise.models.denoiser import Denoiser
-from gan_denoise.models.gan import Generator
+from gan_denoise.export import latents, runtime
+from gan_denoise.export.convert import bundle, parity, weights
+from gan_denoise.export.convert.bundle import export_run
+from gan_denoise.export.convert.fuse import fuse
+from gan_denoise.export.convert.to_onnx import to_onnx, with_metadata
+from gan_denoise.export.runtime import Graph
+from gan_denoise.models.autoencoder import Denoiser
+from gan_denoise.models.dcgan import Generator
 
 EXPORT = [sys.executable, "-m", "gan_denoise.cli", "export"]
 
@@ -119,7 +121,7 @@ def test_row_24_a_graph_that_gives_no_numbers_closes_the_gate(trained: Path) -> 
     with torch.no_grad():
         generator.to_image.bias.fill_(float("nan"))
     with pytest.raises(GateError, match="worst difference nan"):
-        parity.check_network(graph, generator, runtime.latents(0, 0, 64))
+        parity.check_network(graph, generator, latents.latents(0, 0, 64))
 
 
 @pytest.mark.parametrize(
@@ -156,15 +158,15 @@ class WrongAt:
     def signature(self) -> runtime.Signature:
         return self.graph.signature
 
-    def __call__(self, z: Array) -> tuple[Array, ...]:
+    def __call__(self, z: ArrayF32) -> tuple[ArrayF32, ...]:
         image, denoised = self.graph(z)
         return image, denoised + np.float32(0.001 * (len(z) == self.batch))
 
 
 @pytest.mark.parametrize("batch", [1, 2, 7, 64])
 def test_row_26_a_fused_graph_that_differs_at_one_batch_closes_the_gate(exported: Path, batch: int) -> None:
-    fused, *in_turn = (runtime.load(s, exported) for s in (runtime.FUSED, runtime.GENERATOR, runtime.DENOISER))
-    z = runtime.latents(0, 0, 64)
+    fused, *in_turn = (runtime.load_graph(s, exported) for s in (runtime.FUSED, runtime.GENERATOR, runtime.DENOISER))
+    z = latents.latents(0, 0, 64)
     assert parity.check_fused(fused, *in_turn, z) < 1e-5
     with pytest.raises(GateError, match=rf"^fused\.onnx: worst difference 0\.001\d* at batch {batch}, 0.0001 at most"):
         parity.check_fused(WrongAt(fused, batch), *in_turn, z)  # type: ignore[arg-type]

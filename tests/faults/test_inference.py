@@ -13,7 +13,7 @@ from PIL import Image
 from tmpfs import on_tmpfs
 
 from gan_denoise.errors import InputError
-from gan_denoise.export import runtime
+from gan_denoise.export import latents, runtime
 
 CLI = [sys.executable, "-m", "gan_denoise.cli"]
 PEAK = "import resource, subprocess, sys; code = subprocess.run(sys.argv[1:]).returncode; " + (
@@ -71,7 +71,7 @@ def test_row_30_memory_does_not_grow_with_the_number_of_pictures(exported: Path,
 
 
 def test_row_31_latents_that_are_none_are_refused(exported: Path) -> None:
-    graph, z = runtime.load(runtime.FUSED, exported), runtime.latents(0, 0, 3)
+    graph, z = runtime.load_graph(runtime.FUSED, exported), latents.latents(0, 0, 3)
     for wrong, found in (
         (np.full_like(z, np.nan), "NaN or infinity"),
         (np.where(np.arange(100) == 7, np.inf, z).astype(np.float32), "NaN or infinity"),

@@ -12,8 +12,8 @@ import pytest
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from gan_denoise.errors import InputError
-from gan_denoise.export import runtime, strangers
-from gan_denoise.export.strangers import read_model
+from gan_denoise.export import model_check, runtime
+from gan_denoise.export.model_check import load_untrusted_model
 
 Fuzz = Callable[..., None]
 
@@ -31,7 +31,7 @@ def refused(model: ModelProto, folder: Path, match: str) -> None:
     path = folder / "stranger.onnx"
     path.write_bytes(model.SerializeToString())
     with pytest.raises(InputError, match=match):
-        read_model(path)
+        load_untrusted_model(path)
 
 
 def ints(name: str, *values: int) -> TensorProto:
@@ -44,7 +44,7 @@ SIGMOID = helper.make_node("Sigmoid", ["z"], ["image"])
 def test_a_plain_model_is_read_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "plain.onnx"
     path.write_bytes(model_of(SIGMOID).SerializeToString())
-    assert read_model(path) == path.read_bytes()
+    assert load_untrusted_model(path) == path.read_bytes()
 
 
 @pytest.mark.parametrize("location", ["../secret", "/etc/passwd", "link", "hard"])
@@ -70,19 +70,19 @@ def test_row_27_a_model_that_is_a_link_is_refused_and_named(tmp_path: Path) -> N
     link = tmp_path / "link.onnx"
     link.symlink_to(path)
     with pytest.raises(InputError, match="a link found") as caught:
-        read_model(link)
+        load_untrusted_model(link)
     assert str(path) in str(caught.value.hint)
 
 
 def test_row_27_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.onnx")
     with pytest.raises(InputError, match="no plain file found"):
-        read_model(tmp_path / "pipe.onnx")
+        load_untrusted_model(tmp_path / "pipe.onnx")
     huge = tmp_path / "huge.onnx"
     with huge.open("wb") as file:
-        file.truncate(strangers.MAX_BYTES + 1)
-    with pytest.raises(InputError, match=f"at most {strangers.MAX_BYTES} wanted"):
-        read_model(huge)
+        file.truncate(model_check.MAX_BYTES + 1)
+    with pytest.raises(InputError, match=f"at most {model_check.MAX_BYTES} wanted"):
+        load_untrusted_model(huge)
 
 
 def test_row_28_foreign_domains_are_refused(tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ def test_row_29_text_that_is_no_utf8_is_refused(tmp_path: Path, exported: Path, 
     assert text in content
     (tmp_path / "fused.onnx").write_bytes(content.replace(text, b"\xe7" + text[1:]))
     with pytest.raises(InputError, match=r"fused\.onnx: "):
-        runtime.load(runtime.FUSED, tmp_path / "fused.onnx")
+        runtime.load_graph(runtime.FUSED, tmp_path / "fused.onnx")
 
 
 def test_row_29_mutated_models_end_in_an_error_or_a_graph_never_by_a_signal(fuzz: Fuzz, exported: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gan_denoise.study.report import write_report
+from gan_denoise.study.report.build import write_report
 
 CLI = [sys.executable, "-m", "gan_denoise.cli"]
 ODD = "pictures of Zoë & 服"

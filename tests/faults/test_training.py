@@ -12,21 +12,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from sets import EXCERPT
+from data_helpers import EXCERPT
 from tmpfs import on_tmpfs, run
 
 from gan_denoise.data import fashion_mnist
-from gan_denoise.data.fashion_mnist import Dataset
+from gan_denoise.data.dataset import Dataset
 from gan_denoise.errors import DivergedError, InputError, OutputError
-from gan_denoise.export import weights
-from gan_denoise.study import checkpoint, collapse, runlog
-from gan_denoise.study.config import PRESETS, ConditionalGanConfig, GanConfig
-from gan_denoise.study.identity import Options
-from gan_denoise.study.report_training import say_inexact
-from gan_denoise.study.train_denoiser import train_denoiser
-from gan_denoise.study.train_gan import train_gan
-from gan_denoise.study.trainers import is_finished, train
-from gan_denoise.study.update import update
+from gan_denoise.export.convert import weights
+from gan_denoise.study.config import ConditionalGanConfig, GanConfig, RunOptions
+from gan_denoise.study.presets import PRESETS
+from gan_denoise.study.report.training_text import describe_inexact
+from gan_denoise.study.run import checkpoint, mode_collapse
+from gan_denoise.study.run.log import read_log
+from gan_denoise.study.train.autoencoder import train_autoencoder
+from gan_denoise.study.train.dispatch import is_finished, train
+from gan_denoise.study.train.gan import train_gan
+from gan_denoise.study.train.optim import optimizer_step
 
 TRAIN = [sys.executable, "-m", "gan_denoise.cli", "train", "gan", "--threads", "1"]
 FOUR_EPOCHS = ["--preset", "smoke", "--batch", 4, "--epochs", 4]
@@ -79,11 +80,11 @@ def test_row_14_a_run_in_the_way_is_kept_and_another_is_not_resumed(
 ) -> None:
     config = PRESETS["smoke"].gan
     with pytest.raises(OutputError, match="holds a run"):
-        train_gan(config, excerpt, trained, Options(threads=1))
+        train_gan(config, excerpt, trained, RunOptions(threads=1))
     with pytest.raises(InputError, match=r"seed: the run .* has 0, 1 was asked for"):
-        train_gan(config, excerpt, trained, Options(threads=1, resume=True, seed=1))
+        train_gan(config, excerpt, trained, RunOptions(threads=1, resume=True, seed=1))
     with pytest.raises(InputError, match=r"dropout: the run .* has 0.3, 0.1 was asked for"):
-        train_gan(dataclasses.replace(config, dropout=0.1), excerpt, trained, Options(threads=1, resume=True))
+        train_gan(dataclasses.replace(config, dropout=0.1), excerpt, trained, RunOptions(threads=1, resume=True))
 
 
 def test_row_12_a_loss_or_gradient_that_is_not_finite_changes_nothing() -> None:
@@ -91,12 +92,12 @@ def test_row_12_a_loss_or_gradient_that_is_not_finite_changes_nothing() -> None:
     adam = torch.optim.Adam([weight], 0.1)
     for bad in (float("nan"), float("inf")):
         with pytest.raises(DivergedError, match="finite numbers wanted"):
-            update(adam, (weight * bad).sum())
+            optimizer_step(adam, (weight * bad).sum())
         assert torch.equal(weight, torch.ones(2))
     with pytest.raises(DivergedError, match=r"gradient norm (inf|nan)"):
-        update(adam, (weight - 1).square().sum().sqrt())  # a loss of 0 with a slope that is no number
+        optimizer_step(adam, (weight - 1).square().sum().sqrt())  # a loss of 0 with a slope that is no number
     assert torch.equal(weight, torch.ones(2))
-    update(adam, weight.sum())
+    optimizer_step(adam, weight.sum())
     assert weight.max() < 1
 
 
@@ -106,18 +107,18 @@ def test_row_12_a_diverging_run_stops_and_names_the_step(excerpt: Dataset, tmp_p
     assert images.max() == 255
     config = dataclasses.replace(config, sigma_min=1e38, sigma_max=3e38)
     with pytest.raises(DivergedError, match="step 0: loss"):
-        train_denoiser(config, excerpt, tmp_path, Options(threads=1))
+        train_autoencoder(config, excerpt, tmp_path, RunOptions(threads=1))
     assert not list(tmp_path.glob("denoiser/checkpoints/*"))
 
 
 def test_row_15_cuda_without_a_gpu_is_refused(excerpt: Dataset, tmp_path: Path) -> None:
     if torch.cuda.is_available():
         config = GanConfig(generator_widths=(8, 8, 4), discriminator_widths=(8, 8), epochs=1, batch=32, images=256)
-        train_gan(config, excerpt, tmp_path, Options(device="cuda"))
+        train_gan(config, excerpt, tmp_path, RunOptions(device="cuda"))
         assert (tmp_path / "gan/generator.safetensors").exists()
     else:
         with pytest.raises(InputError, match="no usable CUDA GPU found"):
-            train_gan(PRESETS["smoke"].gan, excerpt, tmp_path, Options(device="cuda"))
+            train_gan(PRESETS["smoke"].gan, excerpt, tmp_path, RunOptions(device="cuda"))
         assert not (tmp_path / "gan").exists()
 
 
@@ -136,13 +137,13 @@ def test_row_13_a_generator_of_one_picture_is_said_on_stderr_and_in_the_log(
         config = dataclasses.replace(config, averaging=100, epochs=30)  # or its average would need a hundred
     spoilt = dataclasses.replace(config, learning_rate=rate or config.learning_rate)
     said = "the generator has collapsed, or has learnt nothing yet: a standard deviation of 0.0"
-    train(spoilt, nearly_all_black(excerpt) if black else excerpt, tmp_path / "spoilt", Options(threads=1))
+    train(spoilt, nearly_all_black(excerpt) if black else excerpt, tmp_path / "spoilt", RunOptions(threads=1))
     assert capfd.readouterr().err.splitlines()[-1].startswith(f"warning: {said}")  # after the last epoch's line
-    assert runlog.read(tmp_path / "spoilt/gan/log.jsonl")[-1]["warning"].startswith(said)
-    train(config, excerpt, tmp_path / "clothes", Options(threads=1))
+    assert read_log(tmp_path / "spoilt/gan/log.jsonl")[-1]["warning"].startswith(said)
+    train(config, excerpt, tmp_path / "clothes", RunOptions(threads=1))
     assert "warning" not in capfd.readouterr().err.splitlines()[-1]
-    assert "warning" not in runlog.read(tmp_path / "clothes/gan/log.jsonl")[-1]
-    assert collapse.warning(0.01, 0.05) == ""  # as alike as the pictures that it learns from
+    assert "warning" not in read_log(tmp_path / "clothes/gan/log.jsonl")[-1]
+    assert mode_collapse.collapse_warning(0.01, 0.05) == ""  # as alike as the pictures that it learns from
 
 
 @pytest.fixture(scope="module")
@@ -185,7 +186,7 @@ def test_row_14_other_conditions_are_refused_by_name_or_recorded(
     assert record["step"] >= 64
     assert named.split(":")[0] in record["changed"]
     before, now = record["changed"].get("seed", (None, None))
-    assert ("--seed" not in change) or say_inexact("GAN", [record]) == (
+    assert ("--seed" not in change) or describe_inexact("GAN", [record]) == (
         f"The GAN went on inexactly (--resume-inexact): after step {record['step']} seed was {now}, not {before}."
     )
 
@@ -205,7 +206,7 @@ def test_row_14_an_inexact_run_is_not_taken_for_an_exact_one(stopped: Path, tmp_
     assert run(*command, "--resume-inexact").returncode == 0
     config = dataclasses.replace(PRESETS["smoke"].gan, batch=4, epochs=4)
     with pytest.raises(InputError, match="that --resume-inexact continued found"):
-        is_finished(config, tmp_path / "run", Options(seed=1, threads=1))
+        is_finished(config, tmp_path / "run", RunOptions(seed=1, threads=1))
 
 
 def test_row_14_networks_of_other_shapes_are_refused_all_the_same(stopped: Path, tmp_path: Path) -> None:
@@ -222,7 +223,7 @@ def test_row_14_means_after_a_change_of_batch_are_of_the_steps_since(stopped: Pa
     before = {file.name: file.read_bytes() for file in samples.iterdir()}
     done = run(*TRAIN, "--preset", "smoke", "--batch", 16, "--epochs", 8, "--out", tmp_path / "run", "--resume-inexact")
     assert done.returncode == 0, done.stderr
-    rows = runlog.read(tmp_path / "run/gan/log.jsonl")
+    rows = read_log(tmp_path / "run/gan/log.jsonl")
     assert all(0 <= row[name] <= 1 for row in rows for name in ("accuracy_real", "accuracy_fake"))
     assert [row["epoch"] for row in rows] == list(range(1, len(rows) + 1))
     assert len(rows) == len(list(samples.iterdir())) > len(before) > 0
@@ -254,8 +255,13 @@ def test_row_14_a_run_without_a_readable_description_is_refused(
     if content is not None:
         (tmp_path / "run/gan/meta.json").write_text(content)
     config = dataclasses.replace(PRESETS["smoke"].gan, batch=4, epochs=4)
-    for options in (Options(threads=1, resume=True), Options(threads=1, resume_inexact=True)):
+    for options in (RunOptions(threads=1, resume=True), RunOptions(threads=1, resume_inexact=True)):
         with pytest.raises(InputError, match=r"meta\.json: missing or damaged"):
-            train_gan(config, fashion_mnist.read(EXCERPT, "excerpt", checked=False), tmp_path / "run", options)
+            train_gan(config, fashion_mnist.read_dataset(EXCERPT, "excerpt", checked=False), tmp_path / "run", options)
     with pytest.raises(OutputError, match="holds a run"):
-        train_gan(config, fashion_mnist.read(EXCERPT, "excerpt", checked=False), tmp_path / "run", Options(threads=1))
+        train_gan(
+            config,
+            fashion_mnist.read_dataset(EXCERPT, "excerpt", checked=False),
+            tmp_path / "run",
+            RunOptions(threads=1),
+        )

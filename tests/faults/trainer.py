@@ -12,17 +12,17 @@ import torch
 import torch._dynamo  # as optimizers do, which would take a life's first seconds
 
 from gan_denoise.data import fashion_mnist
-from gan_denoise.study.config import PRESETS
-from gan_denoise.study.identity import Options
-from gan_denoise.study.trainers import is_finished, train
+from gan_denoise.study.config import RunOptions
+from gan_denoise.study.presets import PRESETS
+from gan_denoise.study.train.dispatch import is_finished, train
 
 EXCERPT = Path(__file__).parents[1] / "excerpt"
-OPTIONS = Options(threads=1, resume=True)
+OPTIONS = RunOptions(threads=1, resume=True)
 
 
 def main() -> None:
     torch.set_num_threads(1)
-    data, preset = fashion_mnist.read(EXCERPT, "excerpt", checked=False), PRESETS["smoke-best"]
+    data, preset = fashion_mnist.read_dataset(EXCERPT, "excerpt", checked=False), PRESETS["smoke-best"]
     assert preset.join is not None
     small = dataclasses.replace(preset.join, noised=4)
     stages = [

@@ -1,0 +1,50 @@
+"""Array types, and the conversion between uint8 pixels at rest and float32 pixels in flight."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gan_denoise.errors import InputError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+ImagesU8 = NDArray[np.uint8]  # pixels at rest, 0 to 255: (N, H, W), or (N, 3, H, W) in colour
+ImagesF32 = NDArray[np.float32]  # pixels in flight, [0, 1]: (N, C, H, W)
+ArrayF32 = NDArray[np.float32]  # what graphs take and give: z, images, features
+Vector = NDArray[np.float64]  # a number an image, (N,)
+
+
+def to_float(images: ImagesU8) -> ImagesF32:
+    """Images float32 (N, C, H, W) in [0, 1] from uint8 (N, H, W) or (N, 3, H, W). Raises InputError for others."""
+    if images.dtype != np.uint8 or not (images.ndim == 3 or (images.shape[1:2] == (3,) and images.ndim == 4)):
+        raise InputError(f"images: {images.dtype} {format_shape(images.shape)} found, uint8 NxHxW or Nx3xHxW wanted")
+    floats = (images[:, None] if images.ndim == 3 else images).astype(np.float32)  # (N, C, H, W)
+    floats /= 255  # in place: the training set is 188 MB
+    return floats
+
+
+def to_uint8(images: ImagesF32) -> ImagesU8:
+    """Images uint8 (N, H, W) or (N, 3, H, W), rounded, from float32 (N, C, H, W) in [0, 1]. Raises InputError else."""
+    if images.dtype != np.float32 or images.ndim != 4 or images.shape[1] not in (1, 3):
+        raise InputError(
+            f"images: {images.dtype} {format_shape(images.shape)} found, float32 Nx1xHxW or Nx3xHxW wanted"
+        )
+    flat = images[:, 0] if images.shape[1] == 1 else images
+    rounded: ImagesF32 = np.rint(flat * np.float32(255))
+    if not ((rounded >= 0) & (rounded <= 255)).all():  # NaN fails both
+        raise InputError(f"images: values from {images.min()} to {images.max()} found, [0, 1] wanted")
+    return rounded.astype(np.uint8)
+
+
+def format_shape(shape: tuple[str | int, ...]) -> str:
+    return "x".join(map(str, shape))
+
+
+def to_chw(picture: Image.Image) -> ImagesU8:
+    """The picture's pixels, uint8 (H, W) in grey or (3, H, W) in colour."""
+    pixels = np.asarray(picture)
+    return pixels if pixels.ndim == 2 else pixels.transpose(2, 0, 1)

@@ -1,0 +1,1 @@
+"""The speed benchmark: backends in turn, each in a process of its own."""

@@ -1,0 +1,113 @@
+"""The ways to generate and denoise that the benchmark compares, each in a process of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import helper
+
+from gan_denoise.data.images import ArrayF32
+from gan_denoise.errors import UsageError
+from gan_denoise.eval.bench import third_party
+from gan_denoise.eval.bench.third_party import Pipeline
+from gan_denoise.eval.labels import COMPILED, EAGER, FUSED, LATENCY, PLAIN, SGEMM, THROUGHPUT, TWO_GRAPHS
+from gan_denoise.export import runtime
+from gan_denoise.machine import usable_cores
+
+BUILTIN_BACKENDS = (FUSED, PLAIN, TWO_GRAPHS)
+THIRD_PARTY = {"torch": (EAGER,), "compile": (COMPILED,), "openvino": (LATENCY, THROUGHPUT)}
+WEIGHTS = ("generator.safetensors", "denoiser.safetensors")
+FILES = {TWO_GRAPHS: ("generator.onnx", "denoiser.onnx"), EAGER: WEIGHTS, COMPILED: WEIGHTS}
+SIDE = 1024  # of sgemm's square matrices
+
+
+def parse_backends(names: str) -> tuple[list[str], dict[str, Path]]:
+    """The peers in a list with commas, each once, and the other models in it, NAME=PATH, by name.
+
+    Raises UsageError for a peer that there is not, and for a name that is taken.
+    """
+    parts = [name for name in dict.fromkeys(part.strip() for part in names.split(",")) if name]
+    found, models = [part for part in parts if "=" not in part], [part.split("=", 1) for part in parts if "=" in part]
+    if unknown := [name for name in found if name not in THIRD_PARTY]:
+        raise UsageError(f"--vs: {unknown[0]} found, {', '.join(THIRD_PARTY)} or NAME=FILE|FOLDER wanted")
+    taken = [*BUILTIN_BACKENDS, *(name for peers in THIRD_PARTY.values() for name in peers), SGEMM]
+    for name, path in models:
+        if not name or not path or name in taken:
+            raise UsageError(f"--vs: {name}={path} found, a name of its own and a path wanted")
+        taken.append(name)
+    return found, {name: Path(path) for name, path in models}
+
+
+def load_pipeline(name: str, model: Path | None, threads: int) -> Pipeline:
+    """The contender `name` as a function z -> (image, denoised). `model` as for `runtime.load`."""
+    folder, count = model or runtime.SHIPPED, threads or usable_cores()
+    loaders: dict[str, Callable[[], Pipeline]] = {
+        FUSED: lambda: runtime.load_graph(runtime.FUSED, model, threads),
+        PLAIN: lambda: _plain(runtime.FUSED, model, threads),
+        TWO_GRAPHS: lambda: _two_graphs(model, threads),
+        EAGER: lambda: third_party.load_eager(folder, count),
+        COMPILED: lambda: third_party.load_compiled(folder, count),
+        LATENCY: lambda: _openvino(folder, count, throughput=False),
+        THROUGHPUT: lambda: _openvino(folder, count, throughput=True),
+        SGEMM: lambda: _sgemm(threads),
+    }
+    return loaders[name]()
+
+
+def sgemm_gflops(seconds: float) -> float:
+    """Billions of operations a second, where a product and a sum are two, from the time of one call of SGEMM."""
+    return 2 * SIDE**3 / seconds / 1e9
+
+
+def _sgemm(threads: int) -> Pipeline:
+    """onnxruntime's own product of two matrices, which says what the processor can do; it takes no notice of z."""
+    shape, kind = (SIDE, SIDE), onnx.TensorProto.FLOAT
+    matrices = [helper.make_tensor_value_info(name, kind, shape) for name in ("a", "b", "product")]
+    node = helper.make_node("MatMul", ["a", "b"], ["product"])
+    graph = helper.make_graph([node], "sgemm", matrices[:2], matrices[2:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    session = runtime.make_session(model.SerializeToString(), "sgemm", threads)
+    full = dict.fromkeys(("a", "b"), np.full(shape, 0.5, np.float32))
+    return lambda z: tuple(session.run(["product"], full))
+
+
+def _openvino(path: Path, threads: int, throughput: bool) -> Pipeline:
+    runtime.load_graph(runtime.FUSED, path, threads=1)  # refuses what is no such graph
+    return third_party.load_openvino(runtime.graph_file(runtime.FUSED, path), threads, throughput)
+
+
+def _plain(signature: runtime.Signature, model: Path | None, threads: int) -> Pipeline:
+    """The graph as anybody would run it: one session, one call a batch."""
+    session = runtime.make_session(runtime.read_graph(signature, model), signature.file, threads)
+    return lambda samples: tuple(session.run(list(signature.outputs), {signature.input: samples}))
+
+
+def _two_graphs(model: Path | None, threads: int) -> Pipeline:
+    generator = _plain(runtime.GENERATOR, model, threads)
+    denoiser = _plain(runtime.DENOISER, model, threads)
+
+    def in_turn(z: ArrayF32) -> tuple[ArrayF32, ...]:
+        (image,) = generator(z)
+        return image, *denoiser(image)
+
+    return in_turn
+
+
+def reason_to_skip(name: str, model: Path | None) -> str | None:
+    """Why a contender cannot run here, or None when it can be tried."""
+    if name in (FUSED, PLAIN):
+        return None
+    if name in (LATENCY, THROUGHPUT):
+        return None if third_party.openvino_installed() else "openvino: not installed"
+    if name in (EAGER, COMPILED) and not third_party.torch_installed():
+        return "torch: not installed"
+    if name == COMPILED and not third_party.compiler_installed():
+        return "g++: not installed"
+    if model is not None and not model.is_dir():
+        return f"{model}: one file found, a folder with both networks wanted"
+    folder = model or runtime.SHIPPED
+    missing = [file for file in FILES[name] if not (folder / file).exists()]
+    return f"{folder}: no {' and no '.join(missing)} found" if missing else None

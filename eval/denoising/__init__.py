@@ -1,0 +1,1 @@
+"""The denoising benchmark: networks and classical filters on noisy test images."""

@@ -1,0 +1,97 @@
+"""The denoising table as people read it: a line a method, a column a strength of noise."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from gan_denoise.console import Track, untracked
+from gan_denoise.data.dataset import Dataset, split_holdout
+from gan_denoise.data.images import to_float
+from gan_denoise.eval.denoising.evaluate import PSNR_CAP_DB, evaluate_denoising
+from gan_denoise.eval.denoising.filters import load_tuned
+from gan_denoise.eval.denoising.methods import TRAINING_IMAGES, classical, network, not_installed
+from gan_denoise.eval.labels import NETWORK
+from gan_denoise.eval.result_table import ResultTable, format_value
+from gan_denoise.machine import describe_machine
+
+Row = Mapping[str, Any]
+
+
+def side_by_side(report: ResultTable) -> ResultTable:
+    """The rows of `evaluate_denoising` with all strengths in one line: `noise, n, method`, PSNR and SSIM, the costs.
+
+    The time is the median over the strengths. What a method has none of is left empty.
+    """
+    groups: dict[tuple[Any, ...], list[Row]] = {}
+    for row in report.rows:
+        groups.setdefault((row["n"], row["noise"], row["method"]), []).append(row)
+    rows = [_line(rows) for rows in groups.values()]
+    return dataclasses.replace(report, title=f"{report.title}: PSNR in dB and SSIM", rows=rows)
+
+
+def _line(rows: Sequence[Row]) -> dict[str, Any]:
+    first = rows[0]
+    times = [row["ms_per_image"] for row in rows if row["ms_per_image"] is not None]
+    return {
+        "n": first["n"],
+        "noise": first["noise"],
+        "method": first["method"],
+        **{
+            format_value("sigma", row["sigma"]): f"{format_value('psnr_db', row['psnr_db'])} {row['ssim']:.3f}"
+            for row in rows
+        },
+        "ms_per_image": statistics.median(times) if times else "",
+        **{name: "" if first[name] is None else first[name] for name in ("parameters", "multiply_adds")},
+    }
+
+
+def denoising_report(
+    model: Path | None,
+    dataset: Dataset,
+    n: int,
+    seed: int,
+    threads: int,
+    track: Track = untracked,
+    *,
+    name: str = NETWORK,
+    versus: Mapping[str, Path] | None = None,
+    whole: bool = False,
+) -> ResultTable:
+    """The rows of `evaluate_denoising` on the first n test images; if `whole`, the networks' on all after that.
+
+    `model`, called `name`, and those of `versus` are denoisers; `settings["not measured"]` maps methods to reasons.
+    Raises InputError when a model is no denoiser.
+    """
+    networks = {title: network(path) for title, path in {name: model, **(versus or {})}.items()}
+    fit, _ = split_holdout(dataset.train)
+    methods = {**networks, **classical(load_tuned(), to_float(fit.images[:TRAINING_IMAGES]))}
+    machine = describe_machine(threads)  # before the load is our own
+    more = ", then all of them for the networks" if whole else ""
+    rows: list[dict[str, Any]] = []
+    for compared, count in ((methods, n), (networks, len(dataset.test) if whole else 0)):
+        if count:
+            clean = to_float(dataset.test.images[:count])
+            rows += evaluate_denoising(compared, clean, seed, threads=threads, track=track)
+    return ResultTable(
+        command="eval denoising",
+        title="Gaussian noise removed from test images",
+        rows=rows,
+        model_sha256=networks[name].sha256,
+        machine=machine,
+        settings={
+            "images": f"the first {min(n, len(dataset.test))} test images{more}",
+            "networks": {title: method.sha256 and method.sha256[:12] for title, method in networks.items()},
+            "seed": seed,
+            "sigma": "of pixels in [0, 1]; the filters are told it and return their input at 0",
+            "noise": "float is unclipped, 8-bit clipped and rounded; outputs are clipped",
+            "psnr": f"at most {PSNR_CAP_DB:g} dB an image, as for identical ones",
+            "times": "of the processor on one thread, filters one image at a time, networks in batches of 64",
+            "BM3D": "the authors' package, for non-commercial use only",
+            "not measured": not_installed(),
+            "data_sha256": dataset.sha256,
+        },
+    )

@@ -1,0 +1,1 @@
+"""The generation benchmark: generated images against real ones."""

@@ -1,0 +1,38 @@
+"""What the feature network makes of real pictures, kept in the cache's folder by hash: they are always the same."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import zipfile
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from gan_denoise.data import sources
+from gan_denoise.data.images import ImagesU8, to_float
+from gan_denoise.errors import OutputError
+from gan_denoise.export.runtime import Graph
+from gan_denoise.files import write_atomic
+
+
+def real_features(images: ImagesU8, network: Graph) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Features (N, D) and logits (N, classes) of pictures (N, 28, 28) uint8, computed once on a machine.
+
+    The file's name is the hash of the pictures, the network and the version of onnxruntime. One that is damaged is
+    written anew; where nothing can be written nothing is kept.
+    """
+    told = f"{network.sha256} {onnxruntime.__version__} {images.shape}".encode()
+    key = hashlib.sha256(told + images.tobytes()).hexdigest()
+    file = sources.cache_base() / "features" / f"{key}.npz"
+    with contextlib.suppress(OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
+        held = np.load(io.BytesIO(file.read_bytes()))  # of a damaged file numpy would leave the handle open
+        return held["features"], held["logits"]
+    features, logits = network.batched(to_float(images))
+    buffer = io.BytesIO()
+    np.savez(buffer, features=features, logits=logits)
+    with contextlib.suppress(OutputError):
+        write_atomic(file, buffer.getvalue())
+    return features, logits

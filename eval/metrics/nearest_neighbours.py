@@ -1,0 +1,67 @@
+"""How far pictures are from the nearest training image: a generator that copies is nearer to it than real ones are."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gan_denoise.data.images import ImagesU8, Vector
+from gan_denoise.errors import InputError
+
+TRAIN_CHUNK, CHUNK = 10_000, 1_000  # a block of distances is 40 MB
+PERCENTILE = 1
+
+
+def find_nearest(images: ImagesU8, train: ImagesU8) -> tuple[Vector, NDArray[np.int64]]:
+    """The Euclidean distance of each image to its nearest training image, (N,), and that one's index, (N,).
+
+    Images uint8 (N, H, W) and (T, H, W); distances are those of pixels from 0 to 1, so at most the root of H * W. The
+    search is in float32; the distance to what it finds is exact. Raises InputError for other types or shapes.
+    """
+    queries, others = _flat(images), _flat(train)
+    if not len(others) or queries.shape[1] != others.shape[1]:
+        found = f"{list(images.shape)} and {list(train.shape)}"
+        raise InputError(f"images: {found} found, pictures of one size, and 1 or more to compare with, wanted")
+    best = np.full(len(queries), np.inf, np.float32)
+    index = np.zeros(len(queries), np.int64)
+    for start in range(0, len(others), TRAIN_CHUNK):
+        part = _centred(others[start : start + TRAIN_CHUNK])  # (T', pixels)
+        squares = (part**2).sum(axis=1)
+        for first in range(0, len(queries), CHUNK):
+            rows = slice(first, first + CHUNK)
+            # The query's own square is the same for all, and left out.
+            scores = squares - 2 * (_centred(queries[rows]) @ part.T)  # (CHUNK, T')
+            found = scores.argmin(axis=1)
+            lowest = scores[np.arange(len(found)), found]
+            closer = lowest < best[rows]
+            index[rows][closer] = start + found[closer]
+            best[rows][closer] = lowest[closer]
+    return _distances(queries, others, index), index
+
+
+def distance_summary(distances: Vector, yardstick: Vector) -> dict[str, float]:
+    """`median_distance`, and `closer`: the share of distances below the 1st percentile of those of the yardstick.
+
+    The yardstick are the distances of real pictures that were not trained on; without copies `closer` is about 0.01.
+    """
+    limit = np.percentile(yardstick, PERCENTILE)
+    return {"median_distance": float(np.median(distances)), "closer": float((distances < limit).mean())}
+
+
+def _flat(images: ImagesU8) -> ImagesU8:
+    if images.dtype != np.uint8 or images.ndim != 3:
+        raise InputError(f"images: {images.dtype} {list(images.shape)} found, uint8 (N, H, W) wanted")
+    return images.reshape(len(images), images.shape[1] * images.shape[2])
+
+
+def _centred(pixels: ImagesU8) -> NDArray[np.float32]:
+    return pixels.astype(np.float32) / np.float32(255) - np.float32(0.5)
+
+
+def _distances(queries: ImagesU8, others: ImagesU8, index: NDArray[np.int64]) -> Vector:
+    distances = np.zeros(len(queries))
+    for first in range(0, len(queries), CHUNK):
+        rows = slice(first, first + CHUNK)
+        difference = (queries[rows].astype(np.float64) - others[index[rows]]) / 255
+        distances[rows] = np.sqrt((difference**2).sum(axis=1))
+    return distances

@@ -1,0 +1,30 @@
+"""The radially averaged power spectrum of pictures: how much of them is coarse and how much is fine."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gan_denoise.data.images import ImagesF32, Vector
+from gan_denoise.errors import InputError
+
+
+def power_spectrum(images: ImagesF32) -> tuple[Vector, Vector]:
+    """Frequencies in cycles a pixel, (K,), 0 to 0.5, and the mean power of images (N, 1, H, W) at each, (K,).
+
+    The power is |DFT|^2 / (H * W): white noise of variance v has v at each frequency above 0. Rings are one cycle a
+    picture wide; the corners beyond 0.5 are left out. Generators' spectra are compared so by Durall et al. 2020
+    (arXiv:2003.01826). Raises InputError for another shape or no images.
+    """
+    if images.ndim != 4 or images.shape[1] != 1 or not len(images):
+        raise InputError(f"images: shape {list(images.shape)} found, (N, 1, H, W) with N of 1 or more wanted")
+    height, width = images.shape[2:]
+    side = min(height, width)
+    power = np.zeros((height, width))
+    for image in images[:, 0]:
+        power += np.abs(np.fft.fft2(image.astype(np.float64))) ** 2
+    power /= len(images) * height * width
+    radius = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width))  # (H, W)
+    ring = np.rint(radius * side).astype(np.int64).ravel()
+    sums, counts = np.bincount(ring, power.ravel()), np.bincount(ring)
+    kept = side // 2 + 1
+    return np.arange(kept) / side, (sums / counts)[:kept]

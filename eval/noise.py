@@ -1,0 +1,41 @@
+"""Seeded Gaussian noise for the denoising benchmark."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gan_denoise.data.images import ImagesF32
+from gan_denoise.errors import InputError
+from gan_denoise.eval.metrics.psnr_ssim import check_images
+
+SIGMAS = (15 / 255, 25 / 255, 50 / 255, 0.3, 0.5)
+NOISES = ("float", "8-bit")
+
+
+def add_noise(clean: ImagesF32, sigma: float, noise: str, seed: int, start: int = 0) -> ImagesF32:
+    """Noisy images of the same shape, float32: clean + sigma * normal, sigma in units of the [0, 1] range.
+
+    `noise` "float" leaves it unclipped; "8-bit" clips to [0, 1] and rounds to multiples of 1/255, as files do.
+    Image i has a generator of its own from `seed` and `start + i`, so neither batch nor count changes its noise;
+    it is the same unit noise at every sigma. Raises InputError for an unknown kind or a negative sigma.
+    """
+    if noise not in NOISES:
+        raise InputError(f"noise: {noise!r} found, one of {', '.join(NOISES)} wanted")
+    if not 0 <= sigma < np.inf:
+        raise InputError(f"sigma: {sigma} found, a finite number of 0 or more wanted")
+    check_images(clean, clean)
+    shape = clean.shape[1:]
+    unit = [_generator(seed, start + i).standard_normal(shape, dtype=np.float32) for i in range(len(clean))]
+    noisy: ImagesF32 = clean + np.float32(sigma) * np.stack(unit) if unit else clean.copy()
+    return noisy if noise == "float" else to_8_bit(noisy)
+
+
+def to_8_bit(images: ImagesF32) -> ImagesF32:
+    """The images clipped to [0, 1] and rounded to multiples of 1/255, float32."""
+    levels = np.rint(images.clip(0, 1) * np.float32(255))
+    return (levels / np.float32(255)).astype(np.float32)
+
+
+def _generator(seed: int, index: int) -> np.random.Generator:
+    # A counter word of its own keeps this stream apart from the latents of the same seed.
+    return np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, index, 1]))

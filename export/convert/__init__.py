@@ -1,0 +1,1 @@
+"""PyTorch networks to checked ONNX graphs; needs torch."""

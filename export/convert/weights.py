@@ -1,0 +1,93 @@
+"""Trained weights as files: safetensors, and a readable JSON beside it that says what network they belong to."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, TypeVar
+
+from safetensors import SafetensorError
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import nn
+
+from gan_denoise.errors import InputError
+from gan_denoise.files import write_atomic
+from gan_denoise.models.autoencoder import Denoiser
+from gan_denoise.models.classifier import FeatureNetwork
+from gan_denoise.models.conditional_gan import ConditionalDiscriminator, ConditionalGenerator
+from gan_denoise.models.dcgan import Generator
+from gan_denoise.models.dncnn import DnCNN
+from gan_denoise.models.mlp_gan import FullyConnectedGenerator
+from gan_denoise.models.unet import UNet
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+AnyGenerator = Generator | ConditionalGenerator | FullyConnectedGenerator
+AnyDenoiser = Denoiser | UNet | DnCNN
+GENERATORS: dict[str, type[AnyGenerator]] = {
+    "Generator": Generator,
+    "FullyConnectedGenerator": FullyConnectedGenerator,
+    "ConditionalGenerator": ConditionalGenerator,
+}
+DENOISERS: dict[str, type[AnyDenoiser]] = {"Denoiser": Denoiser, "UNet": UNet, "DnCNN": DnCNN}
+DISCRIMINATORS = {"ConditionalDiscriminator": ConditionalDiscriminator}
+FEATURES = {"FeatureNetwork": FeatureNetwork}
+
+
+def save_weights(path: Path, network: nn.Module, arguments: dict[str, Any]) -> None:
+    """Write weights to `path` (`*.safetensors`) and what the network is built with to `*.json` beside it."""
+    content = save_tensors({key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()})
+    write_atomic(path, content)
+    sha256 = hashlib.sha256(content).hexdigest()
+    description = {"network": type(network).__name__, "arguments": arguments, "sha256": sha256}
+    write_atomic(path.with_suffix(".json"), json.dumps(description, indent=1) + "\n")
+
+
+def load_generator(folder: Path) -> AnyGenerator:
+    """The generator in `folder`, in evaluation. Raises InputError when it is missing or damaged."""
+    return _load(folder / "generator.safetensors", GENERATORS)
+
+
+def load_denoiser(folder: Path) -> AnyDenoiser:
+    """The denoiser in `folder`, in evaluation. Raises InputError when it is missing or damaged."""
+    return _load(folder / "denoiser.safetensors", DENOISERS)
+
+
+def load_discriminator(folder: Path) -> ConditionalDiscriminator:
+    """The discriminator in `folder`, in evaluation. Raises InputError when it is missing or damaged."""
+    return _load(folder / "discriminator.safetensors", DISCRIMINATORS)
+
+
+def load_features(folder: Path) -> FeatureNetwork:
+    """The feature network in `folder`, in evaluation. Raises InputError when it is missing or damaged."""
+    return _load(folder / "features.safetensors", FEATURES)
+
+
+def read_weights(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A network's description, and its tensors by name. Raises InputError when they are missing or damaged."""
+    try:
+        content = path.read_bytes()
+        description: dict[str, Any] = json.loads(path.with_suffix(".json").read_text())
+        if hashlib.sha256(content).hexdigest() != description["sha256"]:
+            raise ValueError("hash mismatch")
+        return description, load_tensors(content)
+    except FileNotFoundError as error:
+        raise InputError(f"{error.filename}: missing, trained weights wanted", "finish the training first") from error
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise InputError(f"{path}: damaged ({error}), trained weights wanted", "train again") from error
+
+
+def _load(path: Path, kinds: dict[str, type[Network]]) -> Network:
+    description, tensors = read_weights(path)
+    default = next(iter(kinds))  # of the files from before there was a choice
+    try:
+        network = kinds[description.get("network", default)](**description["arguments"])
+        network.load_state_dict(tensors)
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise InputError(
+            f"{path.parent}: weights of another network found, a {' or '.join(kinds)} wanted", "train again"
+        ) from error
+    return network.eval()

@@ -1,0 +1,1 @@
+"""Exported graphs for other tools, and quantized ones."""

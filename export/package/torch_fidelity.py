@@ -1,0 +1,70 @@
+"""A graph for torch-fidelity: z in, uint8 colour pictures out, so that others' metrics run on our generator as a file.
+
+torch-fidelity (the extra `fidelity`) takes it by name: `fidelity --gpu 0 --fid --input1 pictures.onnx
+--input1-model-z-size 100 --input1-model-num-samples 10000 --input2 FOLDER`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from gan_denoise.data.images import to_uint8
+from gan_denoise.errors import GateError, InputError
+from gan_denoise.export import latents, runtime
+from gan_denoise.export.runtime import FUSED, Graph, Signature
+from gan_denoise.options import BATCH
+
+OUTPUT = "pictures"
+COLOURS = 3
+
+
+def to_torch_fidelity(path: Path | None, denoised: bool = True) -> bytes:
+    """The ONNX file with `z` (batch, size) float32 in and `pictures` (batch, 3, H, W) uint8 out; grey is repeated.
+
+    `path` is a fused graph or a folder that holds one, None the shipped one; for raw pictures a generator's graph will
+    do. The pictures are ours rounded to 8 bits, as files hold them. Raises InputError when the graph is another,
+    GateError when a picture comes out otherwise.
+    """
+    output = "denoised" if denoised else "image"
+    ours = runtime.load_graph(Signature(FUSED.file, FUSED.input, (output,)), path)
+    if ours.output_shapes[0][0] not in (1, COLOURS):
+        raise InputError(f"{output}: {ours.output_shapes[0][0]} channels found, 1 or {COLOURS} wanted")
+    model = _with_pictures(onnx.load_model_from_string(runtime.read_graph(FUSED, path)), output, ours.output_shapes[0])
+    content: bytes = model.SerializeToString(deterministic=True)
+    _check(Graph(content, Signature(OUTPUT, FUSED.input, (OUTPUT,)), OUTPUT), ours)
+    return content
+
+
+def _with_pictures(model: onnx.ModelProto, output: str, shape: tuple[int, ...]) -> onnx.ModelProto:
+    """The part of the graph that leads to `output`, and from there to 8 bits and three channels."""
+    part = onnx.utils.Extractor(model).extract_model([FUSED.input], [output])
+    levels, scaled, rounded, grey = (f"{OUTPUT}/{name}" for name in ("levels", "scaled", "rounded", "grey"))
+    part.graph.initializer.append(numpy_helper.from_array(np.array(255, np.float32), levels))
+    part.graph.node.extend(
+        [
+            helper.make_node("Mul", [output, levels], [scaled]),
+            helper.make_node("Round", [scaled], [rounded]),  # half to even, as numpy's rint
+            helper.make_node("Cast", [rounded], [grey], to=TensorProto.UINT8),
+            helper.make_node("Concat", [grey] * (COLOURS // shape[0]), [OUTPUT], axis=1),
+        ]
+    )
+    sides: list[str | int | None] = ["batch", COLOURS, *shape[1:]]
+    del part.graph.output[:]
+    part.graph.output.append(helper.make_tensor_value_info(OUTPUT, TensorProto.UINT8, sides))
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    helper.set_model_props(part, {**metadata, "pixel_range": "0 to 255"})
+    onnx.checker.check_model(part, full_check=True)
+    return part
+
+
+def _check(pictures: Graph, ours: Graph) -> None:
+    """Every pixel as ours, in every channel; one that lies between two levels may fall to either."""
+    z = latents.latents(0, 0, BATCH, ours.input_shape[0])
+    found, wanted = pictures(z)[0].astype(np.int16), to_uint8(ours(z)[0]).astype(np.int16)
+    off = np.abs(found - wanted.reshape(len(found), -1, *found.shape[2:]))  # (N, 3, H, W)
+    if off.max() > 1 or (off > 0).mean() > 1e-4:
+        raise GateError(f"{OUTPUT}: {(off > 0).mean():.2%} of the pixels off found, the same pictures wanted")

@@ -1,0 +1,42 @@
+"""The presets as Python constants."""
+
+from __future__ import annotations
+
+from gan_denoise.study.config import (
+    BlindDenoiserConfig,
+    ClassifierConfig,
+    ConditionalGanConfig,
+    DenoiserConfig,
+    GanConfig,
+    JointConfig,
+    Preset,
+    UNetShape,
+)
+
+BEST = ConditionalGanConfig(), BlindDenoiserConfig()
+BEST_TINY = (
+    ConditionalGanConfig(
+        generator_widths=(8, 8, 4), discriminator_widths=(8, 8, 8), penalty_every=4, epochs=2, batch=32, images=256
+    ),
+    BlindDenoiserConfig(network=UNetShape((8, 8), (1, 1, 1)), warm_up=4, epochs=2, batch=32, images=256),
+)
+
+PRESETS = {
+    "smoke": Preset(  # seconds, for tests: shows that it runs, not that it works
+        GanConfig(generator_widths=(8, 8, 4), discriminator_widths=(8, 8), epochs=2, batch=32, images=256),
+        DenoiserConfig(widths=(8, 8), epochs=2, batch=32, images=256),
+        ClassifierConfig(widths=(8, 8, 64), epochs=1, batch=32, images=256),
+    ),
+    "smoke-best": Preset(  # the same for our own networks
+        *BEST_TINY,
+        ClassifierConfig(widths=(8, 8, 64), epochs=1, batch=32, images=256),
+        JointConfig(gan=BEST_TINY[0], denoiser=BEST_TINY[1], noised=16, warm_up=4, epochs=2, batch=32, images=256),
+    ),
+    "quick": Preset(  # minutes: narrow networks and few epochs, every training image seen
+        GanConfig(generator_widths=(48, 32, 16), discriminator_widths=(24, 48, 96), epochs=3),
+        DenoiserConfig(widths=(32, 64), epochs=3),
+        ClassifierConfig(epochs=2),
+    ),
+    "paper": Preset(GanConfig(), DenoiserConfig(), ClassifierConfig()),
+    "best": Preset(*BEST, ClassifierConfig(), JointConfig(gan=BEST[0], denoiser=BEST[1])),  # ours, the paper's budget
+}

@@ -1,0 +1,1 @@
+"""From a study's results to markdown and HTML."""

@@ -1,0 +1,123 @@
+"""One HTML page from markdown: pictures and a small script inside it, nothing fetched from anywhere."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gan_denoise.errors import missing_extra
+
+if TYPE_CHECKING:
+    from markdown_it.token import Token
+
+
+STYLE = Path(__file__).parent / "report.css"
+SCRIPT = Path(__file__).parent / "report.js"
+TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
+
+# The policy holds even if a picture or a link should slip in: the page reaches nothing but itself and runs one script.
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{title}</title>
+<style>
+{style}</style>
+</head>
+<body>
+<nav aria-label="Contents">
+<ol>
+{contents}
+</ol>
+</nav>
+<main>
+{body}</main>
+<script>{script}</script>
+</body>
+</html>
+"""
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{}'"
+
+
+def to_html(markdown: str, title: str, folder: Path) -> str:
+    """The page for markdown whose pictures lie in `folder`; HTML in the markdown shows as text.
+
+    A paragraph that begins with a picture becomes a figure, what is emphasised in it the caption. The script gives a
+    handle to `before.png` and `after.png` in one paragraph, a slider to several `epoch-NNN.png`, and sorts tables.
+    """
+    try:
+        from markdown_it import MarkdownIt
+    except ImportError as error:
+        raise missing_extra("markdown-it-py", "train") from error
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
+    tokens = parser.parse(markdown)
+    headings = _name_headings(tokens)
+    _make_figures(tokens)
+    _keep_numbers_whole(tokens)
+    for picture in (child for token in tokens for child in token.children or [] if child.type == "image"):
+        picture.attrSet("src", data_uri(folder / str(picture.attrGet("src"))))
+    body = parser.renderer.render(tokens, parser.options, {})
+    body = body.replace("<table>", '<div class="wide" role="region" aria-label="Table" tabindex="0"><table>')
+    body = body.replace("</table>", "</table></div>")
+    script = SCRIPT.read_text()
+    return PAGE.format(
+        policy=POLICY.format(base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()),
+        title=html.escape(title),
+        style=STYLE.read_text(),
+        contents="\n".join(f'<li><a href="#{name}">{html.escape(text)}</a></li>' for name, text in headings),
+        body=body,
+        script=script,
+    )
+
+
+def data_uri(path: Path) -> str:
+    """The picture as an address that holds the picture."""
+    return f"data:{TYPES[path.suffix]};base64,{base64.b64encode(path.read_bytes()).decode()}"
+
+
+def _name_headings(tokens: Sequence[Token]) -> list[tuple[str, str]]:
+    """Give each section's heading an anchor; returns anchors and texts."""
+    named = []
+    for heading, inside in pairwise(tokens):
+        if heading.type == "heading_open" and heading.tag == "h2":
+            name = re.sub(r"\W+", "-", inside.content.lower()).strip("-")
+            heading.attrSet("id", name)
+            named.append((name, inside.content))
+    return named
+
+
+def _make_figures(tokens: Sequence[Token]) -> None:
+    for opening, inside, closing in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        children = inside.children or []
+        if opening.type != "paragraph_open" or not children or children[0].type != "image":
+            continue
+        opening.tag = closing.tag = "figure"
+        for child in children:
+            child.tag = "figcaption" if child.type in ("em_open", "em_close") else child.tag
+        pictures = [Path(str(child.attrGet("src"))).name for child in children if child.type == "image"]
+        if kind := _kind_of(pictures):
+            opening.attrSet("class", kind)
+
+
+def _keep_numbers_whole(tokens: Sequence[Token]) -> None:
+    """Cells that begin with a number are broken before a bracket alone."""
+    for cell, inside in pairwise(tokens):
+        if cell.type == "td_open" and re.match(r"[*+-]*\d", inside.content):
+            for child in inside.children or []:
+                child.content = re.sub(r" (?!\()", "\u00a0", child.content)
+
+
+def _kind_of(pictures: Sequence[str]) -> str:
+    """What the script makes of pictures in one paragraph, by their names."""
+    if pictures == ["before.png", "after.png"]:
+        return "pair"
+    return "series" if len(pictures) > 1 and all(re.fullmatch(r"epoch-\d+\.png", name) for name in pictures) else ""

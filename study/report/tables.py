@@ -1,0 +1,126 @@
+"""The report's tables in markdown, the kept figures of preset `paper` beside this run's own."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gan_denoise.eval.labels import NETWORK, NOISY
+from gan_denoise.eval.result_table import NOT_MEASURED, format_value
+from gan_denoise.study.report.markdown import escape_markdown, markdown_table
+from gan_denoise.study.report.results_text import sigmas_of
+from gan_denoise.study.rows import Rows, number, row_of
+
+PUBLISHED = "paper, kept"
+
+GENERATION = {
+    "set": "pictures",
+    "n": "n",
+    "ffd_1": "FFD-1",
+    "kid": "KID",
+    "precision": "precision",
+    "recall": "recall",
+    "density": "density",
+    "coverage": "coverage",
+    "sharpness": "sharpness",
+    "contrast": "contrast",
+    "noise": "noise",
+    "same_class": "same class",
+    "asked_class": "asked class",
+}
+BENCH = {
+    "name": "contender",
+    "batch": "batch",
+    "p50_ms": "p50, ms",
+    "p90_ms": "p90, ms",
+    "p99_ms": "p99, ms",
+    "images_per_s": "images/s",
+    "spread": "spread",
+}
+GIVEN = {"epochs": "the paper: 20", "batch": "the paper: 256", "images": "the paper: 60,000"}
+
+
+def generation_table(rows: Rows, kept: Rows = ()) -> str:
+    """The sets of pictures, one a line."""
+    return _flat_table(GENERATION, rows, kept)
+
+
+def bench_table(rows: Rows, kept: Rows = ()) -> str:
+    """The contenders, one a line and batch."""
+    return _flat_table(BENCH, rows, kept)
+
+
+def denoising_table(rows: Rows, noise: str, kept: Rows = ()) -> str:
+    """PSNR and SSIM of one kind of noise: a line a method, a column a strength, the best PSNR of a column bold."""
+    sigmas = sigmas_of(rows, noise)
+    methods = list(dict.fromkeys(str(row.get("method")) for row in rows if row.get("noise") == noise))
+    best = [_best(rows, noise, sigma) if sigma else None for sigma in sigmas]
+    lines = []
+    for method in methods:
+        lines.append([escape_markdown(method), *_qualities(rows, method, noise, sigmas, best)])
+        if method == NETWORK and kept:
+            lines.append([f"network ({PUBLISHED})", *_qualities(kept, method, noise, sigmas, [])])
+    return markdown_table(["PSNR in dB, SSIM", *(format_value("sigma", sigma) for sigma in sigmas), "ms/image"], lines)
+
+
+def settings_table(gan: Mapping[str, Any], denoiser: Mapping[str, Any]) -> str:
+    """What both trainings were configured with, and which of it the paper gives."""
+    names = list(dict.fromkeys([*gan, *denoiser]))
+    names.sort(key=lambda name: name not in GIVEN)  # stable: the paper's first
+    lines = [
+        [
+            name.replace("_", " "),
+            *(_setting(config.get(name, "")) for config in (gan, denoiser)),
+            GIVEN.get(name, "ours"),
+        ]
+        for name in names
+    ]
+    return markdown_table(["setting", "GAN", "denoiser", "given by"], lines)
+
+
+def _flat_table(columns: Mapping[str, str], rows: Rows, kept: Rows) -> str:
+    names = {name: title for name, title in columns.items() if any(name in row for row in [*rows, *kept])}
+    first = next(iter(names))
+    lines = [[escape_markdown(_with_error(row, name)) for name in names] for row in [*rows, *kept]]
+    for line, row in zip(lines[len(rows) :], kept, strict=True):
+        line[0] = escape_markdown(f"{row.get(first, NOT_MEASURED)} ({PUBLISHED})")
+    return markdown_table(list(names.values()), lines)
+
+
+def _with_error(row: Mapping[str, Any], name: str) -> str:
+    """The cell, with the standard error where the row has one."""
+    error = f"{name.removesuffix('_db')}_se"
+    return format_value(name, row.get(name)) + (
+        "" if number(row, error) is None else f" ± {format_value(error, row[error])}"
+    )
+
+
+def _qualities(rows: Rows, method: str, noise: str, sigmas: Sequence[float], best: Sequence[float | None]) -> list[str]:
+    """The cells of one method: PSNR and SSIM at each strength, and the median of its times."""
+    cells = []
+    for i, sigma in enumerate(sigmas):
+        row = row_of(rows, method=method, noise=noise, sigma=sigma) or {}
+        value = number(row, "psnr_db")
+        text = _with_error(row, "psnr_db")
+        text = f"**{text}**" if best and value is not None and value == best[i] else text
+        similarity = number(row, "ssim")
+        cells.append(text if similarity is None else f"{text}, {similarity:.3f}")
+    times = [number(row_of(rows, method=method, noise=noise, sigma=sigma), "ms_per_image") for sigma in sigmas]
+    measured = [time for time in times if time is not None]
+    if method == NOISY:
+        return [*cells, ""]  # nothing ran
+    return [*cells, format_value("ms_per_image", statistics.median(measured) if measured else None)]
+
+
+def _best(rows: Rows, noise: str, sigma: float) -> float | None:
+    found = [number(row, "psnr_db") for row in rows if (row.get("noise"), row.get("sigma")) == (noise, sigma)]
+    return max((value for value in found if value is not None), default=None)
+
+
+def _setting(value: object) -> str:
+    if isinstance(value, dict):
+        return "; ".join(f"{escape_markdown(name)} {_setting(part)}" for name, part in value.items())
+    if isinstance(value, list | tuple):
+        return escape_markdown(", ".join(str(item) for item in value))
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else escape_markdown(value)

@@ -1,0 +1,62 @@
+"""Device, threads, precision and memory settings of PyTorch for one training run."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+from gan_denoise.console import print_status
+from gan_denoise.errors import InputError
+from gan_denoise.machine import computes_bfloat16, usable_cores
+from gan_denoise.study.config import RunOptions
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h; the second is at most 32 MiB
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def pick_device(name: str) -> torch.device:
+    """The torch device for `auto`, `cpu` or `cuda`. Raises InputError for `cuda` without a GPU."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise InputError("device: no usable CUDA GPU found, one wanted", "--device cpu")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def prepare_torch(options: RunOptions) -> torch.device:
+    """Set threads, ask for repeatable kernels, and for memory that is kept from step to step; returns the device."""
+    device = pick_device(options.device)
+    _keep_memory()
+    torch.set_num_threads(options.threads or usable_cores())
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+    return device
+
+
+def _keep_memory() -> None:
+    """Tell the C library not to give freed memory back: to get it again takes a tenth of a step. Only glibc is told."""
+    with contextlib.suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        for parameter, value in ((M_MMAP_THRESHOLD, 32 * 1024**2), (M_TRIM_THRESHOLD, 2**31 - 1)):
+            mallopt(parameter, value)
+
+
+def warn_slow_bfloat16(options: RunOptions) -> None:
+    on_cpu = pick_device(options.device).type == "cpu"
+    if on_cpu and options.precision == "bfloat16" and computes_bfloat16() is False:
+        print_status(
+            "bfloat16: no instructions for it found in this processor; it is ten times slower here than float32"
+        )
+
+
+def training_precision(device: torch.device, options: RunOptions) -> torch.autocast:
+    """The context in which a step's networks run, as `options.precision` says."""
+    half = options.precision == "bfloat16"
+    return torch.autocast(device.type, torch.bfloat16, half, cache_enabled=False)  # weights change within a step
+
+
+def on_device(network: Network, device: torch.device) -> Network:
+    """The network on `device`, its convolutions' weights laid out channels last, which is faster on both kinds."""
+    return network.to(device).to(memory_format=torch.channels_last)

@@ -1,0 +1,80 @@
+"""Progress on stderr: a bar with images/s and time left on a terminal, otherwise one line an epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+from gan_denoise.console import is_shown, print_status
+from gan_denoise.errors import missing_extra
+
+
+class EpochProgress:
+    """Shows how far a stage is, and writes TensorBoard event files when asked to."""
+
+    def __init__(self, folder: Path, epochs: int, epoch_steps: int, epoch_images: int, tensorboard: bool) -> None:
+        self.name, self.epochs, self.epoch_steps = folder.name, epochs, epoch_steps
+        self.images_per_step = epoch_images / epoch_steps
+        self.folder, self.tensorboard = folder, tensorboard
+        self.writer: Any = None
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            _ImagesPerSecond(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            disable=not is_shown(),
+        )
+
+    def __enter__(self) -> EpochProgress:
+        self.bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.bar.stop()
+        if self.writer is not None:
+            self.writer.close()
+
+    def start(self, step: int) -> None:
+        """Show the bar, `step` steps of it done. Raises InputError when TensorBoard is wanted and not installed."""
+        self.writer = _event_writer(self.folder) if self.tensorboard else None
+        total = self.epochs * self.epoch_steps * self.images_per_step
+        self.task = self.bar.add_task(self.name, total=total, completed=round(step * self.images_per_step))
+
+    def advance(self) -> None:
+        """One step more."""
+        self.bar.advance(self.task, self.images_per_step)
+
+    def epoch_done(self, epoch: int, event: Mapping[str, float], warning: str) -> None:
+        """Print or show the epoch's numbers, and what is wrong with them."""
+        numbers = "  ".join(f"{name} {value:.4g}" for name, value in event.items())
+        lines = [f"{self.name} epoch {epoch}/{self.epochs}  {numbers}", *([f"warning: {warning}"] if warning else [])]
+        for line in lines:
+            if self.bar.disable:
+                print_status(line)
+            else:
+                self.bar.console.print(line, markup=False, highlight=False)
+        if self.writer is not None:
+            for name, value in event.items():
+                self.writer.add_scalar(f"{self.name}/{name}", value, epoch)
+
+
+class _ImagesPerSecond(ProgressColumn):
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed:,.0f} images/s" if task.speed else "")
+
+
+def _event_writer(folder: Path) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise missing_extra("tensorboard", "tensorboard") from error
+    return SummaryWriter(str(folder / "tensorboard"))

@@ -1,0 +1,204 @@
+"""One training stage in its folder: its lock, identity, log, checkpoints, progress, and how it stops.
+
+A trainer keeps its own visible loop:
+
+    with Stage.open(folder, identity, parts, steps, steps_in_epoch, options) as stage:
+        for step in stage.steps():
+            ...                                     # one update
+            stage.count(loss=...)                   # sums over the epoch
+            if stage.epoch_ends(step):              # files of the epoch are named by stage.epoch
+                stage.log_epoch(step, ...)          # means of the sums, and what else was measured
+            stage.step_done(step)                   # saves when it is time, leaves when a signal asked for it
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+
+from gan_denoise.errors import DivergedError, InputError, Interrupted, LockedError, OutputError
+from gan_denoise.study.config import RunOptions
+from gan_denoise.study.run import checkpoint, mode_collapse
+from gan_denoise.study.run.device import warn_slow_bfloat16
+from gan_denoise.study.run.log import RunLog
+from gan_denoise.study.run.metadata import record_changes, verify_fingerprint
+from gan_denoise.study.run.progress import EpochProgress
+
+SAVE_EVERY = 200  # steps
+
+
+@dataclass
+class Stage:
+    """An open stage; see the module's text. `step` counts finished steps over all epochs."""
+
+    folder: Path
+    parts: checkpoint.Modules
+    total_steps: int
+    epoch_steps: int
+    log: RunLog
+    progress: EpochProgress
+    step: int = 0
+    epoch: int = 1  # the one that is trained, or ends; counted on where --resume-inexact changes an epoch's steps
+    counted_from: int = 0  # the step that the sums begin with
+    sums: dict[str, float] = field(default_factory=dict)
+    started: float = field(default_factory=time.monotonic)
+    stop_signal: int = 0
+
+    @classmethod
+    @contextlib.contextmanager
+    def open(
+        cls,
+        folder: Path,
+        identity: dict[str, Any],
+        parts: checkpoint.Modules,
+        epochs: int,
+        epoch_steps: int,
+        epoch_images: int,
+        options: RunOptions,
+    ) -> Iterator[Stage]:
+        """Lock the folder, go on from its last checkpoint when asked to, and restore the signals at the end.
+
+        Raises LockedError when another process holds it, OutputError when it holds a run and `resume` is not
+        set, InputError when what it holds was trained differently, Interrupted when a signal asked to stop. What a
+        step raises for want of memory comes out as OutputError.
+        """
+        with _locked(folder), contextlib.ExitStack() as stack:
+            progress = stack.enter_context(
+                EpochProgress(folder, epochs, epoch_steps, epoch_images, options.tensorboard)
+            )
+            stage = cls(folder, parts, epochs * epoch_steps, epoch_steps, RunLog(folder / "log.jsonl"), progress)
+            changed = verify_fingerprint(folder / "meta.json", identity, options)
+            stage._go_on(exactly=not changed)
+            if stage.step < stage.total_steps:  # or nothing comes of them
+                warn_slow_bfloat16(options)
+                record_changes(folder, identity, changed, stage.step)
+            stack.enter_context(_stopping(stage._stop))
+            try:
+                yield stage
+            except DivergedError as error:
+                hint = "try another --seed or --batch; the last checkpoint is from before"
+                raise DivergedError(f"step {stage.step}: {error.message}", hint) from error
+            except RuntimeError as error:  # torch.OutOfMemoryError on a GPU; a plain one on the CPU
+                if not ("out of memory" in str(error) or "can't allocate memory" in str(error)):
+                    raise
+                batch = identity["config"]["batch"]
+                hint = f"--batch {max(batch // 2, 2)}, which trains another model; the last checkpoint is from before"
+                raise OutputError(f"step {stage.step}: no memory for a batch of {batch} found", hint) from error
+            if stage.stop_signal:  # it came after the last step
+                raise stage._interrupted()
+
+    def steps(self) -> Iterator[int]:
+        """The numbers of the steps that are left."""
+        self.progress.start(self.step)
+        yield from range(self.step, self.total_steps)
+
+    def count(self, **values: float) -> None:
+        """Add up numbers whose means over the epoch are logged. Raises DivergedError when one is not finite."""
+        for name, value in values.items():
+            if not np.isfinite(value):
+                raise DivergedError(f"{name}: {value} found, a finite number wanted")
+            self.sums[name] = self.sums.get(name, 0.0) + value
+
+    def epoch_ends(self, step: int) -> bool:
+        """Whether `step` is the last one of its epoch."""
+        return (step + 1) % self.epoch_steps == 0
+
+    def log_epoch(self, step: int, images: int, **measured: float) -> None:
+        """Log the means over the epoch that ends with `step`, what was measured after it, and images/s.
+
+        Where a `variety` was measured and the `variety_real` of as many pictures of the data, a collapse is said too.
+        """
+        seconds = self.sums.pop("seconds", 0.0) + time.monotonic() - self.started
+        means = {name: value / (step + 1 - self.counted_from) for name, value in self.sums.items()}
+        event = {**means, **measured, "images_per_s": images / seconds, "seconds": seconds}
+        event = {name: float(f"{value:.6g}") for name, value in event.items()}
+        warning = mode_collapse.collapse_warning(event.get("variety"), event.get("variety_real"))
+        self.log.append(step=step + 1, epoch=self.epoch, **event, **({"warning": warning} if warning else {}))
+        self.progress.epoch_done(self.epoch, event, warning)
+        self.epoch, self.sums, self.counted_from = self.epoch + 1, {}, step + 1
+
+    def step_done(self, step: int) -> None:
+        """Save after an epoch, every so many steps, and when a signal asked to stop; then raise Interrupted."""
+        self.step = step + 1
+        self.progress.advance()
+        ends = self.epoch_ends(step)
+        if ends or self.step % SAVE_EVERY == 0 or self.stop_signal:
+            self._save(new_epoch=ends)
+        if self.stop_signal:
+            raise self._interrupted()
+
+    def _save(self, new_epoch: bool) -> None:
+        now = time.monotonic()
+        if not new_epoch:
+            self.sums["seconds"] = self.sums.get("seconds", 0.0) + now - self.started
+        self.started = now
+        notes = {"epoch": self.epoch, "counted_from": self.counted_from, "sums": self.sums}
+        checkpoint.save(self.folder / "checkpoints", self.step, self.parts, notes)
+
+    def _go_on(self, exactly: bool) -> None:
+        saved = checkpoint.load_latest(self.folder / "checkpoints")
+        if saved is not None:
+            try:
+                checkpoint.restore(self.parts, saved.tensors)
+            except RuntimeError as error:  # only where the configuration may differ
+                found = f"{self.folder}: a checkpoint of networks of other shapes found, the same wanted"
+                raise InputError(found, "give the sizes of before, or another --out") from error
+            self.step, self.epoch, self.counted_from = saved.step, saved.notes["epoch"], saved.step
+            if exactly:  # else an epoch may be of another length, and its sums of other things
+                self.sums, self.counted_from = dict(saved.notes["sums"]), saved.notes["counted_from"]
+        self.log.rewind(self.step)
+
+    def _interrupted(self) -> Interrupted:
+        hint = "the same command goes on (`train` wants --resume)"
+        return Interrupted(f"stopped after step {self.step}, saved", hint, self.stop_signal)
+
+    def _stop(self, number: int) -> None:
+        self.stop_signal = number
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the folder for this process; the kernel lets go when it dies."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "lock").open("a+")
+    except OSError as error:
+        raise OutputError(f"{folder}: {error.strerror}", "choose another --out") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            lock.seek(0)
+            raise LockedError(f"{folder}: process {lock.read().strip()} is writing to it", "wait for it") from error
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+        yield
+
+
+@contextlib.contextmanager
+def _stopping(stop: Callable[[int], None]) -> Iterator[None]:
+    """The first SIGINT or SIGTERM calls `stop`; a second one ends the process at once."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+        stop(number)
+
+    for number in before:
+        signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

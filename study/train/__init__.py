@@ -1,0 +1,1 @@
+"""One module a network, each with one visible training loop."""

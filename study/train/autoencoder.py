@@ -1,0 +1,75 @@
+"""Train the paper's denoiser: clean images in, noise added by its first layer, mean squared error, Adam."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import mse_loss
+from torch.optim import Adam, Optimizer
+
+from gan_denoise.data.dataset import Dataset
+from gan_denoise.eval.metrics.psnr_ssim import psnr, ssim
+from gan_denoise.export.convert import weights
+from gan_denoise.models.autoencoder import Denoiser
+from gan_denoise.study.config import DenoiserConfig, RunOptions
+from gan_denoise.study.run.device import on_device, prepare_torch
+from gan_denoise.study.run.metadata import run_fingerprint
+from gan_denoise.study.run.stage import Stage
+from gan_denoise.study.train.architecture import describe, layers_of
+from gan_denoise.study.train.batches import batch_indices, pixels, seed_step, steps_per_epoch
+from gan_denoise.study.train.image_shape import channel_kwargs
+from gan_denoise.study.train.optim import optimizer_step
+from gan_denoise.study.train.validation import restore, validation
+
+
+def train_autoencoder(config: DenoiserConfig, dataset: Dataset, run: Path, options: RunOptions) -> None:
+    """Train in `run`/denoiser and leave `denoiser.safetensors` there; goes on where an earlier run stopped.
+
+    After each epoch PSNR and SSIM are measured on the first 500 held-out images, with the same noise each time. Those
+    of Fashion-MNIST are the last 5,000 training images, so they are unseen only when `images` is 55,000 or less.
+    Raises what Stage.open raises, and DivergedError when a loss or a gradient is not finite.
+    """
+    folder = run / "denoiser"
+    device = prepare_torch(options)
+    torch.manual_seed(options.seed)
+    noise = {"sigma_min": config.sigma_min, "sigma_max": config.sigma_max, "clipped": config.clipped}
+    arguments: dict[str, Any] = {"widths": config.widths, **noise, **channel_kwargs(dataset)}
+    denoiser = on_device(Denoiser(**arguments), device)
+    adam = Adam(denoiser.parameters(), config.learning_rate, (config.beta1, 0.999))
+    images = torch.from_numpy(dataset.train.images[: config.images]).to(device)
+    held_out, noisy = validation(dataset)
+    identity = run_fingerprint(config, dataset, options)
+    epoch_steps = steps_per_epoch(len(images), config.batch)
+
+    with Stage.open(
+        folder, identity, {"denoiser": denoiser, "adam": adam}, config.epochs, epoch_steps, len(images), options
+    ) as stage:
+        describe(folder, denoiser=layers_of(denoiser, dataset.train.shape))
+        for step in stage.steps():
+            # batch
+            seed_step(options.seed, step)
+            clean = images[batch_indices(options.seed, step, len(images), config.batch).to(device)]
+            clean = pixels(clean)  # (B, C, H, W) in [0, 1]
+
+            # step
+            stage.count(loss=denoiser_step(denoiser, adam, clean, config.max_gradient_norm))
+
+            # log
+            if stage.epoch_ends(step):
+                restored = restore(denoiser, noisy)
+                quality = psnr(held_out, restored).mean(), ssim(held_out, restored).mean()
+                stage.log_epoch(step, len(images), psnr_db=float(quality[0]), ssim=float(quality[1]))
+
+            # save
+            stage.step_done(step)
+        weights.save_weights(folder / "denoiser.safetensors", denoiser, arguments)
+
+
+def denoiser_step(denoiser: nn.Module, adam: Optimizer, clean: Tensor, max_gradient_norm: float) -> float:
+    """One update from clean images (B, C, H, W) in [0, 1]; the network adds the noise. Returns the loss."""
+    loss = mse_loss(denoiser(clean), clean)
+    optimizer_step(adam, loss, max_gradient_norm)
+    return loss.item()

@@ -1,0 +1,113 @@
+"""Train the classifier whose penultimate layer the Fréchet distance is measured on."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, pad
+from torch.optim import SGD, Optimizer
+
+from gan_denoise.data.dataset import Dataset, Split, split_classifier_fit
+from gan_denoise.export.convert import weights
+from gan_denoise.models.classifier import FeatureNetwork
+from gan_denoise.study.config import ClassifierConfig, RunOptions
+from gan_denoise.study.run.device import on_device, prepare_torch
+from gan_denoise.study.run.metadata import run_fingerprint
+from gan_denoise.study.run.stage import Stage
+from gan_denoise.study.train.architecture import describe
+from gan_denoise.study.train.batches import batch_indices, seed_step, steps_per_epoch
+from gan_denoise.study.train.optim import optimizer_step
+
+SHIFT = 2  # pixels, the furthest that augmentation moves a picture
+
+
+def train_classifier(config: ClassifierConfig, dataset: Dataset, run: Path, options: RunOptions) -> None:
+    """Train in `run`/features and leave `features.safetensors` there; goes on where an earlier run stopped.
+
+    Sees the first 50,000 training images at most; accuracy is logged on the other 10,000.
+    Raises what Stage.open raises, and DivergedError when a loss or a gradient is not finite.
+    """
+    folder = run / "features"
+    device = prepare_torch(options)
+    torch.manual_seed(options.seed)
+    network = on_device(FeatureNetwork(config.widths), device)
+    sgd = SGD(
+        network.parameters(), config.learning_rate, config.momentum, nesterov=True, weight_decay=config.weight_decay
+    )
+    fit, unseen = split_classifier_fit(dataset.train)
+    images = torch.from_numpy(fit.images[: config.images]).to(device)
+    labels = torch.from_numpy(fit.labels[: config.images].astype(np.int64)).to(device)
+    identity = run_fingerprint(config, dataset, options)
+    epoch_steps = steps_per_epoch(len(images), config.batch)
+    total_steps = config.epochs * epoch_steps
+
+    with Stage.open(
+        folder, identity, {"network": network, "sgd": sgd}, config.epochs, epoch_steps, len(images), options
+    ) as stage:
+        describe(folder)
+        for step in stage.steps():
+            # batch
+            seed_step(options.seed, step)
+            chosen = batch_indices(options.seed, step, len(images), config.batch).to(device)
+            image = augment(images[chosen].unsqueeze(1) / 255)  # (B, 1, 28, 28) in [0, 1]
+
+            # step
+            sgd.param_groups[0]["lr"] = learning_rate(step, total_steps, config.learning_rate)
+            loss, right = classifier_step(network, sgd, image, labels[chosen], config.label_smoothing)
+            stage.count(loss=loss, accuracy_training=right)
+
+            # log
+            if stage.epoch_ends(step):
+                stage.log_epoch(step, len(images), accuracy_unseen=accuracy(network, unseen))
+
+            # save
+            stage.step_done(step)
+        weights.save_weights(folder / "features.safetensors", network, {"widths": config.widths})
+
+
+def classifier_step(
+    network: nn.Module, sgd: Optimizer, image: Tensor, label: Tensor, label_smoothing: float
+) -> tuple[float, float]:
+    """One update from images (B, C, H, W) and labels (B,). Returns the loss and the accuracy in [0, 1]."""
+    logits = network(image)[1]  # (B, classes)
+    loss = cross_entropy(logits, label, label_smoothing=label_smoothing)
+    optimizer_step(sgd, loss)
+    return loss.item(), (logits.argmax(1) == label).float().mean().item()
+
+
+def augment(image: Tensor) -> Tensor:
+    """Mirror half of the images and move all of them by the same up to 2 pixels; (B, C, H, W) stays."""
+    mirrored = torch.rand(len(image), 1, 1, 1, device=image.device) < 0.5
+    image = torch.where(mirrored, image.flip(-1), image)
+    down, right = (int(shift) for shift in torch.randint(0, 2 * SHIFT + 1, (2,)))
+    height, width = image.shape[-2:]
+    return pad(image, (SHIFT,) * 4)[..., down : down + height, right : right + width]
+
+
+def learning_rate(step: int, total_steps: int, peak: float) -> float:
+    """One cycle: up from a twenty-fifth of the peak over the first third, then down to nothing, as cosines.
+
+    Source: Smith and Topin 2017, arXiv:1708.07120.
+    """
+    rise = 0.3 * total_steps
+    if step < rise:
+        return peak * (1 / 25 + (1 - 1 / 25) * (1 - math.cos(math.pi * step / rise)) / 2)
+    return peak * (1 + math.cos(math.pi * (step - rise) / (total_steps - rise))) / 2
+
+
+@torch.no_grad()
+def accuracy(network: nn.Module, split: Split, batch: int = 500) -> float:
+    """The share in [0, 1] of images that the network in evaluation gives their own label."""
+    device = next(network.parameters()).device
+    network.eval()
+    right = 0
+    for start in range(0, len(split), batch):
+        image = torch.from_numpy(split.images[start : start + batch]).to(device).unsqueeze(1) / 255
+        label = torch.from_numpy(split.labels[start : start + batch]).to(device)
+        right += int((network(image)[1].argmax(1) == label).sum())
+    network.train()
+    return right / len(split)

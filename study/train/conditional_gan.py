@@ -1,0 +1,139 @@
+"""Train our GAN: class-conditional, relativistic pairs, lazy gradient penalties, averaged weights."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.optim import Adam, Optimizer
+
+from gan_denoise.data.dataset import Dataset
+from gan_denoise.data.images import to_float
+from gan_denoise.export.convert import weights
+from gan_denoise.export.images import grid, save_png
+from gan_denoise.models.conditional_gan import ConditionalDiscriminator, ConditionalGenerator
+from gan_denoise.study.config import ConditionalGanConfig, RunOptions
+from gan_denoise.study.run.device import on_device, prepare_torch, training_precision
+from gan_denoise.study.run.metadata import run_fingerprint
+from gan_denoise.study.run.mode_collapse import inter_image_std
+from gan_denoise.study.run.stage import Stage
+from gan_denoise.study.train.architecture import describe, layers_of
+from gan_denoise.study.train.batches import batch_indices, pixels, seed_step, steps_per_epoch
+from gan_denoise.study.train.image_shape import class_kwargs, image_kwargs
+from gan_denoise.study.train.losses import discriminator_step, set_class
+from gan_denoise.study.train.optim import lr_factor, optimizer_step, recalibrate_batch_norm, set_lr, update_ema
+from gan_denoise.study.train.validation import SAMPLES, sample
+
+
+def train_conditional_gan(config: ConditionalGanConfig, dataset: Dataset, run: Path, options: RunOptions) -> None:
+    """Train in `run`/gan and leave the averaged `generator.safetensors` there; goes on where an earlier run stopped.
+
+    Raises what Stage.open raises, and DivergedError when a loss or a gradient is not finite.
+    """
+    folder = run / "gan"
+    device = prepare_torch(options)
+    torch.manual_seed(options.seed)
+    told = {**image_kwargs(dataset), **class_kwargs(dataset, config.latent_size)}
+    generator = on_device(build_generator(config, **told), device)
+    discriminator = on_device(build_discriminator(config, **told), device)
+    averaged = copy.deepcopy(generator).requires_grad_(False)
+    betas = (config.beta1, config.beta2)
+    generator_adam = Adam(generator.parameters(), config.learning_rate, betas)
+    discriminator_adam = Adam(discriminator.parameters(), config.learning_rate, betas)
+    images = torch.from_numpy(dataset.train.images[: config.images]).to(device)
+    labels = torch.from_numpy(dataset.train.labels[: config.images]).to(device, torch.int64)
+    identity = run_fingerprint(config, dataset, options)
+    parts = {"generator": generator, "discriminator": discriminator, "averaged": averaged}
+    optimizers = {"generator_adam": generator_adam, "discriminator_adam": discriminator_adam}
+    epoch_steps = steps_per_epoch(len(images), config.batch)
+    total = config.epochs * epoch_steps
+    variety_real = inter_image_std(to_float(dataset.train.images[:SAMPLES]))
+
+    with Stage.open(
+        folder, identity, {**parts, **optimizers}, config.epochs, epoch_steps, len(images), options
+    ) as stage:
+        generator_layers = layers_of(generator, (config.latent_size,))
+        describe(
+            folder, generator=generator_layers, discriminator=layers_of(discriminator, dataset.train.shape, labels[:1])
+        )
+        for step in stage.steps():
+            # batch
+            seed_step(options.seed, step)
+            chosen = batch_indices(options.seed, step, len(images), config.batch).to(device)
+            real, label = pixels(images[chosen]), labels[chosen]  # (B, C, H, W) in [0, 1], (B,)
+            z = set_class(torch.randn(len(real), config.latent_size, device=device), label, len(dataset.classes))
+
+            # step
+            rate = config.learning_rate * lr_factor(step, total, 0, config.decay)
+            set_lr(generator_adam, rate)
+            set_lr(discriminator_adam, rate)
+            penalty = config.penalty * config.penalty_every if step % config.penalty_every == 0 else 0.0
+            with training_precision(device, options):
+                counts = pair_step(
+                    generator, discriminator, generator_adam, discriminator_adam, real, label, z, penalty
+                )
+            update_ema(averaged, generator, len(real), config.averaging)
+            stage.count(**counts)
+
+            # log and sample
+            if stage.epoch_ends(step):
+                save_averaged(averaged, config, folder / "epochs" / f"{stage.epoch:03d}", options.seed, **told)
+                shown = sample(averaged, config.latent_size)
+                save_png(grid(shown), folder / "samples" / f"epoch-{stage.epoch:03d}.png")
+                stage.log_epoch(step, len(images), variety=inter_image_std(shown), variety_real=variety_real)
+
+            # save
+            stage.step_done(step)
+        save_discriminator(discriminator, config, folder / "discriminator.safetensors", **told)
+        save_averaged(averaged, config, folder, options.seed, **told)
+
+
+def save_averaged(
+    averaged: ConditionalGenerator, config: ConditionalGanConfig, folder: Path, seed: int, **told: int
+) -> None:
+    """Write the averaged generator, its batch norm measured anew, to `folder`; `told` as for `build_generator`."""
+    recalibrate_batch_norm(averaged, config.latent_size, seed)
+    shape = {"widths": config.generator_widths, "blocks": config.generator_blocks}
+    weights.save_weights(
+        folder / "generator.safetensors", averaged, {**shape, "latent_size": config.latent_size, **told}
+    )
+
+
+def build_generator(config: ConditionalGanConfig, **told: int) -> ConditionalGenerator:
+    """The untrained generator of `config`; `told` are `size`, `channels` and `classes` if not 28, 1 and 10."""
+    return ConditionalGenerator(config.generator_widths, config.generator_blocks, config.latent_size, **told)
+
+
+def save_discriminator(
+    discriminator: ConditionalDiscriminator, config: ConditionalGanConfig, path: Path, **told: int
+) -> None:
+    """Write the discriminator, from which a joined training goes on."""
+    shape = {"widths": config.discriminator_widths, "blocks": config.discriminator_blocks}
+    weights.save_weights(path, discriminator, {**shape, **told})
+
+
+def build_discriminator(config: ConditionalGanConfig, **told: int) -> ConditionalDiscriminator:
+    """The untrained discriminator of `config`."""
+    return ConditionalDiscriminator(config.discriminator_widths, config.discriminator_blocks, **told)
+
+
+def pair_step(
+    generator: ConditionalGenerator,
+    discriminator: ConditionalDiscriminator,
+    generator_adam: Optimizer,
+    discriminator_adam: Optimizer,
+    real: Tensor,
+    label: Tensor,
+    z: Tensor,
+    penalty: float,
+) -> dict[str, float]:
+    """One update of the discriminator, then one of the generator; see `challenge`, whose numbers it returns.
+
+    Takes z (B, latent_size) of the same classes as the real images.
+    """
+    fake = generator(z)
+    gradient, counts = discriminator_step(discriminator, discriminator_adam, real, label, fake, penalty)
+    optimizer_step(generator_adam, (fake * gradient).sum())
+    return counts

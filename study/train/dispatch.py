@@ -1,0 +1,75 @@
+"""Which trainer a configuration is for, and whether it has finished."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gan_denoise.data.dataset import Dataset
+from gan_denoise.export.convert import weights
+from gan_denoise.study.config import (
+    BlindDenoiserConfig,
+    ClassifierConfig,
+    ConditionalGanConfig,
+    Config,
+    DenoiserConfig,
+    FullyConnectedGanConfig,
+    GanConfig,
+    JointConfig,
+    RunOptions,
+    config_sha256,
+)
+from gan_denoise.study.run.metadata import check_exact, read_fingerprint
+from gan_denoise.study.train.autoencoder import train_autoencoder
+from gan_denoise.study.train.blind_denoiser import train_blind_denoiser
+from gan_denoise.study.train.classifier import train_classifier
+from gan_denoise.study.train.conditional_gan import train_conditional_gan
+from gan_denoise.study.train.gan import train_gan
+from gan_denoise.study.train.image_shape import scale_config
+from gan_denoise.study.train.joint import started_from, train_joint
+
+
+def train(config: Config, dataset: Dataset, run: Path, options: RunOptions) -> None:
+    """Train what `config` describes, on the scale of the pictures, in `run`. Raises what its trainer raises."""
+    config = scale_config(config, dataset.train.shape[-1])
+    match config:
+        case GanConfig() | FullyConnectedGanConfig():
+            train_gan(config, dataset, run, options)
+        case ConditionalGanConfig():
+            train_conditional_gan(config, dataset, run, options)
+        case DenoiserConfig():
+            train_autoencoder(config, dataset, run, options)
+        case BlindDenoiserConfig():
+            train_blind_denoiser(config, dataset, run, options)
+        case JointConfig():
+            train_joint(config, dataset, run, options)
+        case ClassifierConfig():
+            train_classifier(config, dataset, run, options)
+
+
+def is_finished(config: Config, run: Path, options: RunOptions) -> bool:
+    """Whether this configuration and seed ended in `run` with whole weights; a join, from the weights of now.
+
+    Raises InputError when the weights are damaged, or their training went on inexactly.
+    """
+    path = run / _last_file(config)
+    if not path.exists() or not path.with_suffix(".json").exists():
+        return False
+    weights.read_weights(path)
+    check_exact(path.parent)
+    identity = read_fingerprint(path.parent)
+    if isinstance(config, JointConfig) and identity.get("started_from") != started_from(config, run):
+        return False
+    return bool((identity["config_sha256"], identity["seed"]) == (config_sha256(config), options.seed))
+
+
+def _last_file(config: Config) -> str:
+    """What a stage writes last, below the run's folder."""
+    match config:
+        case GanConfig() | FullyConnectedGanConfig() | ConditionalGanConfig():
+            return "gan/generator.safetensors"
+        case DenoiserConfig() | BlindDenoiserConfig():
+            return "denoiser/denoiser.safetensors"
+        case JointConfig():
+            return "join/joined/denoiser/denoiser.safetensors"
+        case ClassifierConfig():
+            return "features/features.safetensors"

@@ -1,0 +1,118 @@
+"""Train the paper's GAN, or the one of 2014: generator and discriminator in turn, binary cross-entropy, Adam."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.optim import Adam, Optimizer
+
+from gan_denoise.data.dataset import Dataset
+from gan_denoise.data.images import to_float
+from gan_denoise.export.convert import weights
+from gan_denoise.export.images import grid, save_png
+from gan_denoise.models.dcgan import Discriminator, Generator
+from gan_denoise.models.mlp_gan import FullyConnectedDiscriminator, FullyConnectedGenerator
+from gan_denoise.study.config import FullyConnectedGanConfig, GanConfig, RunOptions
+from gan_denoise.study.run.device import on_device, prepare_torch, training_precision
+from gan_denoise.study.run.metadata import run_fingerprint
+from gan_denoise.study.run.mode_collapse import inter_image_std
+from gan_denoise.study.run.stage import Stage
+from gan_denoise.study.train.architecture import describe, layers_of
+from gan_denoise.study.train.batches import batch_indices, pixels, seed_step, steps_per_epoch
+from gan_denoise.study.train.image_shape import image_kwargs
+from gan_denoise.study.train.optim import optimizer_step
+from gan_denoise.study.train.validation import SAMPLES, sample
+
+
+def train_gan(config: GanConfig | FullyConnectedGanConfig, dataset: Dataset, run: Path, options: RunOptions) -> None:
+    """Train in `run`/gan and leave `generator.safetensors` there; goes on where an earlier run stopped.
+
+    Raises what Stage.open raises, and DivergedError when a loss or a gradient is not finite.
+    """
+    folder = run / "gan"
+    device = prepare_torch(options)
+    torch.manual_seed(options.seed)
+    generator, discriminator = (on_device(network, device) for network in networks(config, **image_kwargs(dataset)))
+    generator_adam = Adam(generator.parameters(), config.learning_rate, (config.beta1, 0.999))
+    discriminator_adam = Adam(discriminator.parameters(), config.learning_rate, (config.beta1, 0.999))
+    images = torch.from_numpy(dataset.train.images[: config.images]).to(device)
+    identity = run_fingerprint(config, dataset, options)
+    parts = {"generator": generator, "discriminator": discriminator}
+    optimizers = {"generator_adam": generator_adam, "discriminator_adam": discriminator_adam}
+    epoch_steps = steps_per_epoch(len(images), config.batch)
+    variety_real = inter_image_std(to_float(dataset.train.images[:SAMPLES]))
+
+    with Stage.open(
+        folder, identity, {**parts, **optimizers}, config.epochs, epoch_steps, len(images), options
+    ) as stage:
+        generator_layers = layers_of(generator, (config.latent_size,))
+        describe(folder, generator=generator_layers, discriminator=layers_of(discriminator, dataset.train.shape))
+        for step in stage.steps():
+            # batch
+            seed_step(options.seed, step)
+            real = images[batch_indices(options.seed, step, len(images), config.batch).to(device)]
+            real = pixels(real)  # (B, C, H, W) in [0, 1]
+            z = torch.randn(len(real), config.latent_size, device=device)
+
+            # step
+            with training_precision(device, options):
+                counts = gan_step(generator, discriminator, generator_adam, discriminator_adam, real, z)
+            stage.count(**counts)
+
+            # log and sample
+            if stage.epoch_ends(step):
+                shown = sample(generator, config.latent_size)
+                save_png(grid(shown), folder / "samples" / f"epoch-{stage.epoch:03d}.png")
+                stage.log_epoch(step, len(images), variety=inter_image_std(shown), variety_real=variety_real)
+
+            # save
+            stage.step_done(step)
+        arguments = {"widths": config.generator_widths, "latent_size": config.latent_size, **image_kwargs(dataset)}
+        weights.save_weights(folder / "generator.safetensors", generator, arguments)
+
+
+def networks(config: GanConfig | FullyConnectedGanConfig, **sides: int) -> tuple[nn.Module, nn.Module]:
+    """The untrained generator and discriminator of `config`; `sides` are `size` and `channels` if not 28 and 1."""
+    match config:
+        case GanConfig():
+            generator: nn.Module = Generator(config.generator_widths, config.latent_size, **sides)
+            return generator, Discriminator(config.discriminator_widths, config.dropout, **sides)
+        case FullyConnectedGanConfig():
+            generator = FullyConnectedGenerator(config.generator_widths, config.latent_size, **sides)
+            return generator, FullyConnectedDiscriminator(config.discriminator_widths, config.dropout, **sides)
+
+
+def gan_step(
+    generator: nn.Module,
+    discriminator: nn.Module,
+    generator_adam: Optimizer,
+    discriminator_adam: Optimizer,
+    real: Tensor,
+    z: Tensor,
+) -> dict[str, float]:
+    """One update of the discriminator, then one of the generator with the non-saturating loss.
+
+    Takes real images (B, C, H, W) in [0, 1] and z (B, latent_size); the networks' own randomness is torch's
+    global generator. Returns both losses and the discriminator's accuracy on real and on fake, each in [0, 1].
+    Source: Goodfellow et al. 2014, algorithm 1, with the loss of its section 3.
+    """
+    fake = generator(z)
+    logits = discriminator(torch.cat([real, fake.detach()]))  # (2B,)
+    says_real = torch.cat([torch.ones_like(logits[: len(real)]), torch.zeros_like(logits[len(real) :])])
+    discriminator_loss = 2 * binary_cross_entropy_with_logits(logits, says_real)  # the sum of both means
+    optimizer_step(discriminator_adam, discriminator_loss)
+
+    discriminator.requires_grad_(False)  # only the gradient to the image is needed
+    fooled = discriminator(fake)
+    generator_loss = binary_cross_entropy_with_logits(fooled, torch.ones_like(fooled))
+    optimizer_step(generator_adam, generator_loss)
+    discriminator.requires_grad_(True)
+    return {
+        "discriminator_loss": discriminator_loss.item(),
+        "generator_loss": generator_loss.item(),
+        "accuracy_real": (logits[: len(real)] > 0).float().mean().item(),
+        "accuracy_fake": (logits[len(real) :] < 0).float().mean().item(),
+    }

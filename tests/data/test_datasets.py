@@ -1,0 +1,187 @@
+"""Other data sets: MNIST and its like, folders of pictures, arrays; and every wrong one refused by name."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from data_helpers import COUNT, EXCERPT, corrupt, photograph
+from PIL import Image
+
+from gan_denoise.data import datasets, fashion_mnist, image_files
+from gan_denoise.data.dataset import Dataset
+from gan_denoise.data.datasets import load_dataset
+from gan_denoise.errors import InputError, UsageError
+
+
+@pytest.mark.parametrize(
+    ("size", "channels", "shape"), [(None, None, (1, 28, 28)), (32, 3, (3, 32, 32)), (64, 1, (1, 64, 64))]
+)
+def test_a_folder_a_class_becomes_pictures_of_one_size(
+    photos: Path, size: int | None, channels: int | None, shape: tuple[int, ...]
+) -> None:
+    data = load_dataset("folder", photos, size, channels)
+    assert data.train.shape == data.test.shape == shape
+    assert (len(data.train), len(data.test), data.classes) == (33, 3, ("a", "b", "c"))
+    counts = np.bincount(np.concatenate([data.train.labels, data.test.labels]))
+    assert counts.tolist() == [12, 12, 12]
+    assert data.held_out is data.test
+    assert len(np.unique(data.train.labels[:10])) > 1  # shuffled
+
+
+def test_a_flat_folder_has_no_classes_and_keeps_pictures_of_the_size_pixel_for_pixel(tmp_path: Path) -> None:
+    for i in range(COUNT):
+        photograph(i, 32, 32).save(tmp_path / f"{i:03d}.png")
+    data = load_dataset("folder", tmp_path, 32, 3)
+    assert data.classes == ()
+    found = {image.tobytes() for part in (data.train, data.test) for image in part.images}
+    assert found == {np.asarray(photograph(i, 32, 32)).transpose(2, 0, 1).tobytes() for i in range(COUNT)}
+
+
+def test_a_picture_is_cropped_around_its_middle_not_squeezed() -> None:
+    wide = np.zeros((32, 96, 3), np.uint8)
+    wide[:, 32:64] = 200
+    found = image_files.crop_and_resize(Image.fromarray(wide), 32)
+    assert found.shape == (3, 32, 32)
+    assert (found == 200).all()
+
+
+def test_a_picture_is_the_right_way_up(tmp_path: Path) -> None:
+    picture = Image.new("L", (40, 20))
+    exif = picture.getexif()
+    exif[0x0112] = 6  # turned by a quarter, as cameras say
+    picture.save(tmp_path / "turned.jpg", exif=exif)
+    assert image_files.open_image(tmp_path / "turned.jpg", 1).size == (20, 40)
+
+
+def test_the_hash_is_of_what_the_pictures_hold(photos: Path) -> None:
+    before = load_dataset("folder", photos).sha256
+    assert load_dataset("folder", photos).sha256 == before
+    assert load_dataset("folder", photos, 32).sha256 != before
+    photograph(99).save(photos / "a/000.png")
+    changed = load_dataset("folder", photos).sha256
+    assert changed != before
+    (photos / "a/000.png").rename(photos / "b/000.png")
+    assert load_dataset("folder", photos).sha256 not in (before, changed)
+
+
+@pytest.mark.parametrize(("size", "channels"), [(30, None), (0, None), (None, 2)])
+def test_other_sizes_and_channels_are_usage_errors(photos: Path, size: int | None, channels: int | None) -> None:
+    with pytest.raises(UsageError, match=r"--(size|channels): \d+ found, (28, 32 or 64|1 or 3) wanted"):
+        load_dataset("folder", photos, size, channels)
+
+
+# --- arrays ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(COUNT, 32, 32), (COUNT, 1, 32, 32), (COUNT, 3, 32, 32), (COUNT, 32, 32, 3)])
+def test_arrays_become_the_same_data_set(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    images = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    np.savez(tmp_path / "a.npz", images=images, labels=np.arange(COUNT) % 4)
+    data = load_dataset("npz", tmp_path / "a.npz")
+    assert data.train.shape == ((3, 32, 32) if 3 in shape else (1, 32, 32))
+    assert (len(data.train), len(data.test), data.classes) == (33, 3, ("0", "1", "2", "3"))
+    last = shape == (COUNT, 32, 32, 3)
+    wanted = {image.tobytes() for image in (images.transpose(0, 3, 1, 2) if last else images)}
+    assert {image.tobytes() for part in (data.train, data.test) for image in part.images} == wanted
+
+
+def test_arrays_of_another_size_are_resampled_when_asked_to_be(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (COUNT, 40, 50), dtype=np.uint8)
+    np.savez_compressed(tmp_path / "a.npz", images=images)
+    with pytest.raises(InputError, match="pictures of 40x50 found, 28, 32 or 64 wanted"):
+        load_dataset("npz", tmp_path / "a.npz")
+    data = load_dataset("npz", tmp_path / "a.npz", 64, 3)
+    assert (data.train.shape, data.classes) == ((3, 64, 64), ())
+    assert (data.train.images[:, 0] == data.train.images[:, 2]).all()  # grey in three channels
+
+
+@pytest.mark.parametrize(
+    ("arrays", "said"),
+    [
+        ({"pictures": np.zeros((9, 28, 28), np.uint8)}, r"pictures\.npy found, an array `images` wanted"),
+        ({"images": np.zeros((30, 28, 28), np.float32)}, r"images: float32 \[30, 28, 28\] found, uint8 \(N, H, W\)"),
+        ({"images": np.zeros((30, 2, 28, 28), np.uint8)}, r"uint8 \[30, 2, 28, 28\] found"),
+        ({"images": np.zeros((30, 0, 28), np.uint8)}, r"uint8 \[30, 0, 28\] found"),
+        ({"images": np.zeros((9, 28, 28), np.uint8)}, "9 pictures found, 24 or more wanted"),
+        ({"images": np.array([{}], dtype=object)}, "unreadable"),
+        ({"images": np.zeros((30, 28, 28), np.uint8), "labels": np.zeros(29, np.int64)}, "30 whole numbers"),
+        ({"images": np.zeros((30, 28, 28), np.uint8), "labels": np.full(30, 256)}, "from 0 to 255 wanted"),
+        ({"images": np.zeros((30, 28, 28), np.uint8), "labels": np.zeros(30)}, r"labels: float64 \[30\] found"),
+    ],
+)
+def test_arrays_that_are_no_pictures_are_refused(tmp_path: Path, arrays: dict[str, np.ndarray], said: str) -> None:
+    np.savez(tmp_path / "a.npz", **arrays)
+    with pytest.raises(InputError, match=said):
+        load_dataset("npz", tmp_path / "a.npz")
+
+
+def test_a_damaged_array_file_is_named(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", images=np.zeros((30, 28, 28), np.uint8))
+    corrupt(tmp_path / "a.npz")
+    with pytest.raises(InputError, match=r"a\.npz: unreadable"):
+        load_dataset("npz", tmp_path / "a.npz")
+
+
+def test_an_array_beyond_the_limit_is_refused_before_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datasets, "MAX_BYTES", 10_000)
+    np.savez_compressed(tmp_path / "a.npz", images=np.zeros((30, 28, 28), np.uint8))
+    with pytest.raises(InputError, match="an array of 23,648 bytes found, 10,000 at most wanted"):
+        load_dataset("npz", tmp_path / "a.npz")
+
+
+# --- MNIST and its like ----------------------------------------------------------------------------------------------
+
+
+def test_kuzushiji_mnist_is_read_from_idx_files_in_a_torchvision_root(tmp_path: Path, excerpt: Dataset) -> None:
+    shutil.copytree(EXCERPT, tmp_path / "KMNIST/raw")  # files of that form; nobody here has the real ones
+    data = load_dataset("kmnist", tmp_path)
+    assert data.classes[0] == "o"
+    np.testing.assert_array_equal(data.train.images, excerpt.train.images)
+    assert data.held_out.images.shape == (33, 28, 28)  # of the training part: the test part is the publisher's
+    assert load_dataset("kmnist", tmp_path / "KMNIST/raw", 32).train.shape == (1, 32, 32)
+
+
+def test_mnist_is_taken_by_its_hashes_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(EXCERPT, tmp_path / "MNIST/raw")
+    with pytest.raises(InputError, match=r"MNIST/raw/train-images-idx3-ubyte: SHA-256 .* found, that of MNIST wanted"):
+        load_dataset("mnist", tmp_path)
+    hashes = {
+        name: hashlib.sha256(content).hexdigest()
+        for name, content in fashion_mnist.read_files(EXCERPT, checked=False).items()
+    }
+    monkeypatch.setitem(datasets.IDX, "mnist", ("MNIST", datasets.DIGITS, hashes))
+    assert load_dataset("mnist", tmp_path).classes == datasets.DIGITS
+
+
+def test_fashion_mnist_in_its_place_is_told(tmp_path: Path) -> None:
+    from gan_denoise.data import sources
+
+    (tmp_path / "KMNIST").mkdir()
+    (tmp_path / "KMNIST/raw").symlink_to(sources.fetch_fashion_mnist())
+    with pytest.raises(InputError, match=r"\(Fashion-MNIST\) found, that of KMNIST wanted"):
+        load_dataset("kmnist", tmp_path)
+
+
+def test_a_set_that_is_not_here_is_said_with_the_way_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", os.fspath(tmp_path))
+    with pytest.raises(InputError, match="no files of MNIST found, the four IDX files wanted") as caught:
+        load_dataset("mnist", None)
+    assert 'torchvision.datasets.MNIST("DIR", download=True)' in caught.value.hint
+
+
+def test_fashion_mnist_at_another_size_is_another_data_set() -> None:
+    plain, large = load_dataset("fashion-mnist", None), None
+    assert plain.train.shape == (1, 28, 28)
+    excerpt = fashion_mnist.read_dataset(EXCERPT, "excerpt", checked=False)
+    large = datasets.resize_dataset(excerpt, 32, 3)
+    assert large.train.shape == (3, 32, 32)
+    assert large.sha256 != excerpt.sha256
+    assert datasets.resize_dataset(excerpt, 28, 1) is excerpt

@@ -1,0 +1,137 @@
+"""Pictures with real noise: two folders of the same names, cut alike; and every wrong partner refused by name."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan_denoise.data import paired_images
+from gan_denoise.data.paired_images import read_image_pairs
+from gan_denoise.errors import InputError, UsageError
+from gan_denoise.export import runtime
+from gan_denoise.study.run.log import read_log
+
+COMMAND = [sys.executable, "-m", "gan_denoise.cli"]
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[Path, Path]:
+    """13 smooth photographs of 100x80 as PNG, and as JPEG files with 30 more in every pixel."""
+    noisy, clean = tmp_path / "noisy", tmp_path / "clean"
+    for part in (noisy, clean):
+        part.mkdir()
+    y, x = np.mgrid[:80, :100]
+    for i in range(13):
+        picture = np.stack([100 + i + x, 200 - i - y, 100 + x - y], axis=-1).astype(np.uint8)
+        Image.fromarray(picture).save(clean / f"{i:02d}.png")
+        Image.fromarray(picture + np.uint8(30)).save(noisy / f"{i:02d}.jpg", quality=98, subsampling=0)
+    return noisy, clean
+
+
+@pytest.mark.parametrize(("size", "channels"), [(64, 3), (32, 3), (28, 1)])
+def test_squares_are_cut_from_the_same_places(folders: tuple[Path, Path], size: int, channels: int) -> None:
+    data = read_image_pairs(*folders, size, channels)
+    corners = len(range(0, 80 - size + 1, size // 2)) * len(range(0, 100 - size + 1, size // 2))
+    assert (len(data.train), len(data.test)) == (12 * corners, corners)  # a whole picture is kept apart
+    assert data.train.shape == (channels, size, size)
+    for split in (data.train, data.test):
+        assert split.noisy is not None
+        assert np.abs(split.noisy.astype(int) - split.images - 30).max() <= 6  # what JPEG did
+
+
+def test_of_large_pictures_a_choice_of_squares_is_taken(
+    folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paired_images, "MAX_CROPS", 26)
+    data = read_image_pairs(*folders, 28, 1)
+    assert (len(data.train), len(data.test)) == (36, 3)
+    assert data.sha256 == read_image_pairs(*folders, 28, 1).sha256
+
+
+def test_the_hash_is_of_both_sides(folders: tuple[Path, Path]) -> None:
+    before = read_image_pairs(*folders, 32, 3).sha256
+    Image.open(folders[0] / "01.jpg").transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(folders[0] / "01.jpg")
+    assert read_image_pairs(*folders, 32, 3).sha256 != before
+
+
+def test_wrong_partners_are_named(folders: tuple[Path, Path]) -> None:
+    noisy, clean = folders
+    Image.new("RGB", (50, 80)).save(clean / "00.png")
+    with pytest.raises(InputError, match=r"noisy/00\.jpg: 100x80 pixels found, 50x80 as .*clean/00\.png has wanted"):
+        read_image_pairs(noisy, clean, 32, 3)
+    (clean / "00.png").unlink()
+    with pytest.raises(InputError, match=r"noisy/00\.jpg: no partner in .*clean found"):
+        read_image_pairs(noisy, clean, 32, 3)
+    with pytest.raises(InputError, match=r"noisy/00\.jpg: no partner in .*clean found"):
+        read_image_pairs(clean, noisy, 32, 3)
+    (noisy / "00.jpg").unlink()
+    read_image_pairs(noisy, clean, 32, 3)
+    Image.new("RGB", (100, 80)).save(noisy / "01.png")
+    with pytest.raises(InputError, match=r"noisy/01\.png: 01\.jpg beside it found"):
+        read_image_pairs(noisy, clean, 32, 3)
+
+
+def test_what_cannot_be_cut_is_refused(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--size: 48 found, 28, 32 or 64 wanted"):
+        read_image_pairs(*folders, 48, 3)
+    for folder, name in zip(folders, ("x.jpg", "x.png"), strict=True):
+        Image.new("RGB", (100, 40)).save(folder / name)
+    with pytest.raises(InputError, match=r"x\.jpg: 100x40 pixels found, 64x64 or more wanted"):
+        read_image_pairs(*folders, 64, 3)
+    (folders[0] / "x.jpg").write_bytes(b"no picture")
+    with pytest.raises(InputError, match=r"x\.jpg: no picture found"):
+        read_image_pairs(*folders, 64, 3)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"empty: 0 pictures found, two or more"):
+        read_image_pairs(tmp_path / "empty", tmp_path / "empty", 64, 3)
+
+
+def test_a_denoiser_learns_what_the_pairs_show(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    """Here the noise is a light of 30: a denoiser that was shown Gaussian noise would leave it."""
+    options = ["--pairs", *map(str, folders), "--size", "32", "--channels", "3", "--threads", "1"]
+    train = [*COMMAND, "train", "denoiser", "--preset", "smoke-best", *options, "--epochs", "40"]
+    run, out = tmp_path / "run", tmp_path / "out"
+    done = subprocess.run([*train, "--out", str(run)], capture_output=True, text=True, check=True)
+    last = read_log(run / "denoiser/log.jsonl")[-1]
+    assert last["noisy_psnr_db"] == pytest.approx(20 * np.log10(255 / 30), abs=0.3)
+    assert last["psnr_db"] > last["noisy_psnr_db"] + 6
+    assert "noisy_psnr_db" in done.stderr.splitlines()[-2]
+
+    subprocess.run([*COMMAND, "export", str(run), "--out", str(out)], capture_output=True, check=True)
+    assert runtime.load_graph(runtime.DENOISER, out).input_shape == (3, 32, 32)
+    picture = tmp_path / "square.png"
+    Image.open(folders[0] / "03.jpg").crop((10, 10, 42, 42)).save(picture)
+    subprocess.run([*COMMAND, "denoise", str(picture), "--model", str(out), "--out", str(tmp_path / "d")], check=True)
+    wanted = np.asarray(Image.open(folders[1] / "03.png").crop((10, 10, 42, 42)), float)
+    found = np.asarray(Image.open(tmp_path / "d/square.png"), float)
+    assert found.shape == (32, 32, 3)
+    assert np.abs(found - wanted).mean() < 15
+
+    meta = json.loads((run / "denoiser/meta.json").read_text())["identity"]
+    assert meta["pictures"] == [3, 32, 32]
+    Image.open(folders[0] / "01.jpg").transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(folders[0] / "01.jpg")
+    other = subprocess.run([*train, "--resume", "--out", str(run)], capture_output=True, text=True, check=False)
+    assert other.returncode == 3
+    assert other.stderr.startswith("error: data_sha256: the run in")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["denoiser", "--preset", "quick"], "--pairs: found with the denoiser of a preset that has no blind denoiser"),
+        (["gan", "--preset", "best"], "--pairs: found with the gan of a preset"),
+        (["denoiser", "--preset", "best", "--dataset", "mnist"], "--pairs --dataset --data: both found, one wanted"),
+    ],
+)
+def test_pairs_where_they_have_no_use_are_usage_errors(tmp_path: Path, arguments: list[str], said: str) -> None:
+    done = subprocess.run(
+        [*COMMAND, "train", *arguments, "--pairs", "a", "b"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert said in done.stderr

@@ -1,0 +1,159 @@
+"""Filters, a mixture and denoised real pictures beside what the denoiser makes, on shipped graphs and real images."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+from skimage.restoration import denoise_nl_means
+
+from gan_denoise.data import sources
+from gan_denoise.data.dataset import Dataset, Split, split_classifier_fit
+from gan_denoise.data.images import to_float, to_uint8
+from gan_denoise.eval.generation import controls, gaussian_mixture, tables
+from gan_denoise.eval.generation.controls import (
+    TunedFilter,
+    chosen_filters,
+    filtered_rows,
+    mixture_row,
+    real_denoised_row,
+)
+from gan_denoise.eval.generation.evaluate import evaluate_generation
+from gan_denoise.eval.generation.reference import RealImages, measure_real
+from gan_denoise.eval.generation.tables import controls_report
+from gan_denoise.eval.labels import BLACK_LEVEL, GAUSSIAN, NLM, REAL_BASELINE
+from gan_denoise.eval.metrics import ffd, no_reference
+from gan_denoise.eval.metrics.frechet import frechet_distance, statistics
+from gan_denoise.export import latents, runtime
+from gan_denoise.export.runtime import Graph
+from gan_denoise.models.unet import UNet
+
+N = 120
+
+
+@pytest.fixture(scope="module")
+def data() -> Dataset:
+    """The first 300 test images, and 3,600 training images of which 600 count as unseen and 300 as held out."""
+    whole = sources.load_fashion_mnist()
+    train, test = (Split(part.images[:n], part.labels[:n]) for part, n in ((whole.train, 3600), (whole.test, 300)))
+    return Dataset(train, test, whole.source, whole.sha256)
+
+
+@pytest.fixture(scope="module")
+def network() -> Graph:
+    return ffd.load_network(threads=1)
+
+
+@pytest.fixture(scope="module")
+def real(data: Dataset, network: Graph) -> RealImages:
+    return measure_real(data, network, N)
+
+
+@pytest.fixture(scope="module")
+def fused() -> Graph:
+    return runtime.load_graph(runtime.FUSED, threads=1)
+
+
+@pytest.fixture(scope="module")
+def filters(fused: Graph, network: Graph, data: Dataset) -> dict[str, TunedFilter]:
+    return chosen_filters(fused, network, data, N, seed=1)
+
+
+def test_each_filter_is_the_offered_one_that_is_nearest_to_held_out_images(
+    filters: dict[str, TunedFilter], fused: Graph, network: Graph, data: Dataset
+) -> None:
+    images = to_uint8(fused.batched(latents.latents(2, 0, N))[0])  # of the next seed
+    held_out = statistics(network.batched(to_float(data.train.images[-300:]))[0])
+
+    def distance(filtered: np.ndarray) -> float:
+        return frechet_distance(statistics(network.batched(to_float(filtered))[0]), held_out)
+
+    def hazeless(levels: np.ndarray) -> np.ndarray:  # float, 0 to 255
+        image = torch.from_numpy(levels / 255).float()[:, None]
+        return np.rint(255 * UNet((8, 8), (1, 1, 1)).eval()(image)[:, 0].detach().numpy()).astype(np.uint8)
+
+    def blurred(width: float) -> np.ndarray:
+        return hazeless(ndimage.gaussian_filter(images.astype(np.float32), (0, width, width), mode="constant"))
+
+    def averaged(sigma: float) -> np.ndarray:
+        told = {"patch_size": 5, "patch_distance": 3, "h": 1.2 * sigma, "sigma": 0.5 * sigma}
+        return hazeless(255 * np.stack([denoise_nl_means(image / np.float32(255), **told) for image in images]))
+
+    np.testing.assert_array_equal(filters[BLACK_LEVEL].filter(images), hazeless(images.astype(np.float32)))
+    for name, take in ((GAUSSIAN, blurred), (NLM, averaged)):
+        chosen = filters[name]
+        assert chosen.strength == min(chosen.offered, key=lambda strength: distance(take(strength)))
+        np.testing.assert_allclose(chosen.filter(images), take(chosen.strength).astype(float), atol=1)
+        assert (chosen.filter(images) != images).mean() > 0.01
+
+
+def test_the_report_holds_all_rows_and_what_was_chosen(
+    real: RealImages, data: Dataset, filters: dict[str, TunedFilter], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(controls.mixture, "FITTED", 1000)
+    report = controls_report(None, data, N, seed=1, threads=1)
+    names = ["raw", "denoised", BLACK_LEVEL, GAUSSIAN, NLM, "Gaussian mixture", "real, denoised", REAL_BASELINE]
+    assert [row["set"] for row in report.rows] == names
+    assert all(row["n"] == N for row in report.rows)
+    assert (
+        report.settings[GAUSSIAN]
+        == f"width in pixels {filters[GAUSSIAN].strength:g} of 0.3, 0.35, 0.4, 0.5, then haze removed"
+    )
+    assert f"of {filters[NLM].strength:g} of 0.0025, 0.005, 0.01, 0.02, 0.04" in report.settings[NLM]
+    assert report.settings["not measured"] == {}
+
+
+def test_the_filters_get_the_same_pictures_as_the_denoiser(
+    fused: Graph, real: RealImages, filters: dict[str, TunedFilter]
+) -> None:
+    rows = {row["set"]: row for row in filtered_rows(fused, real, filters, N, seed=1)}
+    assert list(rows) == ["raw", "denoised", BLACK_LEVEL, GAUSSIAN, NLM]
+    for wanted in evaluate_generation(fused, real, N, seed=1)[:2]:
+        found = rows[wanted["set"]]
+        assert found == {name: pytest.approx(wanted[name]) for name in wanted if name != "asked_class"}
+    assert rows[GAUSSIAN]["sharpness"] < rows["raw"]["sharpness"]
+    assert min(rows[name]["same_class"] for name in (GAUSSIAN, NLM)) > 0.9
+
+
+def test_without_scikit_learn_the_mixture_is_named_as_not_measured(
+    data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "find_spec", lambda name: None)
+    report = controls_report(None, data, 100, seed=1, threads=1)
+    assert "Gaussian mixture" not in [row["set"] for row in report.rows]
+    assert report.settings["not measured"]["Gaussian mixture"].startswith("sklearn: not installed, pip install")
+
+
+def test_the_mixture_is_far_off_and_agrees_with_no_picture(
+    real: RealImages, data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(controls.mixture, "FITTED", 1000)
+    fitted_on: list[np.ndarray] = []
+
+    def fit(images: np.ndarray, **options: int) -> gaussian_mixture.Mixture:
+        fitted_on.append(images)
+        return mixture_fit(images, **options)
+
+    mixture_fit = gaussian_mixture.fit
+    monkeypatch.setattr(controls.mixture, "fit", fit)
+    row = mixture_row(real, data, N, seed=2**40)
+    np.testing.assert_array_equal(fitted_on[0], data.train.images[:1000])
+    assert (row["set"], row["n"], row["same_class"]) == ("Gaussian mixture", N, None)
+    assert row["ffd_1"] > 2 * real.floor["ffd_1"]
+
+
+def test_real_pictures_pass_the_denoiser_almost_unchanged(real: RealImages, data: Dataset, network: Graph) -> None:
+    denoiser = runtime.load_graph(runtime.DENOISER, threads=1)
+    row = real_denoised_row(denoiser, real, data, N)
+    images = split_classifier_fit(data.train)[1].images[:N]
+    passed = to_uint8(denoiser.batched(to_float(images))[0].clip(0, 1))
+    before, after = (network.batched(to_float(image_set))[1].argmax(axis=1) for image_set in (images, passed))
+    assert (row["set"], row["n"]) == ("real, denoised", N)
+    assert row["ffd_1"] == pytest.approx(ffd.distance(passed, network), rel=1e-4)
+    moved = frechet_distance(*(statistics(network.batched(to_float(image_set))[0]) for image_set in (passed, images)))
+    assert 0 < moved < 0.03 * real.floor["ffd_1"]
+    assert row["noise"] == pytest.approx(no_reference.noise(to_float(passed)).mean(), rel=1e-4)
+    assert row["noise"] < real.floor["noise"]
+    assert row["same_class"] == pytest.approx((before == after).mean())
+    assert 0.01 < (passed != images).mean() < 0.9

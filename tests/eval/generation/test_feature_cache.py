@@ -1,0 +1,95 @@
+"""Features of real pictures are computed once, and nothing that goes wrong with the cache changes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gan_denoise.data.dataset import Dataset
+from gan_denoise.data.images import ArrayF32, to_float
+from gan_denoise.eval.generation.feature_cache import real_features
+from gan_denoise.eval.metrics import ffd
+from gan_denoise.export.runtime import Graph
+
+
+@pytest.fixture(scope="module")
+def network() -> Graph:
+    return ffd.load_network(threads=1)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("GAN_DENOISE_CACHE", str(tmp_path))
+    return tmp_path / "features"
+
+
+@pytest.fixture
+def calls(network: Graph, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many pictures each run of a network was given."""
+    given: list[int] = []
+    batched = Graph.batched
+
+    def counted(self: Graph, samples: ArrayF32, batch: int = 100) -> tuple[ArrayF32, ...]:
+        given.append(len(samples))
+        return batched(self, samples, batch)
+
+    monkeypatch.setattr(Graph, "batched", counted)
+    return given
+
+
+def test_they_are_the_network_s_and_computed_once(
+    excerpt: Dataset, network: Graph, folder: Path, calls: list[int]
+) -> None:
+    images = excerpt.test.images
+    first, again = real_features(images, network), real_features(images, network)
+    assert calls == [len(images)]
+    assert len(list(folder.iterdir())) == 1
+    for found, once_more, wanted in zip(first, again, network(to_float(images)), strict=True):
+        np.testing.assert_allclose(found, wanted, atol=1e-5)
+        np.testing.assert_array_equal(once_more, found)
+
+
+def test_other_pictures_and_another_network_have_features_of_their_own(
+    excerpt: Dataset, network: Graph, folder: Path, calls: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = excerpt.test.images
+    for some in (images, images[::-1].copy(), images[:50]):
+        real_features(some, network)
+    monkeypatch.setattr(network, "sha256", "another")
+    real_features(images, network)
+    assert calls == [100, 100, 50, 100]
+    assert len(list(folder.iterdir())) == 4
+
+
+@pytest.mark.parametrize("harm", ["cut", "flipped", "empty", "another file"])
+def test_a_damaged_file_is_written_anew(
+    excerpt: Dataset, network: Graph, folder: Path, calls: list[int], harm: str
+) -> None:
+    images = excerpt.test.images
+    wanted = real_features(images, network)
+    (file,) = folder.iterdir()
+    whole = file.read_bytes()
+    middle = len(whole) // 2
+    harmed = {
+        "cut": whole[:middle],
+        "flipped": whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :],
+        "empty": b"",
+        "another file": b"no arrays in here",
+    }
+    file.write_bytes(harmed[harm])
+    for found, known in zip(real_features(images, network), wanted, strict=True):
+        np.testing.assert_array_equal(found, known)
+    assert calls == [len(images)] * 2
+    assert file.read_bytes() == whole
+
+
+def test_a_cache_that_cannot_be_written_is_no_hindrance(
+    excerpt: Dataset, network: Graph, tmp_path: Path, calls: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("GAN_DENOISE_CACHE", str(tmp_path / "file"))
+    features, _ = real_features(excerpt.test.images, network)
+    assert features.shape == (100, 96)
+    assert calls == [100]

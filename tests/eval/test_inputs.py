@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan_denoise.data.dataset import Dataset
+from gan_denoise.data.images import to_float
+from gan_denoise.errors import InputError
+from gan_denoise.eval.inputs import load_image_sets
+from gan_denoise.export import writers
+
+
+@pytest.fixture(scope="module")
+def batches(excerpt: Dataset) -> list[tuple[np.ndarray, np.ndarray]]:
+    """What `generate` writes: raw and denoised pictures, here real ones, in two batches."""
+    image, denoised = (to_float(part.images[:7]) for part in (excerpt.test, excerpt.train))
+    return [(image[:4], denoised[:4]), (image[4:], denoised[4:])]
+
+
+@pytest.mark.parametrize("name", ["pictures.npz", "folder"])
+def test_what_generate_writes_is_read_back(
+    tmp_path: Path, name: str, batches: list[tuple[np.ndarray, np.ndarray]], excerpt: Dataset
+) -> None:
+    writers.writer_for(tmp_path / name)(batches, tmp_path / name)
+    sets = load_image_sets(tmp_path / name)
+    assert set(sets) == {"image", "denoised"}
+    np.testing.assert_array_equal(sets["image"], excerpt.test.images[:7])
+    np.testing.assert_array_equal(sets["denoised"], excerpt.train.images[:7])
+
+
+def test_a_folder_of_pictures_is_one_set_in_the_order_of_their_names(tmp_path: Path, excerpt: Dataset) -> None:
+    for i in (2, 0, 1):
+        Image.fromarray(excerpt.test.images[i]).save(tmp_path / f"{i:03d}.png")
+    (tmp_path / "notes.txt").write_text("not a picture")
+    sets = load_image_sets(tmp_path)
+    assert list(sets) == [tmp_path.name]
+    np.testing.assert_array_equal(sets[tmp_path.name], excerpt.test.images[:3])
+
+
+def test_arrays_of_bytes_are_taken_as_they_are(tmp_path: Path, excerpt: Dataset) -> None:
+    np.savez(tmp_path / "a.npz", mine=excerpt.test.images)
+    np.testing.assert_array_equal(load_image_sets(tmp_path / "a.npz")["mine"], excerpt.test.images)
+
+
+@pytest.mark.parametrize(
+    ("array", "said"),
+    [
+        (np.zeros((9, 32, 32), np.uint8), r"a\.npz, x: uint8 \[9, 32, 32\] found, uint8 \(N, 28, 28\)"),
+        (np.zeros((9, 1, 28, 28), np.uint8), r"uint8 \[9, 1, 28, 28\] found"),
+        (np.zeros((9, 1, 28, 28), np.float64), r"float64 \[9, 1, 28, 28\] found"),
+        (np.full((9, 1, 28, 28), 2, np.float32), r"values from 2\.0 to 2\.0 found, \[0, 1\] wanted"),
+        (np.full((9, 1, 28, 28), np.nan, np.float32), r"\[0, 1\] wanted"),
+        (np.array([{}], dtype=object), "unreadable"),
+    ],
+)
+def test_arrays_that_are_no_pictures_are_refused(tmp_path: Path, array: np.ndarray, said: str) -> None:
+    np.savez(tmp_path / "a.npz", x=array)
+    with pytest.raises(InputError, match=said):
+        load_image_sets(tmp_path / "a.npz")
+
+
+def test_what_is_not_there_or_of_another_kind_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"nothing found, an \.npz file or a folder of PNG files wanted"):
+        load_image_sets(tmp_path / "missing.npz")
+    with pytest.raises(InputError, match="no PNG files found"):
+        load_image_sets(tmp_path)
+    np.save(tmp_path / "a.npy", np.zeros((9, 28, 28), np.uint8))
+    with pytest.raises(InputError, match="another kind of file found"):
+        load_image_sets(tmp_path / "a.npy")
+    np.savez(tmp_path / "empty.npz")
+    with pytest.raises(InputError, match="no arrays found"):
+        load_image_sets(tmp_path / "empty.npz")
+    Image.new("RGB", (28, 28), "red").save(tmp_path / "a.png")
+    with pytest.raises(InputError, match=r"a\.png: colours found"):
+        load_image_sets(tmp_path)
+    Image.new("L", (32, 32)).save(tmp_path / "a.png")
+    with pytest.raises(InputError, match="32x32 pixels found, 28x28 wanted"):
+        load_image_sets(tmp_path)

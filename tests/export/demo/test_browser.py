@@ -1,0 +1,245 @@
+"""The page in a real Chromium: the same numbers and pictures as Python's onnxruntime, whatever is moved or drawn."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from browser_helpers import assert_shows, call, generated, hosted, open_ready, pixels, slide, until
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
+
+from gan_denoise.data.dataset import Dataset
+from gan_denoise.data.images import to_float
+from gan_denoise.eval.metrics.psnr_ssim import psnr
+from gan_denoise.export import latents, runtime
+from gan_denoise.export.generate import generate_batches, parse_label
+
+FIRST = 5  # the picture that the page begins with
+NOISE = latents.latents(1, 0, 1, 28 * 28).reshape(1, 1, 28, 28)
+
+
+@pytest.fixture(scope="module")
+def shown(browser: Browser, demo_page: Path) -> Iterator[Page]:
+    """The page, isolated, ready and without a complaint at its end."""
+    page = browser.new_page()
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    with hosted(demo_page, isolated=True) as address:
+        open_ready(page, address)
+        yield page
+        assert complaints == []
+        page.close()
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 24])
+def test_its_tensors_are_those_of_pythons_onnxruntime(shown: Page, count: int) -> None:
+    z = latents.latents(3, 0, count)
+    wanted = runtime.load_graph(runtime.FUSED)(z)
+    for found, output in zip(generated(shown, z), wanted, strict=True):
+        np.testing.assert_allclose(found, output, rtol=0, atol=1e-4)
+    noisy = np.clip(wanted[0] + 0.3 * latents.latents(4, 0, count, 784).reshape(-1, 1, 28, 28), 0, 1)
+    found = np.array(call(shown, "model.js", "denoise", noisy.ravel().tolist())).reshape(noisy.shape)
+    np.testing.assert_allclose(found, runtime.load_graph(runtime.DENOISER)(noisy)[0], rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("seed", [0, 2**53 - 1])
+def test_its_latents_are_those_of_python(shown: Page, seed: int) -> None:
+    found = np.array(call(shown, "latents.js", "latents", seed, 7, 1000, 100), np.float32).reshape(1000, 100)
+    wanted = latents.latents(seed, 7, 1000)
+    np.testing.assert_allclose(found, wanted, rtol=2e-7)  # the tail's logarithm may differ in its last bit
+    assert (found != wanted).sum() <= 10
+    chosen = [call(shown, "latents.js", "ofClass", z.tolist(), 7, 10) for z in wanted[:50]]
+    np.testing.assert_array_equal(np.array(chosen, np.float32), latents.set_class(wanted[:50], 7, 10))
+
+
+def test_its_canvases_show_what_python_generates(shown: Page) -> None:
+    image, denoised = next(generate_batches(runtime.load_graph(runtime.FUSED), 0, 24))
+    assert_shows(shown, "#raw", image[FIRST:])
+    assert_shows(shown, "#denoised", denoised[FIRST:])
+    assert_shows(shown, "#difference", 0.5 + 4 * (denoised - image)[FIRST:])
+    for number in (0, 23):
+        assert_shows(shown, "#many canvas", denoised[number:], number)
+    assert shown.locator("#many button").count() == 24
+
+
+def test_a_class_a_seed_and_a_picture_are_chosen(shown: Page) -> None:
+    graph = runtime.load_graph(runtime.FUSED)
+    shown.get_by_text("Bag", exact=True).first.click()
+    shown.get_by_label("Seed").fill("9")
+    shown.get_by_label("Seed").blur()
+    shown.locator("#many button").nth(2).click()
+    image, denoised = next(generate_batches(graph, 9, 24, label=parse_label(graph, "bag")))
+    assert_shows(shown, "#raw", image[2:])
+    assert_shows(shown, "#many canvas", denoised[23:], 23)
+    expect(shown.locator("#which")).to_have_text("Picture 2 of seed 9, Bag")
+    expect(shown.locator("#command")).to_have_text("gan-denoise generate --seed 9 -n 3 --label 8 --out pictures")
+
+
+def test_sliders_bend_the_picture_and_reset_brings_it_back(shown: Page, demo_page: Path) -> None:
+    graph = runtime.load_graph(runtime.FUSED)
+    shown.locator("#many button").nth(3).click()
+    z = np.array(shown.evaluate("async () => [...(await import('./explore.js')).now.z]"), np.float32)[None]
+    direction = np.array(json.loads((demo_page / "model.json").read_text())["directions"][0], np.float32)
+    least, most = (graph(z + (end - z[0] @ direction) * direction) for end in (-3, 3))
+    assert np.abs(least[0] - most[0]).max() > 0.3
+    for index, end in enumerate((least, most)):
+        assert_shows(shown, ".slider canvas", end[1], index)
+    slider = shown.locator("#sliders input").first
+    straight = float(slider.input_value())
+    assert straight == pytest.approx(float(z[0] @ direction), abs=0.006)
+    slider.focus()
+    shown.keyboard.press("End")
+    assert_shows(shown, "#raw", most[0])
+    assert_shows(shown, "#denoised", most[1])
+    expect(shown.locator("#which")).to_contain_text("bent")
+    assert shown.locator("#same").is_hidden()
+    shown.get_by_role("button", name="Reset").click()
+    assert_shows(shown, "#raw", graph(z)[0])
+    expect(shown.locator("#which")).not_to_contain_text("bent")
+    assert float(slider.input_value()) == straight
+
+
+def test_a_walk_leads_from_the_picture_to_another(shown: Page) -> None:
+    graph = runtime.load_graph(runtime.FUSED)
+    shown.get_by_text("any", exact=True).first.click()
+    shown.get_by_label("Seed").fill("0")
+    shown.get_by_label("Seed").blur()
+    shown.locator("#many button").nth(0).click()
+    shown.get_by_label("To class").select_option("Sneaker")
+    start, goal = latents.latents(0, 0, 1), latents.set_class(latents.latents(0, 12, 1), 7, 10)
+    for index, z in ((0, start), (8, goal)):
+        for row, picture in enumerate(graph(z)):
+            assert_shows(shown, "#strip canvas", picture, 9 * row + index)
+    slide(shown, "#share", 1)
+    assert_shows(shown, "#walk-denoised", graph(goal)[1])
+    middle = np.array(call(shown, "latents.js", "along", start[0].tolist(), goal[0].tolist(), 0.4, 10), np.float32)
+    lengths = [np.linalg.norm(z[..., :90]) for z in (start, middle, goal)]
+    assert min(lengths[::2]) - 1 < lengths[1] < max(lengths[::2]) + 1  # a straight line would come nearer to 0
+    np.testing.assert_array_equal(middle[90:], start[0, 90:])
+    shown.get_by_role("button", name="Another goal").click()
+    assert_shows(shown, "#strip canvas", graph(latents.set_class(latents.latents(0, 13, 1), 7, 10))[1], 17)
+
+
+@pytest.mark.parametrize("motion", ["no-preference", "reduce"])
+def test_the_walk_plays_until_stopped_and_in_jumps_for_who_wants_less_motion(shown: Page, motion: str) -> None:
+    shown.emulate_media(reduced_motion=motion)
+    shown.get_by_role("button", name="Play").click()
+    seen = set()
+    for _ in range(12):
+        shown.wait_for_timeout(150)
+        seen.add(float(shown.locator("#share").input_value()))
+    shown.get_by_role("button", name="Stop").click()
+    shown.wait_for_timeout(1500)  # for a step that was under way
+    stopped = shown.locator("#share").input_value()
+    shown.wait_for_timeout(700)
+    assert shown.locator("#share").input_value() == stopped
+    assert len(seen) > 1
+    assert all(8 * share % 1 == 0 for share in seen) == (motion == "reduce")
+
+
+def restored(clean: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray]:
+    noisy = np.clip(clean + np.float32(sigma) * NOISE, 0, 1)
+    return noisy, runtime.load_graph(runtime.DENOISER)(noisy)[0]
+
+
+def test_a_file_gets_noise_and_is_denoised(shown: Page, excerpt: Dataset, tmp_path: Path) -> None:
+    Image.fromarray(excerpt.test.images[3]).save(tmp_path / "shirt.png")
+    clean = to_float(excerpt.test.images[3:4])
+    shown.get_by_label("Choose a file").set_input_files(tmp_path / "shirt.png")
+    assert_shows(shown, "#clean", clean)
+    expect(shown.locator("#done")).to_have_text("shirt.png, 28x28: made grey and 28x28.")
+    for sigma in (0.1, 0.5):
+        slide(shown, "#sigma", sigma)
+        noisy, denoised = restored(clean, sigma)
+        assert_shows(shown, "#noisy", noisy)
+        assert_shows(shown, "#restored", denoised)
+        for name, picture in (("noisy", noisy), ("restored", denoised)):
+            expect(shown.locator(f"#{name}-psnr")).to_have_text(f"{psnr(clean, picture)[0]:.1f} dB")
+    slide(shown, "#sigma", 0)
+    assert_shows(shown, "#noisy", clean)
+    expect(shown.locator("#noisy-psnr")).to_have_text("the same")
+
+
+def test_a_colour_picture_that_is_dropped_is_made_grey_small_and_bright_on_dark(shown: Page, tmp_path: Path) -> None:
+    photo = Image.new("RGB", (300, 150), (255, 255, 255))
+    photo.paste((200, 0, 0), (100, 50, 200, 100))
+    photo.save(tmp_path / "photo.png")
+    data = list((tmp_path / "photo.png").read_bytes())
+    drop = """(data) => {
+        const transfer = new DataTransfer();
+        transfer.items.add(new File([Uint8Array.from(data)], "photo.png", {type: "image/png"}));
+        document.body.dispatchEvent(new DragEvent("drop", {dataTransfer: transfer, bubbles: true, cancelable: true}));
+    }"""
+    slide(shown, "#sigma", 0.2)
+    shown.evaluate(drop, data)
+    expect(shown.locator("#done")).to_have_text(
+        "photo.png, 300x150: made grey and 28x28, and inverted, since its border is bright."
+    )
+    found = pixels(shown, "#clean")
+    assert (found[:7] == 0).all()  # above the picture, as its border
+    assert np.abs(found[13:15, 11:17] - (255 - 0.299 * 200)).max() <= 1
+    assert_shows(shown, "#restored", restored(found[None, None].astype(np.float32) / 255, 0.2)[1], levels=4)
+    shown.get_by_role("button", name="Invert").click()
+    assert_shows(shown, "#clean", 1 - found[None, None] / 255)
+
+
+def test_a_file_that_is_no_picture_is_named_and_nothing_changes(shown: Page, tmp_path: Path) -> None:
+    before = pixels(shown, "#clean")
+    (tmp_path / "notes.txt").write_text("hello")
+    shown.get_by_label("Choose a file").set_input_files(tmp_path / "notes.txt")
+    expect(shown.locator("#done")).to_have_text("notes.txt: no picture that this browser can read.")
+    np.testing.assert_array_equal(pixels(shown, "#clean"), before)
+
+
+def test_drawing_and_erasing_change_the_picture_and_what_is_denoised(shown: Page) -> None:
+    shown.get_by_role("button", name="Clear").click()
+    slide(shown, "#sigma", 0.1)
+    assert_shows(shown, "#clean", np.zeros((1, 1, 28, 28)))
+    stroke(shown)
+    line = np.s_[13:15, 8:20]  # from a quarter to three quarters, at half the height
+    until(shown, lambda: (pixels(shown, "#clean")[line] == 255).all(), "a line")
+    expect(shown.locator("#done")).to_have_text("Drawn by hand.")
+    drawn = pixels(shown, "#clean")
+    assert (drawn[:11] == 0).all()
+    assert (drawn[17:] == 0).all()
+    assert_shows(shown, "#restored", restored(drawn[None, None].astype(np.float32) / 255, 0.1)[1], levels=4)
+    shown.get_by_label("erase instead of draw").check()
+    stroke(shown)
+    until(shown, lambda: (pixels(shown, "#clean")[line] == 0).all(), "no line")
+    shown.get_by_label("erase instead of draw").uncheck()
+
+
+def stroke(page: Page) -> None:
+    page.locator("#clean").scroll_into_view_if_needed()
+    box = page.locator("#clean").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 4, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 3 * box["width"] / 4, box["y"] + box["height"] / 2, steps=5)
+    page.mouse.up()
+
+
+def test_the_picture_above_is_taken(shown: Page) -> None:
+    shown.get_by_role("button", name="Take the picture above").click()
+    until(shown, lambda: (pixels(shown, "#clean") == pixels(shown, "#denoised")).all(), "the picture above")
+
+
+def test_isolated_it_has_threads(shown: Page) -> None:
+    count = shown.evaluate("Math.min(navigator.hardwareConcurrency, 4)")
+    assert count > 1
+    assert shown.evaluate("crossOriginIsolated")
+    assert len(shown.workers) == count - 1  # the page itself is one
+    slide(shown, "#sigma", 0.3)  # the first run of all is not timed
+    speed = rf"[\d.]+ ms a picture, its denoiser alone [\d.]+ ms · {count} threads · onnxruntime-web 1\.\d+\.\d+"
+    expect(shown.locator("#status")).to_have_text(re.compile(speed))
+
+
+@pytest.mark.parametrize("width", [320, 390, 1280])
+def test_nothing_is_wider_than_the_screen(shown: Page, width: int) -> None:
+    shown.set_viewport_size({"width": width, "height": 800})
+    assert shown.evaluate("document.documentElement.scrollWidth") == width
+    shown.set_viewport_size({"width": 1280, "height": 800})

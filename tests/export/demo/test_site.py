@@ -1,0 +1,174 @@
+"""The page as files: what is written, what is refused, and the server of `demo --serve`."""
+
+import contextlib
+import json
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gan_denoise.errors import InputError, OutputError
+from gan_denoise.export import latents, runtime
+from gan_denoise.export.demo import site
+
+
+@pytest.fixture
+def fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Files in the place of what npm brings, which are copied and not looked into."""
+    folder = tmp_path / "ort"
+    folder.mkdir()
+    for file in site.RUNTIME_FILES:
+        (folder / file).write_text(file)
+    monkeypatch.setattr(site, "RUNTIME", folder)
+    return folder
+
+
+def run(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "gan_denoise.cli", "demo", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
+
+
+def test_the_folder_holds_the_page_the_model_and_the_runtime(demo_page: Path) -> None:
+    names = {path.name for path in demo_page.iterdir()}
+    assert {"index.html", "demo.css", "icon.svg", "demo.js", "fused.onnx", "denoiser.onnx", "model.json"} <= names
+    assert names >= set(site.RUNTIME_FILES)
+    assert not names & {"package.json", "package-lock.json", "__init__.py"}
+    assert (demo_page / "fused.onnx").read_bytes() == runtime.read_graph(runtime.FUSED, None)
+    about = json.loads((demo_page / "model.json").read_text())
+    assert (about["latent"], about["size"], about["classes"][9]) == (100, [28, 28], "Ankle boot")
+    assert "Microsoft" in (demo_page / "onnxruntime-LICENSE.txt").read_text()
+
+
+def test_the_page_names_no_address_and_forbids_all_others(demo_page: Path) -> None:
+    for path in demo_page.iterdir():
+        if path.suffix in (".html", ".css", ".js"):
+            assert "//" not in path.read_text().replace("// ", "").replace("\n//", ""), path
+    assert "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'" in (demo_page / "index.html").read_text()
+
+
+def test_directions_are_orthonormal_leave_the_class_and_change_more_than_others() -> None:
+    graph = runtime.load_graph(runtime.FUSED)
+    found = site.directions(graph)
+    np.testing.assert_allclose(found @ found.T, np.eye(site.DIRECTIONS), atol=1e-5)
+    assert (found[:, -10:] == 0).all()
+    z = latents.latents(8, 0, 32)
+    others = latents.latents(9, 0, 6)
+    others[:, -10:] = 0
+    others /= np.linalg.norm(others, axis=1, keepdims=True)
+
+    def change(direction: np.ndarray) -> float:
+        ends = [graph(z + (step - z @ direction)[:, None] * direction)[0] for step in (-3, 3)]
+        return float(np.abs(ends[0] - ends[1]).mean())
+
+    ours, random = ([change(direction) for direction in chosen] for chosen in (found, others))
+    assert min(ours) > max(random)
+    assert np.mean(ours) > 1.5 * np.mean(random)
+
+
+@pytest.mark.usefixtures("fetched")
+def test_a_folder_in_the_way_is_kept_unless_forced(exported: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    site.write_site(exported, out)  # an empty one is in nobody's way
+    (out / "index.html").write_text("mine")
+    with pytest.raises(OutputError, match="exists and is not empty, kept as it is"):
+        site.write_site(exported, out)
+    assert (out / "index.html").read_text() == "mine"
+    site.write_site(exported, out, force=True)
+    assert (out / "index.html").read_bytes() == (site.SOURCE / "index.html").read_bytes()
+
+
+def test_without_the_runtime_nothing_is_written(fetched: Path, exported: Path, tmp_path: Path) -> None:
+    (fetched / site.BINARY).unlink()
+    with pytest.raises(InputError, match=f"{site.BINARY}: missing, onnxruntime-web wanted") as caught:
+        site.write_site(exported, tmp_path / "out")
+    assert "make demo" in caught.value.hint
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("fetched")
+def test_models_that_the_page_cannot_show_are_refused(
+    exported: Path, tmp_path: Path, identity_graph: Callable[..., bytes]
+) -> None:
+    with pytest.raises(
+        InputError, match=r"fused\.onnx: no folder found, one with fused\.onnx and denoiser\.onnx wanted"
+    ):
+        site.write_site(exported / "fused.onnx", tmp_path / "out")
+    model = tmp_path / "model"
+    model.mkdir()
+    for content, said in (
+        (identity_graph(28, flat=True), r"image: \[784\] found, one channel, height and width wanted"),
+        (identity_graph(8), r"noisy: \[1, 28, 28\] found, \[1, 8, 8\] as the fused graph wanted"),
+    ):
+        (model / "fused.onnx").write_bytes(content)
+        (model / "denoiser.onnx").write_bytes((exported / "denoiser.onnx").read_bytes())
+        with pytest.raises(InputError, match=said):
+            site.write_site(model, tmp_path / "out")
+    (model / "denoiser.onnx").unlink()
+    with pytest.raises(InputError, match=r"denoiser\.onnx: .* an ONNX model wanted"):
+        site.write_site(model, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_demo_wants_a_folder_or_a_server(tmp_path: Path) -> None:
+    done = run(cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: --out: none found, a folder wanted\nhint: --serve")
+
+
+@pytest.mark.usefixtures("demo_page")  # which looks for the runtime
+def test_demo_writes_a_folder_and_says_how_to_see_it(exported: Path, tmp_path: Path) -> None:
+    done = run("--model", exported, "--out", "out", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "out\n")
+    assert done.stderr == f"next: gan-denoise demo --model {exported} --serve\n"
+    assert run("--model", exported, "--out", "out", cwd=tmp_path).returncode == 4
+
+
+@contextlib.contextmanager
+def serving(*arguments: object, cwd: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A running `demo --serve` and its address."""
+    command = [sys.executable, "-m", "gan_denoise.cli", "demo", "--serve", "--port", "0", *map(str, arguments)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=cwd) as process:
+        assert process.stderr is not None
+        try:
+            yield process, process.stderr.readline().split()[0]
+        finally:
+            process.kill()
+
+
+@pytest.mark.usefixtures("demo_page")
+@pytest.mark.parametrize(("stop", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_serve_answers_with_isolation_headers_until_a_signal(
+    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: signal.Signals, code: int
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    with serving("--model", exported, cwd=tmp_path) as (process, address):
+        for file, kind in (("", "text/html"), (site.BINARY, "application/wasm"), ("demo.js", "text/javascript")):
+            with urllib.request.urlopen(address + file) as answer:
+                assert answer.headers["Content-Type"] == kind
+                assert answer.headers["Cross-Origin-Opener-Policy"] == "same-origin"
+                assert answer.headers["Cross-Origin-Embedder-Policy"] == "require-corp"
+        with socket.create_connection(address.removeprefix("http://").rstrip("/").split(":")) as leaver:
+            leaver.sendall(f"GET /{site.BINARY} HTTP/1.0\r\n\r\n".encode())  # and leaves before the 14 MB are sent
+        assert list(tmp_path.iterdir()) != []
+        process.send_signal(stop)
+        assert process.wait(10) == code
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+    assert list(tmp_path.iterdir()) == []  # the page was for the time being
+
+
+def test_a_port_that_is_taken_is_one_line_and_exit_4(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        done = run("--serve", "--port", port, cwd=tmp_path)
+    assert done.returncode == 4
+    assert done.stderr == (
+        f"error: --port: {port} found (Address already in use), a free one wanted\nhint: --port 0 takes any\n"
+    )

@@ -1,0 +1,171 @@
+"""Any number of pictures: shards that hold what a file would, that go on, and that are nobody else's."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gan_denoise.data.images import to_uint8
+from gan_denoise.errors import InputError, LockedError, OutputError
+from gan_denoise.eval.inputs import load_image_sets
+from gan_denoise.export import latents, runtime, shards
+from gan_denoise.export.runtime import Graph
+from gan_denoise.export.shards import write_shards
+
+
+@pytest.fixture(scope="module")
+def graph(exported: Path) -> Graph:
+    return runtime.load_graph(runtime.FUSED, exported, threads=1)
+
+
+@pytest.fixture(autouse=True)
+def _small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shards, "SHARD", 10)
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_shards_hold_the_pictures_of_their_latents(graph: Graph, tmp_path: Path) -> None:
+    write_shards(graph, 3, 25, tmp_path / "out", batch=4)
+    assert names(tmp_path / "out") == ["000000.npz", "000001.npz", "000002.npz", "shards.json"]
+    with np.load(tmp_path / "out/000002.npz") as arrays:
+        assert sorted(arrays) == ["denoised", "image"]
+        found = arrays["image"], arrays["denoised"]
+    wanted = graph(latents.latents(3, 20, 5, graph.input_shape[0]))
+    for images, floats in zip(found, wanted, strict=True):
+        assert images.dtype == np.uint8
+        assert images.shape == (5, 28, 28)
+        assert np.abs(images.astype(int) - to_uint8(floats)).max() <= 1  # another batch, another rounding
+    described = json.loads((tmp_path / "out/shards.json").read_text())
+    assert described == {"model_sha256": graph.sha256, "seed": 3, "label": None, "n": 25, "pictures_a_file": 10}
+
+
+def damaged(shard: Path, how: str) -> None:
+    whole = shard.read_bytes()
+    if how == "missing":
+        shard.unlink()
+    elif how == "fewer pictures":
+        np.savez(shard, image=np.zeros((5, 28, 28), np.uint8), denoised=np.zeros((5, 28, 28), np.uint8))
+    elif how == "an array":
+        with shard.open("wb") as file:
+            np.save(file, np.zeros((10, 28, 28), np.uint8))
+    else:
+        shard.write_bytes({"empty": b"", "short": whole[:500], "flipped": whole[:4] + b"\xff" * 26 + whole[30:]}[how])
+
+
+@pytest.mark.parametrize("how", ["missing", "fewer pictures", "an array", "empty", "short", "flipped"])
+def test_what_is_missing_or_damaged_is_made_again_and_nothing_else(graph: Graph, tmp_path: Path, how: str) -> None:
+    out = tmp_path / "out"
+    write_shards(graph, 3, 30, out)
+    before = {name: (out / name).read_bytes() for name in names(out)}
+    damaged(out / "000001.npz", how)
+    (out / ".000002.npz.killed.npz").write_bytes(b"half")
+    kept = (out / "000000.npz").stat().st_mtime_ns
+    write_shards(graph, 3, 30, out)
+    assert {name: (out / name).read_bytes() for name in names(out)} == before
+    assert (out / "000000.npz").stat().st_mtime_ns == kept
+    write_shards(graph, 3, 30, out, force=True)
+    assert (out / "000000.npz").stat().st_mtime_ns > kept
+
+
+def test_a_shard_appears_whole_or_not_at_all(graph: Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def half(file: Any, **arrays: np.ndarray) -> None:
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", half)
+    with pytest.raises(OutputError, match=r"000000.npz: No space left on device"):
+        write_shards(graph, 3, 30, tmp_path / "out")
+    assert names(tmp_path / "out") == ["shards.json"]
+
+
+def test_a_call_takes_as_many_pictures_as_asked(graph: Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    run = Graph.__call__
+
+    def counted(self: Graph, samples: np.ndarray) -> tuple[np.ndarray, ...]:
+        sizes.append(len(samples))
+        return run(self, samples)
+
+    monkeypatch.setattr(Graph, "__call__", counted)
+    write_shards(graph, 3, 25, tmp_path / "out", batch=4)
+    assert sizes == [4, 4, 2, 4, 4, 2, 4, 1]
+
+
+def test_one_process_at_a_time_writes_to_a_folder(graph: Graph, tmp_path: Path) -> None:
+    code = "import fcntl, os, sys; fcntl.flock(os.open(sys.argv[1], os.O_RDONLY), fcntl.LOCK_EX); print(); input()"
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        with pytest.raises(LockedError, match="another process is writing to it"):
+            write_shards(graph, 3, 30, tmp_path, force=True)
+        holder.kill()
+    assert names(tmp_path) == []
+    write_shards(graph, 3, 30, tmp_path)  # an empty folder is anybody's
+    assert len(names(tmp_path)) == 4
+
+
+@pytest.mark.parametrize("change", [{"seed": 4}, {"count": 20}, {"label": 1}])
+def test_other_pictures_are_kept_unless_forced(graph: Graph, tmp_path: Path, change: dict[str, int]) -> None:
+    out = tmp_path / "out"
+    asked = {"seed": 3, "count": 30, "label": None}
+    write_shards(graph, asked["seed"], asked["count"], out)
+    before = (out / "000002.npz").read_bytes()
+    other = asked | change
+    if "label" in change:
+        graph.metadata["classes"] = "10"
+    with pytest.raises(OutputError, match="holds other pictures"):
+        write_shards(graph, other["seed"], other["count"], out, label=other["label"])
+    assert (out / "000002.npz").read_bytes() == before
+    write_shards(graph, other["seed"], other["count"], out, label=other["label"], force=True)
+    assert len(names(out)) == other["count"] // 10 + 1
+    with np.load(out / "000001.npz") as arrays:
+        z = latents.latents(other["seed"], 10, 10, graph.input_shape[0])
+        z = z if other["label"] is None else latents.set_class(z, other["label"], 10)
+        assert np.abs(arrays["image"].astype(int) - to_uint8(graph(z)[0])).max() <= 1
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "2024-results.npz", ".000001.npz.mine"])
+def test_a_folder_of_something_else_is_kept(graph: Graph, tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(OutputError, match="exists and holds other pictures"):
+        write_shards(graph, 3, 30, tmp_path)
+    assert names(tmp_path) == [name]
+    write_shards(graph, 3, 30, tmp_path, force=True)
+    assert (tmp_path / name).read_text() == "mine"
+    assert len(names(tmp_path)) == 5
+
+
+def test_a_file_of_our_name_that_is_not_ours_is_kept_even_if_forced(graph: Graph, tmp_path: Path) -> None:
+    (tmp_path / "000001.npz").write_text("mine")
+    with pytest.raises(OutputError, match=r"000001.npz: a file that is not ours"):
+        write_shards(graph, 3, 30, tmp_path, force=True)
+    assert (tmp_path / "000001.npz").read_text() == "mine"
+
+
+def test_a_file_in_the_way_is_replaced_only_if_forced(graph: Graph, tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(OutputError, match="out: exists, kept as it is"):
+        write_shards(graph, 3, 30, tmp_path / "out")
+    assert (tmp_path / "out").read_text() == "mine"
+    write_shards(graph, 3, 30, tmp_path / "out", force=True)
+    assert len(names(tmp_path / "out")) == 4
+
+
+def test_shards_are_read_back_as_sets(graph: Graph, tmp_path: Path) -> None:
+    write_shards(graph, 3, 25, tmp_path / "out")
+    sets = load_image_sets(tmp_path / "out")
+    image, denoised = graph(latents.latents(3, 0, 25, graph.input_shape[0]))
+    for name, floats in (("image", image), ("denoised", denoised)):
+        assert sets[name].shape == (25, 28, 28)
+        assert np.abs(sets[name].astype(int) - to_uint8(floats)).max() <= 1
+    np.savez(tmp_path / "out/000003.npz", other=sets["image"])
+    with pytest.raises(InputError, match="files with different arrays found"):
+        load_image_sets(tmp_path / "out")

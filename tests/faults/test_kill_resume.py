@@ -1,0 +1,153 @@
+"""FAULTS, training: processes that are killed, stopped, stopped twice, and that meet in one folder."""
+
+from __future__ import annotations
+
+import os
+import random
+import select
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from gan_denoise.study.run import checkpoint
+from gan_denoise.study.run.log import read_log
+
+COMMAND = [sys.executable, "-m", "gan_denoise.cli", "train"]
+TRAINER = Path(__file__).parent / "trainer.py"
+KILLS = 20
+
+
+LONG = ["--batch", "4", "--epochs", "4", "--threads", "1"]  # 64 steps an epoch
+
+
+def train(kind: str, out: Path, *options: str, preset: str = "smoke") -> subprocess.Popen[bytes]:
+    return subprocess.Popen([*COMMAND, kind, "--preset", preset, *LONG, "--out", str(out), *options])
+
+
+def stop_in_the_middle_of_an_epoch(process: subprocess.Popen[bytes], stage: Path, number: int) -> int:
+    """Send a signal some steps after the first epoch was saved; returns the exit code."""
+    wait_for(stage / "checkpoints/step-00000064.json", process)
+    time.sleep(0.1)  # an epoch takes half a second and more
+    process.send_signal(number)
+    return process.wait(60)
+
+
+def assert_same_weights(one: Path, other: Path) -> None:
+    wanted, found = load_file(one), load_file(other)
+    assert wanted.keys() == found.keys()
+    for name in wanted:
+        assert torch.equal(wanted[name], found[name]), name
+
+
+def test_row_10_killed_at_20_random_moments_all_stages_end_with_the_bits_of_an_unbroken_run(tmp_path: Path) -> None:
+    moments, kills, broken = random.Random(0), 0, 0
+    with subprocess.Popen(
+        [sys.executable, TRAINER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as trainer:
+
+        def status_of_life(folder: Path, seconds: float | None) -> int:
+            """The wait status of a process that trains in `folder`, killed after so long."""
+            assert trainer.stdin is not None
+            assert trainer.stdout is not None
+            print(folder, file=trainer.stdin, flush=True)
+            child = int(trainer.stdout.readline())
+            if seconds is not None and not select.select([trainer.stdout], [], [], seconds)[0]:
+                os.kill(child, signal.SIGKILL)  # the trainer has not waited for it, so the number is still its
+            return int(trainer.stdout.readline())
+
+        assert status_of_life(tmp_path / "unbroken", None) == 0
+        while kills < KILLS:
+            broken += 1
+            longest = 1.5
+            while status := status_of_life(tmp_path / str(broken), moments.uniform(0.1, longest)):
+                assert os.WTERMSIG(status) == signal.SIGKILL
+                kills += 1
+                longest *= 1.1  # a slow machine, too, gets through an epoch in the end
+            for part in ("gan/generator", "gan/discriminator", "denoiser/denoiser", "join/joined/denoiser/denoiser"):
+                assert_same_weights(*(tmp_path / run / f"{part}.safetensors" for run in ("unbroken", str(broken))))
+        trainer.stdin.close()  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("preset", ["smoke", "smoke-best"])
+@pytest.mark.parametrize(("kind", "file"), [("gan", "generator"), ("denoiser", "denoiser")])
+def test_row_10_killed_and_resumed_gives_the_bits_of_an_unbroken_run(
+    tmp_path: Path, preset: str, kind: str, file: str
+) -> None:
+    unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
+    first, second = train(kind, unbroken, preset=preset), train(kind, broken, preset=preset)
+    assert stop_in_the_middle_of_an_epoch(second, broken / kind, signal.SIGKILL) == -signal.SIGKILL
+    assert not (broken / kind / f"{file}.safetensors").exists()
+    assert first.wait(120) == 0
+    assert train(kind, broken, "--resume", preset=preset).wait(120) == 0
+    assert_same_weights(unbroken / kind / f"{file}.safetensors", broken / kind / f"{file}.safetensors")
+    logs = [read_log(run / kind / "log.jsonl") for run in (unbroken, broken)]
+    for event in (*logs[0], *logs[1]):
+        del event["seconds"], event["images_per_s"]
+    assert logs[0] == logs[1]
+    assert [event["epoch"] for event in logs[1]] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_row_11_a_signal_saves_within_the_epoch_and_resume_goes_on(tmp_path: Path, number: int, code: int) -> None:
+    unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
+    first, second = train("gan", unbroken), train("gan", broken)
+    assert stop_in_the_middle_of_an_epoch(second, broken / "gan", number) == code
+    assert first.wait(120) == 0
+    step = max(int(path.stem.split("-")[1]) for path in (broken / "gan/checkpoints").glob("*.json"))
+    assert step % 64 != 0
+    assert train("gan", broken, "--resume").wait(120) == 0
+    assert_same_weights(unbroken / "gan/generator.safetensors", broken / "gan/generator.safetensors")
+
+
+def test_row_11_a_second_ctrl_c_leaves_at_once_and_the_last_checkpoint_is_valid(tmp_path: Path) -> None:
+    for attempt in range(20):  # the first one's save may be over before the second one comes
+        run = tmp_path / str(attempt)
+        process = train("gan", run)
+        wait_for(run / "gan/checkpoints/step-00000064.json", process)
+        process.send_signal(signal.SIGINT)
+        while catches(process, signal.SIGINT):
+            pass
+        process.send_signal(signal.SIGINT)
+        if process.wait(60) == -signal.SIGINT:
+            break
+    assert process.returncode == -signal.SIGINT
+    saved = checkpoint.load_latest(run / "gan/checkpoints")
+    assert saved is not None
+    assert saved.step >= 64
+    assert train("gan", run, "--resume").wait(120) == 0
+
+
+def catches(process: subprocess.Popen[bytes], number: int) -> bool:
+    """Whether the process still has a handler of its own for the signal; not once it has ended."""
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    caught = status.split("SigCgt:")[1].split()[0] if "SigCgt:" in status else "0"
+    return bool(int(caught, 16) >> (number - 1) & 1)
+
+
+def wait_for(file: Path, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 60
+    while not file.exists():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_row_22_two_writers_are_kept_apart_and_the_lock_dies_with_its_holder(tmp_path: Path) -> None:
+    holder = train("gan", tmp_path, "--epochs", "40")  # ten seconds, and more than the second takes to begin
+    try:
+        wait_for(tmp_path / "gan/meta.json", holder)
+        second = subprocess.run(
+            [*COMMAND, "gan", "--preset", "smoke", "--out", tmp_path], capture_output=True, text=True
+        )
+        assert second.returncode == 6
+        assert second.stderr.startswith(f"error: {tmp_path}/gan: process {holder.pid} is writing to it\nhint: ")
+    finally:
+        holder.kill()
+        holder.wait()
+    assert train("gan", tmp_path, "--epochs", "40", "--resume").wait(120) == 0

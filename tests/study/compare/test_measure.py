@@ -1,0 +1,217 @@
+"""`study compare` on tiny runs that were really trained, against the real feature network."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from gan_denoise.data import sources
+from gan_denoise.data.dataset import Dataset, Split, split_holdout
+from gan_denoise.data.images import to_float
+from gan_denoise.errors import InputError
+from gan_denoise.eval.metrics import ffd
+from gan_denoise.eval.metrics.frechet import frechet_distance, statistics
+from gan_denoise.eval.metrics.psnr_ssim import psnr
+from gan_denoise.eval.noise import add_noise, to_8_bit
+from gan_denoise.export import latents
+from gan_denoise.export.convert import weights
+from gan_denoise.study import commands
+from gan_denoise.study.compare import measure
+from gan_denoise.study.compare.measure import compare_report
+from gan_denoise.study.compare.snapshots import Snapshot, find_snapshots
+from gan_denoise.study.config import RunOptions
+from gan_denoise.study.presets import PRESETS
+from gan_denoise.study.run.log import read_log
+from gan_denoise.study.train.dispatch import train
+
+PRESET = PRESETS["smoke-best"]
+N = 120
+WHERE = ["run", "seed", "epoch", "denoiser"]
+PICTURES = ["raw", "denoised", "ratio", "precision_raw", "precision_denoised", "recall_raw", "recall_denoised"]
+RESTORED = ["psnr_15", "psnr_25", "psnr_50", "clean_db"]
+LOGGED = ["pair_accuracy", "denoised_pair_accuracy", "images_per_s"]
+
+
+@pytest.fixture(scope="module")
+def data() -> Dataset:
+    """1,200 training images, of which 100 are held out, and 200 test images."""
+    whole = sources.load_fashion_mnist()
+    train, test = (Split(part.images[:n], part.labels[:n]) for part, n in ((whole.train, 1200), (whole.test, 200)))
+    return Dataset(train, test, whole.source, whole.sha256)
+
+
+@pytest.fixture(scope="module")
+def runs(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The experiments `quarter-3` with all stages, `squared-3` with links to its, `alone-3` and `dncnn-0.001-3`."""
+    folder, options = tmp_path_factory.mktemp("runs"), RunOptions(threads=1, seed=3)
+    quarter, squared = folder / "quarter-3", folder / "squared-3"
+    for config in (PRESET.gan, PRESET.denoiser, PRESET.join):
+        assert config is not None
+        train(config, data, quarter, options)
+    squared.mkdir()
+    for stage in ("gan", "denoiser"):
+        (squared / stage).symlink_to(quarter / stage)
+    shutil.copytree(quarter / "join", squared / "join")
+    shutil.copytree(quarter / "gan", folder / "alone-3/gan")
+    shutil.copytree(quarter / "denoiser", folder / "dncnn-0.001-3/denoiser")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def final(runs: Path, data: Dataset) -> list[dict[str, Any]]:
+    folders = [runs / name for name in ("quarter-3", "squared-3", "alone-3", "dncnn-0.001-3")]
+    return [dict(row) for row in compare_report(folders, data, N, 0, 1).rows]
+
+
+def test_every_finished_pair_has_a_row(final: list[dict[str, Any]]) -> None:
+    assert [tuple(row[name] for name in WHERE) for row in final] == [
+        ("quarter", 3, 2, "mean"),
+        ("quarter", 3, 2, "joined"),
+        ("squared", 3, 2, "joined"),  # its other stages are quarter's
+        ("alone", 3, 2, "none"),
+        ("dncnn-0.001", 3, 2, "mean"),
+    ]
+    assert all(list(row) == [*WHERE, "n", *PICTURES, "same_class", *RESTORED, *LOGGED] for row in final)
+
+
+def test_what_a_run_lacks_is_none_and_never_0(final: list[dict[str, Any]]) -> None:
+    whole, joined, _, alone, denoiser = final
+    assert all(whole[name] is not None for name in [*PICTURES, "same_class", *RESTORED, "pair_accuracy"])
+    assert (alone["raw"], alone["precision_raw"]) == (whole["raw"], whole["precision_raw"])
+    missing = {name for name, value in alone.items() if value is None}
+    missing.remove("denoised_pair_accuracy")
+    assert missing == {"denoised", "ratio", "precision_denoised", "recall_denoised", "same_class", *RESTORED}
+    missing = {name for name, value in denoiser.items() if value is None}
+    assert missing == {"n", "same_class", "pair_accuracy", "denoised_pair_accuracy", *PICTURES}
+    assert whole["denoised_pair_accuracy"] is None
+    assert joined["denoised_pair_accuracy"] is not None
+    assert [denoiser[name] for name in RESTORED] == [whole[name] for name in RESTORED]
+
+
+def test_rows_say_what_was_logged_at_that_epoch(final: list[dict[str, Any]], runs: Path) -> None:
+    for row, stage in zip(final[:2], ("gan", "join"), strict=True):
+        *_, last = read_log(runs / f"quarter-3/{stage}/log.jsonl")
+        assert [row[name] for name in LOGGED] == [last.get(name) for name in LOGGED]
+        assert 0 < row["pair_accuracy"] <= 1
+
+
+def test_the_numbers_are_those_of_a_plain_computation(final: list[dict[str, Any]], runs: Path, data: Dataset) -> None:
+    network, held_out = ffd.load_network(threads=1), split_holdout(data.train)[1].images
+    gan, denoiser = (runs / "quarter-3/join/joined" / name for name in ("gan", "denoiser"))
+    restore = weights.load_denoiser(denoiser)
+    with torch.no_grad():
+        image = weights.load_generator(gan)(torch.from_numpy(latents.latents(0, 0, N)))
+        generated = [to_8_bit(images.numpy()) for images in (image, restore(image))]
+        noisy = torch.from_numpy(add_noise(to_float(held_out), 25 / 255, "float", seed=0))
+        restored = restore(noisy).numpy()
+    real = statistics(network.batched(to_float(held_out))[0])
+    seen = [network.batched(images) for images in generated]
+    raw, denoised = (frechet_distance(statistics(features), real) for features, _ in seen)
+    row = final[1]
+    assert (row["raw"], row["denoised"]) == pytest.approx((raw, denoised), rel=1e-3)
+    assert row["ratio"] == pytest.approx(denoised / raw, rel=1e-3)
+    assert row["same_class"] == pytest.approx(np.mean(np.equal(*(found[1].argmax(axis=1) for found in seen))), abs=0.02)
+    assert row["psnr_25"] == pytest.approx(psnr(to_float(held_out), restored).mean(), abs=1e-3)
+    assert row["psnr_15"] > row["psnr_25"] > row["psnr_50"]
+
+
+def test_every_epoch_has_rows_and_the_best_sigma_is_taken(
+    runs: Path, data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measure, "SIGMAS", (0.05, 0.2))
+    measured = measure.denoise_images
+    tried: list[float | None] = []
+
+    def noted(images: np.ndarray, denoise: measure.Network, sigma: float | None, seed: int) -> np.ndarray:
+        tried.append(sigma)
+        perfect = sigma == 0.2 and seed == 1  # of the trials
+        return to_float(data.train.images[:N]) if perfect else measured(images, denoise, sigma, seed)
+
+    monkeypatch.setattr(measure, "denoise_images", noted)
+    rows = compare_report([runs / "quarter-3", runs / "alone-3"], data, N, 0, 1, every_epoch=True).rows
+    found = [(row["run"], row["epoch"], row["denoiser"]) for row in rows]
+    apart = [("quarter", epoch, name) for epoch in (1, 2) for name in ("mean", "sample")]
+    assert found == [*apart, *(("quarter", e, "joined") for e in (1, 2)), *(("alone", e, "none") for e in (1, 2))]
+    assert [row.get("sigma") for row in rows] == [None, 0.2] * 2 + [None] * 4
+    assert tried == [None, 0.05, 0.2, 0.2] * 2 + [None, None]
+    mean, sample = rows[:2]
+    assert (sample["raw"], sample["psnr_25"]) == (mean["raw"], mean["psnr_25"])
+    assert sample["denoised"] != mean["denoised"]
+
+
+def test_on_the_test_images_the_distance_is_ffd_1(runs: Path, data: Dataset) -> None:
+    held_out, test = (compare_report([runs / "alone-3"], data, N, 0, 1, on_test=on_test) for on_test in (False, True))
+    image = measure.generate_images(weights.load_generator(runs / "alone-3/gan"), N, 0)
+    wanted = ffd.distance(np.rint(image[:, 0] * 255).astype(np.uint8), ffd.load_network(threads=1))
+    assert test.rows[0]["raw"] == pytest.approx(wanted, rel=1e-6)
+    assert held_out.rows[0]["raw"] != pytest.approx(wanted, rel=1e-3)
+    assert test.settings["reference"] == "200 test images: distances are FFD-1"
+    assert held_out.settings["reference"] == "100 held-out training images: distances are no FFD-1"
+
+
+def test_the_latents_are_the_seeds_alone(runs: Path, data: Dataset) -> None:
+    first, again, other = (compare_report([runs / "alone-3"], data, N, seed, 1).rows[0]["raw"] for seed in (0, 0, 1))
+    assert first == again
+    assert first != pytest.approx(other, rel=1e-6)
+
+
+def test_folders_are_named_by_their_run_and_given_once(runs: Path, tmp_path: Path) -> None:
+    (found,) = find_snapshots([runs / "alone-3", runs / "alone-3"], every_epoch=False)
+    assert found == Snapshot("alone", 3, 2, ("none",), runs / "alone-3/gan", None, found.log)
+    assert found.log["epoch"] == 2
+    shutil.copytree(runs / "alone-3", tmp_path / "alone-3")
+    shutil.copytree(runs / "alone-3", tmp_path / "best")
+    assert [age.run for age in find_snapshots([tmp_path / "best"], every_epoch=False)] == ["best"]
+    with pytest.raises(InputError, match="alone of seed 3 found twice"):
+        find_snapshots([runs / "alone-3", tmp_path / "alone-3"], every_epoch=False)
+
+
+def test_stages_that_saved_no_epochs_have_their_final_networks(runs: Path, tmp_path: Path) -> None:
+    shutil.copytree(runs / "quarter-3", tmp_path / "paper-3")
+    shutil.rmtree(tmp_path / "paper-3/gan/epochs")
+    ages = find_snapshots([tmp_path / "paper-3"], every_epoch=True)
+    assert [(age.epoch, age.denoisers) for age in ages] == [(2, ("mean",)), (1, ("joined",)), (2, ("joined",))]
+    assert ages[0].gan == tmp_path / "paper-3/gan"
+
+
+def test_empty_and_unfinished_runs_are_refused(runs: Path, data: Dataset, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no stage of its own found"):
+        compare_report([tmp_path], data, N, 0, 1)
+    shutil.copytree(runs / "alone-3", tmp_path / "alone-3")
+    (tmp_path / "alone-3/gan/generator.safetensors").unlink()
+    with pytest.raises(InputError, match=r"generator\.safetensors: missing"):
+        compare_report([tmp_path / "alone-3"], data, N, 0, 1)
+    assert len(compare_report([tmp_path / "alone-3"], data, N, 0, 1, every_epoch=True).rows) == 2
+
+
+def test_two_seeds_are_summed_up_by_the_command(
+    runs: Path, data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sources, "load_fashion_mnist", lambda folder: data)
+    shutil.copytree(runs / "quarter-3", tmp_path / "quarter-4")
+    for stage in ("gan", "denoiser", "join"):
+        path = tmp_path / "quarter-4" / stage / "meta.json"
+        meta = json.loads(path.read_text())
+        meta["identity"]["seed"] = 4
+        path.write_text(json.dumps(meta))
+    arguments = ["compare", str(runs / "quarter-3"), str(tmp_path / "quarter-4"), "-n", str(N), "--threads", "1"]
+    plain = CliRunner().invoke(commands.study_app, arguments, catch_exceptions=False)
+    assert plain.exit_code == 0
+    assert "ratio_low" in plain.stdout
+    result = CliRunner().invoke(commands.study_app, [*arguments, "--json"], catch_exceptions=False)
+    content = json.loads(result.stdout, parse_constant=pytest.fail)
+    assert content["command"] == "study compare"
+    assert [row["seed"] for row in content["rows"]] == [3, 3, 4, 4]
+    mean, joined = content["settings"]["summary"]
+    assert (mean["run"], mean["denoiser"], mean["seeds"], joined["denoiser"]) == ("quarter", "mean", 2, "joined")
+    assert mean["ratio"] == pytest.approx(content["rows"][0]["ratio"])
+    assert mean["ratio_low"] == pytest.approx(mean["ratio_high"])  # the same weights twice
+    refused = CliRunner().invoke(commands.study_app, [*arguments, "--json", "--markdown"])
+    assert "one wanted" in str(refused.exception)

@@ -1,0 +1,266 @@
+"""The report's page in a real browser: what it shows, what its script adds, and that it asks for nothing."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gan_denoise.data.dataset import Dataset
+from gan_denoise.study.report.build import write_report
+
+ROOT = Path(__file__).parents[3]
+NAME = "<img src=x onerror=alert(1)> <script>alert(2)"  # a run's folder
+DESK, PHONE = (1280, 900), (390, 844)  # width and height
+BODY = "main p, main li, main figcaption, main td, main th, main th button, main h2, main code, nav a"
+CONTRASTS = """elements => elements.map(element => {
+  const numbers = colour => colour.match(/[\\d.]+/g).map(Number);
+  const luminance = colour => numbers(colour).slice(0, 3).map(value => value / 255)
+    .map(value => value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, value, i) => sum + value * [0.2126, 0.7152, 0.0722][i], 0);
+  let behind = element;
+  while (numbers(getComputedStyle(behind).backgroundColor)[3] === 0) behind = behind.parentElement;
+  const both = [getComputedStyle(element).color, getComputedStyle(behind).backgroundColor].map(luminance);
+  return (Math.max(...both) + 0.05) / (Math.min(...both) + 0.05);
+})"""  # of WCAG 2
+VISIBLE = "elements => elements.filter(element => element.checkVisibility() && element.naturalWidth > 0).length"
+
+Open = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def report(trained: Path, exported: Path, excerpt: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of a really trained run under a hostile name, with the tables of the kept run and its comparison."""
+    folder = tmp_path_factory.mktemp("page") / NAME
+    shutil.copytree(trained, folder)
+    shutil.copytree(exported, folder / "export")
+    shutil.copytree(ROOT / "docs/best/results", folder / "results")
+    shutil.copy(ROOT / "docs/experiments/compare.json", folder / "results")
+    (folder / "study.json").write_text(json.dumps({"preset": "quick"}))
+    return write_report(folder, excerpt.test.images)
+
+
+@pytest.fixture
+def open_page(browser: Any, report: Path) -> Iterator[Open]:
+    """Opens the page with options of a browser's context; afterwards nothing was asked for and nothing complained."""
+    requests: list[str] = []
+    complaints: list[str] = []
+    contexts = []
+
+    def opened(size: tuple[int, int] = DESK, **options: Any) -> Any:
+        contexts.append(browser.new_context(viewport={"width": size[0], "height": size[1]}, **options))
+        page = contexts[-1].new_page()
+        page.on("request", lambda request: requests.append(request.url))
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("dialog", lambda dialog: complaints.append(dialog.message))
+        page.goto(report.as_uri())
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert not complaints
+    assert {url for url in requests if not url.startswith("data:")} == {report.as_uri()}
+
+
+def column(page: Any, table: int, head: str) -> list[str]:
+    """The cells below a head."""
+    cells: list[str] = (
+        page.locator("table")
+        .nth(table)
+        .evaluate(
+            """(table, name) => {
+          const column = [...table.tHead.rows[0].cells].findIndex(cell => cell.textContent === name);
+          return [...table.tBodies[0].rows].map(row => row.cells[column].textContent);
+        }""",
+            head,
+        )
+    )
+    return cells
+
+
+def table_with(page: Any, head: str) -> int:
+    """The first table that has a head of that name."""
+    found: int = page.evaluate(
+        "name => [...document.querySelectorAll('table')].findIndex("
+        "table => [...table.tHead.rows[0].cells].some(cell => cell.textContent === name))",
+        head,
+    )
+    assert found >= 0
+    return found
+
+
+def sort(page: Any, table: int, head: str) -> str:
+    """Press a head's button from the keyboard; returns what it says of the order then."""
+    button = page.locator("table").nth(table).get_by_role("button", name=head, exact=True)
+    button.press("Enter")
+    said: str = button.locator("..").get_attribute("aria-sort")
+    return said
+
+
+def test_the_policy_runs_our_script_and_no_other(browser: Any, report: Path) -> None:
+    page = browser.new_page()
+    page.goto(report.as_uri())
+    assert page.locator("th button").count() > 50
+    blocked = page.evaluate(
+        """() => new Promise(resolve => {
+          document.addEventListener("securitypolicyviolation", event => resolve(event.violatedDirective));
+          const script = document.createElement("script");
+          script.textContent = "document.title = 'taken'";
+          document.body.append(script);
+          setTimeout(resolve, 2000, document.title);
+        })"""
+    )
+    assert blocked == "script-src-elem"
+    assert NAME in page.title()
+    assert f"The study in {report.parent}, by" in page.locator("main p").first.text_content()
+    page.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_is_readable_in_light_and_dark(open_page: Open, scheme: str) -> None:
+    page = open_page(color_scheme=scheme)
+    contrasts = page.eval_on_selector_all(BODY, CONTRASTS)
+    assert len(contrasts) > 500
+    assert min(contrasts) >= 4.5
+    dark = page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(21, 23, 26)"
+    assert dark == (scheme == "dark")
+
+
+@pytest.mark.parametrize("size", [DESK, PHONE, (320, 600)])
+def test_nothing_is_wider_than_the_screen(open_page: Open, size: tuple[int, int]) -> None:
+    page = open_page(size)
+    assert page.evaluate("document.documentElement.scrollWidth") == size[0]
+    wide = page.locator(".wide").nth(table_with(page, "KID"))
+    assert wide.evaluate("element => getComputedStyle(element).overflowX") == "auto"  # it scrolls by itself
+    assert wide.evaluate("element => element.getBoundingClientRect().right") <= size[0]
+
+
+def test_every_picture_has_a_text_and_a_caption(open_page: Open) -> None:
+    page = open_page()
+    texts = page.eval_on_selector_all("img", "pictures => pictures.map(picture => picture.alt)")
+    assert len(texts) == 15
+    assert min(map(len, texts)) > 20
+    assert page.locator("figure:not(:has(figcaption))").count() == 0
+    assert page.locator("img:not(figure img)").count() == 0
+
+
+def test_a_head_sorts_its_column_by_value_and_says_so(open_page: Open) -> None:
+    page = open_page()
+    table = table_with(page, "images/s")
+    before = column(page, table, "images/s")
+    as_numbers = [int(text.replace(",", "")) for text in before]
+    assert as_numbers != sorted(as_numbers)
+    assert sort(page, table, "images/s") == "ascending"
+    assert column(page, table, "images/s") == [f"{value:,}" for value in sorted(as_numbers)]
+    assert sort(page, table, "images/s") == "descending"
+    assert column(page, table, "images/s") == [f"{value:,}" for value in sorted(as_numbers, reverse=True)]
+    assert sort(page, table, "contender") == "ascending"  # words, and the other head says nothing more
+    assert column(page, table, "contender") == sorted(column(page, table, "contender"))
+    assert page.locator("table").nth(table).locator("[aria-sort=descending]").count() == 0
+    sort(page, table, "images/s")
+    sort(page, table, "images/s")
+    assert sort(page, table, "images/s") == "none"
+    assert column(page, table, "images/s") == before
+
+
+def test_errors_intervals_and_percents_are_sorted_by_what_they_stand_beside(open_page: Open) -> None:
+    page = open_page()
+    table = table_with(page, "KID")
+    sort(page, table, "KID")
+    values = [float(text.split("\u00a0±")[0]) for text in column(page, table, "KID")]
+    assert values == sorted(values)
+    assert values[0] < 0 < values[-1]
+    for _ in range(2):  # last whichever way
+        sort(page, table, "same class")
+        cells = column(page, table, "same class")
+        assert "not measured" in cells
+        assert set(cells[cells.index("not measured") :]) == {"not measured"}
+    assert cells[0] == "100.0%"  # not below 98.9%, as a word would be
+    table = table_with(page, "ratio")
+    sort(page, table, "ratio")
+    ratios = [float(text.split()[0]) for text in column(page, table, "ratio")]
+    assert ratios == sorted(ratios)
+    assert any(" to " in text.replace("\u00a0", " ") for text in column(page, table, "ratio"))
+
+
+def test_the_handle_uncovers_the_denoised_pictures(open_page: Open) -> None:
+    page = open_page()
+    frame, handle = page.locator(".frame"), page.locator(".handle")
+    frame.scroll_into_view_if_needed()
+    box = frame.bounding_box()
+
+    def at() -> float:
+        line = handle.bounding_box()
+        return float((line["x"] + line["width"] / 2 - box["x"]) / box["width"])
+
+    def shown() -> bytes:
+        """The part from 30 to 40 %, on which the handle never stands."""
+        shot: bytes = page.screenshot(clip={**box, "x": box["x"] + 0.3 * box["width"], "width": 0.1 * box["width"]})
+        return shot
+
+    assert at() == pytest.approx(0.5, abs=0.01)
+    before = shown()
+    y = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + 0.5 * box["width"], y)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.2 * box["width"], y, steps=5)
+    page.mouse.up()
+    assert at() == pytest.approx(0.2, abs=0.01)
+    after = shown()
+    assert after != before
+    slider = frame.get_by_role("slider")
+    assert "Before the denoiser" in slider.get_attribute("aria-label")
+    slider.press("End")
+    assert (at(), shown() == before) == (pytest.approx(1, abs=0.01), True)
+    slider.press("Home")
+    assert (at(), shown() == after) == (pytest.approx(0, abs=0.01), True)
+    slider.press("ArrowRight")
+    assert at() == pytest.approx(0.01, abs=0.005)
+    assert slider.evaluate("range => range.ariaValueText").startswith("1 %: Before the denoiser")
+
+
+def test_the_slider_shows_one_epoch_at_a_time(open_page: Open) -> None:
+    page = open_page(PHONE)
+    figure = page.locator("figure.series")
+    slider = figure.get_by_role("slider")
+    assert figure.locator("img").count() == 2
+    assert [picture.is_visible() for picture in figure.locator("img").all()] == [False, True]
+    assert figure.locator(".controls span").text_content() == "Epoch 2"
+    last = figure.screenshot()
+    slider.press("ArrowLeft")
+    assert [picture.is_visible() for picture in figure.locator("img").all()] == [True, False]
+    assert slider.evaluate("range => range.ariaValueText") == "Epoch 1"
+    assert figure.screenshot() != last
+
+
+def test_without_script_all_is_there(open_page: Open) -> None:
+    page, scripted = open_page(java_script_enabled=False), open_page()
+    assert page.locator("button, input").count() == 0
+    assert page.locator("tbody tr").count() == scripted.locator("tbody tr").count() > 50
+    assert [picture.is_visible() for picture in page.locator("img").all()] == 15 * [True]
+    before, after = (page.locator("figure.pair img").nth(i).bounding_box() for i in range(2))
+    assert before["y"] + before["height"] <= after["y"]  # one below the other
+
+
+def test_print_shows_all_pictures_and_no_controls(open_page: Open) -> None:
+    page = open_page()
+    assert page.eval_on_selector_all("img", VISIBLE) == 14  # on the screen one epoch is hidden
+    page.locator(".frame").get_by_role("slider").press("Home")  # would hide figure 3
+    page.emulate_media(media="print")
+    assert page.eval_on_selector_all("img", VISIBLE) == 15
+    assert page.locator(".frame img").first.evaluate("picture => getComputedStyle(picture).clipPath") == "none"
+    before, after = (page.locator("figure.pair img").nth(i).bounding_box() for i in range(2))
+    assert before["y"] + before["height"] <= after["y"]
+    for control in page.locator("input, .handle, .names, nav").all():
+        assert not control.is_visible()
+    assert page.pdf().startswith(b"%PDF")
+
+
+def test_the_page_is_small(report: Path) -> None:
+    assert 100_000 < report.stat().st_size < 3_000_000

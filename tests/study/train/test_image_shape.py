@@ -1,0 +1,215 @@
+"""Pictures of other sizes, colours and classes all the way: training, export, generate, denoise; misfits refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from gan_denoise.cli import app
+from gan_denoise.data import datasets
+from gan_denoise.data.dataset import Dataset, Split
+from gan_denoise.data.fashion_mnist import CLASSES
+from gan_denoise.errors import InputError
+from gan_denoise.eval.inputs import load_fashion_model
+from gan_denoise.export import latents, runtime
+from gan_denoise.export.convert.bundle import export_run
+from gan_denoise.export.convert.fuse import fuse
+from gan_denoise.export.convert.to_onnx import to_onnx, with_metadata
+from gan_denoise.export.generate import generate_batches, parse_label
+from gan_denoise.export.images import CAPTION, GAP, SCALE, read_image
+from gan_denoise.export.package.torch_fidelity import to_torch_fidelity
+from gan_denoise.export.shards import write_shards
+from gan_denoise.models.autoencoder import Denoiser
+from gan_denoise.models.dcgan import Generator
+from gan_denoise.study.config import RunOptions, config_sha256
+from gan_denoise.study.presets import PRESETS
+from gan_denoise.study.run.metadata import describe_images, read_fingerprint, run_fingerprint
+from gan_denoise.study.train.dispatch import is_finished, train
+from gan_denoise.study.train.image_shape import scale_config
+
+OPTIONS = RunOptions(threads=1)
+SMOKE, OURS = PRESETS["smoke"], PRESETS["smoke-best"]
+
+
+def few(dataset: Dataset, size: int, channels: int, classes: tuple[str, ...] = CLASSES) -> Dataset:
+    """The excerpt's first 96 training images of that many classes, in another size and tinted if in colour."""
+    large = datasets.resize_dataset(dataset, size, channels)
+    kept = np.flatnonzero(large.train.labels < max(1, len(classes)))[:96] if classes else np.arange(96)
+    images = large.train.images[kept]
+    if channels == 3:
+        images[:, 2] //= 4  # a yellow cast
+    return dataclasses.replace(large, train=Split(images, large.train.labels[kept]), classes=classes)
+
+
+@pytest.fixture(scope="module")
+def colour(excerpt: Dataset) -> Dataset:
+    return few(excerpt, 64, 3, ())
+
+
+@pytest.fixture(scope="module")
+def run(colour: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The paper's networks, tiny, trained on 64x64 colour."""
+    folder = tmp_path_factory.mktemp("colour")
+    for config in (SMOKE.gan, SMOKE.denoiser):
+        train(dataclasses.replace(config, epochs=1), colour, folder, OPTIONS)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def exported(run: Path) -> Path:
+    differences = export_run(run, run / "export")
+    assert set(differences) == {"generator.onnx", "denoiser.onnx", "fused.onnx"}
+    return run / "export"
+
+
+def test_a_gan_of_64_doubles_and_halves_once_more_and_others_stay() -> None:
+    for preset in PRESETS.values():
+        for config in (preset.gan, preset.denoiser, preset.join):
+            assert config is None or scale_config(config, 28) is scale_config(config, 32) is config
+    paper = scale_config(PRESETS["paper"].gan, 64)
+    assert (paper.generator_widths, paper.discriminator_widths) == ((128, 64, 64, 16), (32, 64, 128, 256))
+    best = PRESETS["best"].join
+    assert best is not None
+    gan = scale_config(best, 64).gan
+    assert (gan.generator_widths, gan.generator_blocks) == ((128, 64, 64, 16), (0, 0, 1, 0))
+    assert config_sha256(paper) != config_sha256(PRESETS["paper"].gan)
+
+
+def test_nothing_is_said_of_fashion_mnists_own_pictures(excerpt: Dataset, colour: Dataset) -> None:
+    assert describe_images(excerpt) == {}
+    found = run_fingerprint(SMOKE.gan, colour, OPTIONS)
+    assert (found["pictures"], found["classes"]) == ([3, 64, 64], [])
+
+
+def test_what_is_trained_on_64_in_colour_draws_and_restores_that(exported: Path, tmp_path: Path) -> None:
+    runner = CliRunner()
+    for out in ("grid.png", "arrays.npz", "folder"):
+        done = runner.invoke(app, ["generate", "--model", str(exported), "-n", "6", "--out", str(tmp_path / out)])
+        assert done.exit_code == 0, done.output
+    with np.load(tmp_path / "arrays.npz") as arrays:
+        assert arrays["image"].shape == arrays["denoised"].shape == (6, 3, 64, 64)
+        image = arrays["image"]
+    with Image.open(tmp_path / "folder/image/000004.png") as pil_image:
+        assert (pil_image.mode, pil_image.size) == ("RGB", (64, 64))
+        np.testing.assert_allclose(np.asarray(pil_image), 255 * image[4].transpose(1, 2, 0), atol=0.51)
+    with Image.open(tmp_path / "grid.png") as grid:
+        assert grid.mode == "RGB"
+        left = CAPTION + SCALE * (GAP + 2 * (64 + GAP) + 10)
+        pixel = grid.getpixel((left, SCALE * (GAP + 20)))
+    np.testing.assert_allclose(pixel, 255 * image[2, :, 20, 10], atol=0.51)
+
+    file = tmp_path / "folder/image/000000.png"
+    arguments = ["--model", str(exported), "--out", str(tmp_path / "clean")]
+    assert runner.invoke(app, ["denoise", str(file), *arguments]).exit_code == 0
+    with Image.open(tmp_path / "clean/000000.png") as pil_image:
+        assert (pil_image.mode, pil_image.size) == ("RGB", (64, 64))
+    Image.new("L", (64, 64), 51).save(tmp_path / "grey.png")
+    assert runner.invoke(app, ["denoise", str(tmp_path / "grey.png"), *arguments]).exit_code == 0
+    np.testing.assert_allclose(read_image(tmp_path / "grey.png", (3, 64, 64)), np.full((1, 3, 64, 64), 0.2))
+
+
+def test_array_files_and_torch_fidelity_get_the_colours_too(exported: Path, tmp_path: Path) -> None:
+    graph = runtime.load_graph(runtime.FUSED, exported)
+    write_shards(graph, 0, 5, tmp_path / "many")
+    write_shards(graph, 0, 5, tmp_path / "many")  # whole, so nothing is written
+    with np.load(tmp_path / "many/000000.npz") as arrays:
+        assert arrays["denoised"].shape == (5, 3, 64, 64)
+        wanted = arrays["denoised"].astype(int)
+    assert (np.ptp(wanted, axis=1) > 0).any()  # not grey
+    part = runtime.Signature("pictures", "z", ("pictures",))
+    (found,) = runtime.Graph(to_torch_fidelity(exported), part, "pictures")(latents.latents(0, 0, 5))
+    assert np.abs(found.astype(int) - wanted).max() <= 1
+
+
+def test_the_tables_about_fashion_mnist_refuse_it_in_one_line(exported: Path) -> None:
+    for signature in (runtime.FUSED, runtime.DENOISER):
+        with pytest.raises(InputError, match=r"onnx: pictures of \[3, 64, 64\] found, \[1, 28, 28\] wanted"):
+            load_fashion_model(signature, exported, 1)
+    for command in (["denoising", "-n", "1"], ["generation", "-n", "100"], ["copies", "-n", "1"]):
+        done = CliRunner().invoke(app, ["eval", *command, "--model", str(exported)])
+        assert isinstance(done.exception, InputError)
+        assert "pictures of [3, 64, 64] found" in done.exception.message
+    assert load_fashion_model(runtime.FUSED, None, 1).output_shapes[0] == (1, 28, 28)
+
+
+def test_our_networks_take_other_sizes_colours_and_classes(excerpt: Dataset, tmp_path: Path) -> None:
+    data = few(excerpt, 32, 3, ("left, right", "Up", "down"))
+    assert OURS.join is not None
+    for config in (OURS.gan, OURS.denoiser, OURS.join):
+        train(dataclasses.replace(config, epochs=1), data, tmp_path, OPTIONS)
+        assert not is_finished(config, tmp_path, OPTIONS)  # one epoch is not two
+        assert is_finished(dataclasses.replace(config, epochs=1), tmp_path, OPTIONS)
+    export_run(tmp_path, tmp_path / "export")
+    graph = runtime.load_graph(runtime.FUSED, tmp_path / "export")
+    assert graph.output_shapes == ((3, 32, 32), (3, 32, 32))
+    assert graph.metadata["class_names"] == "left  right,Up,down"
+    assert (parse_label(graph, "up"), parse_label(graph, "2")) == (1, 2)
+    image, _ = next(generate_batches(graph, 0, 4, label=1))
+    assert image.shape == (4, 3, 32, 32)
+
+    other = few(excerpt, 32, 1, ("left, right", "Up", "down"))
+    with pytest.raises(InputError, match=r"gan: pictures \[3, 32, 32\] found, \[1, 32, 32\] wanted"):
+        train(OURS.join, other, tmp_path, OPTIONS)
+    with pytest.raises(InputError, match="no classes found, 2 to 99 wanted by this preset"):
+        train(OURS.gan, dataclasses.replace(data, classes=()), tmp_path / "none", OPTIONS)
+
+
+def test_dncnn_and_the_gan_of_2014_take_them_too(colour: Dataset, tmp_path: Path) -> None:
+    from gan_denoise.study.config import BlindDenoiserConfig, DnCNNShape, FullyConnectedGanConfig
+
+    plain = {"epochs": 1, "batch": 48, "images": 48}
+    train(BlindDenoiserConfig(network=DnCNNShape(4, 3), **plain), colour, tmp_path, OPTIONS)
+    train(FullyConnectedGanConfig(generator_widths=(8,), discriminator_widths=(8,), **plain), colour, tmp_path, OPTIONS)
+    export_run(tmp_path, tmp_path / "export")
+    assert runtime.load_graph(runtime.FUSED, tmp_path / "export").output_shapes[1] == (3, 64, 64)
+
+
+def test_a_resumed_run_with_other_pictures_is_refused(run: Path, excerpt: Dataset) -> None:
+    config, resume = dataclasses.replace(SMOKE.gan, epochs=1), dataclasses.replace(OPTIONS, resume=True)
+    with pytest.raises(InputError, match="data_sha256: the run in"):
+        train(config, dataclasses.replace(few(excerpt, 64, 3, ()), sha256="another"), run, resume)
+    assert read_fingerprint(run / "gan")["pictures"] == [3, 64, 64]
+
+
+def test_a_generator_and_a_denoiser_of_other_pictures_are_not_exported(
+    run: Path, trained: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(run / "gan", tmp_path / "gan")
+    shutil.copytree(trained / "denoiser", tmp_path / "denoiser")
+    with pytest.raises(InputError, match=r"makes image \[3, 64, 64\], the denoiser takes noisy \[1, 28, 28\]"):
+        export_run(tmp_path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def graphs(channels: int = 1) -> tuple[onnx.ModelProto, onnx.ModelProto]:
+    generator = to_onnx(Generator((4, 4, 4)), runtime.GENERATOR, (100,))
+    return generator, to_onnx(Denoiser((4,), 0, 0.5, channels=channels), runtime.DENOISER, (channels, 28, 28))
+
+
+def test_graphs_of_other_channels_or_ranges_are_not_fused() -> None:
+    with pytest.raises(InputError, match=r"image \[1, 28, 28\], the denoiser takes noisy \[3, 28, 28\]"):
+        fuse(*graphs(channels=3))
+    generator, denoiser = (
+        with_metadata(model, {"pixel_range": said}) for model, said in zip(graphs(), ("[0, 1]", "[-1, 1]"), strict=True)
+    )
+    with pytest.raises(InputError, match=r"pixels are \[0, 1\], the denoiser's \[-1, 1\]; the same wanted"):
+        fuse(generator, denoiser)
+    fuse(generator, with_metadata(denoiser, {"pixel_range": "[0, 1]"}))
+
+
+@pytest.mark.parametrize("option", [["--dataset", "mnist"], ["--size", "32"]])
+def test_the_features_of_ffd_1_stay_those_of_fashion_mnist(option: list[str]) -> None:
+    done = CliRunner().invoke(app, ["train", "features", *option])
+    assert "FFD-1 is measured on Fashion-MNIST" in str(done.exception)
+
+
+def test_a_dry_run_shows_the_networks_on_their_scale() -> None:
+    done = CliRunner().invoke(app, ["train", "gan", "--preset", "paper", "--size", "64", "--dry-run"])
+    assert '"generator_widths": [\n  128,\n  64,' in done.stdout
