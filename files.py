@@ -69,7 +69,7 @@ def check_free_space(path: Path, size: int) -> None:
     free = shutil.disk_usage(_nearest(path)).free
     if free < size:
         found = f"{free / 1e9:.1f} GB free found, {size / 1e9:.1f} GB wanted"
-        raise OutputError(f"{path}: {found}", "choose another --out, fewer pictures, or free some space")
+        raise OutputError(f"{path}: {found}", "choose another --out, fewer images, or free some space")
 
 
 def _hidden(path: Path) -> str:

@@ -8,14 +8,14 @@ from typing import Annotated
 
 import typer
 
-BATCH = 64  # pictures a call of onnxruntime, where nobody says otherwise
+BATCH = 64  # images a call of onnxruntime, where nobody says otherwise
 MAX_SEED = 2**63 - 1  # torch and Philox take it alike
 MAX_THREADS = 1024
 DATA_VARIABLE = "GAN_DENOISE_DATA"  # in the environment: the folder of the data
 
 
 class DatasetName(StrEnum):
-    """Which pictures."""
+    """Which images."""
 
     fashion_mnist = "fashion-mnist"
     mnist = "mnist"
@@ -41,7 +41,7 @@ AnyDataOption = Annotated[
 DatasetOption = Annotated[
     DatasetName,
     typer.Option(
-        help="folder: pictures, or a sub-folder of them a class; npz: arrays `images` and, for classes, `labels`."
+        help="folder: images, or a sub-folder of them a class; npz: arrays `images` and, for classes, `labels`."
     ),
 ]
 SizeOption = Annotated[

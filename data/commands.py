@@ -1,4 +1,4 @@
-"""`gan-denoise data`: fetch Fashion-MNIST, say what is in it or in other pictures, show it."""
+"""`gan-denoise data`: fetch Fashion-MNIST, say what is in it or in other images, show it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from gan_denoise.options import AnyDataOption, ChannelsOption, DataOption, Datas
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Fetch and verify Fashion-MNIST, look at it and at other pictures.\n\nExample: gan-denoise data fetch",
+    help="Fetch and verify Fashion-MNIST, look at it and at other images.\n\nExample: gan-denoise data fetch",
 )
 
 
@@ -74,18 +74,14 @@ def info(
     else:
         Console().print(counts_table(found, dataset.value))
         typer.echo(f"source: {found.source}")
-        for name, sha256 in (
-            SHA256.items() if dataset == DatasetName.fashion_mnist else [("all pictures", found.sha256)]
-        ):
+        for name, sha256 in SHA256.items() if dataset == DatasetName.fashion_mnist else [("all images", found.sha256)]:
             typer.echo(f"{sha256}  {name}")  # as sha256sum prints them
     print_next(("data", "preview", *_chosen(dataset, data, size, channels), "--out", "preview.png"))
 
 
 @app.command()
 def preview(
-    out: Annotated[
-        Path, typer.Option("--out", metavar="FILE.png", help="The picture to write.", rich_help_panel=OUTPUT)
-    ],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE.png", help="The image to write.", rich_help_panel=OUTPUT)],
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.", rich_help_panel=OUTPUT)] = False,
     dataset: DatasetOption = DatasetName.fashion_mnist,
     data: AnyDataOption = None,
@@ -94,7 +90,7 @@ def preview(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Write a picture with the first ten training images of each class, or the first hundred where there are none.
+    """Write an image with the first ten training images of each class, or the first hundred where there are none.
 
     Example: gan-denoise data preview --out preview.png
     """
@@ -105,9 +101,9 @@ def preview(
     from gan_denoise.data.preview import draw_preview
 
     found = datasets.load_dataset(dataset.value, data, size, channels)
-    picture = draw_preview(found.train, found.classes)
+    image = draw_preview(found.train, found.classes)
     with atomic_path(out) as temporary:
-        picture.save(temporary, format="PNG")
+        image.save(temporary, format="PNG")
     study, train = ("study", "run", "--preset", "quick", "--out", "runs/quick"), ("train", "gan", "--preset", "quick")
     chosen = _chosen(dataset, data, size, channels)
     print_result(

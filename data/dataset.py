@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from gan_denoise.data.fashion_mnist import CLASSES
 from gan_denoise.data.images import ImagesU8
 
 HOLDOUT = 5_000  # images at the end of the training set on which choices are made
@@ -15,7 +14,7 @@ FEATURE_FIT = 50_000  # the feature network sees these; the other 10,000 are the
 class Split:
     """Images uint8 (N, H, W) or in colour (N, 3, H, W), 0 black to 255 white, and their classes, labels uint8 (N,).
 
-    Fashion-MNIST's are (N, 28, 28) with labels from 0 to 9. `noisy` are the same pictures with real noise, if known.
+    Fashion-MNIST's are (N, 28, 28) with labels from 0 to 9. `noisy` are the same images with real noise, if known.
     """
 
     images: ImagesU8
@@ -27,7 +26,7 @@ class Split:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Channels, height and width of a picture."""
+        """Channels, height and width of an image."""
         return self.images.shape[1:] if self.images.ndim == 4 else (1, *self.images.shape[1:])
 
 
@@ -42,7 +41,7 @@ class Dataset:
     test: Split
     source: str
     sha256: str
-    classes: tuple[str, ...] = CLASSES
+    classes: tuple[str, ...]
     published: bool = True
 
     @property

@@ -1,4 +1,4 @@
-"""Data sets beside Fashion-MNIST, as the same arrays: MNIST, Kuzushiji-MNIST, and anybody's pictures."""
+"""Data sets beside Fashion-MNIST, as the same arrays: MNIST, Kuzushiji-MNIST, and anybody's images."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from gan_denoise.data.images import ImagesU8
 from gan_denoise.errors import InputError, UsageError
 
 SIZES = (28, 32, 64)  # pixels a side
-MIN_IMAGES = 24  # pictures
+MIN_IMAGES = 24  # images
 HOLDOUT_FRACTION = 12  # one in so many is not trained on
-MAX_BYTES = 4 * 1024**3  # of one array file's pictures
+MAX_BYTES = 4 * 1024**3  # of one array file's images
 DIGITS = tuple("0123456789")
 KANA = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
 # The folder of each in a torchvision root, its classes, and its hashes where they are known.
@@ -30,11 +30,11 @@ IDX = {"mnist": ("MNIST", DIGITS, MNIST_SHA256), "kmnist": ("KMNIST", KANA, None
 
 
 def load_dataset(name: str, path: Path | None, size: int | None = None, channels: int | None = None) -> Dataset:
-    """The data set `name` (fashion-mnist, mnist, kmnist, folder or npz) from `path`, as pictures of that size.
+    """The data set `name` (fashion-mnist, mnist, kmnist, folder or npz) from `path`, as images of that size.
 
-    Without `size` and `channels` arrays stay as they are, and a folder's pictures become 28x28 grey. The pictures of
+    Without `size` and `channels` arrays stay as they are, and a folder's images become 28x28 grey. The images of
     a folder or an array file are shuffled, always alike, and a twelfth kept apart as its test part. Raises InputError
-    when there are no such pictures, UsageError when `path` is wanted or `size` is none of SIZES.
+    when there are no such images, UsageError when `path` is wanted or `size` is none of SIZES.
     """
     check_image_size(size, channels)
     if name == "fashion-mnist":
@@ -42,14 +42,14 @@ def load_dataset(name: str, path: Path | None, size: int | None = None, channels
     if name in IDX:
         return resize_dataset(_idx(name, path), size, channels)
     if path is None:
-        raise UsageError(f"--dataset: {name} found without --data, the path of the pictures wanted")
+        raise UsageError(f"--dataset: {name} found without --data, the path of the images wanted")
     if name == "folder":
         return split_dataset(*read_folder(path, size or SIDE, channels or 1), source=path)
     return resize_dataset(split_dataset(*_npz(path), source=path), size, channels)
 
 
 def check_image_size(size: int | None, channels: int | None) -> None:
-    """Raises UsageError when pictures of that many pixels a side and channels are not dealt with here."""
+    """Raises UsageError when images of that many pixels a side and channels are not dealt with here."""
     if size not in (None, *SIZES):
         raise UsageError(f"--size: {size} found, 28, 32 or 64 wanted")
     if channels not in (None, 1, 3):
@@ -57,16 +57,16 @@ def check_image_size(size: int | None, channels: int | None) -> None:
 
 
 def resize_dataset(dataset: Dataset, size: int | None, channels: int | None) -> Dataset:
-    """The data set with pictures of that size; itself when they have it. Raises InputError when theirs is odd."""
+    """The data set with images of that size; itself when they have it. Raises InputError when theirs is odd."""
     own = dataset.train.shape
     wanted = (channels or own[0], *(size or side for side in own[1:]))
     if wanted == own and own[1] == own[2] in SIZES:
         return dataset
     if wanted[1] != wanted[2] or wanted[1] not in SIZES:
-        raise InputError(f"{dataset.source}: pictures of {own[1]}x{own[2]} found, 28, 32 or 64 wanted", "--size 32")
+        raise InputError(f"{dataset.source}: images of {own[1]}x{own[2]} found, 28, 32 or 64 wanted", "--size 32")
 
     def changed(split: Split) -> Split:
-        images = np.stack([crop_and_resize(_picture(image, wanted[0]), wanted[1]) for image in split.images])
+        images = np.stack([crop_and_resize(_image(image, wanted[0]), wanted[1]) for image in split.images])
         return dataclasses.replace(split, images=images)
 
     sha256 = hashlib.sha256(f"{dataset.sha256} {wanted}".encode()).hexdigest()
@@ -74,10 +74,10 @@ def resize_dataset(dataset: Dataset, size: int | None, channels: int | None) -> 
 
 
 def split_dataset(images: ImagesU8, labels: ImagesU8, classes: tuple[str, ...], source: Path) -> Dataset:
-    """A shuffled data set of pictures with a twelfth kept apart. Raises InputError when there are too few."""
+    """A shuffled data set of images with a twelfth kept apart. Raises InputError when there are too few."""
     count = len(images)
     if count < MIN_IMAGES:
-        raise InputError(f"{source}: {count} pictures found, {MIN_IMAGES} or more wanted")
+        raise InputError(f"{source}: {count} images found, {MIN_IMAGES} or more wanted")
     order = np.random.default_rng(0).permutation(count)
     train, test = (
         Split(images[part], labels[part])
@@ -87,7 +87,7 @@ def split_dataset(images: ImagesU8, labels: ImagesU8, classes: tuple[str, ...], 
 
 
 def content_sha256(classes: tuple[str, ...], *splits: Split) -> str:
-    """One hash of all pictures in their order, of their labels and of what the classes are called."""
+    """One hash of all images in their order, of their labels and of what the classes are called."""
     total = hashlib.sha256(repr((classes, [split.images.shape for split in splits])).encode())
     for split in splits:
         for array in (split.images, split.labels, split.noisy):
@@ -95,7 +95,7 @@ def content_sha256(classes: tuple[str, ...], *splits: Split) -> str:
     return total.hexdigest()
 
 
-def _picture(image: ImagesU8, channels: int) -> Image.Image:
+def _image(image: ImagesU8, channels: int) -> Image.Image:
     pil_image = Image.fromarray(image if image.ndim == 2 else image.transpose(1, 2, 0))
     return pil_image.convert("L" if channels == 1 else "RGB")
 

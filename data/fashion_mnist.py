@@ -63,7 +63,7 @@ def read_dataset(folder: Path, source: str, checked: bool = True) -> Dataset:
     files = read_files(folder, checked)
     hashes = [SHA256[name] if checked else _sha256(files[name]) for name in SHA256]
     train, test = (_split(files, folder, part) for part in ("train", "t10k"))
-    return Dataset(train, test, source, _sha256("\n".join(hashes).encode()))
+    return Dataset(train, test, source, _sha256("\n".join(hashes).encode()), CLASSES)
 
 
 def read_files(folder: Path, checked: bool = True) -> dict[str, bytes]:

@@ -44,7 +44,7 @@ def format_shape(shape: tuple[str | int, ...]) -> str:
     return "x".join(map(str, shape))
 
 
-def to_chw(picture: Image.Image) -> ImagesU8:
-    """The picture's pixels, uint8 (H, W) in grey or (3, H, W) in colour."""
-    pixels = np.asarray(picture)
+def to_chw(image: Image.Image) -> ImagesU8:
+    """The image's pixels, uint8 (H, W) in grey or (3, H, W) in colour."""
+    pixels = np.asarray(image)
     return pixels if pixels.ndim == 2 else pixels.transpose(2, 0, 1)

@@ -1,4 +1,4 @@
-"""Pictures with real noise beside the same ones without: two folders of files with the same names, cut into squares."""
+"""Images with real noise beside the same ones without: two folders of files with the same names, cut into squares."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from gan_denoise.data.image_files import WANTED, list_image_files, open_image
 from gan_denoise.data.images import ImagesU8, to_chw
 from gan_denoise.errors import InputError
 
-MAX_CROPS = 60_000  # squares, all pictures together
+MAX_CROPS = 60_000  # squares, all images together
 
 
 def read_image_pairs(noisy: Path, clean: Path, size: int, channels: int) -> Dataset:
-    """Squares of `size` from the pictures in both folders, half of one over the next; their names may end differently.
+    """Squares of `size` from the images in both folders, half of one over the next; their names may end differently.
 
-    A twelfth of the pictures, one at least, is kept apart whole. Of many or large pictures a random choice of squares
+    A twelfth of the images, one at least, is kept apart whole. Of many or large images a random choice of squares
     is taken, always the same. Raises InputError, which names the file, when one has no partner, another size than it,
-    is smaller than a square or as `open_picture` does.
+    is smaller than a square or as `open_image` does.
     """
     check_image_size(size, channels)
     pairs = _partners(noisy, clean)
@@ -38,18 +38,18 @@ def _partners(noisy: Path, clean: Path) -> list[tuple[Path, Path]]:
     for mine, others, other in ((of_noisy, of_clean, clean), (of_clean, of_noisy, noisy)):
         alone = sorted(mine.keys() - others.keys())
         if alone:
-            raise InputError(f"{mine[alone[0]]}: no partner in {other} found, a picture of the same name wanted")
+            raise InputError(f"{mine[alone[0]]}: no partner in {other} found, an image of the same name wanted")
     if len(of_noisy) < 2:
-        raise InputError(f"{noisy}: {len(of_noisy)} pictures found, two or more {WANTED} wanted")
+        raise InputError(f"{noisy}: {len(of_noisy)} images found, two or more {WANTED} wanted")
     return [(of_noisy[name], of_clean[name]) for name in sorted(of_noisy)]
 
 
 def _named(folder: Path) -> dict[str, Path]:
-    """The picture files by name without its ending. Raises InputError when two have the same."""
+    """The image files by name without its ending. Raises InputError when two have the same."""
     named: dict[str, Path] = {}
     for path in list_image_files(folder):
         if path.stem in named:
-            raise InputError(f"{path}: {named[path.stem].name} beside it found, one picture of a name wanted")
+            raise InputError(f"{path}: {named[path.stem].name} beside it found, one image of a name wanted")
         named[path.stem] = path
     return named
 
@@ -57,7 +57,7 @@ def _named(folder: Path) -> dict[str, Path]:
 def _squares(
     pair: tuple[Path, Path], size: int, channels: int, most: int, random: np.random.Generator
 ) -> tuple[ImagesU8, ImagesU8]:
-    """At most `most` noisy squares of a picture, uint8 (N, size, size) or (N, 3, size, size), and the clean ones."""
+    """At most `most` noisy squares of an image, uint8 (N, size, size) or (N, 3, size, size), and the clean ones."""
     noisy, clean = (to_chw(open_image(path, channels)) for path in pair)
     height, width = noisy.shape[-2:]
     if noisy.shape != clean.shape:

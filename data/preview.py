@@ -1,4 +1,4 @@
-"""What is in the data set: counts and a picture."""
+"""What is in the data set: counts and an image."""
 
 from __future__ import annotations
 
@@ -45,16 +45,16 @@ def _fitted(name: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont) -> st
 
 
 def _enlarged(image: ImagesU8) -> Image.Image:
-    """A picture (H, W), or (3, H, W), ZOOM times as large."""
+    """An image (H, W), or (3, H, W), ZOOM times as large."""
     big = image.repeat(ZOOM, -2).repeat(ZOOM, -1)
     return Image.fromarray(big if big.ndim == 2 else big.transpose(1, 2, 0))
 
 
 def dataset_summary(dataset: Dataset) -> dict[str, object]:
-    """Source, hash, shape of a picture, and images a class in both parts, for JSON."""
+    """Source, hash, shape of an image, and images a class in both parts, for JSON."""
     parts = {"train": dataset.train, "test": dataset.test}
     counts = {part: {"count": len(split), "classes": _per_class(split, dataset)} for part, split in parts.items()}
-    return {"source": dataset.source, "sha256": dataset.sha256, "pictures": list(dataset.train.shape), **counts}
+    return {"source": dataset.source, "sha256": dataset.sha256, "image_shape": list(dataset.train.shape), **counts}
 
 
 def count_rows(dataset: Dataset) -> list[dict[str, Any]]:

@@ -14,8 +14,8 @@ print("takes", graph.signature.input, graph.input_shape)
 print("gives", *zip(graph.signature.outputs, graph.output_shapes, strict=True))
 
 # %% [markdown]
-# Row i of `latents` depends on the seed and on i alone, so picture 7 is picture 7 in any batch on any machine. Each row
-# of raw pictures stands above the same ones denoised.
+# Row i of `latents` depends on the seed and on i alone, so image 7 is image 7 in any batch on any machine. Each row
+# of raw images stands above the same ones denoised.
 
 # %%
 image, denoised = graph(latents.latents(seed=0, start=0, count=32))
@@ -30,7 +30,7 @@ rows = {name: graph(latents.set_class(z, parse_label(graph, name), classes))[1] 
 paired_grid(rows)
 
 # %% [markdown]
-# The denoiser is a graph of its own too, for pictures with Gaussian noise whose strength it is not told.
+# The denoiser is a graph of its own too, for images with Gaussian noise whose strength it is not told.
 
 # %%
 import numpy as np
@@ -44,7 +44,7 @@ paired_grid({"noisy": noisy.clip(0, 1), "restored": restored.clip(0, 1)})
 
 # %% [markdown]
 # FFD-1 is a Fréchet distance to the test images on the features of a shipped classifier: lower is better. Its reference
-# is in the package. 1,000 pictures come out higher than the 10,000 that published figures are measured on.
+# is in the package. 1,000 images come out higher than the 10,000 that published figures are measured on.
 
 # %%
 from gan_denoise.data.images import to_uint8

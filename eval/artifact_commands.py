@@ -41,7 +41,7 @@ def ffd_reference(
     write_atomic(
         out, ffd.reference_file(sources.load_fashion_mnist(data).test.images, runtime.load_graph(runtime.FEATURES))
     )
-    print_result("eval ffd-reference", [out], as_json, ("eval", "ffd", "pictures.npz"), written=[out])
+    print_result("eval ffd-reference", [out], as_json, ("eval", "ffd", "images.npz"), written=[out])
 
 
 def tune(

@@ -22,7 +22,7 @@ Threads = Annotated[
     int, typer.Option(min=0, max=MAX_THREADS, help="Threads; 0 is one a core.", rich_help_panel=MACHINE)
 ]
 Seed = Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Seed of latents and noise.")]
-Measured = Annotated[int, typer.Option("-n", min=97, help="How many pictures to generate.")]
+Measured = Annotated[int, typer.Option("-n", min=97, help="How many images to generate.")]
 
 app = typer.Typer(
     no_args_is_help=True, help="Measure denoising and generation.\n\nExample: gan-denoise eval generation -n 1000"
@@ -134,7 +134,7 @@ def generation(
     as_csv: AsCsv = False,
     quiet: Quiet = False,
 ) -> None:
-    """Compare raw and denoised generated pictures with real ones.
+    """Compare raw and denoised generated images with real ones.
 
     Example: gan-denoise eval generation -n 1000 --markdown
     """
@@ -164,7 +164,7 @@ def controls(
     as_csv: AsCsv = False,
     quiet: Quiet = False,
 ) -> None:
-    """Compare the denoiser with plain filters of the same pictures, a Gaussian mixture, and denoised real pictures.
+    """Compare the denoiser with plain filters of the same images, a Gaussian mixture, and denoised real images.
 
     Example: gan-denoise eval controls --markdown
     """
@@ -192,7 +192,7 @@ def classes_command(
     as_csv: AsCsv = False,
     quiet: Quiet = False,
 ) -> None:
-    """Show the classes of generated pictures, and what they miss of each.
+    """Show the classes of generated images, and what they miss of each.
 
     Example: gan-denoise eval classes -n 1000
     """
@@ -211,7 +211,7 @@ def classes_command(
 @app.command()
 def copies(
     model: Model = None,
-    n: Annotated[int, typer.Option("-n", min=1, help="How many pictures, and test images beside them.")] = 10_000,
+    n: Annotated[int, typer.Option("-n", min=1, help="How many images, and test images beside them.")] = 10_000,
     seed: Seed = 0,
     threads: Threads = 0,
     data: Data = None,
@@ -220,7 +220,7 @@ def copies(
     as_csv: AsCsv = False,
     quiet: Quiet = False,
 ) -> None:
-    """Look for copies of training images among generated pictures.
+    """Look for copies of training images among generated images.
 
     Example: gan-denoise eval copies -n 1000
     """
@@ -236,22 +236,22 @@ def copies(
 
 @app.command("ffd")
 def ffd_command(
-    pictures: Annotated[Path, typer.Argument(help="An .npz file, or a folder of PNG files, as generate writes them.")],
+    images: Annotated[Path, typer.Argument(help="An .npz file, or a folder of PNG files, as generate writes them.")],
     threads: Threads = 0,
     as_json: AsJson = False,
     as_markdown: AsMarkdown = False,
     as_csv: AsCsv = False,
     quiet: Quiet = False,
 ) -> None:
-    """Measure FFD-1 of any 28x28 pictures; needs no data set.
+    """Measure FFD-1 of any 28x28 images; needs no data set.
 
-    Example: gan-denoise eval ffd pictures.npz
+    Example: gan-denoise eval ffd images.npz
     """
     from gan_denoise.eval.generation.tables import ffd_report
     from gan_denoise.eval.result_table import print_table
 
     check_one_format(as_json, as_markdown, as_csv)
-    report = ffd_report(pictures, threads)
+    report = ffd_report(images, threads)
     print_table(report, as_json=as_json, as_markdown=as_markdown, as_csv=as_csv, then=("eval", "generation"))
 
 

@@ -1,4 +1,4 @@
-"""Pictures of anybody's, read from files as sets of uint8 arrays."""
+"""Images of anybody's, read from files as sets of uint8 arrays."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from gan_denoise.export import runtime
 from gan_denoise.export.images import read_image
 from gan_denoise.export.runtime import DENOISER, Graph, Signature
 
-MAX_BYTES = 8 * 1024**3  # of one file, decompressed: 100,000 pictures, raw and denoised, as float32 take 0.6
+MAX_BYTES = 8 * 1024**3  # of one file, decompressed: 100,000 images, raw and denoised, as float32 take 0.6
 WANTED = f"uint8 (N, {SIDE}, {SIDE}), or float32 (N, 1, {SIDE}, {SIDE}) from 0 to 1,"
-HINT = "gan-denoise generate -n 10000 --out pictures.npz makes one"
+HINT = "gan-denoise generate -n 10000 --out images.npz makes one"
 
 
 def load_image_sets(path: Path) -> dict[str, ImagesU8]:
-    """The sets of pictures in a file or folder, each uint8 (N, 28, 28), by name.
+    """The sets of images in a file or folder, each uint8 (N, 28, 28), by name.
 
     An .npz file holds a set in each array, and a folder of numbered ones the parts of them; a folder is a set of PNG
     files, or holds a folder for each: all as `generate` writes them. Raises InputError when there is nothing, or a
-    picture of another size or type.
+    image of another size or type.
     """
     if path.is_dir():
         shards = sorted(path.glob("[0-9]" * 6 + "*.npz"))
@@ -42,7 +42,7 @@ def load_image_sets(path: Path) -> dict[str, ImagesU8]:
     except InputError:
         raise
     except Exception as error:  # zipfile and numpy raise a dozen types over damaged files
-        raise InputError(f"{path}: unreadable ({error}), an .npz file with pictures wanted", HINT) from error
+        raise InputError(f"{path}: unreadable ({error}), an .npz file with images wanted", HINT) from error
     if not sets:
         raise InputError(f"{path}: no arrays found, one or more wanted", HINT)
     return sets
@@ -76,10 +76,10 @@ def _as_bytes(array: np.ndarray, name: str) -> ImagesU8:
 
 
 def load_fashion_model(signature: Signature, path: Path | None, threads: int) -> Graph:
-    """The graph that `runtime.load` gives. Raises InputError as it does, and when the pictures are not 28x28 grey."""
+    """The graph that `runtime.load` gives. Raises InputError as it does, and when the images are not 28x28 grey."""
     graph = runtime.load_graph(signature, path, threads)
     shape = graph.input_shape if signature == DENOISER else graph.output_shapes[0]
     if shape != (1, SIDE, SIDE):
-        message = f"{runtime.graph_file(signature, path)}: pictures of {list(shape)} found, {[1, SIDE, SIDE]} wanted"
+        message = f"{runtime.graph_file(signature, path)}: images of {list(shape)} found, {[1, SIDE, SIDE]} wanted"
         raise InputError(message, "these tables are about Fashion-MNIST; generate and denoise take any model")
     return graph

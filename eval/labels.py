@@ -7,7 +7,7 @@ EAGER, COMPILED = "eager PyTorch", "torch.compile"
 LATENCY, THROUGHPUT = "OpenVINO, latency", "OpenVINO, throughput"
 SGEMM = "sgemm"
 
-BLACK_LEVEL, GAUSSIAN, NLM = "raw, haze removed", "raw, Gaussian filter", "raw, non-local means"
+BLACK_LEVEL, GAUSSIAN, NLM = "raw, black-level threshold", "raw, Gaussian filter", "raw, non-local means"
 MIXTURE, REAL_DENOISED = "Gaussian mixture", "real, denoised"
 
 RAW, DENOISED = "raw", "denoised"

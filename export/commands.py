@@ -18,8 +18,8 @@ Threads = Annotated[
     int, typer.Option(min=0, max=MAX_THREADS, help="0 means one a usable core.", rich_help_panel=MACHINE)
 ]
 Force = Annotated[bool, typer.Option("--force", help="Replace an output that exists.", rich_help_panel=OUTPUT)]
-MIN_MEASURED = 97  # pictures that `eval ffd` takes
-MAX_IN_MEMORY = 100_000  # pictures in one file, or as files of their own
+MIN_MEASURED = 97  # images that `eval ffd` takes
+MAX_IN_MEMORY = 100_000  # images in one file, or as files of their own
 
 
 class Purpose(StrEnum):
@@ -52,11 +52,11 @@ def export(
         Purpose | None,
         typer.Option(
             "--for",
-            help="fidelity: one graph for torch-fidelity, z to 8-bit colour pictures; "
+            help="fidelity: one graph for torch-fidelity, z to 8-bit colour images; "
             "hub: a folder as the Hugging Face Hub has them, with a model card.",
         ),
     ] = None,
-    raw: Annotated[bool, typer.Option("--raw", help="With --for fidelity: the pictures before the denoiser.")] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="With --for fidelity: the images before the denoiser.")] = False,
     precision: Annotated[
         Precision | None,
         typer.Option(help="Write one fused graph in half the space; int8 is faster where the processor has VNNI."),
@@ -68,7 +68,7 @@ def export(
     """Convert a trained run to generator.onnx, denoiser.onnx and fused.onnx; a denoiser alone to denoiser.onnx.
 
     Example: gan-denoise export runs/quick --out exported
-    Example: gan-denoise export --for fidelity --out pictures.onnx
+    Example: gan-denoise export --for fidelity --out images.onnx
     Example: gan-denoise export --for hub --out hub
     Example: gan-denoise export exported --precision int8 --out int8.onnx
     """
@@ -76,7 +76,7 @@ def export(
         raise UsageError("--for --precision: both found, one wanted")
     if raw and purpose is not Purpose.fidelity:
         raise UsageError(
-            "--raw: found without --for fidelity, both or none wanted", "an export holds raw and denoised pictures"
+            "--raw: found without --for fidelity, both or none wanted", "an export holds raw and denoised images"
         )
     if precision is not None:
         _export_in_precision(run, out, precision, force, as_json)
@@ -92,25 +92,25 @@ def export(
 
 def generate(
     model: Model = None,
-    n: Annotated[int, typer.Option("-n", min=1, help="How many pictures.")] = 64,
-    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Picture i depends on the seed and i alone.")] = 0,
+    n: Annotated[int, typer.Option("-n", min=1, help="How many images.")] = 64,
+    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Image i depends on the seed and i alone.")] = 0,
     label: Annotated[str | None, typer.Option(help="One class only: the start of its name, or its number.")] = None,
     out: Annotated[
         Path,
         typer.Option(
-            help="A grid (.png), arrays (.npz) or a folder: of PNG files, above 100,000 pictures of arrays.",
+            help="A grid (.png), arrays (.npz) or a folder: of PNG files, above 100,000 images of arrays.",
             rich_help_panel=OUTPUT,
         ),
     ] = Path("grid.png"),
-    batch: Annotated[int, typer.Option(min=1, help="Pictures at a time.", rich_help_panel=MACHINE)] = BATCH,
+    batch: Annotated[int, typer.Option(min=1, help="Images at a time.", rich_help_panel=MACHINE)] = BATCH,
     threads: Threads = 0,
     force: Force = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Make pictures, raw and denoised, with the fused graph.
+    """Make images, raw and denoised, with the fused graph.
 
-    Above 100,000 pictures a folder holds array files of 10,000 each, and the same command goes on where it stopped.
+    Above 100,000 images a folder holds array files of 10,000 each, and the same command goes on where it stopped.
     Example: gan-denoise generate -n 64 --label sneaker --out grid.png
     Example: gan-denoise generate -n 1000000 --out many
     """
@@ -138,7 +138,7 @@ def generate(
 
 
 def denoise(
-    images: Annotated[list[Path], typer.Argument(help="Picture files, as large as the model takes them or larger.")],
+    images: Annotated[list[Path], typer.Argument(help="Image files, as large as the model takes them or larger.")],
     out: Annotated[
         Path, typer.Option(help="The folder to write to; the files keep their names, as PNG.", rich_help_panel=OUTPUT)
     ],
@@ -148,7 +148,7 @@ def denoise(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """Denoise picture files with the denoiser; larger ones in overlapping squares.
+    """Denoise image files with the denoiser; larger ones in overlapping squares.
 
     Example: gan-denoise denoise noisy/*.png --out clean
     """

@@ -1,4 +1,4 @@
-"""Pictures as files: grids, folders of PNG, and images read from strangers."""
+"""Images as files: grids, folders of PNG, and images read from strangers."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from gan_denoise.errors import InputError
 from gan_denoise.files import atomic_path
 
 COLUMNS = 16
-GAP = 2  # pixels between pictures
+GAP = 2  # pixels between images
 SCALE = 2  # screen pixels a pixel, so that 28x28 can be seen
 CAPTION = 64  # pixels at the left of a row, for its name
 
 
 def grid(images: ImagesF32, columns: int = COLUMNS) -> Image.Image:
-    """One picture of images (N, C, H, W) in [0, 1], row by row."""
+    """One image of images (N, C, H, W) in [0, 1], row by row."""
     return paired_grid({"": images}, columns)
 
 
@@ -33,61 +33,61 @@ def paired_grid(sets: dict[str, ImagesF32], columns: int = COLUMNS) -> Image.Ima
     colours = first.shape[1:2] if first.shape[1] > 1 else ()
     canvas = np.full((blocks * block + GAP, min(count, columns) * (width + GAP) + GAP, *colours), 255, np.uint8)
     for order, images in enumerate(sets.values()):
-        for i, picture in enumerate(to_uint8(images)):
+        for i, image in enumerate(to_uint8(images)):
             top = (i // columns) * block + order * line + GAP
             left = (i % columns) * (width + GAP) + GAP
-            canvas[top : top + height, left : left + width] = _rows(picture)
+            canvas[top : top + height, left : left + width] = _rows(image)
     large = Image.fromarray(canvas.repeat(SCALE, 0).repeat(SCALE, 1))
     tops = [SCALE * (b * block + order * line + GAP) for b in range(blocks) for order in range(len(sets))]
     return _captioned(large, [*sets] * blocks, tops) if any(sets) else large
 
 
-def save_png(picture: Image.Image, path: Path) -> None:
+def save_png(image: Image.Image, path: Path) -> None:
     """Write a PNG in one step. Raises OutputError when it cannot."""
     with atomic_path(path) as temporary:
-        picture.save(temporary, format="PNG")
+        image.save(temporary, format="PNG")
 
 
 def to_pil(image: ImagesF32) -> Image.Image:
-    """One picture of images (1, C, H, W) in [0, 1], pixel for pixel."""
+    """One image of images (1, C, H, W) in [0, 1], pixel for pixel."""
     return Image.fromarray(_rows(to_uint8(image)[0]))
 
 
 def save_numbered(images: ImagesF32, folder: Path, first: int = 0) -> None:
     """Write images (N, C, H, W) in [0, 1] as `000000.png` and on, counted from `first`, into a folder of our own."""
     folder.mkdir(parents=True, exist_ok=True)
-    for i, picture in enumerate(to_uint8(images), start=first):
-        Image.fromarray(_rows(picture)).save(folder / f"{i:06d}.png")
+    for i, image in enumerate(to_uint8(images), start=first):
+        Image.fromarray(_rows(image)).save(folder / f"{i:06d}.png")
 
 
 def read_image(path: Path, shape: tuple[int, ...], or_larger: bool = False) -> ImagesF32:
-    """A picture file, the right way up, as (1, C, H, W) float32 in [0, 1]; `shape` is the wanted (C, H, W).
+    """An image file, the right way up, as (1, C, H, W) float32 in [0, 1]; `shape` is the wanted (C, H, W).
 
-    With `or_larger` H and W are the least. A picture in colours whose red, green and blue are the same is grey too;
-    transparency is dropped. Raises InputError as `open_picture` does, or when it has another size or other colours.
+    With `or_larger` H and W are the least. An image in colours whose red, green and blue are the same is grey too;
+    transparency is dropped. Raises InputError as `open_image` does, or when it has another size or other colours.
     """
     channels, height, width = shape
-    picture = open_image(path, 3)  # not 1, which would make colours grey
-    larger = or_larger and picture.width >= width and picture.height >= height
-    if picture.size != (width, height) and not larger:
-        found, wanted = f"{picture.width}x{picture.height}", f"{width}x{height}{' or more' if or_larger else ''}"
+    image = open_image(path, 3)  # not 1, which would make colours grey
+    larger = or_larger and image.width >= width and image.height >= height
+    if image.size != (width, height) and not larger:
+        found, wanted = f"{image.width}x{image.height}", f"{width}x{height}{' or more' if or_larger else ''}"
         raise InputError(f"{path}: {found} pixels found, {wanted} wanted", "resize it first")
-    pixels = to_chw(picture)  # (3, H, W)
+    pixels = to_chw(image)  # (3, H, W)
     if channels == 1:
         if (pixels != pixels[0]).any():
-            raise InputError(f"{path}: colours found, a grey picture wanted by this model", "convert it to grey first")
+            raise InputError(f"{path}: colours found, a grey image wanted by this model", "convert it to grey first")
         pixels = pixels[:1]
     return pixels[None].astype(np.float32) / np.float32(255)
 
 
-def _rows(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A picture (H, W), or (H, W, 3) from (3, H, W): colours last, as Pillow has them."""
-    return picture if picture.ndim == 2 else picture.transpose(1, 2, 0)
+def _rows(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """An image (H, W), or (H, W, 3) from (3, H, W): colours last, as Pillow has them."""
+    return image if image.ndim == 2 else image.transpose(1, 2, 0)
 
 
-def _captioned(picture: Image.Image, captions: list[str], tops: list[int]) -> Image.Image:
-    wide = Image.new(picture.mode, (picture.width + CAPTION, picture.height), "white")
-    wide.paste(picture, (CAPTION, 0))
+def _captioned(image: Image.Image, captions: list[str], tops: list[int]) -> Image.Image:
+    wide = Image.new(image.mode, (image.width + CAPTION, image.height), "white")
+    wide.paste(image, (CAPTION, 0))
     draw = ImageDraw.Draw(wide)
     for caption, top in zip(captions, tops, strict=True):
         draw.text((6, top + 22), caption, fill=0)

@@ -1,4 +1,4 @@
-"""Any number of generated pictures in array files of one size, so that memory stays flat and a stopped call goes on."""
+"""Any number of generated images in array files of one size, so that memory stays flat and a stopped call goes on."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from gan_denoise.export.writers import NAMES, Batches
 from gan_denoise.files import atomic_path, check_free_space, check_overwrite, write_atomic
 from gan_denoise.options import BATCH
 
-SHARD = 10_000  # pictures
+SHARD = 10_000  # images
 DESCRIPTION = "shards.json"
 SHARD_NAME = re.compile(r"\d{6,}\.npz")
 LEFTOVER_NAME = re.compile(
@@ -41,7 +41,7 @@ def write_shards(
     force: bool = False,
     track: Track = untracked,
 ) -> None:
-    """Latents 0 to count - 1 of `seed` as `out`/000000.npz and on, 10,000 pictures each, and what they are made of.
+    """Latents 0 to count - 1 of `seed` as `out`/000000.npz and on, 10,000 images each, and what they are made of.
 
     Each file holds `image` and `denoised`, uint8 (n, H, W), or (n, 3, H, W) in colour. A folder with the same
     description goes on: what is whole is kept. `force` starts anew. Raises OutputError when there is anything else and
@@ -50,7 +50,7 @@ def write_shards(
     """
     channels, *sides = graph.output_shapes[0]
     shape = sides if channels == 1 else (channels, *sides)
-    described = {"model_sha256": graph.sha256, "seed": seed, "label": label, "n": count, "pictures_a_file": SHARD}
+    described = {"model_sha256": graph.sha256, "seed": seed, "label": label, "n": count, "images_per_file": SHARD}
     ours = [path for path in out.glob("*") if SHARD_NAME.fullmatch(path.name)]
     check_free_space(out, count * len(NAMES) * math.prod(shape) - sum(path.stat().st_size for path in ours))
     if out.is_file():
@@ -83,7 +83,7 @@ def _held(folder: Path) -> Iterator[None]:
 
 
 def _begin(out: Path, described: dict[str, Any], force: bool) -> None:
-    """Describe a new folder, or see that an old one is of the same pictures."""
+    """Describe a new folder, or see that an old one is of the same images."""
     known = _read(out / DESCRIPTION)
     if known is not None:
         _remove(out, LEFTOVER_NAME)
@@ -91,7 +91,7 @@ def _begin(out: Path, described: dict[str, Any], force: bool) -> None:
         return
     found = sorted(path.name for path in out.iterdir())
     if found and not force:
-        raise OutputError(f"{out}: exists and holds other pictures, kept as it is", "--force replaces it")
+        raise OutputError(f"{out}: exists and holds other images, kept as it is", "--force replaces it")
     strangers = [name for name in found if SHARD_NAME.fullmatch(name)]
     if strangers and known is None:
         raise OutputError(f"{out / strangers[0]}: a file that is not ours, kept as it is", "choose another --out")

@@ -1,4 +1,4 @@
-"""Where generated pictures go: a grid, an array file, or a folder of PNG files."""
+"""Where generated images go: a grid, an array file, or a folder of PNG files."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def writer_for(out: Path) -> Callable[[Batches, Path], None]:
 
 
 def write_grid(batches: Batches, out: Path) -> None:
-    """One PNG, each row of raw pictures above the same ones denoised."""
+    """One PNG, each row of raw images above the same ones denoised."""
     image, denoised = _joined(batches)
     save_png(paired_grid({"raw": image, "denoised": denoised}), out)
 
@@ -44,7 +44,7 @@ def write_arrays(batches: Batches, out: Path) -> None:
 def write_folder(batches: Batches, out: Path) -> None:
     """`out`/image/000000.png and `out`/denoised/000000.png and on; they appear when all are written.
 
-    Pictures of an earlier call are replaced. Raises OutputError when these folders hold anything else.
+    Images of an earlier call are replaced. Raises OutputError when these folders hold anything else.
     """
     for name in NAMES:
         _refuse_strangers(out / name)

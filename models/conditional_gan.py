@@ -57,7 +57,7 @@ class ConditionalGenerator(nn.Module):
 class ConditionalDiscriminator(nn.Module):
     """Images (N, channels, size, size) in [0, 1] and their classes (N,) int64 to one logit each, (N,).
 
-    Convolutions that halve the picture, residual blocks, and one linear output a class beside a common one, which is
+    Convolutions that halve the image, residual blocks, and one linear output a class beside a common one, which is
     the projection of Miyato and Koyama (2018, arXiv:1802.05637). No norm, so real and fake may share a batch.
     """
 

@@ -1,4 +1,4 @@
-"""The paper's generator and discriminator: a DCGAN for small pictures (Radford et al. 2015, arXiv:1511.06434)."""
+"""The paper's generator and discriminator: a DCGAN for small images (Radford et al. 2015, arXiv:1511.06434)."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """Images (N, channels, size, size) in [0, 1] to one logit each, (N,): positive says real.
 
-    Convolutions that halve the picture, LeakyReLU, dropout, one output neuron (paper, section 3.1.1). It has no
-    batch norm, so real and fake pictures may share a batch.
+    Convolutions that halve the image, LeakyReLU, dropout, one output neuron (paper, section 3.1.1). It has no
+    batch norm, so real and fake images may share a batch.
     """
 
     def __init__(self, widths: tuple[int, ...], dropout: float, size: int = 28, channels: int = 1) -> None:

@@ -12,7 +12,7 @@ BLACK = 2 / 255  # so little light is none
 class UNet(nn.Module):
     """Noisy images (N, channels, size, size) to restored ones of the same shape; size a multiple of 4.
 
-    One network for all strengths of noise, which it is not told. The picture is folded to half its side, four
+    One network for all strengths of noise, which it is not told. The image is folded to half its side, four
     channels for one (Shi et al. 2016, arXiv:1609.05158), so all work is done at a half and a quarter of the size.
     Without any bias or norm what it finds scales with the input, which carries over to strengths not trained on (Mohan
     et al. 2020, arXiv:1906.05478). The last layer of each residual block starts at zero, so training starts from
@@ -40,10 +40,10 @@ class UNet(nn.Module):
         deep = self.bottom(self.shrink(skip))  # (N, widths[1], size / 4, size / 4)
         noise = self.tail(self.up(skip + self.grow(deep)))  # (N, 4 * channels, size / 2, size / 2)
         restored = noisy - pixel_shuffle(noise, 2).float()
-        return restored if self.training else _without_haze(restored.clamp(0, 1))
+        return restored if self.training else _threshold_black(restored.clamp(0, 1))
 
 
-def _without_haze(images: Tensor) -> Tensor:
+def _threshold_black(images: Tensor) -> Tensor:
     return torch.minimum(images, 2 * relu(images - BLACK))
 
 

@@ -31,13 +31,13 @@ SCRIPTS = Path(__file__).resolve().parent
 DOCS = SCRIPTS.parent / "docs"
 PROGRAM = str(Path(sys.executable).parent / "gan-denoise")
 PEERS = ("torch", "compile", "openvino")
-PICTURES = 10_000
+IMAGES = 10_000
 STARTS = 11
 ROUNDS, SECONDS = 5, 6
 STAGES = ("paper gan", "best gan", "best denoiser", "best join")
 KERAS = "Keras, paper gan"
 KERAS_PYTHON = DOCS.parent / ".keras/bin/python"  # `make .keras/installed`: an environment of its own
-MANY = (110_000, 220_000)  # pictures: beyond 100,000 they go to shards
+MANY = (110_000, 220_000)  # images: beyond 100,000 they go to shards
 BARE = "import typer\na = typer.Typer()\na.command()(lambda: None)\na.command('b')(lambda: None)\na()"
 # A process of its own runs the command: what a child holds counts from the fork, when it is a copy of its parent.
 PEAK = """
@@ -63,7 +63,7 @@ def main() -> None:
         speed = bench_report(None, 100, 0, PEERS, models, tracked("timing"))
         if missing := speed.settings["not measured"]:
             raise SystemExit(f"not measured: {missing}")
-        plots.draw_bars(_gains(speed.rows), DOCS / "why_fuse.svg", "pictures a call", "speed, two graphs in turn = 1")
+        plots.draw_bars(_gains(speed.rows), DOCS / "why_fuse.svg", "images a call", "speed, two graphs in turn = 1")
         sections = [
             _inference(speed),
             _precisions(speed.rows, models, agreement),
@@ -91,7 +91,7 @@ def _write(precision: str, file: Path) -> float:
 
 def _gains(rows: Rows) -> dict[str, dict[str, float]]:
     """How many times as fast as two graphs in turn each step is, by batch."""
-    ratios = {(row["name"], row["batch"]): row["ratio"] for row in rows}
+    ratios = {(row["name"], row["batch"]): row["relative_time"] for row in rows}
     return {str(batch): {name: ratios[TWO_GRAPHS, batch] / ratios[name, batch] for name in STEPS} for batch in BATCHES}
 
 
@@ -101,7 +101,7 @@ def _inference(speed: ResultTable) -> str:
             "## Inference",
             "`fused` is the graph as this package runs it, `one plain session` the same file in one session of "
             "onnxruntime, `two graphs` generator and denoiser in turn, in a session each. All give the same "
-            "pictures to 1e-4, but for the other models (`float16`, `int8`).",
+            "images to 1e-4, but for the other models (`float16`, `int8`).",
             to_markdown(speed),
             "![Speed by batch](why_fuse.svg)",
         ]
@@ -110,10 +110,10 @@ def _inference(speed: ResultTable) -> str:
 
 def _precisions(rows: Rows, models: Mapping[str, Path], agreement: Mapping[str, float]) -> str:
     network, fused = ffd.load_network(), runtime.SHIPPED / runtime.FUSED.file
-    ratios = {(row["name"], row["batch"]): row["ratio"] for row in rows}
+    ratios = {(row["name"], row["batch"]): row["relative_time"] for row in rows}
     lines = []
     for name, file in {"float32": fused, **models}.items():
-        image_psnr = runtime.load_graph(runtime.FUSED, file).batched(latents.latents(0, 0, PICTURES))
+        image_psnr = runtime.load_graph(runtime.FUSED, file).batched(latents.latents(0, 0, IMAGES))
         raw, denoised = (ffd.distance(to_uint8(images), network) for images in image_psnr)
         times = [1.0 if name == "float32" else ratios[name, batch] for batch in BATCHES]
         speed = " / ".join(f"{1 / ratio:.2f}" for ratio in times)
@@ -184,7 +184,7 @@ def _start_up(folder: Path) -> str:
         [name, f"{median:.2f}", f"{min(times[name]):.2f} to {max(times[name]):.2f}", f"{median / bare:.2f}"]
         for name, median in medians.items()
     ]
-    heads = ["", "seconds, median", "range", "ratio"]
+    heads = ["", "seconds, median", "range", "relative_time"]
     return "\n\n".join(["## Start-up", f"{STARTS} starts each, in turn.", _table(heads, lines)])
 
 
@@ -193,7 +193,7 @@ def _memory(folder: Path) -> str:
         f"`generate -n {n:,} --out FOLDER`": [PROGRAM, "generate", "-n", str(n), "--out", str(folder / str(n))]
         for n in MANY
     }
-    commands[f"`eval generation -n {PICTURES:,}`"] = [PROGRAM, "eval", "generation", "-n", str(PICTURES)]
+    commands[f"`eval generation -n {IMAGES:,}`"] = [PROGRAM, "eval", "generation", "-n", str(IMAGES)]
     lines = []
     for name, command in commands.items():
         start = time.perf_counter()

@@ -47,7 +47,7 @@ def main() -> None:
         _photograph(RUN / part, names)
     _train_and_export()
     denoise = _network(runtime.load_graph(runtime.DENOISER, RUN / "export"))
-    crops = [tuple(_middle(picture, 128) for picture in pair) for pair in _pairs(RUN / "training", TUNED_ON)]
+    crops = [tuple(_middle(image, 128) for image in pair) for pair in _pairs(RUN / "training", TUNED_ON)]
     filters = {name: (method, _tuned(method, GRIDS[name], crops)) for name, method in METHODS.items()}
     rows, shown = [], []
     for name, (noisy, clean) in zip(TEST, _pairs(RUN / "test", TEST), strict=True):
@@ -68,19 +68,19 @@ def _photograph(folder: Path, names: tuple[str, ...]) -> None:
         (folder / part).mkdir(parents=True, exist_ok=True)
     for i, name in enumerate(names):
         random = np.random.default_rng([len(names), i])
-        picture = _middle(_shipped(name), LARGEST)
-        for title, clean in (_tinted(picture, random) if names == TRAINING else {"": picture}).items():
+        image = _middle(_shipped(name), LARGEST)
+        for title, clean in (_tinted(image, random) if names == TRAINING else {"": image}).items():
             Image.fromarray(clean).save(folder / "clean" / f"{Path(name).stem}{title}.png")
             noisy = Image.fromarray(_exposed(clean, random))
             noisy.save(folder / "noisy" / f"{Path(name).stem}{title}.jpg", quality=QUALITY, subsampling=0)
 
 
-def _tinted(picture: NDArray[np.uint8], random: np.random.Generator) -> dict[str, NDArray[np.uint8]]:
+def _tinted(image: NDArray[np.uint8], random: np.random.Generator) -> dict[str, NDArray[np.uint8]]:
     """A photograph with its channels in three orders, or a grey one in two tints: few photographs have few colours."""
-    if (picture[..., 0] == picture[..., 2]).all():
+    if (image[..., 0] == image[..., 2]).all():
         tints = [random.uniform(0.05, 1, 3) for _ in range(2)]
-        return {f"-tint-{i}": np.rint(picture * tint / tint.max()).astype(np.uint8) for i, tint in enumerate(tints)}
-    return {"": picture, **{f"-order-{i}": np.roll(picture, i, axis=2) for i in (1, 2)}}
+        return {f"-tint-{i}": np.rint(image * tint / tint.max()).astype(np.uint8) for i, tint in enumerate(tints)}
+    return {"": image, **{f"-order-{i}": np.roll(image, i, axis=2) for i in (1, 2)}}
 
 
 def _shipped(name: str) -> NDArray[np.uint8]:
@@ -109,11 +109,11 @@ def _train_and_export() -> None:
     subprocess.run([PROGRAM, "export", str(RUN), "--out", str(RUN / "export")], check=True)
 
 
-def _middle(picture: NDArray[Any], largest: int) -> NDArray[Any]:
-    """The middle of a picture (H, W, 3), at most `largest` pixels a side and whole squares of SIDE."""
-    sides = [min(side, largest) // SIDE * SIDE for side in picture.shape[:2]]
-    top, left = ((had - kept) // 2 for had, kept in zip(picture.shape[:2], sides, strict=True))
-    return picture[top : top + sides[0], left : left + sides[1]]
+def _middle(image: NDArray[Any], largest: int) -> NDArray[Any]:
+    """The middle of an image (H, W, 3), at most `largest` pixels a side and whole squares of SIDE."""
+    sides = [min(side, largest) // SIDE * SIDE for side in image.shape[:2]]
+    top, left = ((had - kept) // 2 for had, kept in zip(image.shape[:2], sides, strict=True))
+    return image[top : top + sides[0], left : left + sides[1]]
 
 
 def _pairs(folder: Path, names: tuple[str, ...]) -> Iterator[tuple[Photo, Photo]]:
@@ -177,7 +177,7 @@ def _strength(noisy: Photo, clean: Photo) -> float:
 
 
 def _quality(clean: Photo, found: Photo) -> dict[str, float]:
-    a, b = (np.ascontiguousarray(picture.transpose(2, 0, 1)[None]) for picture in (clean, found))  # (1, 3, H, W)
+    a, b = (np.ascontiguousarray(image.transpose(2, 0, 1)[None]) for image in (clean, found))  # (1, 3, H, W)
     return {"psnr": float(psnr(a, b)[0]), "ssim": float(ssim(a, b)[0])}
 
 
@@ -187,8 +187,8 @@ def _strip(shown: list[dict[str, Photo]]) -> Image.Image:
     strip = Image.new("RGB", (len(shown[0]) * (side + 4) - 4, len(shown) * (side + 4) + caption), "white")
     for column, title in enumerate(shown[0]):
         ImageDraw.Draw(strip).text((column * (side + 4) + 4, 3), title, fill="black")
-        for row, pictures in enumerate(shown):
-            crop = np.rint(255 * _middle(pictures[title], 128)).astype(np.uint8)
+        for row, images in enumerate(shown):
+            crop = np.rint(255 * _middle(images[title], 128)).astype(np.uint8)
             large = Image.fromarray(crop).resize((side, side), Image.Resampling.NEAREST)
             strip.paste(large, (column * (side + 4), caption + row * (side + 4)))
     return strip

@@ -1,7 +1,7 @@
 """Writes docs/tour.ipynb from docs/tour.py: runs its cells here and keeps what they print and show.
 
 The script is in the percent format that Jupyter and editors know. No kernel is needed: a notebook is JSON (nbformat
-4.5), and what ends a cell is shown as a picture if it can be one.
+4.5), and what ends a cell is shown as an image if it can be one.
 """
 
 from __future__ import annotations
@@ -62,8 +62,8 @@ def notebook(script: str) -> dict[str, Any]:
 
 def _display(value: Any) -> dict[str, Any]:
     data = {"text/plain": ADDRESS.sub("", repr(value))}
-    if picture := getattr(value, "_repr_png_", lambda: None)():
-        data["image/png"] = base64.b64encode(picture).decode() + "\n"
+    if image := getattr(value, "_repr_png_", lambda: None)():
+        data["image/png"] = base64.b64encode(image).decode() + "\n"
     return {"output_type": "display_data", "data": data, "metadata": {}}
 
 

@@ -56,7 +56,7 @@ def _seconds(command: list[str]) -> float:
 
 
 def _distances(runs: list[str]) -> list[float]:
-    """FFD-1 of the raw pictures of each run, 10,000 against the test images."""
+    """FFD-1 of the raw images of each run, 10,000 against the test images."""
     done = subprocess.run([PROGRAM, "study", "compare", *runs, "--test", "--json"], check=True, capture_output=True)
     return [round(row["raw"], 4) for row in json.loads(done.stdout)["rows"]]
 

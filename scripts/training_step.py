@@ -106,9 +106,9 @@ def _best_gan() -> tuple[Step, int]:
     real, label = torch.rand(config.batch, 1, 28, 28), torch.arange(config.batch) % 10
 
     def step(i: int) -> None:
-        penalty = config.penalty * config.penalty_every if i % config.penalty_every == 0 else 0.0
+        penalty = config.penalty * config.penalty_interval if i % config.penalty_interval == 0 else 0.0
         pair_step(generator, discriminator, *adams, real, label, torch.randn(config.batch, config.latent_size), penalty)
-        update_ema(averaged, generator, config.batch, config.averaging)
+        update_ema(averaged, generator, config.batch, config.ema_half_life_images)
 
     return step, config.batch
 
@@ -131,7 +131,7 @@ def _best_join() -> tuple[Step, int]:
 
     def step(i: int) -> None:
         z = torch.randn(config.batch, config.gan.latent_size)
-        joint_step(system, adams, real, label, z, config, i % config.gan.penalty_every == 0)
+        joint_step(system, adams, real, label, z, config, i % config.gan.penalty_interval == 0)
 
     return step, config.batch
 

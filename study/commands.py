@@ -35,7 +35,7 @@ study_app = typer.Typer(
 )
 
 ExperimentName = Enum("ExperimentName", {name: name for name in EXPERIMENTS})  # type: ignore[misc]
-EXPERIMENT_HELP = "; ".join(f"{name}: {experiment.asks}" for name, experiment in EXPERIMENTS.items())
+EXPERIMENT_HELP = "; ".join(f"{name}: {experiment.description}" for name, experiment in EXPERIMENTS.items())
 
 
 @study_app.command("run")
@@ -81,7 +81,7 @@ def experiment_command(
 ) -> None:
     """Train one of the experiments beside the study; what is finished is skipped, what is not goes on.
 
-    Example: gan-denoise study experiment squared --seed 1
+    Example: gan-denoise study experiment joint-l2-only --seed 1
     """
     check_torch()
     from gan_denoise.data import sources
@@ -100,7 +100,7 @@ def compare_command(
         bool, typer.Option("--epochs", help="Compare all saved epochs, not the last alone.")
     ] = False,
     on_test: Annotated[bool, typer.Option("--test", help="Against the test images: for published figures.")] = False,
-    n: Annotated[int, typer.Option("-n", min=97, max=10_000, help="How many pictures of each generator.")] = 10_000,
+    n: Annotated[int, typer.Option("-n", min=97, max=10_000, help="How many images of each generator.")] = 10_000,
     seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Seed of the latents.")] = 0,
     threads: ThreadsOption = 0,
     data: FashionDataOption = None,

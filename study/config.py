@@ -38,7 +38,7 @@ class DenoiserConfig:
     widths: tuple[int, ...] = (64, 96)  # channels after each halving
     sigma_min: float = 0.0  # weakest and strongest noise, drawn per image, in units of [0, 1]
     sigma_max: float = 0.5
-    clipped: float = 0.5  # share of images whose noise is clipped to [0, 1], as files hold it
+    clip_probability: float = 0.5  # share of images whose noise is clipped to [0, 1], as files hold it
     learning_rate: float = 3e-3  # Adam's
     beta1: float = 0.9  # Adam's
     max_gradient_norm: float = 1.0  # longer gradients are scaled down to it
@@ -49,7 +49,7 @@ class DenoiserConfig:
     def __post_init__(self) -> None:
         _check_training(self)
         _check("sigma_min", self.sigma_min, 0 <= self.sigma_min <= self.sigma_max, f"0 to {self.sigma_max}")
-        _check("clipped", self.clipped, 0 <= self.clipped <= 1, "a share from 0 to 1")
+        _check("clip_probability", self.clip_probability, 0 <= self.clip_probability <= 1, "a share from 0 to 1")
         _check("max_gradient_norm", self.max_gradient_norm, self.max_gradient_norm > 0, "above 0")
         _check("beta1", self.beta1, 0 <= self.beta1 < 1, "a number from 0 to below 1")
 
@@ -87,10 +87,10 @@ class ConditionalGanConfig:
     learning_rate: float = 4e-4  # Adam's, for both networks
     beta1: float = 0.0  # Adam's
     beta2: float = 0.99
-    decay: float = 0.3  # share of the steps, the last ones, over which the rate falls to zero
+    lr_decay_fraction: float = 0.3  # share of the steps, the last ones, over which the rate falls to zero
     penalty: float = 0.2  # weight of the gradient penalties R1 and R2, per squared unit of [-1, 1]
-    penalty_every: int = 16  # steps
-    averaging: int = 10_000  # images after which a weight counts half in the averaged generator
+    penalty_interval: int = 16  # steps
+    ema_half_life_images: int = 10_000  # images after which a weight counts half in the averaged generator
     epochs: int = 20
     batch: int = 64  # images
     images: int = 60_000  # training images used, from the first
@@ -108,10 +108,10 @@ class ConditionalGanConfig:
         _check("latent_size", self.latent_size, self.latent_size > 10, "more than the ten that choose the class")
         _check("beta1", self.beta1, 0 <= self.beta1 < 1, "a number from 0 to below 1")
         _check("beta2", self.beta2, 0 <= self.beta2 < 1, "a number from 0 to below 1")
-        _check("decay", self.decay, 0 <= self.decay <= 1, "a share from 0 to 1")
+        _check("lr_decay_fraction", self.lr_decay_fraction, 0 <= self.lr_decay_fraction <= 1, "a share from 0 to 1")
         _check("penalty", self.penalty, self.penalty >= 0, "0 or more")
-        _check("penalty_every", self.penalty_every, self.penalty_every >= 1, "1 or more")
-        _check("averaging", self.averaging, self.averaging >= 1, "1 or more")
+        _check("penalty_interval", self.penalty_interval, self.penalty_interval >= 1, "1 or more")
+        _check("ema_half_life_images", self.ema_half_life_images, self.ema_half_life_images >= 1, "1 or more")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,15 +132,15 @@ class DnCNNShape:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlindDenoiserConfig:
-    """A denoiser that is given noisy pictures, and its training: ours, and DnCNN to measure it against."""
+    """A denoiser that is given noisy images, and its training: ours, and DnCNN to measure it against."""
 
     network: UNetShape | DnCNNShape = UNetShape()
     sigma_max: float = 0.6  # noise is sigma_max * u^2 with u uniform per image, in units of [0, 1]
-    clipped: float = 0.5  # share of images whose noise is clipped to [0, 1], as files hold it
-    noisy_targets: bool = False  # Noise2Noise: the target is a second noisy picture, no clean one is seen
+    clip_probability: float = 0.5  # share of images whose noise is clipped to [0, 1], as files hold it
+    noisy_targets: bool = False  # Noise2Noise: the target is a second noisy image, no clean one is seen
     learning_rate: float = 2e-3  # Adam's
-    warm_up: int = 200  # steps
-    decay: float = 0.7  # share of the steps, the last ones, over which the rate falls to zero
+    warmup_steps: int = 200  # steps
+    lr_decay_fraction: float = 0.7  # share of the steps, the last ones, over which the rate falls to zero
     max_gradient_norm: float = 1.0  # longer gradients are scaled down to it
     epochs: int = 20
     batch: int = 64  # images
@@ -149,9 +149,9 @@ class BlindDenoiserConfig:
     def __post_init__(self) -> None:
         _check_training(self)
         _check("sigma_max", self.sigma_max, self.sigma_max > 0, "above 0")
-        _check("clipped", self.clipped, 0 <= self.clipped <= 1, "a share from 0 to 1")
-        _check("warm_up", self.warm_up, self.warm_up >= 0, "0 or more")
-        _check("decay", self.decay, 0 <= self.decay <= 1, "a share from 0 to 1")
+        _check("clip_probability", self.clip_probability, 0 <= self.clip_probability <= 1, "a share from 0 to 1")
+        _check("warmup_steps", self.warmup_steps, self.warmup_steps >= 0, "0 or more")
+        _check("lr_decay_fraction", self.lr_decay_fraction, 0 <= self.lr_decay_fraction <= 1, "a share from 0 to 1")
         _check("max_gradient_norm", self.max_gradient_norm, self.max_gradient_norm > 0, "above 0")
 
 
@@ -164,15 +164,15 @@ class JointConfig:
     from_scratch: bool = False  # otherwise from the finished stages `gan` and `denoiser` of the run
     adversarial: bool = True  # the denoiser is trained to deceive a discriminator of its own
     squared_error: bool = True  # the denoiser is trained on noised real images
-    through: bool = True  # the generator is trained through the denoiser too
+    backprop_through_denoiser: bool = True  # the generator is trained through the denoiser too
     adversarial_weight: float = 5.0  # of the denoiser's adversarial loss against its squared error
     error_floor: float = 1e-4  # a mean squared error that counts as none: 40 dB
-    noised: int = 32  # real images a step that the denoiser restores
-    generator_rate: float = 1e-4  # Adam's, for the generator and both discriminators
-    denoiser_rate: float = 1e-4  # Adam's; a few times more, and the denoiser leaves the pictures behind (LOG.md)
-    warm_up: int = 200  # steps
-    decay: float = 0.7  # share of the steps, the last ones, over which the rates fall to zero
-    averaging: int = 10_000  # images after which a weight counts half in both averaged networks
+    denoising_batch: int = 32  # real images a step that the denoiser restores
+    generator_learning_rate: float = 1e-4  # Adam's, for the generator and both discriminators
+    denoiser_learning_rate: float = 1e-4  # Adam's; a few times more, and the denoiser leaves the images behind (LOG.md)
+    warmup_steps: int = 200  # steps
+    lr_decay_fraction: float = 0.7  # share of the steps, the last ones, over which the rates fall to zero
+    ema_half_life_images: int = 10_000  # images after which a weight counts half in both averaged networks
     epochs: int = 1
     batch: int = 64  # images
     images: int = 60_000  # training images used, from the first
@@ -184,11 +184,21 @@ class JointConfig:
         _check("batch", self.batch, self.images % self.batch != 1, f"no remainder of 1 in {self.images} images")
         _check("adversarial_weight", self.adversarial_weight, self.adversarial_weight > 0, "above 0")
         _check("error_floor", self.error_floor, self.error_floor > 0, "above 0")
-        _check("noised", self.noised, 1 <= self.noised <= self.batch, "from 1 to the batch")
-        _check("generator_rate", self.generator_rate, 0 < self.generator_rate < 1, "a number between 0 and 1")
-        _check("denoiser_rate", self.denoiser_rate, 0 < self.denoiser_rate < 1, "a number between 0 and 1")
-        _check("decay", self.decay, 0 <= self.decay <= 1, "a share from 0 to 1")
-        _check("averaging", self.averaging, self.averaging >= 1, "1 or more")
+        _check("denoising_batch", self.denoising_batch, 1 <= self.denoising_batch <= self.batch, "from 1 to the batch")
+        _check(
+            "generator_learning_rate",
+            self.generator_learning_rate,
+            0 < self.generator_learning_rate < 1,
+            "a number between 0 and 1",
+        )
+        _check(
+            "denoiser_learning_rate",
+            self.denoiser_learning_rate,
+            0 < self.denoiser_learning_rate < 1,
+            "a number between 0 and 1",
+        )
+        _check("lr_decay_fraction", self.lr_decay_fraction, 0 <= self.lr_decay_fraction <= 1, "a share from 0 to 1")
+        _check("ema_half_life_images", self.ema_half_life_images, self.ema_half_life_images >= 1, "1 or more")
         _check("denoiser.network", self.denoiser.network, isinstance(self.denoiser.network, UNetShape), "a UNetShape")
         _check("losses", "none", self.adversarial or self.squared_error, "adversarial, squared_error or both")
 
@@ -223,8 +233,8 @@ class Preset:
 
     gan: AnyGanConfig
     denoiser: AnyDenoiserConfig
-    features: ClassifierConfig
-    join: JointConfig | None = None
+    classifier: ClassifierConfig
+    joint: JointConfig | None = None
 
 
 def config_sha256(config: Config | Preset) -> str:
@@ -262,7 +272,7 @@ def _check(field: str, value: object, holds: bool, wanted: str) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """How a stage is run. What changes the result's bits (seed, device, threads) belongs to its identity."""
+    """How a stage is run. What changes the result's bits (seed, device, threads) belongs to its fingerprint."""
 
     seed: int = 0
     device: str = "auto"  # auto, cpu or cuda

@@ -59,7 +59,7 @@ FashionDataOption = Annotated[
 ]
 PairsOption = Annotated[
     tuple[Path, Path] | None,
-    typer.Option(metavar="NOISY CLEAN", help="Train on real noise: two folders of pictures of the same names."),
+    typer.Option(metavar="NOISY CLEAN", help="Train on real noise: two folders of images of the same names."),
 ]
 OutOption = Annotated[Path | None, typer.Option(help="The run's folder. Default: runs/PRESET.", rich_help_panel=OUTPUT)]
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on where an earlier run in the folder stopped.")]

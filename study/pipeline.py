@@ -32,7 +32,7 @@ from gan_denoise.study.train.dispatch import is_finished, train
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class EvalBudget:
-    """How much is measured: test images denoised, pictures generated, calls a batch size in the benchmark."""
+    """How much is measured: test images denoised, images generated, calls a batch size in the benchmark."""
 
     denoised: int = 500
     generated: int = 10_000
@@ -54,7 +54,7 @@ def run_study(preset_name: str, folder: Path, data: Path | None, options: RunOpt
     dataset = sources.load_fashion_mnist(data)
     _describe(folder, preset_name, preset, options)
 
-    for name, config in (("gan", preset.gan), ("denoiser", preset.denoiser), ("join", preset.join)):
+    for name, config in (("gan", preset.gan), ("denoiser", preset.denoiser), ("joint", preset.joint)):
         if config is not None and not is_finished(config, folder, options):
             _say(f"train {name}")
             train(config, dataset, folder, options)
@@ -79,12 +79,12 @@ def run_experiment(name: str, folder: Path, dataset: Dataset, options: RunOption
     run = folder / f"{name}-{options.seed}"
     run.mkdir(parents=True, exist_ok=True)
     write_atomic(run / "experiment.json", json.dumps(dataclasses.asdict(experiment), indent=1) + "\n")
-    if experiment.of:
-        source = run_experiment(experiment.of, folder, dataset, options)
+    if experiment.base:
+        source = run_experiment(experiment.base, folder, dataset, options)
         for stage in ("gan", "denoiser"):
             if not (run / stage).exists():
                 (run / stage).symlink_to(Path("..") / source.name / stage)
-    for config in (experiment.gan, experiment.denoiser, experiment.join):
+    for config in (experiment.gan, experiment.denoiser, experiment.joint):
         if config is not None and not is_finished(config, run, options):
             train(config, dataset, run, options)
     return run

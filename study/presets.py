@@ -16,9 +16,9 @@ from gan_denoise.study.config import (
 BEST = ConditionalGanConfig(), BlindDenoiserConfig()
 BEST_TINY = (
     ConditionalGanConfig(
-        generator_widths=(8, 8, 4), discriminator_widths=(8, 8, 8), penalty_every=4, epochs=2, batch=32, images=256
+        generator_widths=(8, 8, 4), discriminator_widths=(8, 8, 8), penalty_interval=4, epochs=2, batch=32, images=256
     ),
-    BlindDenoiserConfig(network=UNetShape((8, 8), (1, 1, 1)), warm_up=4, epochs=2, batch=32, images=256),
+    BlindDenoiserConfig(network=UNetShape((8, 8), (1, 1, 1)), warmup_steps=4, epochs=2, batch=32, images=256),
 )
 
 PRESETS = {
@@ -30,7 +30,9 @@ PRESETS = {
     "smoke-best": Preset(  # the same for our own networks
         *BEST_TINY,
         ClassifierConfig(widths=(8, 8, 64), epochs=1, batch=32, images=256),
-        JointConfig(gan=BEST_TINY[0], denoiser=BEST_TINY[1], noised=16, warm_up=4, epochs=2, batch=32, images=256),
+        JointConfig(
+            gan=BEST_TINY[0], denoiser=BEST_TINY[1], denoising_batch=16, warmup_steps=4, epochs=2, batch=32, images=256
+        ),
     ),
     "quick": Preset(  # minutes: narrow networks and few epochs, every training image seen
         GanConfig(generator_widths=(48, 32, 16), discriminator_widths=(24, 48, 96), epochs=3),

@@ -84,9 +84,9 @@ def until(page: Page, held: Callable[[], bool], what: str) -> None:
 
 
 def assert_shows(page: Page, selector: str, wanted: np.ndarray, index: int = 0, levels: float = 1) -> None:
-    """The canvas comes to show the first picture of `wanted`, (N, 1, H, W) in [0, 1], within one level of 255."""
-    picture = 255 * np.clip(wanted[0, 0], 0, 1)
-    until(page, lambda: bool(np.abs(pixels(page, selector, index) - picture).max() <= levels), f"{selector} {index}")
+    """The canvas comes to show the first image of `wanted`, (N, 1, H, W) in [0, 1], within one level of 255."""
+    image = 255 * np.clip(wanted[0, 0], 0, 1)
+    until(page, lambda: bool(np.abs(pixels(page, selector, index) - image).max() <= levels), f"{selector} {index}")
 
 
 def slide(page: Page, selector: str, value: float) -> None:

@@ -22,7 +22,7 @@ from gan_denoise.study.train.autoencoder import train_autoencoder
 from gan_denoise.study.train.classifier import train_classifier
 from gan_denoise.study.train.gan import train_gan
 
-CHROMIUM = Path("/usr/bin/chromium")  # Debian's; it asks nobody anything when told so
+CHROMIUM = Path("/usr/bin/chromium")  # Debian's; it description nobody anything when told so
 QUIET = ("disable-quic", "no-first-run", "disable-background-networking", "disable-component-update", "disable-sync")
 
 
@@ -61,14 +61,14 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """36 pictures in three sub-folders, and what else lies about in folders."""
+    """36 images in three sub-folders, and what else lies about in folders."""
     root = tmp_path / "photos"
     for i in range(COUNT):
         name = f"{'abc'[i % 3]}/{i:03d}.{('png', 'JPG')[i % 2]}"
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         photograph(i).save(root / name)
-    (root / "a/notes.txt").write_text("not a picture")
-    (root / "a/.hidden.png").write_text("not a picture either")
+    (root / "a/notes.txt").write_text("not an image")
+    (root / "a/.hidden.png").write_text("not an image either")
     (root / ".cache").mkdir()
     return root
 
@@ -80,7 +80,7 @@ def trained(excerpt: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     preset, options = PRESETS["smoke"], RunOptions(threads=1)
     train_gan(preset.gan, excerpt, run, options)
     train_autoencoder(preset.denoiser, excerpt, run, options)
-    train_classifier(preset.features, excerpt, run, options)
+    train_classifier(preset.classifier, excerpt, run, options)
     return run
 
 
@@ -108,7 +108,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def identity_graph() -> Callable[..., bytes]:
-    """Makes fused graphs: z (N, side * side) as a picture that the denoiser leaves as it is; a flat one has no rows."""
+    """Makes fused graphs: z (N, side * side) as an image that the denoiser leaves as it is; a flat one has no rows."""
 
     def made(side: int, flat: bool = False, opset: int = 20) -> bytes:
         sides: list[str | int] = ["batch", side * side] if flat else ["batch", 1, side, side]
@@ -119,7 +119,7 @@ def identity_graph() -> Callable[..., bytes]:
             helper.make_node("Reshape", ["z", "shape"], ["image"]),
             helper.make_node("Identity", ["image"], ["denoised"]),
         ]
-        graph = helper.make_graph(nodes, "identity", [z], outputs, [shape])
+        graph = helper.make_graph(nodes, "fingerprint", [z], outputs, [shape])
         opsets = [helper.make_opsetid("", opset)]
         content: bytes = helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
         return content

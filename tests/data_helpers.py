@@ -1,4 +1,4 @@
-"""What tests about data share: folders like a user's, whole and spoiled, and pictures."""
+"""What tests about data share: folders like a user's, whole and spoiled, and images."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from PIL import Image
 EXCERPT = Path(__file__).parent / "excerpt"
 LABELS = "t10k-labels-idx1-ubyte"
 IMAGES = "t10k-images-idx3-ubyte"
-COUNT = 36  # pictures in `photos`
+COUNT = 36  # images in `photos`
 
 
 def idx(array: np.ndarray) -> bytes:
@@ -36,7 +36,7 @@ def spoil(folder: Path, name: str = LABELS) -> Path:
 
 
 def photograph(i: int, width: int = 50, height: int = 40) -> Image.Image:
-    """A picture in colour that no other number gives."""
+    """An image in colour that no other number gives."""
     random = np.random.default_rng(i)
     return Image.fromarray(random.integers(0, 256, (height, width, 3), dtype=np.uint8))
 

@@ -33,8 +33,8 @@ def denoised_in(path: Path) -> np.ndarray:
 
 
 def pixels(path: Path) -> np.ndarray:
-    with Image.open(path) as picture:
-        return np.asarray(picture, np.int16)
+    with Image.open(path) as image:
+        return np.asarray(image, np.int16)
 
 
 def test_the_version_and_the_front_door() -> None:
@@ -52,7 +52,7 @@ def commands(group: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 def test_every_command_has_a_help_with_an_example_of_its_own() -> None:
     found = dict(commands(typer.main.get_command(app)))
-    assert {"generate", "eval denoising", "study check", "train join", "data info", "train"} <= found.keys()
+    assert {"generate", "eval denoising", "study check", "train joint", "data info", "train"} <= found.keys()
     for path, command in found.items():
         done = CliRunner().invoke(app, [*path.split(), "--help"])
         assert done.exit_code == 0
@@ -138,13 +138,13 @@ def test_generate_from_the_shipped_model(tmp_path: Path, shape: str) -> None:
     if shape == "out.npz":
         with np.load(tmp_path / shape) as arrays:
             assert arrays["image"].shape == arrays["denoised"].shape == (20, 1, 28, 28)
-            assert 0.05 < arrays["image"].std() < 0.5  # pictures, not a constant
+            assert 0.05 < arrays["image"].std() < 0.5  # images, not a constant
             assert np.abs(arrays["image"] - arrays["denoised"]).max() > 0.01
     if shape == "folder":
         assert len(list((tmp_path / shape).glob("*/*.png"))) == 40
 
 
-def test_pictures_do_not_depend_on_how_many_or_in_what_batches(tmp_path: Path) -> None:
+def test_images_do_not_depend_on_how_many_or_in_what_batches(tmp_path: Path) -> None:
     run("generate", "-n", "30", "--batch", "7", "--out", "a.npz", cwd=tmp_path)
     run("generate", "-n", "3", "--out", "b.npz", cwd=tmp_path)
     run("generate", "-n", "3", "--seed", "1", "--out", "c.npz", cwd=tmp_path)
@@ -153,7 +153,7 @@ def test_pictures_do_not_depend_on_how_many_or_in_what_batches(tmp_path: Path) -
     assert np.abs(b - c).max() > 0.1
 
 
-def test_more_pictures_than_a_file_holds_go_on_after_a_kill(exported: Path, tmp_path: Path) -> None:
+def test_more_images_than_a_file_holds_go_on_after_a_kill(exported: Path, tmp_path: Path) -> None:
     command = ("generate", "--model", exported, "-n", "100001", "--threads", "1", "--out", "many")
     arguments = [sys.executable, "-m", "gan_denoise.cli", *map(str, command)]
     killed = subprocess.Popen(arguments, cwd=tmp_path)
@@ -173,7 +173,7 @@ def test_more_pictures_than_a_file_holds_go_on_after_a_kill(exported: Path, tmp_
 
     other = run(*command, "--seed", "1", cwd=tmp_path)
     assert other.returncode == 4
-    assert "many: exists and holds other pictures, kept as it is\nhint: --force replaces it" in other.stderr
+    assert "many: exists and holds other images, kept as it is\nhint: --force replaces it" in other.stderr
 
 
 def test_a_model_that_is_none_is_one_line_and_exit_3(tmp_path: Path) -> None:
@@ -192,7 +192,7 @@ def test_the_generators_file_is_no_fused_model(tmp_path: Path, exported: Path) -
     assert "z -> image found, z -> image, denoised wanted" in done.stderr
 
 
-def test_denoise_takes_picture_files_and_keeps_their_names(tmp_path: Path) -> None:
+def test_denoise_takes_image_files_and_keeps_their_names(tmp_path: Path) -> None:
     run("generate", "-n", "2", "--out", "made", cwd=tmp_path)
     done = run("denoise", "made/image/000000.png", "made/image/000001.png", "--out", "clean", cwd=tmp_path)
     assert done.stdout.splitlines() == ["clean/000000.png", "clean/000001.png"]
@@ -205,11 +205,11 @@ def test_denoise_reads_everything_before_it_writes_anything(tmp_path: Path) -> N
     Image.new("RGB", (28, 28), "red").save(tmp_path / "colour.png")
     done = run("denoise", "good.png", "colour.png", "--out", "clean", cwd=tmp_path)
     assert done.returncode == 3
-    assert done.stderr.startswith("error: colour.png: colours found, a grey picture wanted by this model\n")
+    assert done.stderr.startswith("error: colour.png: colours found, a grey image wanted by this model\n")
     assert not (tmp_path / "clean").exists()
 
 
-def test_two_pictures_of_one_name_are_refused(tmp_path: Path) -> None:
+def test_two_images_of_one_name_are_refused(tmp_path: Path) -> None:
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
         Image.new("L", (28, 28)).save(tmp_path / folder / "x.png")

@@ -57,7 +57,7 @@ def test_the_list_of_components_is_that_of_the_locks() -> None:
 
 def test_the_command_lines_document_has_every_command_and_option() -> None:
     page = (DOCS / "cli.md").read_text()
-    for words in ("eval generation", "train join", "export", "study compare"):
+    for words in ("eval generation", "train joint", "export", "study compare"):
         command: Any = typer.main.get_command(app)
         for word in words.split():
             command = command.commands[word]
@@ -75,9 +75,9 @@ def test_the_readmes_python_runs() -> None:
     (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     names: dict[str, Any] = {}
     exec(code, names)
-    for pictures in (names["image"], names["denoised"]):
-        assert (pictures.shape, pictures.dtype) == ((16, 1, 28, 28), np.float32)
-        assert 0 <= pictures.min() < pictures.max() <= 1
+    for images in (names["image"], names["denoised"]):
+        assert (images.shape, images.dtype) == ((16, 1, 28, 28), np.float32)
+        assert 0 <= images.min() < images.max() <= 1
 
 
 def test_the_commands_of_the_documents_exist_with_their_options() -> None:
@@ -112,7 +112,7 @@ def test_a_generator_of_ones_own_goes_before_the_shipped_denoiser(tmp_path: Path
     run("generator.py", tmp_path / "own.onnx", 2_000)
     image, denoised = runtime.load_graph(runtime.FUSED, tmp_path / "own.onnx")(latents.latents(0, 0, 200))
     assert image.mean() == pytest.approx(0.286, abs=0.03)  # as bright as Fashion-MNIST
-    assert image.std(axis=0).max() > 0.2  # and not one picture only
+    assert image.std(axis=0).max() > 0.2  # and not one image only
     np.testing.assert_allclose(runtime.load_graph(runtime.DENOISER)(image)[0], denoised, atol=1e-5)
 
 
@@ -148,7 +148,7 @@ def test_the_notebook_is_the_script_and_was_run() -> None:
 
 
 def shape(output: dict[str, Any]) -> object:
-    """What an output is like on any machine: its words without figures, or a picture of its size."""
+    """What an output is like on any machine: its words without figures, or an image of its size."""
     if output["output_type"] == "stream":
         return re.sub(r"\d+\.\d+", "x", output["text"])
     return output["data"]["text/plain"], sorted(output["data"])

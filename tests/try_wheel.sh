@@ -9,11 +9,11 @@ cd "$folder"
 if env/bin/python -c 'import torch' 2>/dev/null; then echo "torch came with the base install"; exit 1; fi
 env/bin/gan-denoise --version
 env/bin/gan-denoise generate -n 4 --out grid.png
-env/bin/gan-denoise generate -n 4 --out pictures
-env/bin/gan-denoise denoise pictures/image/*.png --out denoised
+env/bin/gan-denoise generate -n 4 --out images
+env/bin/gan-denoise denoise images/image/*.png --out denoised
 test -s grid.png && test "$(ls denoised | wc -l)" = 4
-env/bin/gan-denoise generate -n 97 --out pictures.npz
-env/bin/gan-denoise eval ffd pictures.npz
+env/bin/gan-denoise generate -n 97 --out images.npz
+env/bin/gan-denoise eval ffd images.npz
 env/bin/gan-denoise demo --out page
 test -s page/index.html && test -s page/fused.onnx && test -s page/ort-wasm-simd-threaded.wasm
 echo "the wheel works: $(basename "$2")"

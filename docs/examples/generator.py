@@ -15,7 +15,7 @@ from gan_denoise.export.runtime import DENOISER, GENERATOR, read_graph
 
 
 class Gaussian(nn.Module):
-    """z (N, 100) to images (N, 1, 28, 28) in [0, 1]: the mean picture and 100 principal components, weighted by z."""
+    """z (N, 100) to images (N, 1, 28, 28) in [0, 1]: the mean image and 100 principal components, weighted by z."""
 
     def __init__(self, images: Tensor) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A metric of your own on generated and real pictures: python docs/examples/metric.py [PICTURES] [--json]."""
+"""A metric of your own on generated and real images: python docs/examples/metric.py [IMAGES] [--json]."""
 
 import sys
 
@@ -25,6 +25,6 @@ sets = {name: np.concatenate([batch[name] for batch in batches]) for name in bat
 sets["test images"] = sources.load_fashion_mnist().test.images[:n]
 rows = [{"set": name, "n": len(images), "asymmetry": asymmetry(to_float(images))} for name, images in sets.items()]
 report = ResultTable(
-    "asymmetry", "Pictures and their mirror images", rows, fused.sha256, describe_machine(0), {"seed": 0}
+    "asymmetry", "Images and their mirror images", rows, fused.sha256, describe_machine(0), {"seed": 0}
 )
 print_table(report, as_json="--json" in sys.argv)

@@ -31,8 +31,8 @@ def profile_rows(model: Path | None, batch: int, repeats: int, threads: int) -> 
     return [{"batch": batch, **row} for row in node_rows(events, WARM_UP)]
 
 
-def node_rows(events: list[dict[str, Any]], warm_up: int = 0) -> list[dict[str, Any]]:
-    """`node, operator, ms, share` of each node in the events of a profile, its first `warm_up` runs left out."""
+def node_rows(events: list[dict[str, Any]], warmup: int = 0) -> list[dict[str, Any]]:
+    """`node, operator, ms, share` of each node in the events of a profile, its first `warmup` runs left out."""
     times: dict[str, list[float]] = defaultdict(list)
     operators: dict[str, str] = {}
     for event in events:
@@ -41,6 +41,6 @@ def node_rows(events: list[dict[str, Any]], warm_up: int = 0) -> list[dict[str, 
             node = name.removesuffix(SUFFIX)
             times[node].append(event["dur"] / 1000)  # from microseconds
             operators[node] = event["args"]["op_name"]
-    means = {node: sum(taken[warm_up:]) / len(taken[warm_up:]) for node, taken in times.items()}
+    means = {node: sum(taken[warmup:]) / len(taken[warmup:]) for node, taken in times.items()}
     whole = sum(means.values())
     return [{"node": node, "operator": operators[node], "ms": ms, "share": ms / whole} for node, ms in means.items()]

@@ -44,7 +44,7 @@ def run_bench(
     """Rows for the fused graph, plain sessions, `others` and the fused graphs of `models`, and why one has none.
 
     Each contender has a process of its own; its `repeats` calls a batch are spread over rounds in which the
-    contenders take turns, so that a slow minute of the machine hits all of them. With the `multiply_adds` of a picture
+    contenders take turns, so that a slow minute of the machine hits all of them. With the `multiply_adds` of an image
     SGEMM takes its turns too. Outputs are compared before the timing, but for those of `models`, which may compute
     something else: raises GateError when one differs from the fused graph's by more than 1e-4.
     """
@@ -72,7 +72,7 @@ def run_bench(
                 **relative_time(times[name, batch], times[FUSED, batch]),
             }
             if multiply_adds is not None and name in names:
-                row["of_sgemm"] = sgemm_fraction(row, multiply_adds, times[SGEMM, batch])
+                row["sgemm_fraction"] = sgemm_fraction(row, multiply_adds, times[SGEMM, batch])
             rows.append(row)
     return rows, skipped
 
@@ -103,13 +103,13 @@ def timing_summary(name: str, batch: int, rounds: Rounds) -> dict[str, Any]:
 def relative_time(rounds: Rounds, fused: Rounds) -> dict[str, float | None]:
     """How many times the fused graph's time a contender takes, by the medians of the rounds that both had.
 
-    `ratio` is their geometric mean, with a 95 % interval where there are two rounds or more.
+    `relative_time` is their geometric mean, with a 95 % interval where there are two rounds or more.
     """
     mine, theirs = _medians(rounds), _medians(fused)
     if len(mine) < 2:
-        return {"ratio": mine[0] / theirs[0], "ratio_low": None, "ratio_high": None}
+        return {"relative_time": mine[0] / theirs[0], "relative_time_low": None, "relative_time_high": None}
     found = ratio_interval(theirs, mine)
-    return {"ratio": found.value, "ratio_low": found.low, "ratio_high": found.high}
+    return {"relative_time": found.value, "relative_time_low": found.low, "relative_time_high": found.high}
 
 
 def sgemm_fraction(row: dict[str, Any], multiply_adds: int, sgemm: Rounds) -> float:

@@ -90,7 +90,7 @@ def bm3d(noisy: ImagesF32, sigma: float, parameters: Parameters) -> ImagesF32:
     """Dabov et al. 2007 as Mäkinen et al. 2020 have it, from the authors' package `bm3d`: for non-commercial use only.
 
     It is for comparison alone: nothing else here needs it, and none of it is in this package. `block` is the side of
-    the blocks in pixels (8 by default, which is much for a picture of 28) and the noise is told as `strength` times
+    the blocks in pixels (8 by default, which is much for an image of 28) and the noise is told as `strength` times
     sigma. The exact variances come from an FFT of 16 x 16 instead of 32 x 32: within 0.01 dB on 10 training images,
     in a quarter of the time.
     """

@@ -1,4 +1,4 @@
-"""Denoising by drawing: noise is added to a picture and taken away in small random steps by a blind denoiser."""
+"""Denoising by drawing: noise is added to an image and taken away in small random steps by a blind denoiser."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def sigma_schedule(sigma: float, steps: int) -> list[float]:
 def stochastic_denoise(
     images: ImagesF32, denoise: Denoise, sigma: float, steps: int, seed: int, start: int = 0
 ) -> ImagesF32:
-    """Pictures (N, 1, H, W) float32 near the given ones that the denoiser takes for clean; sigma 0 changes nothing.
+    """Images (N, 1, H, W) float32 near the given ones that the denoiser takes for clean; sigma 0 changes nothing.
 
-    Noise of `sigma` is added; then each step mixes picture and denoised picture as the posterior of a diffusion does,
-    the last one gives the denoised picture alone. `denoise` gives the expected clean picture and is not told sigma.
+    Noise of `sigma` is added; then each step mixes image and denoised image as the posterior of a diffusion does,
+    the last one gives the denoised image alone. `denoise` gives the expected clean image and is not told sigma.
     In the spirit of ES-DDPM (Lyu et al. 2022, arXiv:2205.12524), which so mends what another generator drew. The noise
     of image i comes from `seed` and `start + i` alone. Raises InputError as `falling`.
     """

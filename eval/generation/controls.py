@@ -1,4 +1,4 @@
-"""What else could be done to generated pictures, or in their place: rows that the denoiser's are held against."""
+"""What else could be done to generated images, or in their place: rows that the denoiser's are held against."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from gan_denoise.options import BATCH
 BLACK_THRESHOLD = 2 / 255  # as in models/unet.py, whose last step the filters share
 WIDTHS = (0.3, 0.35, 0.4, 0.5)  # of the Gaussian filter, in pixels; less changes no level of 255
 SIGMAS = (0.0025, 0.005, 0.01, 0.02, 0.04)  # of the noise that non-local means are told of
-TUNING_SAMPLES = 10_000  # pictures that a strength is chosen on
+TUNING_SAMPLES = 10_000  # images that a strength is chosen on
 
 ImageFilter = Callable[[ImagesU8], ImagesU8]
 
 
 @dataclass(frozen=True, slots=True)
 class TunedFilter:
-    """A filter of pictures (N, H, W) uint8, its strength, and the strengths that it was chosen from."""
+    """A filter of images (N, H, W) uint8, its strength, and the strengths that it was chosen from."""
 
     filter: ImageFilter
     strength: float
@@ -42,7 +42,7 @@ class TunedFilter:
 def filtered_rows(
     fused: Graph, real: RealImages, filters: Mapping[str, TunedFilter], n: int, seed: int, track: Track = untracked
 ) -> list[dict[str, Any]]:
-    """Rows as of `evaluate_sets`: `raw`, `denoised`, and what each filter makes of the same raw pictures."""
+    """Rows as of `evaluate_sets`: `raw`, `denoised`, and what each filter makes of the same raw images."""
 
     def batches() -> Iterator[dict[str, ImagesU8]]:
         for batch in generate_sets(fused, n, seed, track):
@@ -54,9 +54,9 @@ def filtered_rows(
 def chosen_filters(
     fused: Graph, network: Graph, dataset: Dataset, n: int, seed: int, track: Track = untracked
 ) -> dict[str, TunedFilter]:
-    """What is done to raw pictures: haze removed; before that a Gaussian filter, or non-local means, of best strength.
+    """What is done to raw images: haze removed; before that a Gaussian filter, or non-local means, of best strength.
 
-    That strength takes n pictures of another seed nearest to the held-out training images, by the Fréchet distance on
+    That strength takes n images of another seed nearest to the held-out training images, by the Fréchet distance on
     the features of `network`. Otherwise the filters are as tuned for the weakest noise of the denoising table. Raises
     InputError when fewer than 97 images are held out.
     """
@@ -64,7 +64,7 @@ def chosen_filters(
     trial = np.concatenate([batch[RAW] for batch in generate_sets(fused, n, another_seed(seed))])
     gaussian, means = (tuned_for(load_tuned(), name, "float", 15 / 255) for name in ("Gaussian", "non-local means"))
     offered: dict[str, dict[float, ImageFilter]] = {
-        BLACK_LEVEL: {BLACK_THRESHOLD: _hazeless(lambda images: images)},
+        BLACK_LEVEL: {BLACK_THRESHOLD: _threshold_black(lambda images: images)},
         GAUSSIAN: {width: _filter("Gaussian", 0.0, {**gaussian, "width": width}) for width in WIDTHS},
         NLM: {sigma: _filter("non-local means", sigma, means) for sigma in SIGMAS},
     }
@@ -80,10 +80,10 @@ def chosen_filters(
 
 
 def mixture_row(real: RealImages, dataset: Dataset, n: int, seed: int) -> dict[str, Any]:
-    """The row of n pictures from a Gaussian mixture, fitted and drawn with `seed`. Raises as `mixture.fit`."""
+    """The row of n images from a Gaussian mixture, fitted and drawn with `seed`. Raises as `mixture.fit`."""
     fitted = gaussian_mixture.fit(split_holdout(dataset.train)[0].images[: gaussian_mixture.FITTED], seed=seed)
     (row,) = measure_sets(collect([{MIXTURE: gaussian_mixture.sample(fitted, n, seed)}], real.network), real)
-    return {**row, "same_class": None}  # there is no picture to agree with
+    return {**row, "class_preserved": None}  # there is no image to agree with
 
 
 def real_denoised_row(denoiser: Graph, real: RealImages, dataset: Dataset, n: int) -> dict[str, Any]:
@@ -100,14 +100,14 @@ def real_denoised_row(denoiser: Graph, real: RealImages, dataset: Dataset, n: in
 
     sets = collect(batches(), real.network)
     (row,) = measure_sets(sets, real)
-    return {**row, "same_class": class_balance.agreement(real.unseen.labels, sets[REAL_DENOISED].labels)}
+    return {**row, "class_preserved": class_balance.agreement(real.unseen.labels, sets[REAL_DENOISED].labels)}
 
 
 def _filter(method: str, sigma: float, parameters: Parameters) -> ImageFilter:
-    return _hazeless(lambda images: restore(method, images, sigma, parameters))
+    return _threshold_black(lambda images: restore(method, images, sigma, parameters))
 
 
-def _hazeless(filtered: Callable[[ImagesF32], ImagesF32]) -> ImageFilter:
+def _threshold_black(filtered: Callable[[ImagesF32], ImagesF32]) -> ImageFilter:
     def take(images: ImagesU8) -> ImagesU8:
         floats = filtered(to_float(images))
         return to_uint8(np.minimum(floats, 2 * np.maximum(floats - np.float32(BLACK_THRESHOLD), 0)))

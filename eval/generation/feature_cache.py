@@ -1,4 +1,4 @@
-"""What the feature network makes of real pictures, kept in the cache's folder by hash: they are always the same."""
+"""What the feature network makes of real images, kept in the cache's folder by hash: they are always the same."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from gan_denoise.files import write_atomic
 
 
 def real_features(images: ImagesU8, network: Graph) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Features (N, D) and logits (N, classes) of pictures (N, 28, 28) uint8, computed once on a machine.
+    """Features (N, D) and logits (N, classes) of images (N, 28, 28) uint8, computed once on a machine.
 
-    The file's name is the hash of the pictures, the network and the version of onnxruntime. One that is damaged is
+    The file's name is the hash of the images, the network and the version of onnxruntime. One that is damaged is
     written anew; where nothing can be written nothing is kept.
     """
     told = f"{network.sha256} {onnxruntime.__version__} {images.shape}".encode()

@@ -1,4 +1,4 @@
-"""Pictures from a Gaussian mixture on principal components: what a generator has to beat."""
+"""Images from a Gaussian mixture on principal components: what a generator has to beat."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FLOOR = 1e-4  # added to the variances, in squared units of pixels from 0 to 1
 
 @dataclass(frozen=True, slots=True)
 class Mixture:
-    """K Gaussians on the first D principal components of pictures with H x W pixels from 0 to 1, float64."""
+    """K Gaussians on the first D principal components of images with H x W pixels from 0 to 1, float64."""
 
     weights: Matrix  # (K,)
     means: Matrix  # (K, D)
@@ -57,7 +57,7 @@ def fit(
 
 
 def sample(mixture: Mixture, n: int, seed: int) -> ImagesU8:
-    """n pictures (n, H, W) uint8 of the mixture, in no order, clipped and rounded; the same for the same `seed`."""
+    """n images (n, H, W) uint8 of the mixture, in no order, clipped and rounded; the same for the same `seed`."""
     random = np.random.default_rng(seed)
     chosen = random.choice(len(mixture.weights), n, p=mixture.weights)
     normal = random.standard_normal((n, mixture.means.shape[1]))

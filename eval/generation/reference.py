@@ -1,4 +1,4 @@
-"""Pictures against real ones of any choice: Fréchet distance, precision and recall by the network of FFD-1."""
+"""Images against real ones of any choice: Fréchet distance, precision and recall by the network of FFD-1."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from gan_denoise.eval.metrics.prdc import overlap, prdc, squared_radii
 from gan_denoise.export.runtime import Graph
 from gan_denoise.options import BATCH
 
-MAX_FEATURES = 10_000  # pictures of a set whose features are kept
+MAX_FEATURES = 10_000  # images of a set whose features are kept
 APPEARANCE = {"sharpness": no_reference.sharpness, "contrast": no_reference.contrast, "noise": no_reference.noise}
 
 SetBatches = Iterable[Mapping[str, ImagesU8]]
@@ -28,7 +28,7 @@ SetBatches = Iterable[Mapping[str, ImagesU8]]
 
 @dataclass(frozen=True, slots=True)
 class ImageFeatures:
-    """Pictures as the feature network sees them."""
+    """Images as the feature network sees them."""
 
     features: NDArray[np.float32]  # (N, D)
     labels: ImagesU8  # (N,)
@@ -36,7 +36,7 @@ class ImageFeatures:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Real pictures that others are held against."""
+    """Real images that others are held against."""
 
     images: ImagesU8  # (N, 28, 28)
     statistics: Statistics
@@ -51,13 +51,13 @@ def extract_features(images: ImagesF32, network: Graph) -> ImageFeatures:
 
 
 def make_reference(images: ImagesU8, network: Graph, fitted: Statistics | None = None) -> Reference:
-    """Real pictures (N, 28, 28) uint8, N of 97 or more, as a reference; `fitted` is their Gaussian if it is known."""
+    """Real images (N, 28, 28) uint8, N of 97 or more, as a reference; `fitted` is their Gaussian if it is known."""
     features, _ = real_features(images, network)
     return Reference(images, fitted or statistics(features), features, squared_radii(features))
 
 
 def compare_with_reference(seen: ImageFeatures | None, reference: Reference) -> dict[str, float | None]:
-    """`distance, precision, recall` of pictures, 97 or more; None where there are no pictures."""
+    """`distance, precision, recall` of images, 97 or more; None where there are no images."""
     if seen is None:
         return dict.fromkeys(("distance", "precision", "recall"))
     shares = prdc(overlap(reference.features, seen.features, real_radii=reference.radii))
@@ -66,9 +66,9 @@ def compare_with_reference(seen: ImageFeatures | None, reference: Reference) -> 
 
 
 class ImageSet:
-    """Sums up pictures batch by batch: how they look, the moments of their features, their labels.
+    """Sums up images batch by batch: how they look, the moments of their features, their labels.
 
-    It keeps the features of the first 10,000 and a byte a picture.
+    It keeps the features of the first 10,000 and a byte an image.
     """
 
     def __init__(self) -> None:
@@ -78,11 +78,11 @@ class ImageSet:
         self._labels: list[ImagesU8] = []
 
     def add(self, images: ImagesU8, network: Graph) -> None:
-        """Take in pictures (N, H, W) uint8."""
+        """Take in images (N, H, W) uint8."""
         self.add_seen(images, *network(to_float(images)))
 
     def add_seen(self, images: ImagesU8, features: NDArray[np.float32], logits: NDArray[np.float32]) -> None:
-        """Take in pictures (N, H, W) uint8 with what the network makes of them, (N, D) and (N, classes)."""
+        """Take in images (N, H, W) uint8 with what the network makes of them, (N, D) and (N, classes)."""
         pixels = to_float(images)  # (N, 1, H, W)
         self._features.append(features[: max(0, MAX_FEATURES - self.moments.count)])
         self._labels.append(logits.argmax(axis=1).astype(np.uint8))
@@ -92,23 +92,23 @@ class ImageSet:
 
     @property
     def features(self) -> NDArray[np.float32]:
-        """The features of the first 10,000 pictures, (N, D)."""
+        """The features of the first 10,000 images, (N, D)."""
         return np.concatenate(self._features)
 
     @property
     def labels(self) -> ImagesU8:
-        """The class that the feature network sees in each picture, (N,)."""
+        """The class that the feature network sees in each image, (N,)."""
         return np.concatenate(self._labels)
 
     def appearance(self) -> dict[str, float | None]:
-        """`sharpness, contrast, noise`: the means over all pictures."""
+        """`sharpness, contrast, noise`: the means over all images."""
         count = self.moments.count
         return {name: total / count if count else None for name, total in self._sums.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class RealImages:
-    """What pictures are held against: the test images, and training images that the feature network has not seen."""
+    """What images are held against: the test images, and training images that the feature network has not seen."""
 
     network: Graph
     test: ImageSet
@@ -120,19 +120,19 @@ class RealImages:
 def measure_real(data: Dataset, network: Graph, n: int = MAX_FEATURES) -> RealImages:
     """The test images and n unseen training images (all 10,000 if n is larger), measured by the network of FFD-1.
 
-    It takes as long as measuring 20,000 pictures, so make it once for several tables of the same n. The features stay
+    It takes as long as measuring 20,000 images, so make it once for several tables of the same n. The features stay
     in the cache.
     """
     test = _measured(data.test.images, network)
     radii = squared_radii(test.features)
     unseen = _measured(split_classifier_fit(data.train)[1].images[:n], network)
     return RealImages(
-        network, test, radii, unseen, {**measure_set(REAL_BASELINE, unseen, test, radii), "same_class": None}
+        network, test, radii, unseen, {**measure_set(REAL_BASELINE, unseen, test, radii), "class_preserved": None}
     )
 
 
 def collect(batches: SetBatches, network: Graph) -> dict[str, ImageSet]:
-    """The sets of pictures by name, from batches that each hold pictures (N, 28, 28) uint8 of one or more sets."""
+    """The sets of images by name, from batches that each hold images (N, 28, 28) uint8 of one or more sets."""
     sets: dict[str, ImageSet] = {}
     for batch in batches:
         for name, images in batch.items():
@@ -153,15 +153,15 @@ def _measured(images: ImagesU8, network: Graph) -> ImageSet:
     return image_set
 
 
-def measure_set(name: str, pictures: ImageSet, test: ImageSet, radii: Vector) -> dict[str, Any]:
-    distances = _distances(pictures, test, radii)
-    return {"set": name, "n": pictures.moments.count, **distances, **pictures.appearance()}
+def measure_set(name: str, images: ImageSet, test: ImageSet, radii: Vector) -> dict[str, Any]:
+    distances = _distances(images, test, radii)
+    return {"set": name, "n": images.moments.count, **distances, **images.appearance()}
 
 
-def _distances(pictures: ImageSet, test: ImageSet, radii: Vector) -> dict[str, float | None]:
-    if pictures.moments.count < ffd.MIN_SAMPLES:
+def _distances(images: ImageSet, test: ImageSet, radii: Vector) -> dict[str, float | None]:
+    if images.moments.count < ffd.MIN_SAMPLES:
         return dict.fromkeys(("ffd_1", "kid", "kid_se", "precision", "recall", "density", "coverage"))
-    distance = frechet_distance(pictures.moments.statistics(), ffd.load_pinned_metric().reference)
-    kernel, error = kid(pictures.features, test.features)
-    found = overlap(test.features, pictures.features, real_radii=radii)
+    distance = frechet_distance(images.moments.statistics(), ffd.load_pinned_metric().reference)
+    kernel, error = kid(images.features, test.features)
+    found = overlap(test.features, images.features, real_radii=radii)
     return {"ffd_1": distance, "kid": kernel, "kid_se": error, **prdc(found)}

@@ -39,12 +39,12 @@ def generation_report(
     real = measure_real(dataset, ffd.load_network(threads=threads), n)
     return ResultTable(
         command="eval generation",
-        title="Generated pictures, raw and denoised, against real ones",
+        title="Generated images, raw and denoised, against real ones",
         rows=evaluate_generation(fused, real, n, seed, track),
         model_sha256=fused.sha256,
         machine=describe_machine(threads),
         settings={
-            **_picture_settings(real, seed, dataset),
+            **_image_settings(real, seed, dataset),
             **_of_a_set(),
         },
     )
@@ -66,17 +66,17 @@ def controls_report(
     rows = [*filtered_rows(fused, real, filters, n, seed, track), *drawn]
     return ResultTable(
         command="eval controls",
-        title="What else could be done to generated pictures, or in their place",
+        title="What else could be done to generated images, or in their place",
         rows=[*rows, real_denoised_row(denoiser, real, dataset, n), real.floor],
         model_sha256=fused.sha256,
         machine=describe_machine(threads),
         settings={
-            **_picture_settings(real, seed, dataset),
+            **_image_settings(real, seed, dataset),
             **_of_a_set(),
             GAUSSIAN: f"width in pixels {_chosen(filters[GAUSSIAN])}, then haze removed",
             NLM: f"told of noise of {_chosen(filters[NLM])}, then haze removed",
-            "chosen": f"on held-out training images with {min(n, TUNING_SAMPLES):,} pictures of seed {another_seed(seed)}",
-            REAL_DENOISED: "the floor's pictures; the shipped denoiser was trained on them too",
+            "chosen": f"on held-out training images with {min(n, TUNING_SAMPLES):,} images of seed {another_seed(seed)}",
+            REAL_DENOISED: "the floor's images; the shipped denoiser was trained on them too",
             "not measured": missing,
         },
     )
@@ -91,11 +91,11 @@ def classes_report(
     sets = {**collect(generate_sets(fused, n, seed, track), real.network), REAL_BASELINE: real.unseen}
     return ResultTable(
         command="eval classes",
-        title="The classes that pictures fall into, and the recall of each",
+        title="The classes that images fall into, and the recall of each",
         rows=class_rows(sets, real),
         model_sha256=fused.sha256,
         machine=describe_machine(threads),
-        settings={**_picture_settings(real, seed, dataset), **class_summary(sets, real)},
+        settings={**_image_settings(real, seed, dataset), **class_summary(sets, real)},
     )
 
 
@@ -115,24 +115,24 @@ def copies_report(
         settings={
             "seed": seed,
             "distance": f"to the nearest of {len(dataset.train):,} training images, Euclidean, of pixels from 0 to 1",
-            "closer": "share below the 1st percentile of the test images' distances",
+            "near_copy_fraction": "share below the 1st percentile of the test images' distances",
             "data_sha256": dataset.sha256,
         },
     )
 
 
 def ffd_report(path: Path, threads: int) -> ResultTable:
-    """FFD-1 of each set of pictures in a file or folder: `set, n, ffd_1`. Raises as `read_sets` and `ffd.distance`."""
+    """FFD-1 of each set of images in a file or folder: `set, n, ffd_1`. Raises as `read_sets` and `ffd.distance`."""
     sets = load_image_sets(path)
     network = ffd.load_network(threads=threads)
     return ResultTable(
         command="eval ffd",
-        title=f"{ffd.NAME} of pictures",
+        title=f"{ffd.NAME} of images",
         rows=[{"set": name, "n": len(images), "ffd_1": ffd.distance(images, network)} for name, images in sets.items()],
         model_sha256=None,
         machine=describe_machine(threads),
         settings={
-            "pictures": str(path),
+            "images": str(path),
             "n": "10,000 make a figure to compare; fewer come out higher",
             "features": features_name(network),
             "reference": f"{ffd.load_pinned_metric().reference.count} test images",
@@ -141,14 +141,14 @@ def ffd_report(path: Path, threads: int) -> ResultTable:
 
 
 def _of_a_set() -> dict[str, str]:
-    return {"kid, precision, recall, density, coverage": f"of the first {MAX_FEATURES:,} pictures of a set, k = {K}"}
+    return {"kid, precision, recall, density, coverage": f"of the first {MAX_FEATURES:,} images of a set, k = {K}"}
 
 
 def _chosen(filtered: TunedFilter) -> str:
     return f"{filtered.strength:g} of {', '.join(f'{strength:g}' for strength in filtered.offered)}"
 
 
-def _picture_settings(real: RealImages, seed: int, dataset: Dataset) -> dict[str, object]:
+def _image_settings(real: RealImages, seed: int, dataset: Dataset) -> dict[str, object]:
     return {
         "features": features_name(real.network),
         "reference": f"{real.test.moments.count} test images",

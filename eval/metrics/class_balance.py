@@ -1,4 +1,4 @@
-"""Which classes pictures fall into, by the labels that the feature network gives them: shares, and what is missing."""
+"""Which classes images fall into, by the labels that the feature network gives them: shares, and what is missing."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def total_variation(a: Fractions, b: Fractions) -> float:
 
 
 def count_missing(a: Fractions) -> int:
-    """The number of classes that hold not one picture."""
+    """The number of classes that hold not one image."""
     return int((a == 0).sum())
 
 
 def recall_per_class(recalled: NDArray[np.bool_], labels: Labels, classes: int = 10) -> Fractions:
-    """The share of each class's real pictures that lie among the generated ones, (classes,); NaN for no such picture.
+    """The share of each class's real images that lie among the generated ones, (classes,); NaN for no such image.
 
-    `recalled` (N,) is that of `prdc.overlap`, `labels` (N,) are the real pictures'. A class that the generator has
+    `recalled` (N,) is that of `prdc.overlap`, `labels` (N,) are the real images'. A class that the generator has
     lost has a low share although the recall of all may be high.
     """
     counts = np.bincount(labels, minlength=classes)

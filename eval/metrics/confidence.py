@@ -36,7 +36,7 @@ def mean_interval(values: Sequence[float]) -> Interval:
 
 
 def difference_interval(before: Sequence[float], after: Sequence[float]) -> Interval:
-    """The mean of after - before over n pairs, such as raw and denoised pictures of the same z and training seed."""
+    """The mean of after - before over n pairs, such as raw and denoised images of the same z and training seed."""
     first, second = _pairs(before, after)
     return mean_interval(list(second - first))
 

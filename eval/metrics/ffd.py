@@ -1,7 +1,7 @@
-"""FFD-1: the Fréchet distance of pictures to Fashion-MNIST's test images, pinned so that figures compare for good.
+"""FFD-1: the Fréchet distance of images to Fashion-MNIST's test images, pinned so that figures compare for good.
 
 A figure is FFD-1 if its features are the shipped feature network's, named by its hash, and its reference the mean and
-covariance in `ffd-1.npz`; pictures are 28x28 grey, 8 bits, not resized. Another network or reference is another metric
+covariance in `ffd-1.npz`; images are 28x28 grey, 8 bits, not resized. Another network or reference is another metric
 with another name. The file also holds eight test images with the features and logits that they must give, so
 that a machine that computes something else is found out. `gan-denoise eval ffd-reference` made it.
 """
@@ -27,7 +27,7 @@ NAME = "FFD-1"
 FILE = Path(__file__).parent / "ffd-1.npz"
 VECTORS = 8  # test images in the file
 TOLERANCE = 1e-4  # of features up to 2 and logits up to 8; float32 on another machine differs by 1e-6 or so
-MIN_SAMPLES = 97  # pictures; of fewer the covariance of 96 features is singular
+MIN_SAMPLES = 97  # images; of fewer the covariance of 96 features is singular
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +85,12 @@ def verify_test_vectors(network: Graph, metric: PinnedMetric) -> float:
 
 
 def distance(images: ImagesU8, network: Graph) -> float:
-    """FFD-1 of pictures (N, 28, 28) uint8, 0 or more: 0.005 for 10,000 real ones. It falls with N, so state N with it.
+    """FFD-1 of images (N, 28, 28) uint8, 0 or more: 0.005 for 10,000 real ones. It falls with N, so state N with it.
 
-    Raises InputError when N is below 97 or the pictures have another shape or type.
+    Raises InputError when N is below 97 or the images have another shape or type.
     """
     if len(images) < MIN_SAMPLES:
-        raise InputError(f"{NAME}: {len(images)} pictures found, {MIN_SAMPLES} or more wanted", "generate more")
+        raise InputError(f"{NAME}: {len(images)} images found, {MIN_SAMPLES} or more wanted", "generate more")
     moments = Moments()
     for start in range(0, len(images), BATCH):
         moments.add(network(to_float(images[start : start + BATCH]))[0])

@@ -49,7 +49,7 @@ class Moments:
         wanted = len(self._mean) + 1
         if self.count < wanted:
             found = f"{self.count} samples of width {len(self._mean)}"
-            raise InputError(f"features: {found} found, at least {wanted} samples wanted", "measure more pictures")
+            raise InputError(f"features: {found} found, at least {wanted} samples wanted", "measure more images")
         return Statistics(self._mean, self._scatter / (self.count - 1), self.count)
 
 

@@ -17,7 +17,7 @@ def kid(a: Features, b: Features, seed: int = 0) -> tuple[float, float]:
 
     Both sets are shuffled by `seed` and dealt into 10 blocks; the value is the mean of the blocks' unbiased
     estimates, so it does not fall with N as the Fréchet distance does, and is below 0 at times when the sets are alike.
-    The paper draws 100 subsets of 1,000 with replacement; blocks that share no picture are independent, so the error
+    The paper draws 100 subsets of 1,000 with replacement; blocks that share no image are independent, so the error
     of their mean can be read off their spread. Raises InputError when a set has fewer than 20 features, widths
     differ or a value is not finite.
     """

@@ -1,4 +1,4 @@
-"""How far pictures are from the nearest training image: a generator that copies is nearer to it than real ones are."""
+"""How far images are from the nearest training image: a generator that copies is nearer to it than real ones are."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def find_nearest(images: ImagesU8, train: ImagesU8) -> tuple[Vector, NDArray[np.
     queries, others = _flat(images), _flat(train)
     if not len(others) or queries.shape[1] != others.shape[1]:
         found = f"{list(images.shape)} and {list(train.shape)}"
-        raise InputError(f"images: {found} found, pictures of one size, and 1 or more to compare with, wanted")
+        raise InputError(f"images: {found} found, images of one size, and 1 or more to compare with, wanted")
     best = np.full(len(queries), np.inf, np.float32)
     index = np.zeros(len(queries), np.int64)
     for start in range(0, len(others), TRAIN_CHUNK):
@@ -40,12 +40,12 @@ def find_nearest(images: ImagesU8, train: ImagesU8) -> tuple[Vector, NDArray[np.
 
 
 def distance_summary(distances: Vector, yardstick: Vector) -> dict[str, float]:
-    """`median_distance`, and `closer`: the share of distances below the 1st percentile of those of the yardstick.
+    """`median_distance`, and `near_copy_fraction`: the share of distances below the 1st percentile of those of the yardstick.
 
-    The yardstick are the distances of real pictures that were not trained on; without copies `closer` is about 0.01.
+    The yardstick are the distances of real images that were not trained on; without copies `near_copy_fraction` is about 0.01.
     """
     limit = np.percentile(yardstick, PERCENTILE)
-    return {"median_distance": float(np.median(distances)), "closer": float((distances < limit).mean())}
+    return {"median_distance": float(np.median(distances)), "near_copy_fraction": float((distances < limit).mean())}
 
 
 def _flat(images: ImagesU8) -> ImagesU8:

@@ -1,4 +1,4 @@
-"""How pictures look, without a reference: sharpness, contrast and noise."""
+"""How images look, without a reference: sharpness, contrast and noise."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LAPLACIAN = np.array([[[[0.0, 1.0, 0.0], [1.0, -4.0, 1.0], [0.0, 1.0, 0.0]]]])
 
 
 def sharpness(images: ImagesF32) -> Vector:
-    """The variance of each picture's Laplacian, (N,), for images (N, 1, H, W) float32 in [0, 1].
+    """The variance of each image's Laplacian, (N,), for images (N, 1, H, W) float32 in [0, 1].
 
     Pech-Pacheco et al. 2000; noise raises it as edges do. Raises InputError when shape, dtype or range is another.
     """
@@ -26,18 +26,18 @@ def sharpness(images: ImagesF32) -> Vector:
 
 
 def contrast(images: ImagesF32) -> Vector:
-    """The RMS contrast of each picture, (N,): the standard deviation of its pixels (Peli 1990). Arguments as above."""
+    """The RMS contrast of each image, (N,): the standard deviation of its pixels (Peli 1990). Arguments as above."""
     _check(images)
     deviations: Vector = images.astype(np.float64).std(axis=(1, 2, 3))
     return deviations
 
 
 def noise(images: ImagesF32) -> Vector:
-    """The estimated standard deviation of each picture's noise, (N,). Arguments as above.
+    """The estimated standard deviation of each image's noise, (N,). Arguments as above.
 
     scikit-image's `estimate_sigma`: the median of the finest diagonal wavelet details that are not exactly zero
-    (Donoho and Johnstone 1994). A black background counts only when it is exactly black, so compare pictures of
-    the same quantisation. A picture without any such detail has noise 0.
+    (Donoho and Johnstone 1994). A black background counts only when it is exactly black, so compare images of
+    the same quantisation. An image without any such detail has noise 0.
     """
     _check(images)
     with warnings.catch_warnings():

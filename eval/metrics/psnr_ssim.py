@@ -1,4 +1,4 @@
-"""How close a restored picture is to the clean one, and the noise that has to be removed."""
+"""How close a restored image is to the clean one, and the noise that has to be removed."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def ssim(clean: ImagesF32, restored: ImagesF32) -> Vector:
     c1, c2 = (0.01 * DATA_RANGE) ** 2, (0.03 * DATA_RANGE) ** 2
     luminance = (2 * mean_a * mean_b + c1) / (mean_a**2 + mean_b**2 + c1)
     structure = (2 * covariance + c2) / (variance_a + variance_b + c2)
-    border = SSIM_WINDOW // 2  # there the window leaves the picture
+    border = SSIM_WINDOW // 2  # there the window leaves the image
     inside = (luminance * structure)[:, :, border:-border, border:-border]
     means: Vector = inside.mean(axis=(1, 2, 3))
     return means

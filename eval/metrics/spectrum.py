@@ -1,4 +1,4 @@
-"""The radially averaged power spectrum of pictures: how much of them is coarse and how much is fine."""
+"""The radially averaged power spectrum of images: how much of them is coarse and how much is fine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def power_spectrum(images: ImagesF32) -> tuple[Vector, Vector]:
     """Frequencies in cycles a pixel, (K,), 0 to 0.5, and the mean power of images (N, 1, H, W) at each, (K,).
 
     The power is |DFT|^2 / (H * W): white noise of variance v has v at each frequency above 0. Rings are one cycle a
-    picture wide; the corners beyond 0.5 are left out. Generators' spectra are compared so by Durall et al. 2020
+    image wide; the corners beyond 0.5 are left out. Generators' spectra are compared so by Durall et al. 2020
     (arXiv:2003.01826). Raises InputError for another shape or no images.
     """
     if images.ndim != 4 or images.shape[1] != 1 or not len(images):

@@ -55,16 +55,16 @@ def _joined_graphs(run: Path, differences: dict[str, float]) -> dict[str, bytes]
     """The three graphs of z -> image -> denoised, checked, or the last step alone where there is no generator."""
     if (run / "denoiser").exists() and not (run / "gan").exists():
         alone = _denoiser_model(run)
-        _checked_denoiser(run, alone, _any_images(_pictures(_identity(run / "denoiser"))), differences)
+        _checked_denoiser(run, alone, _any_images(_images(_fingerprint(run / "denoiser"))), differences)
         return {DENOISER.file: _bytes(alone)}
-    generator, identity = weights.load_generator(run / "gan"), _identity(run / "gan")
-    classes = _classes(generator, identity)
-    makes = with_metadata(to_onnx(generator, GENERATOR, (generator.latent_size,)), _metadata(identity) | classes)
+    generator, fingerprint = weights.load_generator(run / "gan"), _fingerprint(run / "gan")
+    classes = _classes(generator, fingerprint)
+    makes = with_metadata(to_onnx(generator, GENERATOR, (generator.latent_size,)), _metadata(fingerprint) | classes)
     first = Graph(makes.SerializeToString(), GENERATOR, GENERATOR.file)
     z = latents(0, 0, max(parity.BATCHES), generator.latent_size)
     differences[GENERATOR.file] = parity.check_network(first, generator, z)
     restores = _denoiser_model(run)
-    whole = with_metadata(fuse(makes, restores), _metadata(identity, _identity(run / "denoiser")) | classes)
+    whole = with_metadata(fuse(makes, restores), _metadata(fingerprint, _fingerprint(run / "denoiser")) | classes)
     second = _checked_denoiser(run, restores, first(z)[0], differences)
     fused = Graph(whole.SerializeToString(), FUSED, FUSED.file)
     differences[FUSED.file] = parity.check_fused(fused, first, second, z)
@@ -72,10 +72,10 @@ def _joined_graphs(run: Path, differences: dict[str, float]) -> dict[str, bytes]
 
 
 def _denoiser_model(run: Path) -> onnx.ModelProto:
-    """The graph of noisy pictures, as large as those it was trained on, to denoised ones."""
-    identity = _identity(run / "denoiser")
+    """The graph of noisy images, as large as those it was trained on, to denoised ones."""
+    fingerprint = _fingerprint(run / "denoiser")
     return with_metadata(
-        to_onnx(weights.load_denoiser(run / "denoiser"), DENOISER, _pictures(identity)), _metadata(identity)
+        to_onnx(weights.load_denoiser(run / "denoiser"), DENOISER, _images(fingerprint)), _metadata(fingerprint)
     )
 
 
@@ -92,7 +92,7 @@ def _feature_graph(run: Path, differences: dict[str, float]) -> dict[str, bytes]
     if not (run / "features" / "features.safetensors").exists():
         return {}
     network = weights.load_features(run / "features")
-    model = with_metadata(to_onnx(network, FEATURES, (1, SIDE, SIDE)), _metadata(_identity(run / "features")))
+    model = with_metadata(to_onnx(network, FEATURES, (1, SIDE, SIDE)), _metadata(_fingerprint(run / "features")))
     graph = Graph(model.SerializeToString(), FEATURES, FEATURES.file)
     differences[FEATURES.file] = parity.check_network(graph, network, _any_images((1, SIDE, SIDE)))
     return {FEATURES.file: _bytes(model)}
@@ -103,9 +103,9 @@ def _any_images(shape: tuple[int, ...]) -> ArrayF32:
     return images
 
 
-def _pictures(identity: dict[str, Any]) -> tuple[int, ...]:
-    """Channels, height and width of the pictures that a stage was trained on."""
-    return tuple(identity.get("pictures", (1, SIDE, SIDE)))
+def _images(fingerprint: dict[str, Any]) -> tuple[int, ...]:
+    """Channels, height and width of the images that a stage was trained on."""
+    return tuple(fingerprint.get("image_shape", (1, SIDE, SIDE)))
 
 
 def _publish(run: Path, out: Path, graphs: dict[str, bytes]) -> None:
@@ -139,31 +139,31 @@ def _hashes_that_stay(out: Path) -> dict[str, str]:
     return {file: sha256 for file, sha256 in found.items() if (out / file).exists()}
 
 
-def _identity(stage: Path) -> dict[str, Any]:
+def _fingerprint(stage: Path) -> dict[str, Any]:
     try:
-        identity: dict[str, Any] = json.loads((stage / "meta.json").read_text())["identity"]
-        _ = identity["config_sha256"], identity["data_sha256"], identity["seed"]
+        fingerprint: dict[str, Any] = json.loads((stage / "meta.json").read_text())["fingerprint"]
+        _ = fingerprint["config_sha256"], fingerprint["data_sha256"], fingerprint["seed"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{stage / 'meta.json'}: missing or damaged, a trained stage wanted", "train it") from error
-    return identity
+    return fingerprint
 
 
 def _metadata(*identities: dict[str, Any]) -> dict[str, str]:
     """What a stranger who holds the file alone can learn about it; several stages are joined by commas."""
     return {
         "version": __version__,
-        "config_sha256": ",".join(identity["config_sha256"] for identity in identities),
+        "config_sha256": ",".join(fingerprint["config_sha256"] for fingerprint in identities),
         "data_sha256": identities[0]["data_sha256"],
-        "seed": ",".join(str(identity["seed"]) for identity in identities),
+        "seed": ",".join(str(fingerprint["seed"]) for fingerprint in identities),
         "pixel_range": PIXEL_RANGE,
     }
 
 
-def _classes(generator: weights.AnyGenerator, identity: dict[str, Any]) -> dict[str, str]:
+def _classes(generator: weights.AnyGenerator, fingerprint: dict[str, Any]) -> dict[str, str]:
     """How many of the last entries of z choose the class, and what the classes are called."""
     if not isinstance(generator, ConditionalGenerator):
         return {}
-    names = [name.replace(",", " ") for name in identity.get("classes", CLASSES)]
+    names = [name.replace(",", " ") for name in fingerprint.get("classes", CLASSES)]
     return {"classes": str(generator.classes), "class_names": ",".join(names)}
 
 

@@ -11,10 +11,10 @@ from gan_denoise.export.runtime import FUSED
 
 
 def fuse(generator: onnx.ModelProto, denoiser: onnx.ModelProto) -> onnx.ModelProto:
-    """One graph that feeds the generator's `image` to the denoiser and gives both pictures.
+    """One graph that feeds the generator's `image` to the denoiser and gives both images.
 
-    Works on graphs alone, so either side may come from elsewhere. Raises InputError when the picture that one
-    makes is not the picture that the other takes.
+    Works on graphs alone, so either side may come from elsewhere. Raises InputError when the image that one
+    makes is not the image that the other takes.
     """
     _check_join(generator, denoiser)
     left = compose.add_prefix(_without_metadata(generator), "generator/")

@@ -37,6 +37,6 @@ function showSpeed() {
   const [whole, alone] = ["fused", "denoiser"].map((name) => model.milliseconds(name)?.toFixed(1));
   const count = model.threads === 1 ? "1 thread" : `${model.threads} threads`;
   const why = crossOriginIsolated ? "" : " (this server sends no isolation headers)";
-  const speed = alone ? `${whole} ms a picture, its denoiser alone ${alone} ms` : `${whole} ms a picture`;
+  const speed = alone ? `${whole} ms an image, its denoiser alone ${alone} ms` : `${whole} ms an image`;
   at("status").textContent = [...(whole ? [speed] : []), count + why, `onnxruntime-web ${model.version()}`].join(" · ");
 }

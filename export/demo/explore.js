@@ -1,24 +1,24 @@
-// One picture: choose it among many, bend it with sliders, see it raw and denoised.
+// One image: choose it among many, bend it with sliders, see it raw and denoised.
 
 import { classOf, dot, latents, ofClass } from "./latents.js";
 import { about, generate } from "./model.js";
-import { canvasFor, difference, paint } from "./pictures.js";
+import { canvasFor, difference, paint } from "./images.js";
 import { element, latest } from "./page.js";
 
-const MANY = 24; // pictures to choose from
+const MANY = 24; // images to choose from
 const REACH = 3; // how far a slider goes, in standard deviations
-const FIRST = 5; // the picture to begin with
+const FIRST = 5; // the image to begin with
 const SETTLE_MS = 150; // after the last move of a slider
 
-export const shown = new EventTarget(); // tells "settled" when a picture has come to stay
-export const now = { z: null, denoised: null, seed: 0, number: FIRST, label: null }; // the picture shown, and where it comes from
+export const shown = new EventTarget(); // tells "settled" when an image has come to stay
+export const now = { z: null, denoised: null, seed: 0, number: FIRST, label: null }; // the image shown, and where it comes from
 
 const at = (id) => document.getElementById(id);
 const sliders = [];
-let many; // latents of the pictures to choose from
+let many; // latents of the images to choose from
 let settling;
 
-/** Build the section and show the first picture. */
+/** Build the section and show the first image. */
 export async function setUp() {
   about.directions.forEach(addSlider);
   if (about.classes.length) addClasses();
@@ -29,28 +29,28 @@ export async function setUp() {
   await draw();
 }
 
-/** The latent of picture `number` of a seed, of a class when one is wanted. */
+/** The latent of image `number` of a seed, of a class when one is wanted. */
 export function latentOf(seed, number, label) {
   const z = latents(seed, number, 1, about.latent);
   return label === null ? z : ofClass(z, label, about.classes.length);
 }
 
-/** Draw all the pictures to choose from, and choose the one that was chosen. */
+/** Draw all the images to choose from, and choose the one that was chosen. */
 async function draw() {
   const wanted = Number(at("seed").value);
   now.seed = Number.isSafeInteger(wanted) && wanted >= 0 ? wanted : 0;
   at("seed").value = now.seed;
   many = Array.from({ length: MANY }, (_, number) => latentOf(now.seed, number, now.label));
-  const pictures = await generate(Float32Array.from(many.flatMap((z) => [...z])));
+  const images = await generate(Float32Array.from(many.flatMap((z) => [...z])));
   const output = document.querySelector("[name=shown]:checked").value;
-  at("many").replaceChildren(...many.map((_, number) => choice(pictures[output], number)));
+  at("many").replaceChildren(...many.map((_, number) => choice(images[output], number)));
   await choose(now.number);
 }
 
-function choice(pictures, number) {
-  const button = element("button", { type: "button", ariaLabel: `picture ${number}` });
+function choice(images, number) {
+  const button = element("button", { type: "button", ariaLabel: `image ${number}` });
   const canvas = canvasFor(about.size, "");
-  paint(canvas, pictures, number);
+  paint(canvas, images, number);
   button.append(canvas);
   button.addEventListener("click", () => choose(number));
   return button;
@@ -97,8 +97,8 @@ function describe() {
   const bent = now.z.some((value, i) => value !== many[now.number][i]);
   const label = now.label === null ? "" : ` --label ${now.label}`;
   const name = about.classes.length ? `, ${about.classes[classOf(now.z, about.classes.length)]}` : "";
-  at("which").textContent = `Picture ${now.number} of seed ${now.seed}${name}${bent ? ", bent" : ""}`;
-  at("command").textContent = `gan-denoise generate --seed ${now.seed} -n ${now.number + 1}${label} --out pictures`;
+  at("which").textContent = `Image ${now.number} of seed ${now.seed}${name}${bent ? ", bent" : ""}`;
+  at("command").textContent = `gan-denoise generate --seed ${now.seed} -n ${now.number + 1}${label} --out images`;
   at("same").hidden = bent;
 }
 

@@ -2,8 +2,8 @@
 
 const RUNTIME = "ort.wasm.bundle.min.mjs";
 const BINARY = "ort-wasm-simd-threaded.wasm";
-const MOST_THREADS = 4; // as onnxruntime-web has it: pictures this small gain nothing from more
-const KEPT = 25; // runs that the time a picture is the median of
+const MOST_THREADS = 4; // as onnxruntime-web has it: images this small gain nothing from more
+const KEPT = 25; // runs that the time an image is the median of
 
 /** What model.json says: latent (entries of z), size (height and width), classes, directions, files and hashes. */
 export let about;
@@ -35,18 +35,18 @@ export async function load(name) {
   });
 }
 
-/** The pictures of latents z (rows of about.latent numbers): image and denoised, Float32Arrays in [0, 1]. */
+/** The images of latents z (rows of about.latent numbers): image and denoised, Float32Arrays in [0, 1]. */
 export async function generate(z) {
   const { image, denoised } = await run("fused", { z: tensor(z, [about.latent]) });
   return { image: image.data, denoised: denoised.data };
 }
 
-/** What the denoiser makes of pictures in [0, 1]; Float32Array, as many. */
+/** What the denoiser makes of images in [0, 1]; Float32Array, as many. */
 export async function denoise(noisy) {
   return (await run("denoiser", { noisy: tensor(noisy, [1, ...about.size]) })).denoised.data;
 }
 
-/** The milliseconds that a picture of its own took lately, the median; undefined before the first. */
+/** The milliseconds that an image of its own took lately, the median; undefined before the first. */
 export function milliseconds(name) {
   return [...times[name]].sort((a, b) => a - b)[times[name].length >> 1];
 }

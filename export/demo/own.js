@@ -1,9 +1,9 @@
-// Your own picture: from a file, drawn, or taken from above; with noise, and denoised.
+// Your own image: from a file, drawn, or taken from above; with noise, and denoised.
 
 import { now } from "./explore.js";
 import { latents } from "./latents.js";
 import { about, denoise } from "./model.js";
-import { drawLine, paint, psnr, readFile } from "./pictures.js";
+import { drawLine, paint, psnr, readFile } from "./images.js";
 import { latest } from "./page.js";
 
 const NOISE_SEED = 1; // of the same noise each time, so that nothing flickers
@@ -12,13 +12,13 @@ const at = (id) => document.getElementById(id);
 let clean;
 let noise;
 
-/** Build the section and take the picture shown above. */
+/** Build the section and take the image shown above. */
 export async function setUp() {
   const area = about.size[0] * about.size[1];
   noise = latents(NOISE_SEED, 0, 1, area);
   for (const id of ["clean", "noisy", "restored"]) Object.assign(at(id), { height: about.size[0], width: about.size[1] });
   at("sigma").addEventListener("input", show);
-  at("take").addEventListener("click", () => take(now.denoised, "The picture shown above, denoised."));
+  at("take").addEventListener("click", () => take(now.denoised, "The image shown above, denoised."));
   at("clear").addEventListener("click", () => take(new Float32Array(area), "Empty: draw on it."));
   at("invert").addEventListener("click", () => take(clean.map((value) => 1 - value), "Inverted."));
   at("file").addEventListener("change", () => open(at("file").files[0]));
@@ -28,7 +28,7 @@ export async function setUp() {
     return open(event.dataTransfer.files[0]);
   });
   followPointer(at("clean"));
-  await take(now.denoised, "The picture shown above, denoised.");
+  await take(now.denoised, "The image shown above, denoised.");
 }
 
 async function open(file) {

@@ -23,13 +23,13 @@ RUNTIME = SOURCE / "ort"  # of npm's onnxruntime-web
 BINARY = "ort-wasm-simd-threaded.wasm"
 RUNTIME_FILES = ("ort.wasm.bundle.min.mjs", BINARY, "onnxruntime-LICENSE.txt", "onnxruntime-ThirdPartyNotices.txt")
 DIRECTIONS = 6  # sliders of the page
-SAMPLED = 1_000  # pictures that tell which directions change them most
+SAMPLED = 1_000  # images that tell which directions change them most
 
 
 def write_site(model: Path | None, out: Path, force: bool = False) -> None:
     """Write the page with the graphs of the folder `model` (None: the shipped ones) to the folder `out`.
 
-    Raises InputError when the folder's graphs are not a generator and a denoiser of grey pictures, or when the runtime
+    Raises InputError when the folder's graphs are not a generator and a denoiser of grey images, or when the runtime
     for the browser was not fetched; OutputError when `out` holds anything and `force` is not set, or writing fails.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())) and not force:
@@ -52,7 +52,7 @@ def write_site(model: Path | None, out: Path, force: bool = False) -> None:
 
 
 def directions(fused: Graph, count: int = DIRECTIONS) -> ArrayF32:
-    """The `count` directions of the latent space that change pictures most, (count, size) float32 and orthonormal.
+    """The `count` directions of the latent space that change images most, (count, size) float32 and orthonormal.
 
     They are the largest singular vectors of the linear map that comes nearest to the generator within each class. The
     entries that choose the class are 0.

@@ -1,12 +1,12 @@
-// A walk from the picture shown to another one.
+// A walk from the image shown to another one.
 
 import { along } from "./latents.js";
 import { about, generate } from "./model.js";
-import { canvasFor, paint } from "./pictures.js";
+import { canvasFor, paint } from "./images.js";
 import { latentOf, now, shown } from "./explore.js";
 import { element, latest, pause } from "./page.js";
 
-const STEPS = 9; // pictures in the strip
+const STEPS = 9; // images in the strip
 const ROUND_MS = 8000; // there and back
 
 const at = (id) => document.getElementById(id);
@@ -38,7 +38,7 @@ function addClasses() {
   at("goal-choice").hidden = false;
 }
 
-/** The strip of pictures between here and there. */
+/** The strip of images between here and there. */
 const lay = latest(async () => {
   goal.z = latentOf(now.seed, goal.number, goal.label);
   const way = Array.from({ length: STEPS }, (_, i) => along(now.z, goal.z, i / (STEPS - 1), about.classes.length));

@@ -129,10 +129,10 @@ def _index(figures: list[dict[str, Any]]) -> dict[str, Any]:
 def _table(figures: list[dict[str, Any]]) -> list[str]:
     if not figures:
         return []
-    lines = [f"| pictures | {' | '.join(METRICS.values())} |", f"| --- |{' --- |' * len(METRICS)}"]
+    lines = [f"| images | {' | '.join(METRICS.values())} |", f"| --- |{' --- |' * len(METRICS)}"]
     lines += [f"| {row['set']} | {' | '.join(f'{row[key]:.5f}' for key in METRICS)} |" for row in figures]
     note = (
-        f"{figures[0]['n']:,} pictures of seed 0 against the 10,000 test images. FFD-1 is a Fréchet distance on the "
+        f"{figures[0]['n']:,} images of seed 0 against the 10,000 test images. FFD-1 is a Fréchet distance on the "
         "features of a Fashion-MNIST classifier; it is no FID and compares only with itself."
     )
     return ["\n".join(lines), note]

@@ -20,14 +20,14 @@ from gan_denoise.export import latents, runtime
 from gan_denoise.export.runtime import FUSED, Graph
 from gan_denoise.options import BATCH
 
-CALIBRATED = 512  # pictures, of seed CALIBRATION_SEED, whose range the integers of int8 span
-COMPARED = 1_000  # pictures, of seed 0, that the gate looks at
+CALIBRATED = 512  # images, of seed CALIBRATION_SEED, whose range the integers of int8 span
+COMPARED = 1_000  # images, of seed 0, that the gate looks at
 CALIBRATION_SEED = 7
 SMALL = 64  # numbers: what holds fewer is no weight worth rounding
 PSNR_CAP_DB = 100.0
 LEAST_OPSET = 13  # of scales a channel
 FLOAT16, INT8 = "float16", "int8"
-MIN_PSNR_DB = {FLOAT16: 60.0, INT8: 45.0}  # pictures against those of float32
+MIN_PSNR_DB = {FLOAT16: 60.0, INT8: 45.0}  # images against those of float32
 
 
 def quantize(path: Path | None, precision: str, threads: int = 0) -> tuple[bytes, float]:
@@ -35,8 +35,8 @@ def quantize(path: Path | None, precision: str, threads: int = 0) -> tuple[bytes
 
     float16 keeps weights in half the space and computes in float32 as before. int8 computes the denoiser's
     convolutions in integers, but for its first and last; the generator, which bears it badly, stays. What comes second
-    is the mean PSNR in dB, at most 100, between its pictures and the given graph's, the worse of raw and denoised.
-    Raises InputError when `path` holds no such graph, GateError when pictures are nearer to it by less than LEAST_DB.
+    is the mean PSNR in dB, at most 100, between its images and the given graph's, the worse of raw and denoised.
+    Raises InputError when `path` holds no such graph, GateError when images are nearer to it by less than LEAST_DB.
     """
     given = runtime.load_graph(FUSED, path, threads)
     if before := given.metadata.get("precision"):
@@ -52,7 +52,7 @@ def quantize(path: Path | None, precision: str, threads: int = 0) -> tuple[bytes
 
 
 def check_agreement(made: Graph, given: Graph, least_db: float) -> float:
-    """The mean PSNR in dB between two fused graphs' pictures, the worse of raw and denoised, at most 100.
+    """The mean PSNR in dB between two fused graphs' images, the worse of raw and denoised, at most 100.
 
     Raises GateError when it is below `least_db` or not a number.
     """
@@ -60,7 +60,7 @@ def check_agreement(made: Graph, given: Graph, least_db: float) -> float:
     pairs = zip(made.batched(z), given.batched(z), strict=True)
     found = float(np.min([_agreement(mine, theirs) for mine, theirs in pairs]))  # Python's min would lose a NaN
     if not found >= least_db:
-        raise GateError(f"precision: pictures within {found:.1f} dB of float32 found, {least_db:g} or more wanted")
+        raise GateError(f"precision: images within {found:.1f} dB of float32 found, {least_db:g} or more wanted")
     return found
 
 
@@ -85,7 +85,7 @@ def _in_float16(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _in_int8(model: onnx.ModelProto, latent_size: int) -> onnx.ModelProto:
-    """The denoiser's inner convolutions on integers, with ranges that its own pictures taught."""
+    """The denoiser's inner convolutions on integers, with ranges that its own images taught."""
     opset = max(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
     if opset < LEAST_OPSET:
         raise InputError(f"int8: a graph of opset {opset} found, {LEAST_OPSET} or later wanted")
@@ -112,7 +112,7 @@ def _in_int8(model: onnx.ModelProto, latent_size: int) -> onnx.ModelProto:
 
 
 def _denoiser_convolutions(graph: onnx.GraphProto) -> list[str]:
-    """The names of the convolutions that the picture `image` goes through, in their order."""
+    """The names of the convolutions that the image `image` goes through, in their order."""
     reached, found = {FUSED.outputs[0]}, []
     for node in graph.node:  # an ONNX graph is sorted
         if reached.intersection(node.input):

@@ -1,6 +1,6 @@
-"""A graph for torch-fidelity: z in, uint8 colour pictures out, so that others' metrics run on our generator as a file.
+"""A graph for torch-fidelity: z in, uint8 colour images out, so that others' metrics run on our generator as a file.
 
-torch-fidelity (the extra `fidelity`) takes it by name: `fidelity --gpu 0 --fid --input1 pictures.onnx
+torch-fidelity (the extra `fidelity`) takes it by name: `fidelity --gpu 0 --fid --input1 images.onnx
 --input1-model-z-size 100 --input1-model-num-samples 10000 --input2 FOLDER`.
 """
 
@@ -18,28 +18,28 @@ from gan_denoise.export import latents, runtime
 from gan_denoise.export.runtime import FUSED, Graph, Signature
 from gan_denoise.options import BATCH
 
-OUTPUT = "pictures"
+OUTPUT = "images"
 COLOURS = 3
 
 
 def to_torch_fidelity(path: Path | None, denoised: bool = True) -> bytes:
-    """The ONNX file with `z` (batch, size) float32 in and `pictures` (batch, 3, H, W) uint8 out; grey is repeated.
+    """The ONNX file with `z` (batch, size) float32 in and `images` (batch, 3, H, W) uint8 out; grey is repeated.
 
-    `path` is a fused graph or a folder that holds one, None the shipped one; for raw pictures a generator's graph will
-    do. The pictures are ours rounded to 8 bits, as files hold them. Raises InputError when the graph is another,
-    GateError when a picture comes out otherwise.
+    `path` is a fused graph or a folder that holds one, None the shipped one; for raw images a generator's graph will
+    do. The images are ours rounded to 8 bits, as files hold them. Raises InputError when the graph is another,
+    GateError when an image comes out otherwise.
     """
     output = "denoised" if denoised else "image"
     ours = runtime.load_graph(Signature(FUSED.file, FUSED.input, (output,)), path)
     if ours.output_shapes[0][0] not in (1, COLOURS):
         raise InputError(f"{output}: {ours.output_shapes[0][0]} channels found, 1 or {COLOURS} wanted")
-    model = _with_pictures(onnx.load_model_from_string(runtime.read_graph(FUSED, path)), output, ours.output_shapes[0])
+    model = _with_images(onnx.load_model_from_string(runtime.read_graph(FUSED, path)), output, ours.output_shapes[0])
     content: bytes = model.SerializeToString(deterministic=True)
     _check(Graph(content, Signature(OUTPUT, FUSED.input, (OUTPUT,)), OUTPUT), ours)
     return content
 
 
-def _with_pictures(model: onnx.ModelProto, output: str, shape: tuple[int, ...]) -> onnx.ModelProto:
+def _with_images(model: onnx.ModelProto, output: str, shape: tuple[int, ...]) -> onnx.ModelProto:
     """The part of the graph that leads to `output`, and from there to 8 bits and three channels."""
     part = onnx.utils.Extractor(model).extract_model([FUSED.input], [output])
     levels, scaled, rounded, grey = (f"{OUTPUT}/{name}" for name in ("levels", "scaled", "rounded", "grey"))
@@ -61,10 +61,10 @@ def _with_pictures(model: onnx.ModelProto, output: str, shape: tuple[int, ...]) 
     return part
 
 
-def _check(pictures: Graph, ours: Graph) -> None:
+def _check(images: Graph, ours: Graph) -> None:
     """Every pixel as ours, in every channel; one that lies between two levels may fall to either."""
     z = latents.latents(0, 0, BATCH, ours.input_shape[0])
-    found, wanted = pictures(z)[0].astype(np.int16), to_uint8(ours(z)[0]).astype(np.int16)
+    found, wanted = images(z)[0].astype(np.int16), to_uint8(ours(z)[0]).astype(np.int16)
     off = np.abs(found - wanted.reshape(len(found), -1, *found.shape[2:]))  # (N, 3, H, W)
     if off.max() > 1 or (off > 0).mean() > 1e-4:
-        raise GateError(f"{OUTPUT}: {(off > 0).mean():.2%} of the pixels off found, the same pictures wanted")
+        raise GateError(f"{OUTPUT}: {(off > 0).mean():.2%} of the pixels off found, the same images wanted")

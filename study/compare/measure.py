@@ -1,4 +1,4 @@
-"""Trained runs side by side: what each denoiser makes of its generator's pictures, by the network of FFD-1."""
+"""Trained runs side by side: what each denoiser makes of its generator's images, by the network of FFD-1."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ from gan_denoise.study.compare.statistics import SAMPLE
 
 BATCH = 250
 SIGMAS, STEPS = (0.02, 0.05, 0.1, 0.2), 4  # of `sample`, which takes the best sigma
-TUNING_SAMPLES = 2_500  # pictures that sigma is chosen on
-RESTORED_IMAGES = 500  # real pictures that a denoiser restores
+TUNING_SAMPLES = 2_500  # images that sigma is chosen on
+RESTORED_IMAGES = 500  # real images that a denoiser restores
 LEVELS = {"psnr_15": 15 / 255, "psnr_25": 25 / 255, "psnr_50": 50 / 255, "clean_db": 0.0}
 LOGGED = ("pair_accuracy", "denoised_pair_accuracy", "images_per_s")
 
@@ -86,7 +86,7 @@ def compare_report(
     real = "test images: distances are FFD-1" if on_test else "held-out training images: distances are no FFD-1"
     return ResultTable(
         command="study compare",
-        title="Trained runs: pictures as generated and as denoised",
+        title="Trained runs: images as generated and as denoised",
         rows=[row for age in track(ages) for row in rows_of(age, measure)],
         model_sha256=None,
         machine=describe_machine(threads),
@@ -99,7 +99,7 @@ def compare_report(
             "precision, recall": f"k = {K}",
             "psnr, clean": f"dB, of the reference's first {RESTORED_IMAGES}, noise of seed 0 unclipped, at most {PSNR_CAP_DB:g}",
             "sigma": f"of sample, {STEPS} steps: the best of {', '.join(map(str, SIGMAS))} on held-out training images "
-            f"with {min(n, TUNING_SAMPLES):,} pictures of seed {another_seed(seed)}",
+            f"with {min(n, TUNING_SAMPLES):,} images of seed {another_seed(seed)}",
             "seed": seed,
             "data_sha256": dataset.sha256,
         },
@@ -110,10 +110,10 @@ def rows_of(age: Snapshot, measure: Measure) -> Iterator[Row]:
     """A row for each way in which a run denoises at an age.
 
     The columns: `run, seed, epoch, denoiser, n`; `raw, denoised` and their `ratio`, distances before and after the
-    denoiser; `precision, recall` of both; `same_class`, the share that the feature network puts into the same class
-    before and after; `psnr_15, psnr_25, psnr_50` in dB, of what the denoiser makes of real pictures with that noise of
+    denoiser; `precision, recall` of both; `class_preserved`, the share that the feature network puts into the same class
+    before and after; `psnr_15, psnr_25, psnr_50` in dB, of what the denoiser makes of real images with that noise of
     255, and `clean_db` without any; `pair_accuracy, denoised_pair_accuracy`, the shares of pairs of a real and a made
-    picture that the discriminators put right in that epoch's training, and its `images_per_s`. What a run lacks is
+    image that the discriminators put right in that epoch's training, and its `images_per_s`. What a run lacks is
     None. `sample` alone has the `sigma` of the noise that it adds.
     """
     generator = None if age.gan is None else weights.load_generator(age.gan)
@@ -134,7 +134,7 @@ def rows_of(age: Snapshot, measure: Measure) -> Iterator[Row]:
             "denoiser": name,
             "n": None if before is None else len(before.labels),
             **_side_by_side(start, compare_with_reference(after, measure.reference)),
-            "same_class": _same_class(before, after),
+            "class_preserved": _same_class(before, after),
             **restored,
             **{name: age.log.get(name) for name in LOGGED},
             **({} if sigma is None else {"sigma": sigma}),
@@ -142,7 +142,7 @@ def rows_of(age: Snapshot, measure: Measure) -> Iterator[Row]:
 
 
 def best_sigma(generator: weights.AnyGenerator, denoise: Network, measure: Measure) -> float:
-    """The sigma of SIGMAS with which `sample` takes pictures of another seed closest to the held-out ones."""
+    """The sigma of SIGMAS with which `sample` takes images of another seed closest to the held-out ones."""
     seed = another_seed(measure.seed)
     images = generate_images(generator, min(measure.n, TUNING_SAMPLES), seed)
 
@@ -154,7 +154,7 @@ def best_sigma(generator: weights.AnyGenerator, denoise: Network, measure: Measu
 
 
 def generate_images(generator: weights.AnyGenerator, n: int, seed: int) -> ImagesF32:
-    """The pictures (n, 1, 28, 28) in [0, 1] of latents 0 to n - 1 of `seed`."""
+    """The images (n, 1, 28, 28) in [0, 1] of latents 0 to n - 1 of `seed`."""
     return as_numpy_function(generator)(latents(seed, 0, n, generator.latent_size))
 
 

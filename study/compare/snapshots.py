@@ -50,35 +50,35 @@ def _apart(folder: Path, every_epoch: bool) -> list[Snapshot]:
     if gan.is_symlink() or not (gan.is_dir() or denoiser.is_dir()):
         return []
     parts = [part for part in (gan, denoiser) if part.is_dir()]
-    identity = read_fingerprint(parts[0])
+    fingerprint = read_fingerprint(parts[0])
     names = set.intersection(*({path.name for path in part.glob("epochs/[0-9]*")} for part in parts))
     if not every_epoch or not names:
-        return [_age(parts[0], identity, _epochs(identity), (MEAN,), gan, denoiser)]
+        return [_age(parts[0], fingerprint, _epochs(fingerprint), (MEAN,), gan, denoiser)]
     places = [(int(name), gan / "epochs" / name, denoiser / "epochs" / name) for name in sorted(names)]
-    return [_age(parts[0], identity, epoch, (MEAN, SAMPLE), *networks) for epoch, *networks in places]
+    return [_age(parts[0], fingerprint, epoch, (MEAN, SAMPLE), *networks) for epoch, *networks in places]
 
 
 def _joined(folder: Path, every_epoch: bool) -> list[Snapshot]:
-    join = folder / "join"
+    join = folder / "joint"
     places = sorted(join.glob("epochs/[0-9]*")) if every_epoch else [*join.glob("joined")]
     if not places:
         return []
-    identity = read_fingerprint(join)
-    epochs = [int(place.name) if every_epoch else _epochs(identity) for place in places]
+    fingerprint = read_fingerprint(join)
+    epochs = [int(place.name) if every_epoch else _epochs(fingerprint) for place in places]
     return [
-        _age(join, identity, epoch, (JOINT,), place / "gan", place / "denoiser")
+        _age(join, fingerprint, epoch, (JOINT,), place / "gan", place / "denoiser")
         for epoch, place in zip(epochs, places, strict=True)
     ]
 
 
 def _age(
-    stage: Path, identity: dict[str, Any], epoch: int, denoisers: tuple[str, ...], gan: Path, denoiser: Path
+    stage: Path, fingerprint: dict[str, Any], epoch: int, denoisers: tuple[str, ...], gan: Path, denoiser: Path
 ) -> Snapshot:
-    seed = int(identity["seed"])
+    seed = int(fingerprint["seed"])
     if not denoiser.is_dir():
         denoisers = (NONE,)
     elif not gan.is_dir():
-        denoisers = (MEAN,)  # there is no picture to draw near to
+        denoisers = (MEAN,)  # there is no image to draw near to
     return Snapshot(
         run=stage.parent.name.removesuffix(f"-{seed}"),
         seed=seed,
@@ -90,5 +90,5 @@ def _age(
     )
 
 
-def _epochs(identity: dict[str, Any]) -> int:
-    return int(identity["config"]["epochs"])
+def _epochs(fingerprint: dict[str, Any]) -> int:
+    return int(fingerprint["config"]["epochs"])

@@ -26,7 +26,7 @@ class Estimate(NamedTuple):
 
 
 class Point(NamedTuple):
-    """What denoising does at one age of a run: the raw distance, and that of denoised pictures over it."""
+    """What denoising does at one age of a run: the raw distance, and that of denoised images over it."""
 
     epoch: int
     raw: float
@@ -63,7 +63,7 @@ def groups_of(rows: Rows) -> dict[tuple[Any, ...], list[Row]]:
 
 
 def curves_of(rows: Rows) -> dict[tuple[str, str], list[Point]]:
-    """The points of each run and denoiser in the order of the epochs, where denoised pictures were measured."""
+    """The points of each run and denoiser in the order of the epochs, where denoised images were measured."""
     curves: dict[tuple[str, str], list[Point]] = {}
     for (run, epoch, denoiser), group in groups_of(rows).items():
         pairs = pairs_of(group, "raw", "denoised")

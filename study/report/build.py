@@ -90,7 +90,7 @@ def _opening(study: Study) -> list[str]:
         f"The study in {code(study.folder)}, by gan-denoise {__version__}.",
         budget if study.preset == PAPER else f"> {budget}",
         "## Abstract",
-        ABSTRACT.format(joined=JOINED if "join" in study.stages() else "")
+        ABSTRACT.format(joined=JOINED if "joint" in study.stages() else "")
         if generation or study.logs["gan"]
         else "Nothing was trained or measured here yet.",
         " ".join([describe_frechet(generation), describe_claim(generation), describe_noise(generation)]),
@@ -105,7 +105,7 @@ def _methods(study: Study) -> list[str]:
     return [
         "## Methods",
         words["opening"]
-        + " Figures 1 to 4 are those that the paper asks for; ours have letters. The architectures are "
+        + " Figures 1 to 4 are those that the paper description for; ours have letters. The architectures are "
         "read off the networks that were trained.",
         words["discriminator"],
         figures.architecture(study, "1", "discriminator"),
@@ -120,12 +120,12 @@ def _methods(study: Study) -> list[str]:
 
 
 def _data(study: Study) -> list[str]:
-    digest = study.identity("gan").get("data_sha256")
+    digest = study.fingerprint("gan").get("data_sha256")
     return [
         "## Data",
-        "Fashion-MNIST (Xiao et al. 2017, arXiv:1708.07747; MIT licence): 60,000 training and 10,000 test pictures of "
-        "clothes, 28x28 grey, ten classes. Pixels are divided by 255. The last 5,000 training pictures were used to "
-        "choose settings; the test pictures are used for the tables below alone.",
+        "Fashion-MNIST (Xiao et al. 2017, arXiv:1708.07747; MIT licence): 60,000 training and 10,000 test images of "
+        "clothes, 28x28 grey, ten classes. Pixels are divided by 255. The last 5,000 training images were used to "
+        "choose settings; the test images are used for the tables below alone.",
         f"SHA-256 of the data: {code(digest)}." if digest else "",
         "Command: `gan-denoise data info`.",
     ]
@@ -140,7 +140,7 @@ def _training(study: Study) -> list[str]:
         describe_discriminator(study.logs["gan"]),
         figures.denoiser_curves(study),
         describe_denoiser_training(study.logs["denoiser"], seen),
-        figures.join_curves(study),
+        figures.joint_curves(study),
         distances(study),
         " ".join(describe_time(name, study.logs[stage]) for stage, name in study.stages().items()),
         bullets(trained_with(study)),
@@ -155,9 +155,9 @@ def _answer(study: Study) -> list[str]:
 
 def _generated(study: Study) -> list[str]:
     return [
-        "## Generated pictures over the epochs",
+        "## Generated images over the epochs",
         figures.epochs(study),
-        describe_variety(*figures.varieties(study)),
+        describe_variety(*figures.inter_image_stds(study)),
     ]
 
 
@@ -167,13 +167,13 @@ def _denoised(study: Study) -> list[str]:
     features = sorted({code(name) for table in tables if (name := table.get("settings", {}).get("features"))})
     about = (
         f"FFD-1 is the Fréchet distance on the features {' and '.join(features)} of a Fashion-MNIST classifier, "
-        "against the test pictures; it is no FID and does not compare with one. KID is the kernel distance on the same "
-        "features ± its standard error; precision and density say how many pictures look real, recall and coverage "
+        "against the test images; it is no FID and does not compare with one. KID is the kernel distance on the same "
+        "features ± its standard error; precision and density say how many images look real, recall and coverage "
         "how much of the real variety they reach; the same class is the share that the classifier sees unchanged."
         + describe_shares(rows)
     )
     return [
-        "## The denoiser on generated pictures",
+        "## The denoiser on generated images",
         figures.before_and_after(study),
         *spectra(study),
         *([generation_table(rows, kept), source_line(study, "generation")] if rows else ["Table: not measured."]),
@@ -190,7 +190,7 @@ def _controls(study: Study) -> list[str]:
     if not rows or study.results[CONTROLS].get("model_sha256") != study.results["generation"].get("model_sha256"):
         return []  # not measured, or another model's
     return [
-        "Controls: what plain filters make of the same pictures, what else draws pictures, and what the denoiser makes "
+        "Controls: what plain filters make of the same images, what else draws images, and what the denoiser makes "
         "of real ones.",
         generation_table(rows),
         bullets(
@@ -207,12 +207,12 @@ def _controls(study: Study) -> list[str]:
 def _restored(study: Study) -> list[str]:
     rows, kept = study.rows("denoising"), study.kept_rows("denoising")
     blocks = [
-        "## The denoiser on noisy real pictures",
+        "## The denoiser on noisy real images",
         figures.restored(study),
         denoiser_strip(study),
-        "The classical filters are tuned on held-out training pictures for each kind and strength of noise "
+        "The classical filters are tuned on held-out training images for each kind and strength of noise "
         "(`gan-denoise eval tune`); the network is one for all and is not told the strength. "
-        "PSNR is the mean over the pictures, ± its standard error where that was measured.",
+        "PSNR is the mean over the images, ± its standard error where that was measured.",
         figures.psnr_curves(study),
     ]
     for noise in NOISES:
@@ -251,7 +251,7 @@ def _speed(study: Study) -> list[str]:
 
 
 def _limits(study: Study) -> list[str]:
-    seeds = sorted({str(study.identity(stage).get("seed", "not recorded")) for stage in study.stages()})
+    seeds = sorted({str(study.fingerprint(stage).get("seed", "not recorded")) for stage in study.stages()})
     inexact = [escape_markdown(describe_inexact(name, study.changes(stage))) for stage, name in study.stages().items()]
     return [
         "## Limits",
@@ -260,11 +260,11 @@ def _limits(study: Study) -> list[str]:
                 f"One training run, seed {' and '.join(seeds)}: {describe_seeds(study.compared())}, and a small "
                 "difference may be chance.",
                 *inexact,
-                "The pictures are small and grey. The denoiser has seen Gaussian noise only; real cameras make others.",
+                "The images are small and grey. The denoiser has seen Gaussian noise only; real cameras make others.",
                 "A denoiser whose only loss is a squared error averages over what it cannot know: expect blur. The "
                 "variance of the Laplacian (sharpness) rises with noise and with edges, so less of it can be either.",
-                "The wavelet estimate of noise takes fine texture for noise, in real pictures too.",
-                "A number without ± or brackets has no interval: it is of one set of pictures, or of one training.",
+                "The wavelet estimate of noise takes fine texture for noise, in real images too.",
+                "A number without ± or brackets has no interval: it is of one set of images, or of one training.",
                 "Times hold for the machine and the threads named under the table.",
             ]
         ),

@@ -168,7 +168,7 @@ def effects_table(rows: Rows) -> str:
         if ratio is None:
             continue
         moves = [difference_of(pairs_of(group, f"{name}_raw", f"{name}_denoised")) for name in ("precision", "recall")]
-        same = difference_of([(0.0, value) for row in group if (value := number(row, "same_class")) is not None])
+        same = difference_of([(0.0, value) for row in group if (value := number(row, "class_preserved")) is not None])
         lines.append(
             [
                 escape_markdown(run),

@@ -25,8 +25,8 @@ from gan_denoise.study.rows import Row, Rows, join_words, number
 WAYS = {MEAN: "In one pass", SAMPLE: "By sampling", JOINT: "Joined in training"}
 BASE = "quarter"  # the run whose budget the controls spend without a denoiser
 CONTROLS = {
-    "alone": "the join's updates spent on the generator alone",
-    "heavy": "the join's updates and the denoiser's operations spent on the generator alone",
+    "gan-only": "the join's updates spent on the generator alone",
+    "large-gan": "the join's updates and the denoiser's operations spent on the generator alone",
 }
 LOWERS, RAISES, OPEN = "**lowers** the distance", "**raises** it", "decides nothing"
 
@@ -68,7 +68,7 @@ def describe_control(rows: Rows, control: str) -> str:
         return f"{first}; the joined system against it: {NOT_MEASURED}."
     said = {LOWERS: "the join **is worth its cost**", RAISES: "the join **is not worth its cost**"}
     verdict = said.get(verdict_of(pays), f"the two are not told apart{_why_open(pays)}")
-    return f"{first}; the joined system's denoised pictures come to {_times(pays)} of the control's: {verdict}."
+    return f"{first}; the joined system's denoised images come to {_times(pays)} of the control's: {verdict}."
 
 
 def describe_stability(run: str, denoiser: str, rows: Rows) -> str:
@@ -108,11 +108,11 @@ def describe_cost(denoising: Rows, bench: Rows) -> str:
     if not times and weights is None:
         return f"What the denoiser costs: {NOT_MEASURED}."
     parts = [f"{weights:,.0f} weights" if weights is not None else f"weights {NOT_MEASURED}"]
-    parts += [f"{statistics.median(times):.2f} ms a picture on one thread" if times else f"time {NOT_MEASURED}"]
+    parts += [f"{statistics.median(times):.2f} ms an image on one thread" if times else f"time {NOT_MEASURED}"]
     whole = ""
     if fused:
         batch, time = max(fused)
-        whole = f"; generator and denoiser together take {time / batch:.2f} ms a picture at batch {batch:.0f}"
+        whole = f"; generator and denoiser together take {time / batch:.2f} ms an image at batch {batch:.0f}"
     return f"The denoiser costs {join_words(parts)}{whole}."
 
 

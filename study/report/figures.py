@@ -27,11 +27,11 @@ from gan_denoise.study.run.mode_collapse import inter_image_std
 FOLDER = "figures"
 LATENTS_SHOWN = 48  # latents in figures 3 and 4
 STRIP = 16  # latents of each epoch
-REAL = 8  # pictures with noise
+REAL = 8  # images with noise
 EPOCHS_SHOWN = 24
 SIGMAS_SHOWN = (25 / 255, 0.3)
 
-STRIP_IMAGES = 8  # test pictures
+STRIP_IMAGES = 8  # test images
 STRIP_SIGMA = 25 / 255
 
 
@@ -53,7 +53,7 @@ def gan_curves(study: Study) -> str:
     panels = {
         "loss": {"discriminator": "discriminator_loss", "generator": "generator_loss"},
         "accuracy": {
-            "on real pictures": "accuracy_real",
+            "on real images": "accuracy_real",
             "on generated ones": "accuracy_fake",
             "on pairs": "pair_accuracy",
         },
@@ -66,38 +66,38 @@ def denoiser_curves(study: Study) -> str:
     """Loss and PSNR of the denoiser over the epochs."""
     panels = {"loss": {"loss": "loss"}, "PSNR, dB": {"PSNR": "psnr_db"}}
     caption = (
-        "The denoiser's training: the loss, and PSNR on 500 of the last 5,000 training pictures with noise of "
+        "The denoiser's training: the loss, and PSNR on 500 of the last 5,000 training images with noise of "
         "sigma 25/255, the same each time."
     )
     return _curves(study, study.logs["denoiser"], panels, "training-denoiser.svg", "C", caption)
 
 
-def join_curves(study: Study) -> str:
+def joint_curves(study: Study) -> str:
     """Losses, accuracies and PSNR of the joined training over its epochs; nothing where the study has no such stage."""
     if JOINT not in study.stages():
         return ""
     panels = {
         "adversarial loss": {
-            "discriminator of pictures": "discriminator_loss",
+            "discriminator of images": "discriminator_loss",
             "generator": "generator_loss",
             "discriminator of denoised": "denoised_discriminator_loss",
             "denoiser": "denoised_generator_loss",
         },
-        "accuracy on pairs": {"of pictures": "pair_accuracy", "of denoised ones": "denoised_pair_accuracy"},
+        "accuracy on pairs": {"of images": "pair_accuracy", "of denoised ones": "denoised_pair_accuracy"},
         "PSNR, dB": {"PSNR": "psnr_db"},
     }
     caption = (
-        "The joined training: losses and the share of pairs in which the discriminators score the real picture higher, "
+        "The joined training: losses and the share of pairs in which the discriminators score the real image higher, "
         "each the mean over an epoch, and the averaged denoiser's PSNR as in figure C."
     )
-    return _curves(study, study.logs[JOINT], panels, "training-join.svg", "H", caption)
+    return _curves(study, study.logs[JOINT], panels, "training-joint.svg", "H", caption)
 
 
 def epochs(study: Study) -> str:
     """The same latents after each epoch, or after some of very many."""
     files = samples(study)
     if not files:
-        return missing_figure("D", "generated pictures over the epochs")
+        return missing_figure("D", "generated images over the epochs")
     blocks, places = [], np.linspace(0, len(files) - 1, min(len(files), EPOCHS_SHOWN)).round().astype(int)
     for file in (files[i] for i in places):
         name, path = f"epoch {int(file.stem.split('-')[1])}", figure_path(study, file.name)
@@ -109,13 +109,13 @@ def epochs(study: Study) -> str:
     return captioned_figure(blocks, "D", f"The first {STRIP} latents of seed 0 after the epochs up to {last}.")
 
 
-def varieties(study: Study) -> tuple[float | None, float | None]:
-    """The standard deviation between the last sample pictures, and between real ones: as logged, or of the test."""
+def inter_image_stds(study: Study) -> tuple[float | None, float | None]:
+    """The standard deviation between the last sample images, and between real ones: as logged, or of the test."""
     files = samples(study)
     if not files:
         return None, None
     last = plots.images_of_grid(files[-1])
-    logged = number(study.logs["gan"][-1], "variety_real") if study.logs["gan"] else None
+    logged = number(study.logs["gan"][-1], "inter_image_std_real") if study.logs["gan"] else None
     if logged is None and study.test_images is not None:
         return inter_image_std(last), inter_image_std(to_float(study.test_images[: len(last)]))
     return inter_image_std(last), logged
@@ -128,26 +128,28 @@ def samples(study: Study) -> list[Path]:
 
 
 def before_and_after(study: Study) -> str:
-    """Figures 3 and 4: the pictures of the same latents before and after the denoiser, from the fused graph."""
+    """Figures 3 and 4: the images of the same latents before and after the denoiser, from the fused graph."""
     model = study.folder / "export" / runtime.FUSED.file
     if not model.exists():
-        return missing_figure("3 and 4", "pictures before and after the denoiser")
+        return missing_figure("3 and 4", "images before and after the denoiser")
     fused = runtime.load_graph(runtime.FUSED, model, threads=1)
     outputs = fused(latents.latents(0, 0, LATENTS_SHOWN, fused.input_shape[0]))
     blocks = []
     for name, images in zip(("before", "after"), outputs, strict=True):
         path = figure_path(study, f"{name}.png")
         plots.draw_rows({"": images}, path)
-        blocks.append(image_markdown(path, f"{name.capitalize()} the denoiser: {LATENTS_SHOWN} generated pictures."))
-    caption = f"Pictures before (3) and after (4) the denoiser: latents 0 to {LATENTS_SHOWN - 1} of seed 0, from `fused.onnx`."
+        blocks.append(image_markdown(path, f"{name.capitalize()} the denoiser: {LATENTS_SHOWN} generated images."))
+    caption = (
+        f"Images before (3) and after (4) the denoiser: latents 0 to {LATENTS_SHOWN - 1} of seed 0, from `fused.onnx`."
+    )
     return captioned_figure(blocks, "3 and 4", caption)
 
 
 def restored(study: Study) -> str:
-    """Real test pictures clean, noisy and denoised."""
+    """Real test images clean, noisy and denoised."""
     model = study.folder / "export" / runtime.DENOISER.file
     if not model.exists() or study.test_images is None:
-        return missing_figure("E", "real pictures noisy and denoised")
+        return missing_figure("E", "real images noisy and denoised")
     denoiser = runtime.load_graph(runtime.DENOISER, model, threads=1)
     clean = to_float(study.test_images[:REAL])
     rows = {"clean": clean}
@@ -158,7 +160,7 @@ def restored(study: Study) -> str:
     path = figure_path(study, "restored.png")
     plots.draw_rows(rows, path)
     names = "; ".join(rows)
-    caption = f"The first {REAL} test pictures, from top to bottom: {names} (of pixels in [0, 1])."
+    caption = f"The first {REAL} test images, from top to bottom: {names} (of pixels in [0, 1])."
     return figure_markdown(path, f"Rows of real clothes: {names}.", "E", caption)
 
 
@@ -173,7 +175,7 @@ def psnr_curves(study: Study) -> str:
     path = figure_path(study, "psnr.svg")
     plots.draw_curves({"PSNR, dB": curves}, path, x_label="sigma of the noise, of pixels in [0, 1]")
     alt = f"Curves of PSNR over sigma: {', '.join(curves)}. The table below has the numbers."
-    return figure_markdown(path, alt, "F", "PSNR on noisy test pictures over the strength of unclipped noise.")
+    return figure_markdown(path, alt, "F", "PSNR on noisy test images over the strength of unclipped noise.")
 
 
 def _psnrs(rows: Rows, method: str) -> plots.Curve:
@@ -215,13 +217,13 @@ def figure_markdown(path: Path, alt: str, label: str, caption: str) -> str:
 
 
 def image_markdown(path: Path, alt: str) -> str:
-    """The markdown of a picture without caption; the page calls it what stands before the colon in `alt`."""
+    """The markdown of an image without caption; the page calls it what stands before the colon in `alt`."""
     return f"![{escape_markdown(alt)}]({FOLDER}/{path.name})"
 
 
-def captioned_figure(pictures: Sequence[str], label: str, caption: str) -> str:
-    """The markdown of pictures that share a caption."""
-    return "\n".join([*pictures, f"*Figure{'s' if ' ' in label else ''} {label}. {caption}*"])
+def captioned_figure(images: Sequence[str], label: str, caption: str) -> str:
+    """The markdown of images that share a caption."""
+    return "\n".join([*images, f"*Figure{'s' if ' ' in label else ''} {label}. {caption}*"])
 
 
 def missing_figure(label: str, what: str) -> str:
@@ -230,10 +232,10 @@ def missing_figure(label: str, what: str) -> str:
 
 
 def denoiser_strip(study: Study) -> str:
-    """The first test pictures clean, noisy, and after the network and each classical filter with tuned parameters."""
+    """The first test images clean, noisy, and after the network and each classical filter with tuned parameters."""
     model = study.folder / "export" / runtime.DENOISER.file
     if not model.exists() or study.test_images is None:
-        return missing_figure("J", "all denoisers on the same pictures")
+        return missing_figure("J", "all denoisers on the same images")
     denoiser = runtime.load_graph(runtime.DENOISER, model, threads=1)
     clean = to_float(study.test_images[:STRIP_IMAGES])
     noisy = add_noise(clean, STRIP_SIGMA, NOISES[0], seed=0)
@@ -243,14 +245,14 @@ def denoiser_strip(study: Study) -> str:
     plots.draw_rows({"clean": clean, **{names[name]: images.clip(0, 1) for name, images in sets.items()}}, path)
     listing = "; ".join(names.values())
     caption = (
-        f"The first {STRIP_IMAGES} test pictures, from top to bottom: clean; {listing}. Unclipped noise of sigma "
-        f"{format_value('sigma', STRIP_SIGMA)}; the mean PSNR of these few pictures says little, the tables below have more."
+        f"The first {STRIP_IMAGES} test images, from top to bottom: clean; {listing}. Unclipped noise of sigma "
+        f"{format_value('sigma', STRIP_SIGMA)}; the mean PSNR of these few images says little, the tables below have more."
     )
     return figure_markdown(path, f"Rows of the same clothes: clean; {listing}.", "J", caption)
 
 
 def filter_images(noisy: ImagesF32) -> dict[str, ImagesF32]:
-    """Noisy pictures (N, 1, 28, 28) of sigma 25/255 after each classical filter that is installed."""
+    """Noisy images (N, 1, 28, 28) of sigma 25/255 after each classical filter that is installed."""
     tuned = filters.load_tuned()
     return {
         name: filters.restore(name, noisy, STRIP_SIGMA, filters.tuned_for(tuned, name, NOISES[0], STRIP_SIGMA))

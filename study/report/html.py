@@ -1,4 +1,4 @@
-"""One HTML page from markdown: pictures and a small script inside it, nothing fetched from anywhere."""
+"""One HTML page from markdown: images and a small script inside it, nothing fetched from anywhere."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STYLE = Path(__file__).parent / "report.css"
 SCRIPT = Path(__file__).parent / "report.js"
 TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 
-# The policy holds even if a picture or a link should slip in: the page reaches nothing but itself and runs one script.
+# The policy holds even if an image or a link should slip in: the page reaches nothing but itself and runs one script.
 PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -49,9 +49,9 @@ POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-s
 
 
 def to_html(markdown: str, title: str, folder: Path) -> str:
-    """The page for markdown whose pictures lie in `folder`; HTML in the markdown shows as text.
+    """The page for markdown whose images lie in `folder`; HTML in the markdown shows as text.
 
-    A paragraph that begins with a picture becomes a figure, what is emphasised in it the caption. The script gives a
+    A paragraph that begins with an image becomes a figure, what is emphasised in it the caption. The script gives a
     handle to `before.png` and `after.png` in one paragraph, a slider to several `epoch-NNN.png`, and sorts tables.
     """
     try:
@@ -63,8 +63,8 @@ def to_html(markdown: str, title: str, folder: Path) -> str:
     headings = _name_headings(tokens)
     _make_figures(tokens)
     _keep_numbers_whole(tokens)
-    for picture in (child for token in tokens for child in token.children or [] if child.type == "image"):
-        picture.attrSet("src", data_uri(folder / str(picture.attrGet("src"))))
+    for image in (child for token in tokens for child in token.children or [] if child.type == "image"):
+        image.attrSet("src", data_uri(folder / str(image.attrGet("src"))))
     body = parser.renderer.render(tokens, parser.options, {})
     body = body.replace("<table>", '<div class="wide" role="region" aria-label="Table" tabindex="0"><table>')
     body = body.replace("</table>", "</table></div>")
@@ -80,7 +80,7 @@ def to_html(markdown: str, title: str, folder: Path) -> str:
 
 
 def data_uri(path: Path) -> str:
-    """The picture as an address that holds the picture."""
+    """The image as an address that holds the image."""
     return f"data:{TYPES[path.suffix]};base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
@@ -103,8 +103,8 @@ def _make_figures(tokens: Sequence[Token]) -> None:
         opening.tag = closing.tag = "figure"
         for child in children:
             child.tag = "figcaption" if child.type in ("em_open", "em_close") else child.tag
-        pictures = [Path(str(child.attrGet("src"))).name for child in children if child.type == "image"]
-        if kind := _kind_of(pictures):
+        images = [Path(str(child.attrGet("src"))).name for child in children if child.type == "image"]
+        if kind := _kind_of(images):
             opening.attrSet("class", kind)
 
 
@@ -116,8 +116,8 @@ def _keep_numbers_whole(tokens: Sequence[Token]) -> None:
                 child.content = re.sub(r" (?!\()", "\u00a0", child.content)
 
 
-def _kind_of(pictures: Sequence[str]) -> str:
-    """What the script makes of pictures in one paragraph, by their names."""
-    if pictures == ["before.png", "after.png"]:
+def _kind_of(images: Sequence[str]) -> str:
+    """What the script makes of images in one paragraph, by their names."""
+    if images == ["before.png", "after.png"]:
         return "pair"
-    return "series" if len(pictures) > 1 and all(re.fullmatch(r"epoch-\d+\.png", name) for name in pictures) else ""
+    return "series" if len(images) > 1 and all(re.fullmatch(r"epoch-\d+\.png", name) for name in images) else ""

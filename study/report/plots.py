@@ -1,4 +1,4 @@
-"""The report's figures: architectures, curves and rows of pictures. A figure drawn twice has the same bytes."""
+"""The report's figures: architectures, curves and rows of images. A figure drawn twice has the same bytes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from gan_denoise.data.images import ImagesF32, to_float
 from gan_denoise.data.sources import cache_base
 from gan_denoise.errors import InputError, missing_extra
-from gan_denoise.export import images as pictures
+from gan_denoise.export import images as images
 from gan_denoise.export.images import GAP, SCALE, grid, save_png
 from gan_denoise.files import atomic_path
 
@@ -55,8 +55,8 @@ SIDE = 28  # pixels, drawn one unit wide
 LAYER_HEIGHT = 0.95  # inches
 CENTRE, TEXT_LEFT = 1.0, 2.1  # of the blocks, and where their descriptions start; in units of LAYER_HEIGHT
 
-PICTURE_SCALE = 3  # screen pixels a pixel
-COLUMNS = 8  # a phone shows so many pictures larger than they are
+IMAGE_SCALE = 3  # screen pixels a pixel
+COLUMNS = 8  # a phone shows so many images larger than they are
 CAPTION_HEIGHT, CAPTION_SIZE = 40, 24  # screen pixels
 
 
@@ -71,7 +71,7 @@ class Band:
 
 
 def stages_of(layers: Sequence[Layer]) -> list[list[Layer]]:
-    """Layers in groups: one that changes the picture, then those that work on what it gives."""
+    """Layers in groups: one that changes the image, then those that work on what it gives."""
     groups: list[list[Layer]] = []
     for layer in layers:
         if not groups or str(layer["layer"]).split()[0] in KINDS:
@@ -164,33 +164,31 @@ def draw_bars(groups: Mapping[str, Mapping[str, float]], path: Path, x_label: st
 
 
 def draw_rows(rows: Mapping[str, ImagesF32], path: Path) -> None:
-    """A PNG of sets of pictures (N, 1, H, W) in [0, 1], 8 a row, each set below its name if it has one."""
+    """A PNG of sets of images (N, 1, H, W) in [0, 1], 8 a row, each set below its name if it has one."""
     strips = [np.asarray(grid(images, COLUMNS)) for images in rows.values()]
-    enlarged = [strip[::SCALE, ::SCALE].repeat(PICTURE_SCALE, 0) for strip in strips]
-    enlarged = [strip.repeat(PICTURE_SCALE, 1) for strip in enlarged]
+    enlarged = [strip[::SCALE, ::SCALE].repeat(IMAGE_SCALE, 0) for strip in strips]
+    enlarged = [strip.repeat(IMAGE_SCALE, 1) for strip in enlarged]
     heights = [CAPTION_HEIGHT if name else 0 for name in rows]
     canvas = Image.new("L", (max(strip.shape[1] for strip in enlarged), sum(heights) + sum(map(len, enlarged))), 255)
     draw, font, top = ImageDraw.Draw(canvas), ImageFont.load_default(CAPTION_SIZE), 0
     for name, height, strip in zip(rows, heights, enlarged, strict=True):
-        draw.text((GAP * PICTURE_SCALE, top + 6), name, fill=0, font=font)
+        draw.text((GAP * IMAGE_SCALE, top + 6), name, fill=0, font=font)
         canvas.paste(Image.fromarray(strip), (0, top + height))
         top += height + len(strip)
     save_png(canvas, path)
 
 
 def images_of_grid(path: Path) -> ImagesF32:
-    """The pictures (N, 1, H, W) in [0, 1] of a file that `pictures.grid` made with 16 columns, blank ends included.
+    """The images (N, 1, H, W) in [0, 1] of a file that `images.grid` made with 16 columns, blank ends included.
 
     Raises InputError when it is no such file.
     """
     try:
-        with Image.open(path) as picture:
-            canvas = np.asarray(picture.convert("L"))[::SCALE, ::SCALE]
+        with Image.open(path) as image:
+            canvas = np.asarray(image.convert("L"))[::SCALE, ::SCALE]
     except (OSError, SyntaxError) as error:
-        raise InputError(
-            f"{path}: unreadable picture found, a grid of samples wanted", "train the GAN again"
-        ) from error
-    gap, columns, side = GAP, pictures.COLUMNS, SIDE + GAP
+        raise InputError(f"{path}: unreadable image found, a grid of samples wanted", "train the GAN again") from error
+    gap, columns, side = GAP, images.COLUMNS, SIDE + GAP
     rows = len(canvas) // side
     if not rows or canvas.shape != (rows * side + gap, columns * side + gap):
         raise InputError(f"{path}: {canvas.shape} pixels found, a grid of {columns} columns wanted", "train again")

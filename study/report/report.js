@@ -1,6 +1,6 @@
 "use strict";
-// What the page gains by a script; without it all pictures and tables are there as they are.
-// A picture is called what stands before the colon in its alternative text.
+// What the page gains by a script; without it all images and tables are there as they are.
+// An image is called what stands before the colon in its alternative text.
 
 const NUMBER = /^([+\-\u2212]?)(\d{1,3}(?:,\d{3})+(?!\d)|\d+)(\.\d+)?(e[+-]?\d+)?(?:\/(\d+))?/i;
 const NEXT = { none: "ascending", ascending: "descending", descending: "none" };
@@ -49,8 +49,8 @@ function makeSortable(table) {
   });
 }
 
-function nameOf(picture) {
-  return picture.alt.split(":")[0];
+function nameOf(image) {
+  return image.alt.split(":")[0];
 }
 
 // A range and what it says now, which `show` gives for its value.
@@ -62,11 +62,11 @@ function slider(label, max, value, show) {
   return range;
 }
 
-// Two pictures on one another; a handle across both uncovers the second.
+// Two images on one another; a handle across both uncovers the second.
 function makePair(figure) {
   const [before, after] = figure.querySelectorAll("img");
   const frame = make("div", { className: "frame" });
-  const names = make("div", { className: "names" }, ...[before, after].map((picture) => make("span", {}, nameOf(picture))));
+  const names = make("div", { className: "names" }, ...[before, after].map((image) => make("span", {}, nameOf(image))));
   before.before(names, frame);
   const range = slider(`${nameOf(before)}, ${nameOf(after)}`, 100, 50, (value) => {
     frame.style.setProperty("--at", `${value}%`);
@@ -75,18 +75,18 @@ function makePair(figure) {
   frame.append(before, after, range, make("div", { className: "handle" }));
 }
 
-// Pictures in one place, of which a slider shows one, the last at first.
+// Images in one place, of which a slider shows one, the last at first.
 function makeSeries(figure) {
-  const pictures = [...figure.querySelectorAll("img")];
-  const last = pictures.length - 1;
+  const images = [...figure.querySelectorAll("img")];
+  const last = images.length - 1;
   const now = make("span", {});
   now.ariaHidden = "true";
-  const range = slider("Picture", last, last, (value) => {
-    pictures.forEach((picture, i) => (picture.hidden = i !== value));
-    now.textContent = nameOf(pictures[value]);
-    return nameOf(pictures[value]);
+  const range = slider("Image", last, last, (value) => {
+    images.forEach((image, i) => (image.hidden = i !== value));
+    now.textContent = nameOf(images[value]);
+    return nameOf(images[value]);
   });
-  pictures[last].after(make("div", { className: "controls" }, range, now));
+  images[last].after(make("div", { className: "controls" }, range, now));
 }
 
 document.querySelectorAll("table").forEach(makeSortable);

@@ -21,8 +21,8 @@ from gan_denoise.study.run.log import read_log
 
 KEPT_RESULTS = Path(__file__).parent / "paper.json"  # the figures of preset `paper`
 
-JOINT = "join"
-STAGES = {"gan": "GAN", "denoiser": "denoiser", JOINT: "join"}
+JOINT = "joint"
+STAGES = {"gan": "GAN", "denoiser": "denoiser", JOINT: "joint"}
 CONTROLS = "controls"  # measured apart from the study: it takes minutes
 TABLES = ("denoising", "generation", CONTROLS, "bench")
 
@@ -52,15 +52,15 @@ class Study:
 
     def config(self, stage: str) -> Content:
         """What a stage was trained with."""
-        return dict(self.identity(stage).get("config", {}))
+        return dict(self.fingerprint(stage).get("config", {}))
 
-    def identity(self, stage: str) -> Content:
+    def fingerprint(self, stage: str) -> Content:
         """What decides a stage's weights: config, seed, data, device, threads."""
-        return dict(self.meta[stage].get("identity", {}))
+        return dict(self.meta[stage].get("fingerprint", {}))
 
     def changes(self, stage: str) -> Rows:
         """What --resume-inexact changed on the way, by step."""
-        return list(self.meta[stage].get("inexact", []))
+        return list(self.meta[stage].get("inexact_resumes", []))
 
     def rows(self, table: str) -> Rows:
         """The rows of one of this study's tables."""
@@ -100,8 +100,8 @@ class Study:
 
     def run_command(self) -> str:
         """The command line that runs this study again."""
-        identity = self.identity("gan")
-        options = {f"--{name}": identity.get(name) for name in ("seed", "device", "threads", "precision")}
+        fingerprint = self.fingerprint("gan")
+        options = {f"--{name}": fingerprint.get(name) for name in ("seed", "device", "threads", "precision")}
         return _command("study run", {"--preset": self.preset, **options, "--out": self.folder})
 
     def dry_run_command(self, stage: str) -> str:
@@ -156,10 +156,10 @@ def trained_with(study: Study) -> list[str]:
     """A line a stage: seed, device, threads, torch, machine and commit."""
     lines = []
     for stage, name in study.stages().items():
-        meta, identity = study.meta[stage], study.identity(stage)
-        known = [f"seed {identity.get('seed')}", identity.get("device"), _threads(identity.get("threads"))]
-        known += [f"torch {identity.get('torch')}", meta.get("machine"), f"commit {str(meta.get('commit'))[:12]}"]
-        about = ", ".join(str(part) for part in known) if identity else f"machine and seed {NOT_MEASURED}"
+        meta, fingerprint = study.meta[stage], study.fingerprint(stage)
+        known = [f"seed {fingerprint.get('seed')}", fingerprint.get("device"), _threads(fingerprint.get("threads"))]
+        known += [f"torch {fingerprint.get('torch')}", meta.get("machine"), f"commit {str(meta.get('commit'))[:12]}"]
+        about = ", ".join(str(part) for part in known) if fingerprint else f"machine and seed {NOT_MEASURED}"
         lines.append(f"{name}: {escape_markdown(about)}.")
     return lines
 
@@ -186,9 +186,9 @@ def _log(path: Path) -> Rows:
 
 def _meta(path: Path) -> Content:
     content = _read(path)
-    identity = content.get("identity", {})
-    whole = isinstance(identity, dict) and isinstance(identity.get("config", {}), dict)
-    if not whole or not isinstance(content.get("inexact", []), list):
+    fingerprint = content.get("fingerprint", {})
+    whole = isinstance(fingerprint, dict) and isinstance(fingerprint.get("config", {}), dict)
+    if not whole or not isinstance(content.get("inexact_resumes", []), list):
         raise InputError(f"{path}: damaged, a training's description wanted", "train that stage again")
     return content
 

@@ -28,18 +28,18 @@ METHODS = {
 
 
 def describe_frechet(rows: Rows) -> str:
-    """Whether the denoiser brings the generated pictures closer to real ones."""
+    """Whether the denoiser brings the generated images closer to real ones."""
     raw, denoised, floor = (number(row_of(rows, set=name), "ffd_1") for name in (RAW, DENOISED, REAL_BASELINE))
     if raw is None or denoised is None:
         return f"The Fréchet distance with and without the denoiser: {NOT_MEASURED}."
     beside = NOT_MEASURED if floor is None else f"{floor:.3f}"
-    end = f"from {raw:.3f} to {denoised:.3f} (real pictures among themselves: {beside})"
+    end = f"from {raw:.3f} to {denoised:.3f} (real images among themselves: {beside})"
     if _same(raw, denoised):
-        return f"The denoiser hardly changes the Fréchet distance of the generated pictures, {end}."
+        return f"The denoiser hardly changes the Fréchet distance of the generated images, {end}."
     verb, where = ("lowers", "closer to") if denoised < raw else ("raises", "further from")
     factor = f", by a factor of {max(raw, denoised) / min(raw, denoised):.2f}" if min(raw, denoised) > 0 else ""
     return (
-        f"The denoiser **{verb}** the Fréchet distance of the generated pictures {end}{factor}: "
+        f"The denoiser **{verb}** the Fréchet distance of the generated images {end}{factor}: "
         f"by this measure it takes them {where} real ones."
     )
 
@@ -53,26 +53,26 @@ def describe_claim(rows: Rows) -> str:
             moves.append(f"{name} was not measured")
             continue
         verb = "hardly moves" if _same(raw, denoised) else "rises" if denoised > raw else "falls"
-        beside = "" if real is None else f", real pictures {real:.4f}"
+        beside = "" if real is None else f", real images {real:.4f}"
         moves.append(f"{name} {verb} from {raw:.4f} to {denoised:.4f} ({_percent(raw, denoised)}{beside})")
         held += [name] if verb == "rises" else []
     verdict = {0: "does not hold", 1: f"holds for {''.join(held)} alone", 2: "holds"}[len(held)]
     if len(moves) == sum("not measured" in move for move in moves):
         verdict = "is untested"
-    return f"The paper's readme claims sharper pictures with more contrast. Here {join_words(moves)}: the claim **{verdict}**."
+    return f"The paper's readme claims sharper images with more contrast. Here {join_words(moves)}: the claim **{verdict}**."
 
 
 def describe_noise(rows: Rows) -> str:
-    """Whether generated pictures hold noise that a denoiser could remove, by the wavelet estimate."""
+    """Whether generated images hold noise that a denoiser could remove, by the wavelet estimate."""
     raw, denoised, real = (number(row_of(rows, set=kind), "noise") for kind in (RAW, DENOISED, REAL_BASELINE))
     if raw is None or real is None:
-        return f"Noise in generated and in real pictures: {NOT_MEASURED}."
+        return f"Noise in generated and in real images: {NOT_MEASURED}."
     if _same(real, raw, 0.1):
-        text = f"By the wavelet estimate generated pictures hold as much noise as real ones ({raw:.4f} and {real:.4f})"
+        text = f"By the wavelet estimate generated images hold as much noise as real ones ({raw:.4f} and {real:.4f})"
     else:
         more = raw > real
         text = (
-            f"By the wavelet estimate generated pictures hold {'more' if more else 'less'} noise than real ones "
+            f"By the wavelet estimate generated images hold {'more' if more else 'less'} noise than real ones "
             f"({raw:.4f} against {real:.4f}){'' if more else ', so there is no surplus for a denoiser to remove'}"
         )
     after = NOT_MEASURED if denoised is None else f"{denoised:.4f}"
@@ -80,12 +80,12 @@ def describe_noise(rows: Rows) -> str:
 
 
 def describe_shares(rows: Rows) -> str:
-    """How exact the shares among so many pictures are: the binomial standard error where it is largest."""
+    """How exact the shares among so many images are: the binomial standard error where it is largest."""
     counts = [count for row in rows if (count := number(row, "n"))]
     if not counts:
         return ""
     count = min(counts)
-    return f" A share of {count:,.0f} pictures has a standard error of at most {0.5 / math.sqrt(count):.3f}."
+    return f" A share of {count:,.0f} images has a standard error of at most {0.5 / math.sqrt(count):.3f}."
 
 
 def describe_best(rows: Rows, noise: str) -> str:
@@ -96,7 +96,7 @@ def describe_best(rows: Rows, noise: str) -> str:
         if here:
             winners.setdefault(max(here)[1], []).append(format_value("sigma", sigma))
     if not winners:
-        return f"Denoising of real pictures: {NOT_MEASURED}."
+        return f"Denoising of real images: {NOT_MEASURED}."
     parts = [f"{METHODS.get(method, method)} at {join_words(where)}" for method, where in winners.items()]
     return f"The best PSNR on noisy test images comes from {join_words(parts)}."
 

@@ -1,4 +1,4 @@
-"""The report's figure of power spectra: do generated pictures hold noise, and what does the denoiser take away?"""
+"""The report's figure of power spectra: do generated images hold noise, and what does the denoiser take away?"""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gan_denoise.study.report import plots
 from gan_denoise.study.report.figures import figure_markdown, figure_path, missing_figure
 from gan_denoise.study.report.results import Study
 
-PICTURES = 2_000
+IMAGES = 2_000
 REAL = "real"
 FINE = 1 / 3  # cycles a pixel: the highest third of frequencies lies above
 SAME = 0.1  # relative difference of power that counts as none
@@ -37,20 +37,20 @@ def spectra(study: Study) -> list[str]:
     ends = ", ".join(f"{name} {value:.2e}" for name, value in fine.items())
     alt = f"Curves of power over frequency. Mean power in the highest third: {ends}."
     caption = (
-        f"Radially averaged power spectra of up to {PICTURES:,} pictures: generated (latents of seed 0), denoised, and "
-        "real test pictures, all of 8 bits."
+        f"Radially averaged power spectra of up to {IMAGES:,} images: generated (latents of seed 0), denoised, and "
+        "real test images, all of 8 bits."
     )
     return [figure_markdown(path, alt, "I", caption), describe_fine(fine)]
 
 
 def spectra_of(study: Study) -> Spectra:
-    """The spectra of raw, denoised and real pictures; none where the fused graph or the test pictures are missing."""
+    """The spectra of raw, denoised and real images; none where the fused graph or the test images are missing."""
     model = study.folder / "export" / runtime.FUSED.file
     if not model.exists() or study.test_images is None:
         return {}
-    batches = list(generate_sets(runtime.load_graph(runtime.FUSED, model, threads=1), PICTURES, seed=0))
+    batches = list(generate_sets(runtime.load_graph(runtime.FUSED, model, threads=1), IMAGES, seed=0))
     sets = {name: np.concatenate([batch[name] for batch in batches]) for name in (RAW, DENOISED)}
-    sets[REAL] = study.test_images[:PICTURES]
+    sets[REAL] = study.test_images[:IMAGES]
     return {name: power_spectrum(to_float(images)) for name, images in sets.items()}
 
 
@@ -60,15 +60,15 @@ def fine_power(frequencies: Vector, power: Vector) -> float:
 
 
 def describe_fine(power: Mapping[str, float]) -> str:
-    """Whether generated pictures hold more of what noise consists of than real ones, and what the denoiser leaves."""
+    """Whether generated images hold more of what noise consists of than real ones, and what the denoiser leaves."""
     raw, denoised, real = (power.get(name) for name in (RAW, DENOISED, REAL))
     if raw is None or denoised is None or not real:
-        return f"Power of fine detail and noise in generated and in real pictures: {NOT_MEASURED}."
+        return f"Power of fine detail and noise in generated and in real images: {NOT_MEASURED}."
     more, after = raw / real, denoised / real
     verdict = "as much" if abs(more - 1) <= SAME else "**more**" if more > 1 else "**less**"
     surplus = "" if verdict == "**more**" else ": there is no surplus of noise for a denoiser to remove"
     return (
-        f"In the highest third of frequencies, where noise is strongest against the picture, generated pictures hold "
+        f"In the highest third of frequencies, where noise is strongest against the image, generated images hold "
         f"{verdict}{' than' if '*' in verdict else ' as'} real ones ({more:.2f} times the power){surplus}; denoised "
         f"they hold {after:.2f} times."
     )

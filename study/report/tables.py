@@ -15,7 +15,7 @@ from gan_denoise.study.rows import Rows, number, row_of
 PUBLISHED = "paper, kept"
 
 GENERATION = {
-    "set": "pictures",
+    "set": "images",
     "n": "n",
     "ffd_1": "FFD-1",
     "kid": "KID",
@@ -26,8 +26,8 @@ GENERATION = {
     "sharpness": "sharpness",
     "contrast": "contrast",
     "noise": "noise",
-    "same_class": "same class",
-    "asked_class": "asked class",
+    "class_preserved": "same class",
+    "class_accuracy": "asked class",
 }
 BENCH = {
     "name": "contender",
@@ -42,7 +42,7 @@ GIVEN = {"epochs": "the paper: 20", "batch": "the paper: 256", "images": "the pa
 
 
 def generation_table(rows: Rows, kept: Rows = ()) -> str:
-    """The sets of pictures, one a line."""
+    """The sets of images, one a line."""
     return _flat_table(GENERATION, rows, kept)
 
 

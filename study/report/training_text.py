@@ -51,26 +51,26 @@ def describe_discriminator(log: Rows) -> str:
     real, fake = number(last, "accuracy_real"), number(last, "accuracy_fake")
     pairs = number(last, "pair_accuracy")
     if pairs is not None:
-        found = f"In the last epoch the discriminator scores the real picture higher in {100 * pairs:.1f} % of pairs"
+        found = f"In the last epoch the discriminator scores the real image higher in {100 * pairs:.1f} % of pairs"
         return f"{found}: {_who_wins(pairs, pairs)}"
     if real is None or fake is None:
         return f"The discriminator's accuracy: {NOT_MEASURED}."
-    right = f"{100 * real:.1f} % of real and {100 * fake:.1f} % of generated pictures"
+    right = f"{100 * real:.1f} % of real and {100 * fake:.1f} % of generated images"
     found = f"In the last epoch the discriminator is right on {right}"
     return f"{found}: {_who_wins(real, fake)}"
 
 
 def describe_variety(between: float | None, real: float | None) -> str:
-    """Whether the generator has collapsed, from the standard deviation between its pictures, pixel by pixel."""
+    """Whether the generator has collapsed, from the standard deviation between its images, pixel by pixel."""
     if between is None:
-        return f"Variety of the generated pictures: {NOT_MEASURED}."
-    found = f"The standard deviation between the pictures of different latents is {between:.3f}"
+        return f"Variety of the generated images: {NOT_MEASURED}."
+    found = f"The standard deviation between the images of different latents is {between:.3f}"
     if real is None:
         return f"{found}; that of real ones: {NOT_MEASURED}."
     found += f" (as many real ones: {real:.3f})"
     if between < COLLAPSE_FRACTION * real:
-        return f"{found}: **the generator has collapsed**, or has learnt nothing yet; its pictures are nearly the same."
-    return f"{found}: the generator has not collapsed to one picture."
+        return f"{found}: **the generator has collapsed**, or has learnt nothing yet; its images are nearly the same."
+    return f"{found}: the generator has not collapsed to one image."
 
 
 def describe_inexact(stage: str, changes: Rows) -> str:
@@ -98,7 +98,7 @@ def describe_denoiser_training(log: Rows, images: int | None) -> str:
     if best - end >= SAME_DB:
         text += f"; its best was {best:.2f} dB after epoch {best_epoch}"
     seen = images is None or images > HELD_OUT_FROM
-    return f"{text}. The pictures that it is measured on were {'' if seen else 'not '}part of the training."
+    return f"{text}. The images that it is measured on were {'' if seen else 'not '}part of the training."
 
 
 def describe_time(name: str, log: Rows) -> str:

@@ -29,20 +29,20 @@ Modules = dict[str, nn.Module | Optimizer]
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What was saved after `step` steps; `notes` are the trainer's own numbers, such as sums over the epoch."""
+    """What was saved after `step` steps; `trainer_state` are the trainer's own numbers, such as sums over the epoch."""
 
     step: int
     tensors: dict[str, Tensor]
-    notes: dict[str, Any]
+    trainer_state: dict[str, Any]
 
 
-def save(folder: Path, step: int, parts: Modules, notes: dict[str, Any]) -> None:
+def save(folder: Path, step: int, modules: Modules, trainer_state: dict[str, Any]) -> None:
     """Write the state of networks and optimizers after `step` steps. Raises OutputError when it cannot."""
-    tensors = {f"{name}/{key}": value for name, part in parts.items() for key, value in _state(part).items()}
+    tensors = {f"{name}/{key}": value for name, module in modules.items() for key, value in _state(module).items()}
     content = save_tensors({key: value.detach().cpu().contiguous() for key, value in tensors.items()})
     stem = f"step-{step:08d}"
     write_atomic(folder / f"{stem}.safetensors", content)
-    write_atomic(folder / f"{stem}.json", _described(step, notes, content))
+    write_atomic(folder / f"{stem}.json", _described(step, trainer_state, content))
     for old in _descriptions(folder)[KEEP_LAST:]:
         old.unlink()
         old.with_suffix(".safetensors").unlink(missing_ok=True)
@@ -64,28 +64,28 @@ def load_latest(folder: Path) -> Checkpoint | None:
     return None
 
 
-def restore(parts: Modules, tensors: dict[str, Tensor]) -> None:
+def restore(modules: Modules, tensors: dict[str, Tensor]) -> None:
     """Put saved tensors back into networks and optimizers of the same structure."""
-    for name, part in parts.items():
+    for name, module in modules.items():
         state = {key.removeprefix(f"{name}/"): value for key, value in tensors.items() if key.startswith(f"{name}/")}
-        if isinstance(part, nn.Module):
-            part.load_state_dict(state)
+        if isinstance(module, nn.Module):
+            module.load_state_dict(state)
         else:
-            _restore_optimizer(part, state)
+            _restore_optimizer(module, state)
 
 
 def _load(description: Path) -> Checkpoint:
     text = description.read_text()
     found = json.loads(text)
     content = description.with_suffix(".safetensors").read_bytes()
-    if text != _described(found["step"], found["notes"], content):
+    if text != _described(found["step"], found["trainer_state"], content):
         raise ValueError("hash mismatch")
-    return Checkpoint(found["step"], load_tensors(content), found["notes"])
+    return Checkpoint(found["step"], load_tensors(content), found["trainer_state"])
 
 
-def _described(step: int, notes: dict[str, Any], content: bytes) -> str:
+def _described(step: int, trainer_state: dict[str, Any], content: bytes) -> str:
     """The JSON beside the tensors' bytes, equal in every letter when it is made again of what was read from it."""
-    description = {"step": step, "notes": notes}
+    description = {"step": step, "trainer_state": trainer_state}
     sha256 = hashlib.sha256(json.dumps(description, allow_nan=False).encode() + content).hexdigest()
     return json.dumps({**description, "sha256": sha256}, indent=1) + "\n"
 
@@ -94,10 +94,10 @@ def _descriptions(folder: Path) -> list[Path]:
     return sorted(folder.glob("step-*.json"), reverse=True)
 
 
-def _state(part: nn.Module | Optimizer) -> dict[str, Tensor]:
-    if isinstance(part, nn.Module):
-        return part.state_dict()
-    states = part.state_dict()["state"]
+def _state(module: nn.Module | Optimizer) -> dict[str, Tensor]:
+    if isinstance(module, nn.Module):
+        return module.state_dict()
+    states = module.state_dict()["state"]
     return {f"{index}/{key}": torch.as_tensor(value) for index, s in states.items() for key, value in s.items()}
 
 

@@ -20,7 +20,7 @@ from gan_denoise.machine import machine_name, usable_cores
 from gan_denoise.study.config import Config, RunOptions, config_sha256, to_json
 from gan_denoise.study.run.device import pick_device
 
-INEXACT = "inexact"  # where a run's description keeps what was changed on the way
+INEXACT = "inexact_resumes"  # where a run's description keeps what was changed on the way
 
 
 def run_fingerprint(config: Config, dataset: Dataset, options: RunOptions) -> dict[str, Any]:
@@ -39,19 +39,19 @@ def run_fingerprint(config: Config, dataset: Dataset, options: RunOptions) -> di
 
 
 def read_fingerprint(folder: Path) -> dict[str, Any]:
-    """The identity of the run in a stage's folder. Raises InputError when it is missing or damaged."""
+    """The fingerprint of the run in a stage's folder. Raises InputError when it is missing or damaged."""
     path = folder / "meta.json"
     try:
-        identity: dict[str, Any] = json.loads(path.read_text())["identity"]
-        dict(identity["config"])
+        fingerprint: dict[str, Any] = json.loads(path.read_text())["fingerprint"]
+        dict(fingerprint["config"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{path}: missing or damaged, a run's description wanted", "another --out starts anew"
         ) from error
-    return identity
+    return fingerprint
 
 
-def verify_fingerprint(path: Path, identity: dict[str, Any], options: RunOptions) -> dict[str, list[Any]]:
+def verify_fingerprint(path: Path, fingerprint: dict[str, Any], options: RunOptions) -> dict[str, list[Any]]:
     """What differs from the run described in `path`, each as before and now; describes the run where there is none.
 
     Raises OutputError when there is one and it is not to go on, InputError when something differs and may not.
@@ -63,11 +63,11 @@ def verify_fingerprint(path: Path, identity: dict[str, Any], options: RunOptions
             "machine": machine_name(),
             "python": platform.python_version(),
         }
-        write_atomic(path, json.dumps({"identity": identity, **circumstances}, indent=1) + "\n")
+        write_atomic(path, json.dumps({"fingerprint": fingerprint, **circumstances}, indent=1) + "\n")
         return {}
     if not (options.resume or options.resume_inexact):
         raise OutputError(f"{path.parent}: holds a run", "--resume goes on with it, another --out starts anew")
-    found, wanted = _flat(read_fingerprint(path.parent)), _flat(identity)
+    found, wanted = _flat(read_fingerprint(path.parent)), _flat(fingerprint)
     names = dict.fromkeys([*wanted, *found])
     changed = {name: [found.get(name), wanted.get(name)] for name in names if found.get(name) != wanted.get(name)}
     if changed and not options.resume_inexact:
@@ -77,16 +77,16 @@ def verify_fingerprint(path: Path, identity: dict[str, Any], options: RunOptions
     return changed
 
 
-def _flat(identity: dict[str, Any]) -> dict[str, Any]:
-    """An identity whose configuration's dials stand beside the rest, each under its name."""
-    rest = {name: value for name, value in identity.items() if name not in ("config", "config_sha256")}
-    return {**identity.get("config", {}), **rest}
+def _flat(fingerprint: dict[str, Any]) -> dict[str, Any]:
+    """An fingerprint whose configuration's dials stand beside the rest, each under its name."""
+    rest = {name: value for name, value in fingerprint.items() if name not in ("config", "config_sha256")}
+    return {**fingerprint.get("config", {}), **rest}
 
 
-def record_changes(folder: Path, identity: dict[str, Any], changed: dict[str, list[Any]], step: int) -> None:
-    """Add to the description of the run in a stage's folder what is other from `step` on; its identity is the new one.
+def record_changes(folder: Path, fingerprint: dict[str, Any], changed: dict[str, list[Any]], step: int) -> None:
+    """Add to the description of the run in a stage's folder what is other from `step` on; its fingerprint is the new one.
 
-    Weights that it had finished with count no more: they are not those of the new identity.
+    Weights that it had finished with count no more: they are not those of the new fingerprint.
     """
     if changed:
         for weights in (*folder.glob("*.safetensors"), *folder.glob("joined/*/*.safetensors")):
@@ -94,7 +94,7 @@ def record_changes(folder: Path, identity: dict[str, Any], changed: dict[str, li
         path = folder / "meta.json"
         described = json.loads(path.read_text())
         inexact = [*described.get(INEXACT, []), {"step": step, "changed": changed}]
-        write_atomic(path, json.dumps({**described, "identity": identity, INEXACT: inexact}, indent=1) + "\n")
+        write_atomic(path, json.dumps({**described, "fingerprint": fingerprint, INEXACT: inexact}, indent=1) + "\n")
 
 
 def check_exact(folder: Path) -> None:
@@ -113,10 +113,10 @@ def _git_commit() -> str:
 
 
 def describe_images(dataset: Dataset) -> dict[str, list[int] | list[str]]:
-    """What the identity of a stage says of pictures that are not as those of Fashion-MNIST are."""
+    """What the identity of a stage says of images that are not as those of Fashion-MNIST are."""
     known: dict[str, list[int] | list[str]] = {}
     if dataset.train.shape != (1, SIDE, SIDE):
-        known["pictures"] = list(dataset.train.shape)
+        known["image_shape"] = list(dataset.train.shape)
     if dataset.classes != CLASSES:
         known["classes"] = list(dataset.classes)
     return known

@@ -1,14 +1,14 @@
-"""One training stage in its folder: its lock, identity, log, checkpoints, progress, and how it stops.
+"""One training stage in its folder: its lock, fingerprint, log, checkpoints, progress, and how it stops.
 
 A trainer keeps its own visible loop:
 
-    with Stage.open(folder, identity, parts, steps, steps_in_epoch, options) as stage:
+    with Stage.open(folder, fingerprint, modules, steps, steps_in_epoch, options) as stage:
         for step in stage.steps():
             ...                                     # one update
-            stage.count(loss=...)                   # sums over the epoch
-            if stage.epoch_ends(step):              # files of the epoch are named by stage.epoch
+            stage.accumulate(loss=...)                   # sums over the epoch
+            if stage.is_epoch_end(step):              # files of the epoch are named by stage.epoch
                 stage.log_epoch(step, ...)          # means of the sums, and what else was measured
-            stage.step_done(step)                   # saves when it is time, leaves when a signal asked for it
+            stage.end_step(step)                   # saves when it is time, leaves when a signal asked for it
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ class Stage:
     """An open stage; see the module's text. `step` counts finished steps over all epochs."""
 
     folder: Path
-    parts: checkpoint.Modules
+    modules: checkpoint.Modules
     total_steps: int
     epoch_steps: int
     log: RunLog
     progress: EpochProgress
     step: int = 0
     epoch: int = 1  # the one that is trained, or ends; counted on where --resume-inexact changes an epoch's steps
-    counted_from: int = 0  # the step that the sums begin with
+    sums_start: int = 0  # the step that the sums begin with
     sums: dict[str, float] = field(default_factory=dict)
     started: float = field(default_factory=time.monotonic)
     stop_signal: int = 0
@@ -59,8 +59,8 @@ class Stage:
     def open(
         cls,
         folder: Path,
-        identity: dict[str, Any],
-        parts: checkpoint.Modules,
+        fingerprint: dict[str, Any],
+        modules: checkpoint.Modules,
         epochs: int,
         epoch_steps: int,
         epoch_images: int,
@@ -76,12 +76,12 @@ class Stage:
             progress = stack.enter_context(
                 EpochProgress(folder, epochs, epoch_steps, epoch_images, options.tensorboard)
             )
-            stage = cls(folder, parts, epochs * epoch_steps, epoch_steps, RunLog(folder / "log.jsonl"), progress)
-            changed = verify_fingerprint(folder / "meta.json", identity, options)
-            stage._go_on(exactly=not changed)
+            stage = cls(folder, modules, epochs * epoch_steps, epoch_steps, RunLog(folder / "log.jsonl"), progress)
+            changed = verify_fingerprint(folder / "meta.json", fingerprint, options)
+            stage._resume(exactly=not changed)
             if stage.step < stage.total_steps:  # or nothing comes of them
                 warn_slow_bfloat16(options)
-                record_changes(folder, identity, changed, stage.step)
+                record_changes(folder, fingerprint, changed, stage.step)
             stack.enter_context(_stopping(stage._stop))
             try:
                 yield stage
@@ -91,7 +91,7 @@ class Stage:
             except RuntimeError as error:  # torch.OutOfMemoryError on a GPU; a plain one on the CPU
                 if not ("out of memory" in str(error) or "can't allocate memory" in str(error)):
                     raise
-                batch = identity["config"]["batch"]
+                batch = fingerprint["config"]["batch"]
                 hint = f"--batch {max(batch // 2, 2)}, which trains another model; the last checkpoint is from before"
                 raise OutputError(f"step {stage.step}: no memory for a batch of {batch} found", hint) from error
             if stage.stop_signal:  # it came after the last step
@@ -102,36 +102,36 @@ class Stage:
         self.progress.start(self.step)
         yield from range(self.step, self.total_steps)
 
-    def count(self, **values: float) -> None:
+    def accumulate(self, **values: float) -> None:
         """Add up numbers whose means over the epoch are logged. Raises DivergedError when one is not finite."""
         for name, value in values.items():
             if not np.isfinite(value):
                 raise DivergedError(f"{name}: {value} found, a finite number wanted")
             self.sums[name] = self.sums.get(name, 0.0) + value
 
-    def epoch_ends(self, step: int) -> bool:
+    def is_epoch_end(self, step: int) -> bool:
         """Whether `step` is the last one of its epoch."""
         return (step + 1) % self.epoch_steps == 0
 
     def log_epoch(self, step: int, images: int, **measured: float) -> None:
         """Log the means over the epoch that ends with `step`, what was measured after it, and images/s.
 
-        Where a `variety` was measured and the `variety_real` of as many pictures of the data, a collapse is said too.
+        Where a `inter_image_std` was measured and the `inter_image_std_real` of as many images of the data, a collapse is said too.
         """
         seconds = self.sums.pop("seconds", 0.0) + time.monotonic() - self.started
-        means = {name: value / (step + 1 - self.counted_from) for name, value in self.sums.items()}
+        means = {name: value / (step + 1 - self.sums_start) for name, value in self.sums.items()}
         event = {**means, **measured, "images_per_s": images / seconds, "seconds": seconds}
         event = {name: float(f"{value:.6g}") for name, value in event.items()}
-        warning = mode_collapse.collapse_warning(event.get("variety"), event.get("variety_real"))
+        warning = mode_collapse.collapse_warning(event.get("inter_image_std"), event.get("inter_image_std_real"))
         self.log.append(step=step + 1, epoch=self.epoch, **event, **({"warning": warning} if warning else {}))
         self.progress.epoch_done(self.epoch, event, warning)
-        self.epoch, self.sums, self.counted_from = self.epoch + 1, {}, step + 1
+        self.epoch, self.sums, self.sums_start = self.epoch + 1, {}, step + 1
 
-    def step_done(self, step: int) -> None:
+    def end_step(self, step: int) -> None:
         """Save after an epoch, every so many steps, and when a signal asked to stop; then raise Interrupted."""
         self.step = step + 1
         self.progress.advance()
-        ends = self.epoch_ends(step)
+        ends = self.is_epoch_end(step)
         if ends or self.step % SAVE_EVERY == 0 or self.stop_signal:
             self._save(new_epoch=ends)
         if self.stop_signal:
@@ -142,20 +142,20 @@ class Stage:
         if not new_epoch:
             self.sums["seconds"] = self.sums.get("seconds", 0.0) + now - self.started
         self.started = now
-        notes = {"epoch": self.epoch, "counted_from": self.counted_from, "sums": self.sums}
-        checkpoint.save(self.folder / "checkpoints", self.step, self.parts, notes)
+        trainer_state = {"epoch": self.epoch, "sums_start": self.sums_start, "sums": self.sums}
+        checkpoint.save(self.folder / "checkpoints", self.step, self.modules, trainer_state)
 
-    def _go_on(self, exactly: bool) -> None:
+    def _resume(self, exactly: bool) -> None:
         saved = checkpoint.load_latest(self.folder / "checkpoints")
         if saved is not None:
             try:
-                checkpoint.restore(self.parts, saved.tensors)
+                checkpoint.restore(self.modules, saved.tensors)
             except RuntimeError as error:  # only where the configuration may differ
                 found = f"{self.folder}: a checkpoint of networks of other shapes found, the same wanted"
                 raise InputError(found, "give the sizes of before, or another --out") from error
-            self.step, self.epoch, self.counted_from = saved.step, saved.notes["epoch"], saved.step
+            self.step, self.epoch, self.sums_start = saved.step, saved.trainer_state["epoch"], saved.step
             if exactly:  # else an epoch may be of another length, and its sums of other things
-                self.sums, self.counted_from = dict(saved.notes["sums"]), saved.notes["counted_from"]
+                self.sums, self.sums_start = dict(saved.trainer_state["sums"]), saved.trainer_state["sums_start"]
         self.log.rewind(self.step)
 
     def _interrupted(self) -> Interrupted:

@@ -35,17 +35,17 @@ def train_autoencoder(config: DenoiserConfig, dataset: Dataset, run: Path, optio
     folder = run / "denoiser"
     device = prepare_torch(options)
     torch.manual_seed(options.seed)
-    noise = {"sigma_min": config.sigma_min, "sigma_max": config.sigma_max, "clipped": config.clipped}
+    noise = {"sigma_min": config.sigma_min, "sigma_max": config.sigma_max, "clip_probability": config.clip_probability}
     arguments: dict[str, Any] = {"widths": config.widths, **noise, **channel_kwargs(dataset)}
     denoiser = on_device(Denoiser(**arguments), device)
     adam = Adam(denoiser.parameters(), config.learning_rate, (config.beta1, 0.999))
     images = torch.from_numpy(dataset.train.images[: config.images]).to(device)
     held_out, noisy = validation(dataset)
-    identity = run_fingerprint(config, dataset, options)
+    fingerprint = run_fingerprint(config, dataset, options)
     epoch_steps = steps_per_epoch(len(images), config.batch)
 
     with Stage.open(
-        folder, identity, {"denoiser": denoiser, "adam": adam}, config.epochs, epoch_steps, len(images), options
+        folder, fingerprint, {"denoiser": denoiser, "adam": adam}, config.epochs, epoch_steps, len(images), options
     ) as stage:
         describe(folder, denoiser=layers_of(denoiser, dataset.train.shape))
         for step in stage.steps():
@@ -55,16 +55,16 @@ def train_autoencoder(config: DenoiserConfig, dataset: Dataset, run: Path, optio
             clean = pixels(clean)  # (B, C, H, W) in [0, 1]
 
             # step
-            stage.count(loss=denoiser_step(denoiser, adam, clean, config.max_gradient_norm))
+            stage.accumulate(loss=denoiser_step(denoiser, adam, clean, config.max_gradient_norm))
 
             # log
-            if stage.epoch_ends(step):
+            if stage.is_epoch_end(step):
                 restored = restore(denoiser, noisy)
                 quality = psnr(held_out, restored).mean(), ssim(held_out, restored).mean()
                 stage.log_epoch(step, len(images), psnr_db=float(quality[0]), ssim=float(quality[1]))
 
             # save
-            stage.step_done(step)
+            stage.end_step(step)
         weights.save_weights(folder / "denoiser.safetensors", denoiser, arguments)
 
 

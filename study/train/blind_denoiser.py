@@ -45,12 +45,12 @@ def train_blind_denoiser(config: BlindDenoiserConfig, dataset: Dataset, run: Pat
     taken = None if known is None else torch.from_numpy(known[: config.images]).to(device)
     held_out, noisy = validation(dataset)
     before = {} if known is None else {"noisy_psnr_db": psnr(held_out, noisy), "noisy_ssim": ssim(held_out, noisy)}
-    identity = run_fingerprint(config, dataset, options)
+    fingerprint = run_fingerprint(config, dataset, options)
     epoch_steps = steps_per_epoch(len(images), config.batch)
     total = config.epochs * epoch_steps
 
     with Stage.open(
-        folder, identity, {"denoiser": denoiser, "adam": adam}, config.epochs, epoch_steps, len(images), options
+        folder, fingerprint, {"denoiser": denoiser, "adam": adam}, config.epochs, epoch_steps, len(images), options
     ) as stage:
         describe(folder, denoiser=layers_of(denoiser, dataset.train.shape))
         for step in stage.steps():
@@ -61,20 +61,20 @@ def train_blind_denoiser(config: BlindDenoiserConfig, dataset: Dataset, run: Pat
             real = None if taken is None else pixels(taken[chosen])
 
             # step
-            set_lr(adam, config.learning_rate * lr_factor(step, total, config.warm_up, config.decay))
+            set_lr(adam, config.learning_rate * lr_factor(step, total, config.warmup_steps, config.lr_decay_fraction))
             with training_precision(device, options):
                 loss = blind_step(denoiser, adam, clean, config, real)
-            stage.count(loss=loss)
+            stage.accumulate(loss=loss)
 
             # log
-            if stage.epoch_ends(step):
+            if stage.is_epoch_end(step):
                 restored = restore(denoiser, noisy)
                 quality = {"psnr_db": psnr(held_out, restored), "ssim": ssim(held_out, restored), **before}
                 weights.save_weights(folder / f"epochs/{stage.epoch:03d}/denoiser.safetensors", denoiser, arguments)
                 stage.log_epoch(step, len(images), **{name: float(each.mean()) for name, each in quality.items()})
 
             # save
-            stage.step_done(step)
+            stage.end_step(step)
         weights.save_weights(folder / "denoiser.safetensors", denoiser, arguments)
 
 
@@ -99,8 +99,10 @@ def blind_step(
     if config.noisy_targets:  # clipped noise or a logarithm would move the mean that makes them as good as clean ones
         loss = mse_loss(denoiser(noisy), clean + sigma * torch.randn_like(clean))
     elif isinstance(config.network, DnCNNShape):  # as in its paper; from the logarithm it learns the identity alone
-        loss = mse_loss(denoiser(clip_random_subset(noisy, config.clipped) if real is None else real), clean)
+        loss = mse_loss(denoiser(clip_random_subset(noisy, config.clip_probability) if real is None else real), clean)
     else:
-        loss = log_squared_error(denoiser(clip_random_subset(noisy, config.clipped) if real is None else real), clean)
+        loss = log_squared_error(
+            denoiser(clip_random_subset(noisy, config.clip_probability) if real is None else real), clean
+        )
     optimizer_step(adam, loss, config.max_gradient_norm)
     return loss.item()

@@ -22,16 +22,16 @@ from gan_denoise.study.train.architecture import describe
 from gan_denoise.study.train.batches import batch_indices, seed_step, steps_per_epoch
 from gan_denoise.study.train.optim import optimizer_step
 
-SHIFT = 2  # pixels, the furthest that augmentation moves a picture
+SHIFT = 2  # pixels, the furthest that augmentation moves an image
 
 
 def train_classifier(config: ClassifierConfig, dataset: Dataset, run: Path, options: RunOptions) -> None:
-    """Train in `run`/features and leave `features.safetensors` there; goes on where an earlier run stopped.
+    """Train in `run`/classifier and leave `classifier.safetensors` there; goes on where an earlier run stopped.
 
     Sees the first 50,000 training images at most; accuracy is logged on the other 10,000.
     Raises what Stage.open raises, and DivergedError when a loss or a gradient is not finite.
     """
-    folder = run / "features"
+    folder = run / "classifier"
     device = prepare_torch(options)
     torch.manual_seed(options.seed)
     network = on_device(FeatureNetwork(config.widths), device)
@@ -41,12 +41,12 @@ def train_classifier(config: ClassifierConfig, dataset: Dataset, run: Path, opti
     fit, unseen = split_classifier_fit(dataset.train)
     images = torch.from_numpy(fit.images[: config.images]).to(device)
     labels = torch.from_numpy(fit.labels[: config.images].astype(np.int64)).to(device)
-    identity = run_fingerprint(config, dataset, options)
+    fingerprint = run_fingerprint(config, dataset, options)
     epoch_steps = steps_per_epoch(len(images), config.batch)
     total_steps = config.epochs * epoch_steps
 
     with Stage.open(
-        folder, identity, {"network": network, "sgd": sgd}, config.epochs, epoch_steps, len(images), options
+        folder, fingerprint, {"network": network, "sgd": sgd}, config.epochs, epoch_steps, len(images), options
     ) as stage:
         describe(folder)
         for step in stage.steps():
@@ -58,15 +58,15 @@ def train_classifier(config: ClassifierConfig, dataset: Dataset, run: Path, opti
             # step
             sgd.param_groups[0]["lr"] = learning_rate(step, total_steps, config.learning_rate)
             loss, right = classifier_step(network, sgd, image, labels[chosen], config.label_smoothing)
-            stage.count(loss=loss, accuracy_training=right)
+            stage.accumulate(loss=loss, accuracy_training=right)
 
             # log
-            if stage.epoch_ends(step):
+            if stage.is_epoch_end(step):
                 stage.log_epoch(step, len(images), accuracy_unseen=accuracy(network, unseen))
 
             # save
-            stage.step_done(step)
-        weights.save_weights(folder / "features.safetensors", network, {"widths": config.widths})
+            stage.end_step(step)
+        weights.save_weights(folder / "classifier.safetensors", network, {"widths": config.widths})
 
 
 def classifier_step(

@@ -112,19 +112,19 @@ _add_stage(
     """,
 )
 _add_stage(
-    "join",
+    "joint",
     "best",
     """Train a finished generator and a finished denoiser as one system, in the same run.
 
-    Example: gan-denoise train join --preset best --out runs/best
+    Example: gan-denoise train joint --preset best --out runs/best
     """,
 )
 _add_stage(
-    "features",
+    "classifier",
     "paper",
     """Train the classifier that FFD-1 is measured on. The shipped one is what `eval` uses.
 
-    Example: gan-denoise train features --preset paper --out runs/features
+    Example: gan-denoise train classifier --preset paper --out runs/features
     """,
 )
 
@@ -153,8 +153,8 @@ def _refuse_data(
     channels: int | None,
     pairs: tuple[Path, Path] | None,
 ) -> None:
-    """Raises UsageError for pictures that the stage is not trained on."""
-    if stage == "features" and (dataset != DatasetName.fashion_mnist or size or channels):
+    """Raises UsageError for images that the stage is not trained on."""
+    if stage == "classifier" and (dataset != DatasetName.fashion_mnist or size or channels):
         raise UsageError("--dataset --size --channels: found, none wanted: FFD-1 is measured on Fashion-MNIST as it is")
     if pairs is None:
         return
@@ -181,14 +181,14 @@ def _described(config: Config, size: int | None, seed: int) -> dict[str, object]
 
 def _after(stage: str, preset: PresetName) -> str | None:
     """The stage that comes after this one in the preset."""
-    joins = PRESETS[preset.value].join is not None
-    return {"gan": "denoiser", "denoiser": "join" if joins else None}.get(stage)
+    joins = PRESETS[preset.value].joint is not None
+    return {"gan": "denoiser", "denoiser": "joint" if joins else None}.get(stage)
 
 
 def _then(stage: str | None, preset: PresetName, chosen: Mapping[str, object], run: Path) -> tuple[object, ...]:
-    """The command that trains `stage` on the same pictures, or without one the export."""
+    """The command that trains `stage` on the same images, or without one the export."""
     if stage is None:
         return ("export", run, "--out", "exported")
     of_default = (None, DatasetName.fashion_mnist.value)
-    pictures = [part for name, value in chosen.items() if value not in of_default for part in (name, value)]
-    return ("train", stage, "--preset", preset.value, *pictures, "--out", run)
+    images = [part for name, value in chosen.items() if value not in of_default for part in (name, value)]
+    return ("train", stage, "--preset", preset.value, *images, "--out", run)

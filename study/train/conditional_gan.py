@@ -21,7 +21,7 @@ from gan_denoise.study.run.mode_collapse import inter_image_std
 from gan_denoise.study.run.stage import Stage
 from gan_denoise.study.train.architecture import describe, layers_of
 from gan_denoise.study.train.batches import batch_indices, pixels, seed_step, steps_per_epoch
-from gan_denoise.study.train.image_shape import class_kwargs, image_kwargs
+from gan_denoise.study.train.image_shape import class_kwargs, size_kwargs
 from gan_denoise.study.train.losses import discriminator_step, set_class
 from gan_denoise.study.train.optim import lr_factor, optimizer_step, recalibrate_batch_norm, set_lr, update_ema
 from gan_denoise.study.train.validation import SAMPLES, sample
@@ -35,24 +35,24 @@ def train_conditional_gan(config: ConditionalGanConfig, dataset: Dataset, run: P
     folder = run / "gan"
     device = prepare_torch(options)
     torch.manual_seed(options.seed)
-    told = {**image_kwargs(dataset), **class_kwargs(dataset, config.latent_size)}
-    generator = on_device(build_generator(config, **told), device)
-    discriminator = on_device(build_discriminator(config, **told), device)
+    image_kwargs = {**size_kwargs(dataset), **class_kwargs(dataset, config.latent_size)}
+    generator = on_device(build_generator(config, **image_kwargs), device)
+    discriminator = on_device(build_discriminator(config, **image_kwargs), device)
     averaged = copy.deepcopy(generator).requires_grad_(False)
     betas = (config.beta1, config.beta2)
     generator_adam = Adam(generator.parameters(), config.learning_rate, betas)
     discriminator_adam = Adam(discriminator.parameters(), config.learning_rate, betas)
     images = torch.from_numpy(dataset.train.images[: config.images]).to(device)
     labels = torch.from_numpy(dataset.train.labels[: config.images]).to(device, torch.int64)
-    identity = run_fingerprint(config, dataset, options)
-    parts = {"generator": generator, "discriminator": discriminator, "averaged": averaged}
+    fingerprint = run_fingerprint(config, dataset, options)
+    modules = {"generator": generator, "discriminator": discriminator, "averaged": averaged}
     optimizers = {"generator_adam": generator_adam, "discriminator_adam": discriminator_adam}
     epoch_steps = steps_per_epoch(len(images), config.batch)
     total = config.epochs * epoch_steps
-    variety_real = inter_image_std(to_float(dataset.train.images[:SAMPLES]))
+    inter_image_std_real = inter_image_std(to_float(dataset.train.images[:SAMPLES]))
 
     with Stage.open(
-        folder, identity, {**parts, **optimizers}, config.epochs, epoch_steps, len(images), options
+        folder, fingerprint, {**modules, **optimizers}, config.epochs, epoch_steps, len(images), options
     ) as stage:
         generator_layers = layers_of(generator, (config.latent_size,))
         describe(
@@ -66,57 +66,59 @@ def train_conditional_gan(config: ConditionalGanConfig, dataset: Dataset, run: P
             z = set_class(torch.randn(len(real), config.latent_size, device=device), label, len(dataset.classes))
 
             # step
-            rate = config.learning_rate * lr_factor(step, total, 0, config.decay)
+            rate = config.learning_rate * lr_factor(step, total, 0, config.lr_decay_fraction)
             set_lr(generator_adam, rate)
             set_lr(discriminator_adam, rate)
-            penalty = config.penalty * config.penalty_every if step % config.penalty_every == 0 else 0.0
+            penalty = config.penalty * config.penalty_interval if step % config.penalty_interval == 0 else 0.0
             with training_precision(device, options):
                 counts = pair_step(
                     generator, discriminator, generator_adam, discriminator_adam, real, label, z, penalty
                 )
-            update_ema(averaged, generator, len(real), config.averaging)
-            stage.count(**counts)
+            update_ema(averaged, generator, len(real), config.ema_half_life_images)
+            stage.accumulate(**counts)
 
             # log and sample
-            if stage.epoch_ends(step):
-                save_averaged(averaged, config, folder / "epochs" / f"{stage.epoch:03d}", options.seed, **told)
+            if stage.is_epoch_end(step):
+                save_averaged(averaged, config, folder / "epochs" / f"{stage.epoch:03d}", options.seed, **image_kwargs)
                 shown = sample(averaged, config.latent_size)
                 save_png(grid(shown), folder / "samples" / f"epoch-{stage.epoch:03d}.png")
-                stage.log_epoch(step, len(images), variety=inter_image_std(shown), variety_real=variety_real)
+                stage.log_epoch(
+                    step, len(images), inter_image_std=inter_image_std(shown), inter_image_std_real=inter_image_std_real
+                )
 
             # save
-            stage.step_done(step)
-        save_discriminator(discriminator, config, folder / "discriminator.safetensors", **told)
-        save_averaged(averaged, config, folder, options.seed, **told)
+            stage.end_step(step)
+        save_discriminator(discriminator, config, folder / "discriminator.safetensors", **image_kwargs)
+        save_averaged(averaged, config, folder, options.seed, **image_kwargs)
 
 
 def save_averaged(
-    averaged: ConditionalGenerator, config: ConditionalGanConfig, folder: Path, seed: int, **told: int
+    averaged: ConditionalGenerator, config: ConditionalGanConfig, folder: Path, seed: int, **image_kwargs: int
 ) -> None:
-    """Write the averaged generator, its batch norm measured anew, to `folder`; `told` as for `build_generator`."""
+    """Write the averaged generator, its batch norm measured anew, to `folder`; `image_kwargs` as for `build_generator`."""
     recalibrate_batch_norm(averaged, config.latent_size, seed)
     shape = {"widths": config.generator_widths, "blocks": config.generator_blocks}
     weights.save_weights(
-        folder / "generator.safetensors", averaged, {**shape, "latent_size": config.latent_size, **told}
+        folder / "generator.safetensors", averaged, {**shape, "latent_size": config.latent_size, **image_kwargs}
     )
 
 
-def build_generator(config: ConditionalGanConfig, **told: int) -> ConditionalGenerator:
-    """The untrained generator of `config`; `told` are `size`, `channels` and `classes` if not 28, 1 and 10."""
-    return ConditionalGenerator(config.generator_widths, config.generator_blocks, config.latent_size, **told)
+def build_generator(config: ConditionalGanConfig, **image_kwargs: int) -> ConditionalGenerator:
+    """The untrained generator of `config`; `image_kwargs` are `size`, `channels` and `classes` if not 28, 1 and 10."""
+    return ConditionalGenerator(config.generator_widths, config.generator_blocks, config.latent_size, **image_kwargs)
 
 
 def save_discriminator(
-    discriminator: ConditionalDiscriminator, config: ConditionalGanConfig, path: Path, **told: int
+    discriminator: ConditionalDiscriminator, config: ConditionalGanConfig, path: Path, **image_kwargs: int
 ) -> None:
     """Write the discriminator, from which a joined training goes on."""
     shape = {"widths": config.discriminator_widths, "blocks": config.discriminator_blocks}
-    weights.save_weights(path, discriminator, {**shape, **told})
+    weights.save_weights(path, discriminator, {**shape, **image_kwargs})
 
 
-def build_discriminator(config: ConditionalGanConfig, **told: int) -> ConditionalDiscriminator:
+def build_discriminator(config: ConditionalGanConfig, **image_kwargs: int) -> ConditionalDiscriminator:
     """The untrained discriminator of `config`."""
-    return ConditionalDiscriminator(config.discriminator_widths, config.discriminator_blocks, **told)
+    return ConditionalDiscriminator(config.discriminator_widths, config.discriminator_blocks, **image_kwargs)
 
 
 def pair_step(

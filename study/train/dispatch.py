@@ -29,7 +29,7 @@ from gan_denoise.study.train.joint import started_from, train_joint
 
 
 def train(config: Config, dataset: Dataset, run: Path, options: RunOptions) -> None:
-    """Train what `config` describes, on the scale of the pictures, in `run`. Raises what its trainer raises."""
+    """Train what `config` describes, on the scale of the images, in `run`. Raises what its trainer raises."""
     config = scale_config(config, dataset.train.shape[-1])
     match config:
         case GanConfig() | FullyConnectedGanConfig():
@@ -56,10 +56,10 @@ def is_finished(config: Config, run: Path, options: RunOptions) -> bool:
         return False
     weights.read_weights(path)
     check_exact(path.parent)
-    identity = read_fingerprint(path.parent)
-    if isinstance(config, JointConfig) and identity.get("started_from") != started_from(config, run):
+    fingerprint = read_fingerprint(path.parent)
+    if isinstance(config, JointConfig) and fingerprint.get("started_from") != started_from(config, run):
         return False
-    return bool((identity["config_sha256"], identity["seed"]) == (config_sha256(config), options.seed))
+    return bool((fingerprint["config_sha256"], fingerprint["seed"]) == (config_sha256(config), options.seed))
 
 
 def _last_file(config: Config) -> str:
@@ -70,6 +70,6 @@ def _last_file(config: Config) -> str:
         case DenoiserConfig() | BlindDenoiserConfig():
             return "denoiser/denoiser.safetensors"
         case JointConfig():
-            return "join/joined/denoiser/denoiser.safetensors"
+            return "joint/final/denoiser/denoiser.safetensors"
         case ClassifierConfig():
-            return "features/features.safetensors"
+            return "classifier/classifier.safetensors"

@@ -22,7 +22,7 @@ from gan_denoise.study.run.mode_collapse import inter_image_std
 from gan_denoise.study.run.stage import Stage
 from gan_denoise.study.train.architecture import describe, layers_of
 from gan_denoise.study.train.batches import batch_indices, pixels, seed_step, steps_per_epoch
-from gan_denoise.study.train.image_shape import image_kwargs
+from gan_denoise.study.train.image_shape import size_kwargs
 from gan_denoise.study.train.optim import optimizer_step
 from gan_denoise.study.train.validation import SAMPLES, sample
 
@@ -35,18 +35,18 @@ def train_gan(config: GanConfig | FullyConnectedGanConfig, dataset: Dataset, run
     folder = run / "gan"
     device = prepare_torch(options)
     torch.manual_seed(options.seed)
-    generator, discriminator = (on_device(network, device) for network in networks(config, **image_kwargs(dataset)))
+    generator, discriminator = (on_device(network, device) for network in networks(config, **size_kwargs(dataset)))
     generator_adam = Adam(generator.parameters(), config.learning_rate, (config.beta1, 0.999))
     discriminator_adam = Adam(discriminator.parameters(), config.learning_rate, (config.beta1, 0.999))
     images = torch.from_numpy(dataset.train.images[: config.images]).to(device)
-    identity = run_fingerprint(config, dataset, options)
-    parts = {"generator": generator, "discriminator": discriminator}
+    fingerprint = run_fingerprint(config, dataset, options)
+    modules = {"generator": generator, "discriminator": discriminator}
     optimizers = {"generator_adam": generator_adam, "discriminator_adam": discriminator_adam}
     epoch_steps = steps_per_epoch(len(images), config.batch)
-    variety_real = inter_image_std(to_float(dataset.train.images[:SAMPLES]))
+    inter_image_std_real = inter_image_std(to_float(dataset.train.images[:SAMPLES]))
 
     with Stage.open(
-        folder, identity, {**parts, **optimizers}, config.epochs, epoch_steps, len(images), options
+        folder, fingerprint, {**modules, **optimizers}, config.epochs, epoch_steps, len(images), options
     ) as stage:
         generator_layers = layers_of(generator, (config.latent_size,))
         describe(folder, generator=generator_layers, discriminator=layers_of(discriminator, dataset.train.shape))
@@ -60,17 +60,19 @@ def train_gan(config: GanConfig | FullyConnectedGanConfig, dataset: Dataset, run
             # step
             with training_precision(device, options):
                 counts = gan_step(generator, discriminator, generator_adam, discriminator_adam, real, z)
-            stage.count(**counts)
+            stage.accumulate(**counts)
 
             # log and sample
-            if stage.epoch_ends(step):
+            if stage.is_epoch_end(step):
                 shown = sample(generator, config.latent_size)
                 save_png(grid(shown), folder / "samples" / f"epoch-{stage.epoch:03d}.png")
-                stage.log_epoch(step, len(images), variety=inter_image_std(shown), variety_real=variety_real)
+                stage.log_epoch(
+                    step, len(images), inter_image_std=inter_image_std(shown), inter_image_std_real=inter_image_std_real
+                )
 
             # save
-            stage.step_done(step)
-        arguments = {"widths": config.generator_widths, "latent_size": config.latent_size, **image_kwargs(dataset)}
+            stage.end_step(step)
+        arguments = {"widths": config.generator_widths, "latent_size": config.latent_size, **size_kwargs(dataset)}
         weights.save_weights(folder / "generator.safetensors", generator, arguments)
 
 

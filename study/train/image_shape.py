@@ -1,6 +1,6 @@
-"""What the size and the colours of a data set's pictures change: widths, and the arguments of networks.
+"""What the size and the colours of a data set's images change: widths, and the arguments of networks.
 
-For grey pictures of 28x28 nothing changes, so that configurations and weights of Fashion-MNIST stay what they are.
+For grey images of 28x28 nothing changes, so that configurations and weights of Fashion-MNIST stay what they are.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ SomeConfig = TypeVar("SomeConfig", bound=Config)
 
 
 def scale_config(config: SomeConfig, size: int) -> SomeConfig:
-    """The configuration for pictures of `size`: at 64 a convolutional GAN doubles and halves once more.
+    """The configuration for images of `size`: at 64 a convolutional GAN doubles and halves once more.
 
     So its maps are 7, 8 or 8 pixels wide where the generator starts, and 3, 4 or 4 where the discriminator ends.
     """
@@ -41,14 +41,14 @@ def scale_config(config: SomeConfig, size: int) -> SomeConfig:
     return config
 
 
-def image_kwargs(dataset: Dataset) -> dict[str, int]:
-    """What a generator or discriminator is told of the pictures: `size` and `channels`."""
+def size_kwargs(dataset: Dataset) -> dict[str, int]:
+    """What a generator or discriminator is told of the images: `size` and `channels`."""
     _, size, _ = dataset.train.shape
     return {**channel_kwargs(dataset), **({} if size == SIDE else {"size": size})}
 
 
 def channel_kwargs(dataset: Dataset) -> dict[str, int]:
-    """What a denoiser, which takes any size, is told of the pictures."""
+    """What a denoiser, which takes any size, is told of the images."""
     count = dataset.train.shape[0]
     return {} if count == 1 else {"channels": count}
 

@@ -1,4 +1,4 @@
-"""Train generator and denoiser as one system: what the denoiser makes of generated pictures has to look real too."""
+"""Train generator and denoiser as one system: what the denoiser makes of generated images has to look real too."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from gan_denoise.study.run.stage import Stage
 from gan_denoise.study.train.batches import batch_indices, pixels, seed_step, steps_per_epoch
 from gan_denoise.study.train.blind_denoiser import network
 from gan_denoise.study.train.conditional_gan import build_discriminator, build_generator, save_averaged
-from gan_denoise.study.train.image_shape import class_kwargs, image_kwargs
+from gan_denoise.study.train.image_shape import class_kwargs, size_kwargs
 from gan_denoise.study.train.losses import discriminator_step, log_squared_error, set_class
 from gan_denoise.study.train.noise import clip_random_subset, clip_straight_through, sample_sigmas
 from gan_denoise.study.train.optim import lr_factor, optimizer_step, set_lr, update_ema
@@ -40,8 +40,8 @@ class JointModel(NamedTuple):
 
     generator: ConditionalGenerator
     denoiser: UNet
-    of_images: ConditionalDiscriminator
-    of_denoised: ConditionalDiscriminator
+    raw_discriminator: ConditionalDiscriminator
+    denoised_discriminator: ConditionalDiscriminator
 
 
 class Optimizers(NamedTuple):
@@ -49,45 +49,48 @@ class Optimizers(NamedTuple):
 
     generator: Adam
     denoiser: Adam
-    of_images: Adam
-    of_denoised: Adam
+    raw_discriminator: Adam
+    denoised_discriminator: Adam
 
 
 def train_joint(config: JointConfig, dataset: Dataset, run: Path, options: RunOptions) -> None:
-    """Train in `run`/join and leave the averaged generator and denoiser in `run`/join/joined, as a run of its own.
+    """Train in `run`/join and leave the averaged generator and denoiser in `run`/joint/final, as a run of its own.
 
     Starts from what the stages `gan` and `denoiser` of `run` left, or from nothing if the configuration says so. It
     goes on where an earlier run stopped. After each epoch the PSNR of the averaged denoiser is measured as
     `train_denoiser` does. Raises what Stage.open raises, InputError when a stage to start from is not finished, and
     DivergedError when a loss or a gradient is not finite.
     """
-    folder = run / "join"
+    folder = run / "joint"
     device = prepare_torch(options)
     torch.manual_seed(options.seed)
-    told = {**image_kwargs(dataset), **class_kwargs(dataset, config.gan.latent_size)}
-    system = start(config, run, **told)
+    image_kwargs = {**size_kwargs(dataset), **class_kwargs(dataset, config.gan.latent_size)}
+    system = start(config, run, **image_kwargs)
     if not config.from_scratch:
-        _refuse_other_pictures(dataset, run)
+        _refuse_other_images(dataset, run)
     for part in system:
         on_device(part, device)  # in place
     adams = Optimizers(
-        *(Adam(part.parameters(), config.generator_rate, (config.gan.beta1, config.gan.beta2)) for part in system)
+        *(
+            Adam(part.parameters(), config.generator_learning_rate, (config.gan.beta1, config.gan.beta2))
+            for part in system
+        )
     )
     averaged = copy.deepcopy(system.generator).requires_grad_(False)
     averaged_denoiser = copy.deepcopy(system.denoiser).requires_grad_(False)
     images = torch.from_numpy(dataset.train.images[: config.images]).to(device)
     labels = torch.from_numpy(dataset.train.labels[: config.images]).to(device, torch.int64)
     held_out, noisy = validation(dataset)
-    identity = run_fingerprint(config, dataset, options)
-    identity["started_from"] = started_from(config, run)
-    parts = {**system._asdict(), "averaged": averaged, "averaged_denoiser": averaged_denoiser}
+    fingerprint = run_fingerprint(config, dataset, options)
+    fingerprint["started_from"] = started_from(config, run)
+    modules = {**system._asdict(), "averaged": averaged, "averaged_denoiser": averaged_denoiser}
     optimizers = {f"{name}_adam": adam for name, adam in adams._asdict().items()}
     epoch_steps = steps_per_epoch(len(images), config.batch)
     total = config.epochs * epoch_steps
-    variety_real = inter_image_std(to_float(dataset.train.images[:SAMPLES]))
+    inter_image_std_real = inter_image_std(to_float(dataset.train.images[:SAMPLES]))
 
     with Stage.open(
-        folder, identity, {**parts, **optimizers}, config.epochs, epoch_steps, len(images), options
+        folder, fingerprint, {**modules, **optimizers}, config.epochs, epoch_steps, len(images), options
     ) as stage:
         for step in stage.steps():
             # batch
@@ -97,39 +100,44 @@ def train_joint(config: JointConfig, dataset: Dataset, run: Path, options: RunOp
             z = set_class(torch.randn(len(real), config.gan.latent_size, device=device), label, len(dataset.classes))
 
             # step
-            factor = lr_factor(step, total, config.warm_up, config.decay)
+            factor = lr_factor(step, total, config.warmup_steps, config.lr_decay_fraction)
             for name, adam in adams._asdict().items():
-                set_lr(adam, factor * (config.denoiser_rate if name == "denoiser" else config.generator_rate))
-            penalised = step % config.gan.penalty_every == 0
+                set_lr(
+                    adam,
+                    factor * (config.denoiser_learning_rate if name == "denoiser" else config.generator_learning_rate),
+                )
+            apply_penalty = step % config.gan.penalty_interval == 0
             with training_precision(device, options):
-                counts = joint_step(system, adams, real, label, z, config, penalised)
-            update_ema(averaged, system.generator, len(real), config.averaging)
-            update_ema(averaged_denoiser, system.denoiser, len(real), config.averaging)
-            stage.count(**counts)
+                counts = joint_step(system, adams, real, label, z, config, apply_penalty)
+            update_ema(averaged, system.generator, len(real), config.ema_half_life_images)
+            update_ema(averaged_denoiser, system.denoiser, len(real), config.ema_half_life_images)
+            stage.accumulate(**counts)
 
             # log
-            if stage.epoch_ends(step):
-                save_joined(averaged, averaged_denoiser, config, folder, f"epochs/{stage.epoch:03d}", **told)
+            if stage.is_epoch_end(step):
+                save_joined(averaged, averaged_denoiser, config, folder, f"epochs/{stage.epoch:03d}", **image_kwargs)
                 restored = restore(averaged_denoiser, noisy).clip(0, 1)
                 quality = float(psnr(held_out, restored).mean())
                 drawn = inter_image_std(sample(averaged, config.gan.latent_size))
-                stage.log_epoch(step, len(images), psnr_db=quality, variety=drawn, variety_real=variety_real)
+                stage.log_epoch(
+                    step, len(images), psnr_db=quality, inter_image_std=drawn, inter_image_std_real=inter_image_std_real
+                )
 
             # save
-            stage.step_done(step)
-        save_joined(averaged, averaged_denoiser, config, folder, "joined", **told)
+            stage.end_step(step)
+        save_joined(averaged, averaged_denoiser, config, folder, "joined", **image_kwargs)
 
 
-def start(config: JointConfig, run: Path, **told: int) -> JointModel:
-    """The four networks to start from, in training; `told` as for `build_generator`.
+def start(config: JointConfig, run: Path, **image_kwargs: int) -> JointModel:
+    """The four networks to start from, in training; `image_kwargs` as for `build_generator`.
 
-    Raises InputError when a finished stage is missing or another, or was trained on other pictures.
+    Raises InputError when a finished stage is missing or another, or was trained on other images.
     """
     if config.from_scratch:
-        denoiser = network(config.denoiser.network, told.get("channels", 1))
+        denoiser = network(config.denoiser.network, image_kwargs.get("channels", 1))
         assert isinstance(denoiser, UNet)
-        discriminators = (build_discriminator(config.gan, **told) for _ in range(2))
-        return JointModel(build_generator(config.gan, **told), denoiser, *discriminators)
+        discriminators = (build_discriminator(config.gan, **image_kwargs) for _ in range(2))
+        return JointModel(build_generator(config.gan, **image_kwargs), denoiser, *discriminators)
     generator, restorer = weights.load_generator(run / "gan"), weights.load_denoiser(run / "denoiser")
     discriminator = weights.load_discriminator(run / "gan")
     if not isinstance(generator, ConditionalGenerator) or not isinstance(restorer, UNet):
@@ -143,12 +151,12 @@ def start(config: JointConfig, run: Path, **told: int) -> JointModel:
     return system
 
 
-def _refuse_other_pictures(dataset: Dataset, run: Path) -> None:
-    """Raises InputError when a stage that the join goes on from was trained on pictures of another kind."""
+def _refuse_other_images(dataset: Dataset, run: Path) -> None:
+    """Raises InputError when a stage that the join goes on from was trained on images of another kind."""
     wanted = describe_images(dataset)
     for stage in ("gan", "denoiser"):
         found = read_fingerprint(run / stage)
-        for name in ("pictures", "classes"):
+        for name in ("image_shape", "classes"):
             if found.get(name) != wanted.get(name):
                 had, asked = (kind.get(name, f"{name} of Fashion-MNIST") for kind in (found, wanted))
                 raise InputError(f"{run / stage}: {name} {had} found, {asked} wanted", "give the same --dataset")
@@ -161,7 +169,13 @@ def started_from(config: JointConfig, run: Path) -> dict[str, str]:
 
 
 def joint_step(
-    system: JointModel, adams: Optimizers, real: Tensor, label: Tensor, z: Tensor, config: JointConfig, penalised: bool
+    system: JointModel,
+    adams: Optimizers,
+    real: Tensor,
+    label: Tensor,
+    z: Tensor,
+    config: JointConfig,
+    apply_penalty: bool,
 ) -> dict[str, float]:
     """One update of all four networks.
 
@@ -169,20 +183,25 @@ def joint_step(
     generator answers to the discriminator of its images and, through the denoiser, to that of the denoised ones; the
     denoiser to the latter and to the squared error on noised real images. Returns numbers to log.
     """
-    penalty = config.gan.penalty * config.gan.penalty_every if penalised else 0.0
+    penalty = config.gan.penalty * config.gan.penalty_interval if apply_penalty else 0.0
     image = system.generator(z)
-    image_gradient, counts = discriminator_step(system.of_images, adams.of_images, real, label, image, penalty)
+    image_gradient, counts = discriminator_step(
+        system.raw_discriminator, adams.raw_discriminator, real, label, image, penalty
+    )
 
-    seen = image.detach().requires_grad_(config.through)
-    clean = real[: config.noised]
+    seen = image.detach().requires_grad_(config.backprop_through_denoiser)
+    clean = real[: config.denoising_batch]
     noisy = clip_random_subset(
-        clean + sample_sigmas(clean, config.denoiser.sigma_max) * torch.randn_like(clean), config.denoiser.clipped
+        clean + sample_sigmas(clean, config.denoiser.sigma_max) * torch.randn_like(clean),
+        config.denoiser.clip_probability,
     )
     denoised, restored = system.denoiser(torch.cat([seen, noisy])).split([len(seen), len(clean)])
     loss = torch.zeros((), device=real.device)
     if config.adversarial:
         shown = denoised.clamp(0, 1)  # no gradient outside: the discriminator does not see how far a pixel left
-        gradient, others = discriminator_step(system.of_denoised, adams.of_denoised, real, label, shown, penalty)
+        gradient, others = discriminator_step(
+            system.denoised_discriminator, adams.denoised_discriminator, real, label, shown, penalty
+        )
         counts |= {f"denoised_{name}": value for name, value in others.items()}
         loss = loss + config.adversarial_weight * (shown * gradient).sum()
     if config.squared_error:
@@ -191,7 +210,7 @@ def joint_step(
         loss = loss + error
     optimizer_step(adams.denoiser, loss, config.denoiser.max_gradient_norm)
 
-    if config.adversarial and config.through:
+    if config.adversarial and config.backprop_through_denoiser:
         assert seen.grad is not None
         image_gradient = image_gradient + seen.grad / config.adversarial_weight
     optimizer_step(adams.generator, (image * image_gradient).sum())
@@ -199,12 +218,16 @@ def joint_step(
 
 
 def save_joined(
-    generator: ConditionalGenerator, denoiser: UNet, config: JointConfig, stage: Path, name: str, **told: int
+    generator: ConditionalGenerator, denoiser: UNet, config: JointConfig, stage: Path, name: str, **image_kwargs: int
 ) -> None:
     """Write both averaged networks to `stage`/`name`, laid out as a run that `export` takes."""
     described = (stage / "meta.json").read_text()
     for part in ("gan", "denoiser"):
         write_atomic(stage / name / part / "meta.json", described)
-    save_averaged(generator, config.gan, stage / name / "gan", json.loads(described)["identity"]["seed"], **told)
-    shape = dataclasses.asdict(config.denoiser.network) | {k: told[k] for k in ("channels",) if k in told}
+    save_averaged(
+        generator, config.gan, stage / name / "gan", json.loads(described)["fingerprint"]["seed"], **image_kwargs
+    )
+    shape = dataclasses.asdict(config.denoiser.network) | {
+        k: image_kwargs[k] for k in ("channels",) if k in image_kwargs
+    }
     weights.save_weights(stage / name / "denoiser/denoiser.safetensors", denoiser, shape)

@@ -59,13 +59,13 @@ def recalibrate_batch_norm(generator: nn.Module, latent_size: int, seed: int) ->
     generator.eval()
 
 
-def lr_factor(step: int, total: int, warm_up: int, decay: float) -> float:
-    """A factor in (0, 1] for `step` of `total`: up over `warm_up` steps, flat, and down to 0 over the share `decay`.
+def lr_factor(step: int, total: int, warmup_steps: int, lr_decay_fraction: float) -> float:
+    """A factor in (0, 1] for `step` of `total`: up over `warmup_steps` steps, flat, and down to 0 over the fraction `lr_decay_fraction`.
 
     Both slopes are straight, and the last step's factor is the smallest above 0.
     """
-    up = min(1.0, (step + 1) / (warm_up + 1))
-    down = min(1.0, (total - step) / (decay * total)) if decay else 1.0
+    up = min(1.0, (step + 1) / (warmup_steps + 1))
+    down = min(1.0, (total - step) / (lr_decay_fraction * total)) if lr_decay_fraction else 1.0
     return up * down
 
 

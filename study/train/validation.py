@@ -15,11 +15,11 @@ from gan_denoise.export import latents
 VALIDATION_IMAGES = 500
 VALIDATION_SIGMA = 25 / 255
 
-SAMPLES = 64  # pictures in the grid of each epoch, from latents that never change
+SAMPLES = 64  # images in the grid of each epoch, from latents that never change
 
 
 def validation(dataset: Dataset) -> tuple[ImagesF32, ImagesF32]:
-    """Held-out pictures (N, C, H, W) in [0, 1], at most 500, and the same with noise: the real one, if it is known."""
+    """Held-out images (N, C, H, W) in [0, 1], at most 500, and the same with noise: the real one, if it is known."""
     held_out = dataset.held_out
     clean = to_float(held_out.images[:VALIDATION_IMAGES])
     if held_out.noisy is not None:

@@ -1,4 +1,4 @@
-"""Other data sets: MNIST and its like, folders of pictures, arrays; and every wrong one refused by name."""
+"""Other data sets: MNIST and its like, folders of images, arrays; and every wrong one refused by name."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from gan_denoise.errors import InputError, UsageError
 @pytest.mark.parametrize(
     ("size", "channels", "shape"), [(None, None, (1, 28, 28)), (32, 3, (3, 32, 32)), (64, 1, (1, 64, 64))]
 )
-def test_a_folder_a_class_becomes_pictures_of_one_size(
+def test_a_folder_a_class_becomes_images_of_one_size(
     photos: Path, size: int | None, channels: int | None, shape: tuple[int, ...]
 ) -> None:
     data = load_dataset("folder", photos, size, channels)
@@ -33,7 +33,7 @@ def test_a_folder_a_class_becomes_pictures_of_one_size(
     assert len(np.unique(data.train.labels[:10])) > 1  # shuffled
 
 
-def test_a_flat_folder_has_no_classes_and_keeps_pictures_of_the_size_pixel_for_pixel(tmp_path: Path) -> None:
+def test_a_flat_folder_has_no_classes_and_keeps_images_of_the_size_pixel_for_pixel(tmp_path: Path) -> None:
     for i in range(COUNT):
         photograph(i, 32, 32).save(tmp_path / f"{i:03d}.png")
     data = load_dataset("folder", tmp_path, 32, 3)
@@ -42,7 +42,7 @@ def test_a_flat_folder_has_no_classes_and_keeps_pictures_of_the_size_pixel_for_p
     assert found == {np.asarray(photograph(i, 32, 32)).transpose(2, 0, 1).tobytes() for i in range(COUNT)}
 
 
-def test_a_picture_is_cropped_around_its_middle_not_squeezed() -> None:
+def test_a_image_is_cropped_around_its_middle_not_squeezed() -> None:
     wide = np.zeros((32, 96, 3), np.uint8)
     wide[:, 32:64] = 200
     found = image_files.crop_and_resize(Image.fromarray(wide), 32)
@@ -50,15 +50,15 @@ def test_a_picture_is_cropped_around_its_middle_not_squeezed() -> None:
     assert (found == 200).all()
 
 
-def test_a_picture_is_the_right_way_up(tmp_path: Path) -> None:
-    picture = Image.new("L", (40, 20))
-    exif = picture.getexif()
+def test_a_image_is_the_right_way_up(tmp_path: Path) -> None:
+    image = Image.new("L", (40, 20))
+    exif = image.getexif()
     exif[0x0112] = 6  # turned by a quarter, as cameras say
-    picture.save(tmp_path / "turned.jpg", exif=exif)
+    image.save(tmp_path / "turned.jpg", exif=exif)
     assert image_files.open_image(tmp_path / "turned.jpg", 1).size == (20, 40)
 
 
-def test_the_hash_is_of_what_the_pictures_hold(photos: Path) -> None:
+def test_the_hash_is_of_what_the_images_hold(photos: Path) -> None:
     before = load_dataset("folder", photos).sha256
     assert load_dataset("folder", photos).sha256 == before
     assert load_dataset("folder", photos, 32).sha256 != before
@@ -93,7 +93,7 @@ def test_arrays_become_the_same_data_set(tmp_path: Path, shape: tuple[int, ...])
 def test_arrays_of_another_size_are_resampled_when_asked_to_be(tmp_path: Path) -> None:
     images = np.random.default_rng(0).integers(0, 256, (COUNT, 40, 50), dtype=np.uint8)
     np.savez_compressed(tmp_path / "a.npz", images=images)
-    with pytest.raises(InputError, match="pictures of 40x50 found, 28, 32 or 64 wanted"):
+    with pytest.raises(InputError, match="images of 40x50 found, 28, 32 or 64 wanted"):
         load_dataset("npz", tmp_path / "a.npz")
     data = load_dataset("npz", tmp_path / "a.npz", 64, 3)
     assert (data.train.shape, data.classes) == ((3, 64, 64), ())
@@ -103,18 +103,18 @@ def test_arrays_of_another_size_are_resampled_when_asked_to_be(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("arrays", "said"),
     [
-        ({"pictures": np.zeros((9, 28, 28), np.uint8)}, r"pictures\.npy found, an array `images` wanted"),
+        ({"images": np.zeros((9, 28, 28), np.uint8)}, r"images\.npy found, an array `images` wanted"),
         ({"images": np.zeros((30, 28, 28), np.float32)}, r"images: float32 \[30, 28, 28\] found, uint8 \(N, H, W\)"),
         ({"images": np.zeros((30, 2, 28, 28), np.uint8)}, r"uint8 \[30, 2, 28, 28\] found"),
         ({"images": np.zeros((30, 0, 28), np.uint8)}, r"uint8 \[30, 0, 28\] found"),
-        ({"images": np.zeros((9, 28, 28), np.uint8)}, "9 pictures found, 24 or more wanted"),
+        ({"images": np.zeros((9, 28, 28), np.uint8)}, "9 images found, 24 or more wanted"),
         ({"images": np.array([{}], dtype=object)}, "unreadable"),
         ({"images": np.zeros((30, 28, 28), np.uint8), "labels": np.zeros(29, np.int64)}, "30 whole numbers"),
         ({"images": np.zeros((30, 28, 28), np.uint8), "labels": np.full(30, 256)}, "from 0 to 255 wanted"),
         ({"images": np.zeros((30, 28, 28), np.uint8), "labels": np.zeros(30)}, r"labels: float64 \[30\] found"),
     ],
 )
-def test_arrays_that_are_no_pictures_are_refused(tmp_path: Path, arrays: dict[str, np.ndarray], said: str) -> None:
+def test_arrays_that_are_no_images_are_refused(tmp_path: Path, arrays: dict[str, np.ndarray], said: str) -> None:
     np.savez(tmp_path / "a.npz", **arrays)
     with pytest.raises(InputError, match=said):
         load_dataset("npz", tmp_path / "a.npz")

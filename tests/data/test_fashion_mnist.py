@@ -40,7 +40,7 @@ def test_real_data_has_the_published_counts_and_statistics(real: Dataset) -> Non
     assert np.bincount(real.train.labels).tolist() == [6_000] * 10
     assert np.bincount(real.test.labels).tolist() == [1_000] * 10
     assert real.train.images.mean() / 255 == pytest.approx(0.2860, abs=5e-5)  # as quoted everywhere to normalise with
-    assert CLASSES[real.train.labels[0]] == "Ankle boot"  # the first picture of Zalando's README
+    assert CLASSES[real.train.labels[0]] == "Ankle boot"  # the first image of Zalando's README
     assert real.sha256 == hashlib.sha256("\n".join(SHA256.values()).encode()).hexdigest()
 
 
@@ -284,7 +284,7 @@ def test_info_prints_json_alone(real_folder: Path, real: Dataset) -> None:
         "version": __version__,
         "source": str(real_folder),
         "sha256": real.sha256,
-        "pictures": [1, 28, 28],
+        "images": [1, 28, 28],
         "train": {"count": 60_000, "classes": dict.fromkeys(CLASSES, 6_000)},
         "test": {"count": 10_000, "classes": dict.fromkeys(CLASSES, 1_000)},
     }
@@ -358,22 +358,22 @@ def test_preview_draws_what_an_excerpt_has(excerpt: Dataset) -> None:
     assert preview.draw_preview(few, CLASSES).size == preview.draw_preview(excerpt.train, CLASSES).size
 
 
-def test_info_and_preview_of_other_pictures(photos: Path, tmp_path: Path) -> None:
+def test_info_and_preview_of_other_images(photos: Path, tmp_path: Path) -> None:
     chosen = ("--dataset", "folder", "--data", str(photos), "--size", "64", "--channels", "3")
     (photos / "c").rename(photos / "a class with a name that is far too long")
     content = json.loads(run("info", *chosen, "--json"))
-    assert content["pictures"] == [3, 64, 64]
+    assert content["image_shape"] == [3, 64, 64]
     assert sum(content[part]["count"] for part in ("train", "test")) == COUNT
     assert sum(content["train"]["classes"].values()) == content["train"]["count"]
     assert len(run("info", *chosen, "--csv").splitlines()) == 4
     shown = run("info", *chosen)
     assert "folder, 64x64 colour" in shown
-    assert f"{content['sha256']}  all pictures\n" in shown
+    assert f"{content['sha256']}  all images\n" in shown
     run("preview", *chosen, "--out", str(tmp_path / "a.png"))
     cell, left = 64 * preview.ZOOM + preview.GAP, preview.LABELS
-    with Image.open(tmp_path / "a.png") as picture:
-        assert (picture.mode, picture.size) == ("RGB", (left + 10 * cell, 3 * cell))
-        names = np.asarray(picture.convert("L"))[:, :left]
+    with Image.open(tmp_path / "a.png") as image:
+        assert (image.mode, image.size) == ("RGB", (left + 10 * cell, 3 * cell))
+        names = np.asarray(image.convert("L"))[:, :left]
     assert (names[:, left - 4 :] == 255).all()
     assert all((names[row * cell : (row + 1) * cell] < 128).sum() > 50 for row in range(3))
 
@@ -386,7 +386,7 @@ def test_a_name_that_the_preview_cannot_write_leaves_the_number_and_no_boxes(exc
     assert labels("a", "b", "c") != labels("a", "b", "")
 
 
-def test_info_and_preview_of_pictures_without_classes(photos: Path, tmp_path: Path) -> None:
+def test_info_and_preview_of_images_without_classes(photos: Path, tmp_path: Path) -> None:
     chosen = ("--dataset", "folder", "--data", str(photos / "a"))
     for i in range(COUNT):
         photograph(i).save(photos / f"a/more{i}.png")
@@ -396,9 +396,9 @@ def test_info_and_preview_of_pictures_without_classes(photos: Path, tmp_path: Pa
     counts = ",".join(str(content[part]["count"]) for part in ("train", "test"))
     assert run("info", *chosen, "--csv") == f"class,name,train,test\n,all,{counts}\n"
     run("preview", *chosen, "--out", str(tmp_path / "a.png"))
-    with Image.open(tmp_path / "a.png") as picture:
-        assert picture.size == (10 * 60, 10 * 60)
-        assert np.asarray(picture)[:240].min() < 128
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.size == (10 * 60, 10 * 60)
+        assert np.asarray(image)[:240].min() < 128
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.uint64])

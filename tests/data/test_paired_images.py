@@ -1,4 +1,4 @@
-"""Pictures with real noise: two folders of the same names, cut alike; and every wrong partner refused by name."""
+"""Images with real noise: two folders of the same names, cut alike; and every wrong partner refused by name."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
         part.mkdir()
     y, x = np.mgrid[:80, :100]
     for i in range(13):
-        picture = np.stack([100 + i + x, 200 - i - y, 100 + x - y], axis=-1).astype(np.uint8)
-        Image.fromarray(picture).save(clean / f"{i:02d}.png")
-        Image.fromarray(picture + np.uint8(30)).save(noisy / f"{i:02d}.jpg", quality=98, subsampling=0)
+        image = np.stack([100 + i + x, 200 - i - y, 100 + x - y], axis=-1).astype(np.uint8)
+        Image.fromarray(image).save(clean / f"{i:02d}.png")
+        Image.fromarray(image + np.uint8(30)).save(noisy / f"{i:02d}.jpg", quality=98, subsampling=0)
     return noisy, clean
 
 
@@ -38,14 +38,14 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
 def test_squares_are_cut_from_the_same_places(folders: tuple[Path, Path], size: int, channels: int) -> None:
     data = read_image_pairs(*folders, size, channels)
     corners = len(range(0, 80 - size + 1, size // 2)) * len(range(0, 100 - size + 1, size // 2))
-    assert (len(data.train), len(data.test)) == (12 * corners, corners)  # a whole picture is kept apart
+    assert (len(data.train), len(data.test)) == (12 * corners, corners)  # a whole image is kept apart
     assert data.train.shape == (channels, size, size)
     for split in (data.train, data.test):
         assert split.noisy is not None
         assert np.abs(split.noisy.astype(int) - split.images - 30).max() <= 6  # what JPEG did
 
 
-def test_of_large_pictures_a_choice_of_squares_is_taken(
+def test_of_large_images_a_choice_of_squares_is_taken(
     folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(paired_images, "MAX_CROPS", 26)
@@ -84,11 +84,11 @@ def test_what_cannot_be_cut_is_refused(folders: tuple[Path, Path], tmp_path: Pat
         Image.new("RGB", (100, 40)).save(folder / name)
     with pytest.raises(InputError, match=r"x\.jpg: 100x40 pixels found, 64x64 or more wanted"):
         read_image_pairs(*folders, 64, 3)
-    (folders[0] / "x.jpg").write_bytes(b"no picture")
-    with pytest.raises(InputError, match=r"x\.jpg: no picture found"):
+    (folders[0] / "x.jpg").write_bytes(b"no image")
+    with pytest.raises(InputError, match=r"x\.jpg: no image found"):
         read_image_pairs(*folders, 64, 3)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match=r"empty: 0 pictures found, two or more"):
+    with pytest.raises(InputError, match=r"empty: 0 images found, two or more"):
         read_image_pairs(tmp_path / "empty", tmp_path / "empty", 64, 3)
 
 
@@ -105,16 +105,16 @@ def test_a_denoiser_learns_what_the_pairs_show(folders: tuple[Path, Path], tmp_p
 
     subprocess.run([*COMMAND, "export", str(run), "--out", str(out)], capture_output=True, check=True)
     assert runtime.load_graph(runtime.DENOISER, out).input_shape == (3, 32, 32)
-    picture = tmp_path / "square.png"
-    Image.open(folders[0] / "03.jpg").crop((10, 10, 42, 42)).save(picture)
-    subprocess.run([*COMMAND, "denoise", str(picture), "--model", str(out), "--out", str(tmp_path / "d")], check=True)
+    image = tmp_path / "square.png"
+    Image.open(folders[0] / "03.jpg").crop((10, 10, 42, 42)).save(image)
+    subprocess.run([*COMMAND, "denoise", str(image), "--model", str(out), "--out", str(tmp_path / "d")], check=True)
     wanted = np.asarray(Image.open(folders[1] / "03.png").crop((10, 10, 42, 42)), float)
     found = np.asarray(Image.open(tmp_path / "d/square.png"), float)
     assert found.shape == (32, 32, 3)
     assert np.abs(found - wanted).mean() < 15
 
     meta = json.loads((run / "denoiser/meta.json").read_text())["identity"]
-    assert meta["pictures"] == [3, 32, 32]
+    assert meta["image_shape"] == [3, 32, 32]
     Image.open(folders[0] / "01.jpg").transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(folders[0] / "01.jpg")
     other = subprocess.run([*train, "--resume", "--out", str(run)], capture_output=True, text=True, check=False)
     assert other.returncode == 3

@@ -25,8 +25,8 @@ from gan_denoise.errors import GateError, InputError, UsageError
 from gan_denoise.eval import commands, noise
 from gan_denoise.eval.bench.timing import run_bench
 from gan_denoise.eval.bench.worker import Worker
-from gan_denoise.eval.denoising import tuning
 from gan_denoise.eval.denoising import methods as methods_module
+from gan_denoise.eval.denoising import tuning
 from gan_denoise.eval.denoising.evaluate import PSNR_CAP_DB
 from gan_denoise.eval.denoising.methods import CLASSICAL, SUPPORT_VECTORS, classical, not_installed
 from gan_denoise.eval.generation import evaluate, reference, tables
@@ -182,7 +182,7 @@ def test_generation_measures_the_model_that_was_named(shipped: Path, excerpt: Da
     assert content["settings"]["features"] == f"fashion-features-96@{ffd.load_pinned_metric().sha256[:8]}"
 
 
-def test_classes_and_copies_measure_the_same_pictures(shipped: Path, excerpt: Dataset) -> None:
+def test_classes_and_copies_measure_the_same_images(shipped: Path, excerpt: Dataset) -> None:
     rows = run_json("eval", "classes", "-n", "100", "--threads", "1")["rows"]
     assert len(rows) == 3 * 10
     assert {row["recall"] is None or 0 <= row["recall"] <= 1 for row in rows} == {True}
@@ -201,7 +201,7 @@ def test_controls_need_enough_held_out_images(shipped: Path, excerpt: Dataset) -
 
 
 @pytest.mark.parametrize("command", ["generation", "classes", "controls"])
-def test_96_pictures_are_too_few_for_96_features(command: str, shipped: Path) -> None:
+def test_96_images_are_too_few_for_96_features(command: str, shipped: Path) -> None:
     result = CliRunner().invoke(cli, ["eval", command, "-n", "96"])
     assert (result.exit_code, result.stdout) == (2, "")
 
@@ -217,9 +217,9 @@ def test_bench_times_all_contenders_and_finds_them_equal(shipped: Path) -> None:
         assert 0 < row["p50_ms"] <= row["p90_ms"] <= row["p99_ms"]
         assert row["images_per_s"] > 0
         assert row["repeats"] == 2
-        assert row["ratio_low"] <= row["ratio"] <= row["ratio_high"]
-        assert (row["ratio"] == 1) is (row["name"] == FUSED)
-        assert row["of_sgemm"] > 0
+        assert row["relative_time_low"] <= row["relative_time"] <= row["relative_time_high"]
+        assert (row["relative_time"] == 1) is (row["name"] == FUSED)
+        assert row["sgemm_fraction"] > 0
     assert content["settings"]["not measured"] == {}
     assert content["model_sha256"] == sha256(shipped / "fused.onnx")
     assert content["machine"]["versions"]["openvino"]

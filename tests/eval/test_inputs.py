@@ -15,12 +15,12 @@ from gan_denoise.export import writers
 
 @pytest.fixture(scope="module")
 def batches(excerpt: Dataset) -> list[tuple[np.ndarray, np.ndarray]]:
-    """What `generate` writes: raw and denoised pictures, here real ones, in two batches."""
+    """What `generate` writes: raw and denoised images, here real ones, in two batches."""
     image, denoised = (to_float(part.images[:7]) for part in (excerpt.test, excerpt.train))
     return [(image[:4], denoised[:4]), (image[4:], denoised[4:])]
 
 
-@pytest.mark.parametrize("name", ["pictures.npz", "folder"])
+@pytest.mark.parametrize("name", ["images.npz", "folder"])
 def test_what_generate_writes_is_read_back(
     tmp_path: Path, name: str, batches: list[tuple[np.ndarray, np.ndarray]], excerpt: Dataset
 ) -> None:
@@ -31,10 +31,10 @@ def test_what_generate_writes_is_read_back(
     np.testing.assert_array_equal(sets["denoised"], excerpt.train.images[:7])
 
 
-def test_a_folder_of_pictures_is_one_set_in_the_order_of_their_names(tmp_path: Path, excerpt: Dataset) -> None:
+def test_a_folder_of_images_is_one_set_in_the_order_of_their_names(tmp_path: Path, excerpt: Dataset) -> None:
     for i in (2, 0, 1):
         Image.fromarray(excerpt.test.images[i]).save(tmp_path / f"{i:03d}.png")
-    (tmp_path / "notes.txt").write_text("not a picture")
+    (tmp_path / "notes.txt").write_text("not an image")
     sets = load_image_sets(tmp_path)
     assert list(sets) == [tmp_path.name]
     np.testing.assert_array_equal(sets[tmp_path.name], excerpt.test.images[:3])
@@ -56,7 +56,7 @@ def test_arrays_of_bytes_are_taken_as_they_are(tmp_path: Path, excerpt: Dataset)
         (np.array([{}], dtype=object), "unreadable"),
     ],
 )
-def test_arrays_that_are_no_pictures_are_refused(tmp_path: Path, array: np.ndarray, said: str) -> None:
+def test_arrays_that_are_no_images_are_refused(tmp_path: Path, array: np.ndarray, said: str) -> None:
     np.savez(tmp_path / "a.npz", x=array)
     with pytest.raises(InputError, match=said):
         load_image_sets(tmp_path / "a.npz")

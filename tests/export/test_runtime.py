@@ -25,7 +25,7 @@ def test_a_latent_depends_on_seed_and_index_alone() -> None:
 
 
 def test_latents_are_those_that_were_published() -> None:
-    """Bits that change here change every published picture."""
+    """Bits that change here change every published image."""
     digest = hashlib.sha256(latents.latents(0, 0, 64).tobytes()).hexdigest()
     assert digest == "ef4a797ed5295d06025b7eb1a3cc5e13763547ba70e34d87af636127296c092f"
 
@@ -61,7 +61,7 @@ def test_labels_are_numbers_or_starts_of_names(exported: Path) -> None:
             parse_label(graph, name)
 
 
-def test_the_fused_graph_runs_any_batch_with_the_same_pictures(exported: Path) -> None:
+def test_the_fused_graph_runs_any_batch_with_the_same_images(exported: Path) -> None:
     fused = runtime.load_graph(runtime.FUSED, exported)
     z = latents.latents(0, 0, 65)
     image, denoised = fused(z)
@@ -76,7 +76,7 @@ def test_the_fused_graph_runs_any_batch_with_the_same_pictures(exported: Path) -
 
 @pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize("count", [0, 1, 7, 8, 13, 100])
-def test_threads_change_nothing_about_the_pictures(threads: int, count: int) -> None:
+def test_threads_change_nothing_about_the_images(threads: int, count: int) -> None:
     z = latents.latents(0, 0, count)
     plain = runtime.make_session(runtime.read_graph(runtime.FUSED, None), "fused", threads=1)
     wanted = plain.run(["image", "denoised"], {"z": z})

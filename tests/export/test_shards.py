@@ -1,4 +1,4 @@
-"""Any number of pictures: shards that hold what a file would, that go on, and that are nobody else's."""
+"""Any number of images: shards that hold what a file would, that go on, and that are nobody else's."""
 
 import json
 import subprocess
@@ -31,7 +31,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_shards_hold_the_pictures_of_their_latents(graph: Graph, tmp_path: Path) -> None:
+def test_shards_hold_the_images_of_their_latents(graph: Graph, tmp_path: Path) -> None:
     write_shards(graph, 3, 25, tmp_path / "out", batch=4)
     assert names(tmp_path / "out") == ["000000.npz", "000001.npz", "000002.npz", "shards.json"]
     with np.load(tmp_path / "out/000002.npz") as arrays:
@@ -43,14 +43,14 @@ def test_shards_hold_the_pictures_of_their_latents(graph: Graph, tmp_path: Path)
         assert images.shape == (5, 28, 28)
         assert np.abs(images.astype(int) - to_uint8(floats)).max() <= 1  # another batch, another rounding
     described = json.loads((tmp_path / "out/shards.json").read_text())
-    assert described == {"model_sha256": graph.sha256, "seed": 3, "label": None, "n": 25, "pictures_a_file": 10}
+    assert described == {"model_sha256": graph.sha256, "seed": 3, "label": None, "n": 25, "images_per_file": 10}
 
 
 def damaged(shard: Path, how: str) -> None:
     whole = shard.read_bytes()
     if how == "missing":
         shard.unlink()
-    elif how == "fewer pictures":
+    elif how == "fewer images":
         np.savez(shard, image=np.zeros((5, 28, 28), np.uint8), denoised=np.zeros((5, 28, 28), np.uint8))
     elif how == "an array":
         with shard.open("wb") as file:
@@ -59,7 +59,7 @@ def damaged(shard: Path, how: str) -> None:
         shard.write_bytes({"empty": b"", "short": whole[:500], "flipped": whole[:4] + b"\xff" * 26 + whole[30:]}[how])
 
 
-@pytest.mark.parametrize("how", ["missing", "fewer pictures", "an array", "empty", "short", "flipped"])
+@pytest.mark.parametrize("how", ["missing", "fewer images", "an array", "empty", "short", "flipped"])
 def test_what_is_missing_or_damaged_is_made_again_and_nothing_else(graph: Graph, tmp_path: Path, how: str) -> None:
     out = tmp_path / "out"
     write_shards(graph, 3, 30, out)
@@ -85,7 +85,7 @@ def test_a_shard_appears_whole_or_not_at_all(graph: Graph, tmp_path: Path, monke
     assert names(tmp_path / "out") == ["shards.json"]
 
 
-def test_a_call_takes_as_many_pictures_as_asked(graph: Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_call_takes_as_many_images_as_asked(graph: Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
     run = Graph.__call__
 
@@ -113,7 +113,7 @@ def test_one_process_at_a_time_writes_to_a_folder(graph: Graph, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("change", [{"seed": 4}, {"count": 20}, {"label": 1}])
-def test_other_pictures_are_kept_unless_forced(graph: Graph, tmp_path: Path, change: dict[str, int]) -> None:
+def test_other_images_are_kept_unless_forced(graph: Graph, tmp_path: Path, change: dict[str, int]) -> None:
     out = tmp_path / "out"
     asked = {"seed": 3, "count": 30, "label": None}
     write_shards(graph, asked["seed"], asked["count"], out)
@@ -121,7 +121,7 @@ def test_other_pictures_are_kept_unless_forced(graph: Graph, tmp_path: Path, cha
     other = asked | change
     if "label" in change:
         graph.metadata["classes"] = "10"
-    with pytest.raises(OutputError, match="holds other pictures"):
+    with pytest.raises(OutputError, match="holds other images"):
         write_shards(graph, other["seed"], other["count"], out, label=other["label"])
     assert (out / "000002.npz").read_bytes() == before
     write_shards(graph, other["seed"], other["count"], out, label=other["label"], force=True)
@@ -135,7 +135,7 @@ def test_other_pictures_are_kept_unless_forced(graph: Graph, tmp_path: Path, cha
 @pytest.mark.parametrize("name", ["notes.txt", "2024-results.npz", ".000001.npz.mine"])
 def test_a_folder_of_something_else_is_kept(graph: Graph, tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("mine")
-    with pytest.raises(OutputError, match="exists and holds other pictures"):
+    with pytest.raises(OutputError, match="exists and holds other images"):
         write_shards(graph, 3, 30, tmp_path)
     assert names(tmp_path) == [name]
     write_shards(graph, 3, 30, tmp_path, force=True)

@@ -58,7 +58,7 @@ def test_the_feature_network_knows_clothes(dataset: Dataset) -> None:
 
 
 def test_the_kept_distances_are_found_again(dataset: Dataset) -> None:
-    """2,000 pictures in place of 10,000: the distance is a little larger, and the order is the same."""
+    """2,000 images in place of 10,000: the distance is a little larger, and the order is the same."""
     real = measure_real(dataset, ffd.load_network(), n=2000)
     found = {row["set"]: row["ffd_1"] for row in evaluate_generation(runtime.load_graph(runtime.FUSED), real, n=2000)}
     kept = {row["set"]: row["ffd_1"] for row in RESULTS["generation"]["rows"]}

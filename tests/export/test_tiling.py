@@ -1,4 +1,4 @@
-"""Pictures larger than the denoiser takes them."""
+"""Images larger than the denoiser takes them."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from gan_denoise.export.runtime import Graph
 
 
 def copying_graph(channels: int, height: int, width: int) -> Graph:
-    """A denoiser that leaves pictures as they are."""
+    """A denoiser that leaves images as they are."""
     sides: list[str | int] = ["batch", channels, height, width]
     values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, sides) for name in ("noisy", "denoised")]
     graph = helper.make_graph([helper.make_node("Identity", ["noisy"], ["denoised"])], "g", values[:1], values[1:])
@@ -28,24 +28,24 @@ def copying_graph(channels: int, height: int, width: int) -> Graph:
 @pytest.mark.parametrize("side", [(8, 6), (9, 6), (12, 7), (40, 100), (41, 33)])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_every_pixel_is_covered_and_stays_in_its_place(channels: int, side: tuple[int, int]) -> None:
-    picture = np.random.default_rng(0).random((1, channels, *side), np.float32)
-    np.testing.assert_allclose(tiling.denoise_tiled(copying_graph(channels, 8, 6), picture), picture, atol=1e-6)
+    image = np.random.default_rng(0).random((1, channels, *side), np.float32)
+    np.testing.assert_allclose(tiling.denoise_tiled(copying_graph(channels, 8, 6), image), image, atol=1e-6)
 
 
 def mosaic(images: ArrayF32, rows: int) -> ArrayF32:
-    """(N, 1, 28, 28) as one picture of `rows` rows."""
+    """(N, 1, 28, 28) as one image of `rows` rows."""
     _, _, h, w = images.shape
     blocks = images.reshape(rows, -1, h, w).transpose(0, 2, 1, 3)
     return np.ascontiguousarray(blocks.reshape(1, 1, rows * h, -1))
 
 
-def test_a_large_picture_is_restored_as_well_as_its_parts(excerpt: Dataset) -> None:
+def test_a_large_image_is_restored_as_well_as_its_parts(excerpt: Dataset) -> None:
     graph = runtime.load_graph(runtime.DENOISER)
     clean = to_float(excerpt.test.images[:20])
     noisy = add_noise(clean, 25 / 255, "float", seed=0)
     one_by_one = psnr(mosaic(clean, 4), mosaic(graph(noisy)[0], 4)).item()
     whole = psnr(mosaic(clean, 4), tiling.denoise_tiled(graph, mosaic(noisy, 4))).item()
-    assert whole > one_by_one - 0.5  # the mean of two estimates makes up for parts of two pictures in a tile
+    assert whole > one_by_one - 0.5  # the mean of two estimates makes up for parts of two images in a tile
     np.testing.assert_allclose(tiling.denoise_tiled(graph, noisy[:1]), graph(noisy[:1])[0], atol=1e-6)
 
 
@@ -59,7 +59,7 @@ def test_no_seam_shows(excerpt: Dataset) -> None:
     assert steps[edges].mean() < 1.5 * np.delete(steps, edges).mean()
 
 
-def test_denoise_takes_larger_pictures(tmp_path: Path) -> None:
+def test_denoise_takes_larger_images(tmp_path: Path) -> None:
     noisy = np.random.default_rng(0).integers(0, 256, (50, 70), np.uint8)
     Image.fromarray(noisy).save(tmp_path / "large.png")
     assert run("denoise", "large.png", "--out", "clean", cwd=tmp_path).returncode == 0

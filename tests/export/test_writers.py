@@ -1,4 +1,4 @@
-"""Generated pictures on disk: grids, folders, arrays, and pictures read back."""
+"""Generated images on disk: grids, folders, arrays, and images read back."""
 
 from pathlib import Path
 
@@ -12,13 +12,13 @@ from gan_denoise.export.images import CAPTION, GAP, SCALE, read_image
 
 
 def batches(count: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Two batches of pictures: raw ones of one grey each, and the denoised ones half as bright."""
+    """Two batches of images: raw ones of one grey each, and the denoised ones half as bright."""
     grey = (np.arange(count, dtype=np.float32) / 255).reshape(-1, 1, 1, 1)
     raw = np.ones((count, 1, 28, 28), np.float32) * grey
     return [(raw[:5], raw[:5] / 2), (raw[5:], raw[5:] / 2)]
 
 
-def test_a_folder_holds_every_picture_at_its_number(tmp_path: Path) -> None:
+def test_a_folder_holds_every_image_at_its_number(tmp_path: Path) -> None:
     writers.write_folder(batches(12), tmp_path / "out")
     names = [f"{i:06d}.png" for i in range(12)]
     for folder in ("image", "denoised"):
@@ -27,7 +27,7 @@ def test_a_folder_holds_every_picture_at_its_number(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["out"]
 
 
-def test_a_folder_replaces_another_of_more_pictures(tmp_path: Path) -> None:
+def test_a_folder_replaces_another_of_more_images(tmp_path: Path) -> None:
     writers.write_folder(batches(12), tmp_path / "out")
     writers.write_folder(batches(6), tmp_path / "out")
     assert len(list((tmp_path / "out/image").iterdir())) == 6
@@ -64,13 +64,13 @@ def test_a_failed_generation_leaves_no_folder(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def picture(path: Path, mode: str = "L", size: tuple[int, int] = (28, 28)) -> Path:
+def image(path: Path, mode: str = "L", size: tuple[int, int] = (28, 28)) -> Path:
     Image.new(mode, size, 51 if mode == "L" else None).save(path)
     return path
 
 
-def test_a_grey_picture_is_read_in_range(tmp_path: Path) -> None:
-    pixels = read_image(picture(tmp_path / "a.png"), (1, 28, 28))
+def test_a_grey_image_is_read_in_range(tmp_path: Path) -> None:
+    pixels = read_image(image(tmp_path / "a.png"), (1, 28, 28))
     assert pixels.shape == (1, 1, 28, 28)
     np.testing.assert_allclose(pixels, 0.2, atol=1e-6)
 
@@ -78,7 +78,7 @@ def test_a_grey_picture_is_read_in_range(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "mode"), [("a.webp", "RGB"), ("a.gif", "P"), ("a.png", "LA"), ("a.png", "RGBA"), ("a.png", "1")]
 )
-def test_a_grey_picture_is_grey_however_its_file_keeps_it(tmp_path: Path, file: str, mode: str) -> None:
+def test_a_grey_image_is_grey_however_its_file_keeps_it(tmp_path: Path, file: str, mode: str) -> None:
     noise = np.random.default_rng(0).integers(0, 2 if mode == "1" else 256, (28, 28), np.uint8)
     noise *= 255 if mode == "1" else 1
     kept = Image.fromarray(noise)
@@ -87,7 +87,7 @@ def test_a_grey_picture_is_grey_however_its_file_keeps_it(tmp_path: Path, file: 
     np.testing.assert_array_equal(np.rint(pixels[0, 0] * 255), noise)
 
 
-def test_a_picture_that_a_camera_held_upright_is_read_upright(tmp_path: Path) -> None:
+def test_a_image_that_a_camera_held_upright_is_read_upright(tmp_path: Path) -> None:
     lying = Image.fromarray(np.arange(28 * 40, dtype=np.uint16).reshape(28, 40).astype(np.uint8))
     exif = lying.getexif()
     exif[0x0112] = 6  # turned clockwise to be seen
@@ -96,11 +96,11 @@ def test_a_picture_that_a_camera_held_upright_is_read_upright(tmp_path: Path) ->
     np.testing.assert_array_equal(np.rint(pixels[0, 0] * 255), np.rot90(np.asarray(lying), -1))
 
 
-def test_what_is_no_picture_or_half_of_one_is_refused(tmp_path: Path) -> None:
+def test_what_is_no_image_or_half_of_one_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"missing\.png: no such file"):
         read_image(tmp_path / "missing.png", (1, 28, 28))
     (tmp_path / "text.png").write_text("hello")
-    with pytest.raises(InputError, match="no picture"):
+    with pytest.raises(InputError, match="no image"):
         read_image(tmp_path / "text.png", (1, 28, 28))
     noise = np.random.default_rng(0).integers(0, 255, (28, 28), np.uint8)
     Image.fromarray(noise).save(tmp_path / "whole.png")

@@ -87,7 +87,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "images": lambda file: fashion_mnist.parse_images(file.read_bytes(), file.name),
     "labels": lambda file: fashion_mnist.parse_labels(file.read_bytes(), file.name),
     "arrays": inputs.load_image_sets,
-    "picture": lambda file: read_image(file, (1, 28, 28)),
+    "image": lambda file: read_image(file, (1, 28, 28)),
 }
 
 if __name__ == "__main__":

@@ -28,10 +28,10 @@ def main() -> None:
 def save_third(folder: Path) -> int:
     """The checkpoints of steps 1 and 2, then a stop, then that of step 3, for which the first has to go."""
     for step in (1, 2):
-        checkpoint.save(folder, step, parts(step), {})
+        checkpoint.save(folder, step, modules(step), {})
     os.kill(os.getpid(), signal.SIGSTOP)
     try:
-        checkpoint.save(folder, 3, parts(3), {})
+        checkpoint.save(folder, 3, modules(3), {})
     except GanDenoiseError as error:
         return error.exit_code
     except OSError:  # the front door's exit code for what no command expected
@@ -39,7 +39,7 @@ def save_third(folder: Path) -> int:
     return 0
 
 
-def parts(step: int) -> checkpoint.Modules:
+def modules(step: int) -> checkpoint.Modules:
     network = nn.Linear(32, 32)
     nn.init.constant_(network.weight, step)
     return {"network": network}

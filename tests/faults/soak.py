@@ -71,13 +71,13 @@ def mutate(folder: Path) -> None:
     files.mkdir()
     (files / "images").write_bytes(gzip.decompress((EXCERPT / IMAGES).read_bytes()))
     np.savez_compressed(files / "arrays.npz", image=np.zeros((2, 28, 28), np.uint8))
-    Image.fromarray(np.arange(784, dtype=np.uint8).reshape(28, 28)).save(files / "picture.png")
+    Image.fromarray(np.arange(784, dtype=np.uint8).reshape(28, 28)).save(files / "image.png")
     originals = {
         "model": small_model(folder),
         "data": EXCERPT / IMAGES,
         "images": files / "images",
         "arrays": files / "arrays.npz",
-        "picture": files / "picture.png",
+        "image": files / "image.png",
     }
     shutil.copytree(EXCERPT, folder / "mutated")
     for kind, original in originals.items():

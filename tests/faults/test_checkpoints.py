@@ -23,7 +23,7 @@ def saver() -> Iterator[Straced]:
     saver.close()
 
 
-def parts(step: int) -> checkpoint.Modules:
+def modules(step: int) -> checkpoint.Modules:
     """As those that saver.py saves."""
     network = nn.Linear(32, 32)
     nn.init.constant_(network.weight, step)
@@ -73,7 +73,7 @@ def test_row_18_a_call_that_fails_leaves_the_old_one_and_no_temporary(
 @pytest.mark.parametrize("suffix", [".safetensors", ".json"])
 def test_row_19_whatever_bit_is_flipped_the_one_before_is_taken_and_said(tmp_path: Path, suffix: str) -> None:
     for step in (1, 2):
-        checkpoint.save(tmp_path, step, parts(step), {"sums": {"loss": 0.5}})
+        checkpoint.save(tmp_path, step, modules(step), {"sums": {"loss": 0.5}})
     damaged = tmp_path / f"step-00000002{suffix}"
     content = damaged.read_bytes()
     for bit in range(0, 8 * len(content), 61):  # of each byte in eight some bit, all eight in turn
@@ -89,7 +89,7 @@ def flipped(content: bytes, bit: int) -> bytes:
 
 
 def test_row_19_nothing_but_damaged_ones_is_refused(tmp_path: Path) -> None:
-    checkpoint.save(tmp_path, 1, parts(1), {})
+    checkpoint.save(tmp_path, 1, modules(1), {})
     (tmp_path / "step-00000001.safetensors").write_bytes(b"")
     with pytest.warns(UserWarning, match="damaged"), pytest.raises(InputError, match="1 damaged"):
         checkpoint.load_latest(tmp_path)

@@ -1,4 +1,4 @@
-"""FAULTS, data: damaged, foreign and endless files, no network, odd servers, two fetches, folders of pictures."""
+"""FAULTS, data: damaged, foreign and endless files, no network, odd servers, two fetches, folders of images."""
 
 from __future__ import annotations
 
@@ -417,47 +417,47 @@ def text(path: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (corrupt, "unreadable picture"),
+        (corrupt, "unreadable image"),
         (huge, "9000x8000 pixels found, 64,000,000 in all at most wanted"),
         (bomb, r"Image size \(900000000 pixels\) exceeds limit .* 64,000,000 in all at most wanted"),
         (deep, "mode I;16 found, 8 bits a channel wanted"),
-        (text, "no picture found"),
+        (text, "no image found"),
     ],
 )
-def test_row_9_a_wrong_picture_is_named(photos: Path, spoil, said: str) -> None:  # type: ignore[no-untyped-def]
+def test_row_9_a_wrong_image_is_named(photos: Path, spoil, said: str) -> None:  # type: ignore[no-untyped-def]
     spoil(photos / "b/004.png")
     with pytest.raises(InputError, match=said) as caught:
         datasets.load_dataset("folder", photos, 32, 3)
     assert caught.value.message.startswith(f"{photos}/b/004.png: ")
 
 
-def test_row_9_folders_that_hold_no_pictures_are_named(photos: Path, tmp_path: Path) -> None:
+def test_row_9_folders_that_hold_no_images_are_named(photos: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"missing: No such file or directory found"):
         datasets.load_dataset("folder", tmp_path / "missing")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match=r"empty: no pictures found, picture files \(\.png \.jpg"):
+    with pytest.raises(InputError, match=r"empty: no images found, image files \(\.png \.jpg"):
         datasets.load_dataset("folder", tmp_path / "empty")
     (photos / "d").mkdir()
-    with pytest.raises(InputError, match=r"photos/d: no pictures found"):
+    with pytest.raises(InputError, match=r"photos/d: no images found"):
         datasets.load_dataset("folder", photos)
     (photos / "d").rmdir()
     photograph(0).save(photos / "stray.png")
-    with pytest.raises(InputError, match=r"photos: stray\.png beside the folder a of pictures found"):
+    with pytest.raises(InputError, match=r"photos: stray\.png beside the folder a of images found"):
         datasets.load_dataset("folder", photos)
     with pytest.raises(UsageError, match="folder found without --data"):
         datasets.load_dataset("folder", None)
     for path in (photos / "a").iterdir():
         shutil.copy(path, tmp_path / "empty")
-    with pytest.raises(InputError, match=r"empty: 12 pictures found, 24 or more wanted"):
+    with pytest.raises(InputError, match=r"empty: 12 images found, 24 or more wanted"):
         datasets.load_dataset("folder", tmp_path / "empty")
 
 
-def test_row_9_train_names_the_picture_and_leaves_nothing(photos: Path, tmp_path: Path) -> None:
+def test_row_9_train_names_the_image_and_leaves_nothing(photos: Path, tmp_path: Path) -> None:
     corrupt(photos / "c/002.png")
     command = [sys.executable, "-m", "gan_denoise.cli", "train", "gan", "--preset", "smoke", "--dataset", "folder"]
     done = subprocess.run(
         [*command, "--data", str(photos), "--out", str(tmp_path / "run")], capture_output=True, text=True, check=False
     )
     assert done.returncode == 3
-    assert done.stderr.startswith(f"error: {photos}/c/002.png: unreadable picture")
+    assert done.stderr.startswith(f"error: {photos}/c/002.png: unreadable image")
     assert not (tmp_path / "run").exists()

@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 from gan_denoise.export import latents, runtime
 from gan_denoise.export.demo import site as writer
 
-FIRST = 5  # the picture that the page begins with
+FIRST = 5  # the image that the page begins with
 
 
 @pytest.fixture
@@ -109,24 +109,24 @@ def test_a_model_of_ones_own_runs_in_the_page(tab: Page, exported: Path, tmp_pat
         np.testing.assert_allclose(found, output, rtol=0, atol=1e-4)
     assert tab.locator("#classes").is_hidden()  # it draws none
     assert tab.locator("#goal-choice").is_hidden()
-    expect(tab.locator("#which")).to_have_text(f"Picture {FIRST} of seed 0")
+    expect(tab.locator("#which")).to_have_text(f"Image {FIRST} of seed 0")
 
 
 @pytest.mark.usefixtures("demo_page")
-def test_pictures_of_another_size_are_shown(tab: Page, tmp_path: Path, identity_graph: Callable[..., bytes]) -> None:
+def test_images_of_another_size_are_shown(tab: Page, tmp_path: Path, identity_graph: Callable[..., bytes]) -> None:
     (tmp_path / "small").mkdir()
     (tmp_path / "small/fused.onnx").write_bytes(identity_graph(8))
     (tmp_path / "small/denoiser.onnx").write_bytes(identity_denoiser(8))
     writer.write_site(tmp_path / "small", tmp_path / "out")
     with hosted(tmp_path / "out") as address:
         open_ready(tab, address)
-    picture = latents.latents(0, FIRST, 1, 64).reshape(1, 1, 8, 8)
+    image = latents.latents(0, FIRST, 1, 64).reshape(1, 1, 8, 8)
     for canvas in ("#raw", "#clean"):
-        assert_shows(tab, canvas, picture)
+        assert_shows(tab, canvas, image)
 
 
 def identity_denoiser(side: int) -> bytes:
-    """A denoiser that leaves pictures as they are."""
+    """A denoiser that leaves images as they are."""
     sides = ["batch", 1, side, side]
     values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, sides) for name in ("noisy", "denoised")]
     graph = helper.make_graph([helper.make_node("Identity", ["noisy"], ["denoised"])], "i", values[:1], values[1:])

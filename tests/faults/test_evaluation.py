@@ -23,9 +23,9 @@ CLI = [sys.executable, "-m", "gan_denoise.cli"]
 TOLERANCE = 1e-4  # of a distance: other batches and threads add in another order
 
 
-def ffd(pictures: Path, *options: str) -> dict[str, float]:
+def ffd(images: Path, *options: str) -> dict[str, float]:
     """FFD-1 of each set in a file."""
-    return {row["set"]: row["ffd_1"] for row in answer("eval", "ffd", str(pictures), *options)["rows"]}
+    return {row["set"]: row["ffd_1"] for row in answer("eval", "ffd", str(images), *options)["rows"]}
 
 
 def answer(*arguments: str) -> dict[str, Any]:

@@ -149,7 +149,7 @@ def test_row_25_graphs_that_do_not_fit_are_refused_and_both_sides_named(
 
 @dataclass
 class WrongAt:
-    """A fused graph that gives wrong pictures at one size of batch alone."""
+    """A fused graph that gives wrong images at one size of batch alone."""
 
     graph: Graph
     batch: int

@@ -33,7 +33,7 @@ def test_row_31_mutated_arrays(fuzz: Callable[..., None], tmp_path: Path, save: 
 
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "gif", "bmp", "tiff"])
-def test_row_31_mutated_pictures(fuzz: Callable[..., None], tmp_path: Path, kind: str) -> None:
+def test_row_31_mutated_images(fuzz: Callable[..., None], tmp_path: Path, kind: str) -> None:
     file = tmp_path / f"original.{kind}"
     Image.fromarray(np.arange(784, dtype=np.uint8).reshape(28, 28)).save(file)
-    fuzz("picture", file)
+    fuzz("image", file)

@@ -1,4 +1,4 @@
-"""FAULTS, inference: counts, arrays and pictures that are none of ours, outputs in the way, a disk that fills up."""
+"""FAULTS, inference: counts, arrays and images that are none of ours, outputs in the way, a disk that fills up."""
 
 import struct
 import subprocess
@@ -45,7 +45,7 @@ def test_row_30_a_thousand_million_to_a_small_disk_are_refused_before_the_first(
     assert done.returncode == 4
     assert done.stderr == (
         f"error: {tmp_path / 'many'}: 0.1 GB free found, 1568.0 GB wanted\n"
-        "hint: choose another --out, fewer pictures, or free some space\n"
+        "hint: choose another --out, fewer images, or free some space\n"
     )
     assert ".npz" not in done.stdout
 
@@ -61,7 +61,7 @@ def test_row_30_what_is_there_is_kept_when_there_is_no_room(tmp_path: Path) -> N
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "folder"]
 
 
-def test_row_30_memory_does_not_grow_with_the_number_of_pictures(exported: Path, tmp_path: Path) -> None:
+def test_row_30_memory_does_not_grow_with_the_number_of_images(exported: Path, tmp_path: Path) -> None:
     def peak(count: int) -> int:
         command = [*CLI, "generate", "--model", str(exported), "-n", str(count), "--out", str(tmp_path / str(count))]
         done = subprocess.run([sys.executable, "-c", PEAK, *command], capture_output=True, text=True, check=True)
@@ -101,9 +101,7 @@ def grey(value: float) -> Callable[[Path], None]:
         (lambda path: np.savez(path, a=np.array([{}], object)), "Object arrays cannot be loaded"),
     ],
 )
-def test_row_31_arrays_that_are_no_pictures_are_refused(
-    tmp_path: Path, save: Callable[[Path], None], said: str
-) -> None:
+def test_row_31_arrays_that_are_no_images_are_refused(tmp_path: Path, save: Callable[[Path], None], said: str) -> None:
     save(tmp_path / "a.npz")
     done = run("eval", "ffd", "a.npz", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (3, "")
@@ -128,15 +126,15 @@ def pixel_bomb(path: Path) -> None:
 @pytest.mark.parametrize(
     ("save", "said"),
     [
-        (lambda path: Image.new("RGB", (28, 28), "red").save(path), "colours found, a grey picture wanted"),
+        (lambda path: Image.new("RGB", (28, 28), "red").save(path), "colours found, a grey image wanted"),
         (lambda path: Image.new("I;16", (28, 28)).save(path), "mode I;16 found, 8 bits a channel wanted"),
         (lambda path: Image.new("L", (99, 27)).save(path), "99x27 pixels found, 28x28 or more wanted"),
-        (lambda path: path.write_text("hello"), "no picture found, one of PNG, "),
+        (lambda path: path.write_text("hello"), "no image found, one of PNG, "),
         (lambda path: Image.new("1", (10_000, 8_000)).save(path), "10000x8000 pixels found, 64,000,000 in all at"),
         (pixel_bomb, "Image size (2500000000 pixels) exceeds limit"),
     ],
 )
-def test_row_31_pictures_that_do_not_fit_are_refused_by_name(
+def test_row_31_images_that_do_not_fit_are_refused_by_name(
     tmp_path: Path, save: Callable[[Path], None], said: str
 ) -> None:
     Image.new("L", (28, 28)).save(tmp_path / "good.png")

@@ -69,7 +69,7 @@ def test_row_10_killed_at_20_random_moments_all_stages_end_with_the_bits_of_an_u
                 assert os.WTERMSIG(status) == signal.SIGKILL
                 kills += 1
                 longest *= 1.1  # a slow machine, too, gets through an epoch in the end
-            for part in ("gan/generator", "gan/discriminator", "denoiser/denoiser", "join/joined/denoiser/denoiser"):
+            for part in ("gan/generator", "gan/discriminator", "denoiser/denoiser", "joint/final/denoiser/denoiser"):
                 assert_same_weights(*(tmp_path / run / f"{part}.safetensors" for run in ("unbroken", str(broken))))
         trainer.stdin.close()  # type: ignore[union-attr]
 

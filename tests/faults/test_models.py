@@ -128,13 +128,13 @@ def bombs() -> dict[str, ModelProto]:
             size=100,
         ),
         "ConvTranspose": model_of(
-            node("Reshape", ["z", "shape"], ["picture"]),
-            node("ConvTranspose", ["picture", "one"], ["image"], strides=[1 << 20, 1 << 20]),
+            node("Reshape", ["z", "shape"], ["image"]),
+            node("ConvTranspose", ["image", "one"], ["image"], strides=[1 << 20, 1 << 20]),
             weights=(ints("shape", -1, 1, 2, 2), one),
         ),
         "pads": model_of(
-            node("Reshape", ["z", "shape"], ["picture"]),
-            node("Conv", ["picture", "one"], ["image"], pads=[1 << 20] * 4),
+            node("Reshape", ["z", "shape"], ["image"]),
+            node("Conv", ["image", "one"], ["image"], pads=[1 << 20] * 4),
             weights=(ints("shape", -1, 1, 2, 2), one),
         ),
         "dims without numbers": model_of(node("Add", ["z", "w"], ["image"]), weights=(lying,)),

@@ -14,7 +14,7 @@ import pytest
 from gan_denoise.study.report.build import write_report
 
 CLI = [sys.executable, "-m", "gan_denoise.cli"]
-ODD = "pictures of Zoë & 服"
+ODD = "images of Zoë & 服"
 COLOUR = re.compile(r"\x1b\[(\d;)*[349]\d[;\d]*m")  # bold and faint are none
 ANSI = re.compile(r"\x1b\[[\d;?]*[A-Za-z]")
 COMMANDS = [

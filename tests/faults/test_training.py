@@ -123,18 +123,18 @@ def test_row_15_cuda_without_a_gpu_is_refused(excerpt: Dataset, tmp_path: Path) 
 
 
 def nearly_all_black(dataset: Dataset) -> Dataset:
-    """Only the first 64 pictures, by which variety is judged, are left."""
+    """Only the first 64 images, by which variety is judged, are left."""
     images = np.where(np.arange(len(dataset.train))[:, None, None] < 64, dataset.train.images, np.uint8(0))
     return dataclasses.replace(dataset, train=dataclasses.replace(dataset.train, images=images))
 
 
 @pytest.mark.parametrize(("preset", "rate", "black"), [("smoke", None, True), ("smoke-best", 0.9, False)])
-def test_row_13_a_generator_of_one_picture_is_said_on_stderr_and_in_the_log(
+def test_row_13_a_generator_of_one_image_is_said_on_stderr_and_in_the_log(
     excerpt: Dataset, tmp_path: Path, capfd: pytest.CaptureFixture[str], preset: str, rate: float | None, black: bool
 ) -> None:
     config = dataclasses.replace(PRESETS[preset].gan, epochs=20)
     if isinstance(config, ConditionalGanConfig):
-        config = dataclasses.replace(config, averaging=100, epochs=30)  # or its average would need a hundred
+        config = dataclasses.replace(config, ema_half_life_images=100, epochs=30)  # or its average would need a hundred
     spoilt = dataclasses.replace(config, learning_rate=rate or config.learning_rate)
     said = "the generator has collapsed, or has learnt nothing yet: a standard deviation of 0.0"
     train(spoilt, nearly_all_black(excerpt) if black else excerpt, tmp_path / "spoilt", RunOptions(threads=1))
@@ -143,7 +143,7 @@ def test_row_13_a_generator_of_one_picture_is_said_on_stderr_and_in_the_log(
     train(config, excerpt, tmp_path / "clothes", RunOptions(threads=1))
     assert "warning" not in capfd.readouterr().err.splitlines()[-1]
     assert "warning" not in read_log(tmp_path / "clothes/gan/log.jsonl")[-1]
-    assert mode_collapse.collapse_warning(0.01, 0.05) == ""  # as alike as the pictures that it learns from
+    assert mode_collapse.collapse_warning(0.01, 0.05) == ""  # as alike as the images that it learns from
 
 
 @pytest.fixture(scope="module")
@@ -182,7 +182,7 @@ def test_row_14_other_conditions_are_refused_by_name_or_recorded(
     assert "--resume-inexact goes on and records it" in exact.stderr
     assert (tmp_path / "run/gan/meta.json").read_text() == described
     assert run(*command, "--resume-inexact").returncode == 0
-    (record,) = json.loads((tmp_path / "run/gan/meta.json").read_text())["inexact"]
+    (record,) = json.loads((tmp_path / "run/gan/meta.json").read_text())["inexact_resumes"]
     assert record["step"] >= 64
     assert named.split(":")[0] in record["changed"]
     before, now = record["changed"].get("seed", (None, None))
@@ -246,7 +246,7 @@ def test_row_14_weights_of_before_a_change_are_not_exported_as_those_of_after(st
     weights.load_generator(tmp_path / "run/gan")
 
 
-@pytest.mark.parametrize("content", [None, "{", "[]", "null", '{"identity": []}', '{"identity": {"config": 5}}'])
+@pytest.mark.parametrize("content", [None, "{", "[]", "null", '{"fingerprint": []}', '{"fingerprint": {"config": 5}}'])
 def test_row_14_a_run_without_a_readable_description_is_refused(
     stopped: Path, tmp_path: Path, content: str | None
 ) -> None:

@@ -23,8 +23,8 @@ OPTIONS = RunOptions(threads=1, resume=True)
 def main() -> None:
     torch.set_num_threads(1)
     data, preset = fashion_mnist.read_dataset(EXCERPT, "excerpt", checked=False), PRESETS["smoke-best"]
-    assert preset.join is not None
-    small = dataclasses.replace(preset.join, noised=4)
+    assert preset.joint is not None
+    small = dataclasses.replace(preset.joint, denoising_batch=4)
     stages = [
         dataclasses.replace(stage, batch=4, epochs=3, images=64) for stage in (preset.gan, preset.denoiser, small)
     ]

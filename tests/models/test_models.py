@@ -14,7 +14,7 @@ from gan_denoise.models.unet import UNet
 
 
 @pytest.mark.parametrize(("widths", "size"), [((8, 8, 4), 28), ((16, 8, 8, 4), 32), ((8, 4), 64)])
-def test_generator_makes_pictures_in_range(widths: tuple[int, ...], size: int) -> None:
+def test_generator_makes_images_in_range(widths: tuple[int, ...], size: int) -> None:
     image = Generator(widths, latent_size=10, size=size, channels=3)(torch.randn(5, 10) * 10)
     assert image.shape == (5, 3, size, size)
     assert 0 <= image.min() < image.max() <= 1
@@ -40,7 +40,7 @@ def test_discriminator_gives_one_logit_an_image_and_has_the_papers_layers() -> N
 
 
 def test_noise_is_gaussian_of_the_given_strength_in_training_only() -> None:
-    noise = GaussianNoise(0.2, 0.2, clipped=0)
+    noise = GaussianNoise(0.2, 0.2, clip_probability=0)
     torch.manual_seed(0)
     added = noise(torch.zeros(64, 1, 28, 28))
     assert added.std().item() == pytest.approx(0.2, abs=0.002)
@@ -52,14 +52,14 @@ def test_noise_is_gaussian_of_the_given_strength_in_training_only() -> None:
 
 def test_noise_strength_is_drawn_per_image() -> None:
     torch.manual_seed(0)
-    strengths = GaussianNoise(0.1, 0.5, clipped=0)(torch.zeros(200, 1, 28, 28)).std(dim=(1, 2, 3))
+    strengths = GaussianNoise(0.1, 0.5, clip_probability=0)(torch.zeros(200, 1, 28, 28)).std(dim=(1, 2, 3))
     assert 0.09 < strengths.min() < 0.13
     assert 0.46 < strengths.max() < 0.54
 
 
 def test_a_share_of_the_images_is_clipped_as_files_are() -> None:
     torch.manual_seed(0)
-    noisy = GaussianNoise(0.3, 0.3, clipped=0.25)(torch.full((400, 1, 28, 28), 0.5))
+    noisy = GaussianNoise(0.3, 0.3, clip_probability=0.25)(torch.full((400, 1, 28, 28), 0.5))
     pixels = noisy.flatten(1)  # (N, 784)
     clipped = (pixels.min(1).values >= 0) & (pixels.max(1).values <= 1)
     assert 0.19 < clipped.float().mean() < 0.31

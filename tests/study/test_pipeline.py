@@ -50,10 +50,10 @@ def test_the_study_does_everything_once_and_skips_what_is_finished(tmp_path: Pat
 def test_our_own_networks_go_through_the_study_joined(tmp_path: Path) -> None:
     done = study(tmp_path / "ours", preset="smoke-best")
     assert done.returncode == 0, done.stderr
-    assert stages(done)[:5] == ["data", "train gan", "train denoiser", "train join", "export"]
+    assert stages(done)[:5] == ["data", "train gan", "train denoiser", "train joint", "export"]
     rows = json.loads((tmp_path / "ours/results/generation.json").read_text())["rows"]
     assert [row["set"] for row in rows[:2]] == ["raw", "denoised"]
-    assert 0 <= rows[0]["asked_class"] <= 1
+    assert 0 <= rows[0]["class_accuracy"] <= 1
     report = (tmp_path / "ours/report.md").read_text()
     assert "The networks are ours" in report
     assert "*Figure H. The joined training" in report

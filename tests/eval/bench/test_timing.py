@@ -64,17 +64,21 @@ def test_each_contender_comes_after_each_other_one(monkeypatch: pytest.MonkeyPat
 def test_the_ratio_pairs_the_rounds_so_a_slow_minute_of_the_machine_does_not_count() -> None:
     fused = [[0.010, 0.010, 0.5], [0.020] * 3, [0.040] * 3]
     row = relative_time([[0.020, 0.020, 0.020], [0.040] * 3, [0.080] * 3], fused)
-    assert row == pytest.approx({"ratio": 2.0, "ratio_low": 2.0, "ratio_high": 2.0})
+    assert row == pytest.approx({"relative_time": 2.0, "relative_time_low": 2.0, "relative_time_high": 2.0})
     row = relative_time([[0.020] * 3, [0.020] * 3, [0.080] * 3], fused)
-    assert row["ratio"] == pytest.approx(4 ** (1 / 3))
-    assert 0 < row["ratio_low"] < row["ratio"] < row["ratio_high"]
-    assert relative_time([[0.03]], [[0.02]]) == {"ratio": pytest.approx(1.5), "ratio_low": None, "ratio_high": None}
-    assert relative_time(fused, fused)["ratio"] == 1
+    assert row["relative_time"] == pytest.approx(4 ** (1 / 3))
+    assert 0 < row["relative_time_low"] < row["relative_time"] < row["relative_time_high"]
+    assert relative_time([[0.03]], [[0.02]]) == {
+        "relative_time": pytest.approx(1.5),
+        "relative_time_low": None,
+        "relative_time_high": None,
+    }
+    assert relative_time(fused, fused)["relative_time"] == 1
 
 
 def test_the_share_of_sgemm_is_of_operations_a_second() -> None:
     row = {"batch": 4, "p50_ms": 500.0}
-    products = SIDE**3 // 16  # a picture's, of the SIDE^3 that a call of sgemm computes
+    products = SIDE**3 // 16  # an image's, of the SIDE^3 that a call of sgemm computes
     assert sgemm_fraction(row, products, [[2.0, 1.0, 1.0]]) == pytest.approx(0.5)  # 4 / 16 in half a second
 
 
@@ -108,7 +112,7 @@ def test_a_profile_leaves_the_first_runs_out_and_counts_nodes_alone() -> None:
     runs = [(900, 900), (100, 300), (200, 600)]
     events = [event("model_run", 5000, "Session"), event("a_fence_before", 7)]
     events += [event(f"{node}_kernel_time", us) for run in runs for node, us in zip("ab", run, strict=True)]
-    first, second = node_rows(events, warm_up=1)
+    first, second = node_rows(events, warmup=1)
     assert first == {"node": "a", "operator": "Conv", "ms": pytest.approx(0.15), "share": pytest.approx(0.25)}
     assert (second["ms"], second["share"]) == (pytest.approx(0.45), pytest.approx(0.75))
 

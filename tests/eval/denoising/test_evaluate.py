@@ -44,7 +44,7 @@ def blind(restore: object) -> Method:
     return Method(lambda noise, sigma: restore, 2, blind=True, size=GraphSize(7, None))  # type: ignore[arg-type,return-value]
 
 
-def test_clean_pictures_have_the_ceiling_and_the_least_change_has_less(clean: np.ndarray) -> None:
+def test_clean_images_have_the_ceiling_and_the_least_change_has_less(clean: np.ndarray) -> None:
     def change_one_pixel(images: ImagesF32) -> ImagesF32:
         changed = images.copy()
         changed[:, 0, 5, 5] += np.where(changed[:, 0, 5, 5] > 0.5, -1, 1) / np.float32(255)
@@ -60,7 +60,7 @@ def test_clean_pictures_have_the_ceiling_and_the_least_change_has_less(clean: np
     assert (rows["least", "float"]["parameters"], rows["least", "float"]["multiply_adds"]) == (7, None)
 
 
-def test_who_is_told_that_there_is_no_noise_leaves_the_picture(clean: np.ndarray, methods: dict[str, Method]) -> None:
+def test_who_is_told_that_there_is_no_noise_leaves_the_image(clean: np.ndarray, methods: dict[str, Method]) -> None:
     rows = list(evaluate_denoising(methods, clean, sigmas=(0.0,)))
     assert {row["psnr_db"] for row in rows} == {PSNR_CAP_DB}
     assert {row["ms_per_image"] for row in rows} == {None}

@@ -50,7 +50,7 @@ def test_many_steps_give_the_datas_own_variance_where_one_step_takes_most_of_it(
     assert stochastic_denoise(pixels(), ideal(200), SIGMA, 200, seed=1).var() == pytest.approx(VARIANCE, rel=0.05)
 
 
-def test_what_is_drawn_stays_near_the_picture() -> None:
+def test_what_is_drawn_stays_near_the_image() -> None:
     images = pixels()
     strong, weak = (stochastic_denoise(images, ideal(50, sigma), sigma, 50, seed=1) for sigma in (SIGMA, 0.05))
     near = [np.corrcoef(images.ravel(), found.ravel())[0, 1] for found in (strong, weak)]

@@ -1,4 +1,4 @@
-"""Filters, a mixture and denoised real pictures beside what the denoiser makes, on shipped graphs and real images."""
+"""Filters, a mixture and denoised real images beside what the denoiser makes, on shipped graphs and real images."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def data() -> Dataset:
     """The first 300 test images, and 3,600 training images of which 600 count as unseen and 300 as held out."""
     whole = sources.load_fashion_mnist()
     train, test = (Split(part.images[:n], part.labels[:n]) for part, n in ((whole.train, 3600), (whole.test, 300)))
-    return Dataset(train, test, whole.source, whole.sha256)
+    return Dataset(train, test, whole.source, whole.sha256, whole.classes)
 
 
 @pytest.fixture(scope="module")
@@ -104,16 +104,16 @@ def test_the_report_holds_all_rows_and_what_was_chosen(
     assert report.settings["not measured"] == {}
 
 
-def test_the_filters_get_the_same_pictures_as_the_denoiser(
+def test_the_filters_get_the_same_images_as_the_denoiser(
     fused: Graph, real: RealImages, filters: dict[str, TunedFilter]
 ) -> None:
     rows = {row["set"]: row for row in filtered_rows(fused, real, filters, N, seed=1)}
     assert list(rows) == ["raw", "denoised", BLACK_LEVEL, GAUSSIAN, NLM]
     for wanted in evaluate_generation(fused, real, N, seed=1)[:2]:
         found = rows[wanted["set"]]
-        assert found == {name: pytest.approx(wanted[name]) for name in wanted if name != "asked_class"}
+        assert found == {name: pytest.approx(wanted[name]) for name in wanted if name != "class_accuracy"}
     assert rows[GAUSSIAN]["sharpness"] < rows["raw"]["sharpness"]
-    assert min(rows[name]["same_class"] for name in (GAUSSIAN, NLM)) > 0.9
+    assert min(rows[name]["class_preserved"] for name in (GAUSSIAN, NLM)) > 0.9
 
 
 def test_without_scikit_learn_the_mixture_is_named_as_not_measured(
@@ -125,7 +125,7 @@ def test_without_scikit_learn_the_mixture_is_named_as_not_measured(
     assert report.settings["not measured"]["Gaussian mixture"].startswith("sklearn: not installed, pip install")
 
 
-def test_the_mixture_is_far_off_and_agrees_with_no_picture(
+def test_the_mixture_is_far_off_and_agrees_with_no_image(
     real: RealImages, data: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(controls.mixture, "FITTED", 1000)
@@ -139,11 +139,11 @@ def test_the_mixture_is_far_off_and_agrees_with_no_picture(
     monkeypatch.setattr(controls.mixture, "fit", fit)
     row = mixture_row(real, data, N, seed=2**40)
     np.testing.assert_array_equal(fitted_on[0], data.train.images[:1000])
-    assert (row["set"], row["n"], row["same_class"]) == ("Gaussian mixture", N, None)
+    assert (row["set"], row["n"], row["class_preserved"]) == ("Gaussian mixture", N, None)
     assert row["ffd_1"] > 2 * real.floor["ffd_1"]
 
 
-def test_real_pictures_pass_the_denoiser_almost_unchanged(real: RealImages, data: Dataset, network: Graph) -> None:
+def test_real_images_pass_the_denoiser_almost_unchanged(real: RealImages, data: Dataset, network: Graph) -> None:
     denoiser = runtime.load_graph(runtime.DENOISER, threads=1)
     row = real_denoised_row(denoiser, real, data, N)
     images = split_classifier_fit(data.train)[1].images[:N]
@@ -155,5 +155,5 @@ def test_real_pictures_pass_the_denoiser_almost_unchanged(real: RealImages, data
     assert 0 < moved < 0.03 * real.floor["ffd_1"]
     assert row["noise"] == pytest.approx(no_reference.noise(to_float(passed)).mean(), rel=1e-4)
     assert row["noise"] < real.floor["noise"]
-    assert row["same_class"] == pytest.approx((before == after).mean())
+    assert row["class_preserved"] == pytest.approx((before == after).mean())
     assert 0.01 < (passed != images).mean() < 0.9

@@ -35,7 +35,7 @@ def data() -> Dataset:
     """The first 300 test images, and training images of which 200 count as unseen."""
     whole = sources.load_fashion_mnist()
     train, test = (Split(part.images[:n], part.labels[:n]) for part, n in ((whole.train, 1200), (whole.test, 300)))
-    return Dataset(train, test, whole.source, whole.sha256)
+    return Dataset(train, test, whole.source, whole.sha256, whole.classes)
 
 
 @pytest.fixture(scope="module")
@@ -51,14 +51,14 @@ def fused() -> runtime.Graph:
 def test_raw_denoised_and_the_floor_have_all_columns(fused: runtime.Graph, real: RealImages) -> None:
     rows = evaluate_generation(fused, real, N)
     assert [row["set"] for row in rows] == ["raw", "denoised", REAL_BASELINE]
-    assert all(list(row) == [*COLUMNS, *LOOKS, "same_class", "asked_class"] for row in rows[:2])
-    assert list(rows[2]) == [*COLUMNS, *LOOKS, "same_class"]
+    assert all(list(row) == [*COLUMNS, *LOOKS, "class_preserved", "class_accuracy"] for row in rows[:2])
+    assert list(rows[2]) == [*COLUMNS, *LOOKS, "class_preserved"]
     assert [row["n"] for row in rows] == [N, N, N]
-    assert all(0.8 < row["asked_class"] < 1.0 for row in rows[:2])
-    assert rows[0]["same_class"] == 1.0
-    assert 0.95 < rows[1]["same_class"] < 1.0
+    assert all(0.8 < row["class_accuracy"] < 1.0 for row in rows[:2])
+    assert rows[0]["class_preserved"] == 1.0
+    assert 0.95 < rows[1]["class_preserved"] < 1.0
     assert min(rows[0]["coverage"], rows[2]["coverage"]) > 0.1
-    assert rows[2]["same_class"] is None
+    assert rows[2]["class_preserved"] is None
 
 
 def test_the_rows_are_those_of_a_plain_computation(fused: runtime.Graph, real: RealImages, data: Dataset) -> None:
@@ -79,7 +79,7 @@ def test_the_rows_are_those_of_a_plain_computation(fused: runtime.Graph, real: R
         plain = compute_prdc(test.astype(np.float64), found.astype(np.float64), nearest_k=5)
         assert {name: row[name] for name in names} == pytest.approx(plain, abs=0.01)
         assert row["contrast"] == pytest.approx(pixels.std(axis=(1, 2, 3)).mean(), rel=1e-3)
-    assert rows[1]["same_class"] == pytest.approx((labels[0] == labels[1]).mean(), abs=0.01)
+    assert rows[1]["class_preserved"] == pytest.approx((labels[0] == labels[1]).mean(), abs=0.01)
 
 
 def test_the_rows_depend_on_the_seed_and_not_on_the_batch(
@@ -110,12 +110,12 @@ def test_any_sets_are_measured_beside_each_other(real: RealImages, data: Dataset
     assert rows["unchanged"]["kid"] < 0.5 * rows["blurred"]["kid"]
     assert rows["unchanged"]["coverage"] > rows["blurred"]["coverage"]
     assert rows["blurred"]["sharpness"] < 0.3 * rows["unchanged"]["sharpness"]
-    assert 0.3 < rows["blurred"]["same_class"] < rows["unchanged"]["same_class"] == 1.0
-    assert [rows["few"][name] for name in (*COLUMNS[1:], "same_class")] == [50, *[None] * 7, None]
+    assert 0.3 < rows["blurred"]["class_preserved"] < rows["unchanged"]["class_preserved"] == 1.0
+    assert [rows["few"][name] for name in (*COLUMNS[1:], "class_preserved")] == [50, *[None] * 7, None]
     assert rows["few"]["contrast"] > 0
 
 
-def test_features_are_kept_of_the_first_pictures_only(
+def test_features_are_kept_of_the_first_images_only(
     real: RealImages, data: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reference_module, "MAX_FEATURES", 100)
@@ -128,25 +128,25 @@ def test_features_are_kept_of_the_first_pictures_only(
 
 
 def test_a_floor_of_too_few_real_images_is_not_measured(data: Dataset) -> None:
-    few = Dataset(Split(data.train.images[:60], data.train.labels[:60]), data.test, "few", data.sha256)
+    few = Dataset(Split(data.train.images[:60], data.train.labels[:60]), data.test, "few", data.sha256, data.classes)
     floor = measure_real(few, ffd.load_network(threads=1), N).floor
     assert (floor["n"], floor["ffd_1"], floor["precision"]) == (10, None, None)
     assert floor["contrast"] > 0
 
 
 def conditional(images: np.ndarray) -> runtime.Graph:
-    """A graph that gives the picture of the class that the last latents choose, and as denoised the next class's."""
+    """A graph that gives the image of the class that the last latents choose, and as denoised the next class's."""
     nodes = [
         helper.make_node("Slice", ["z", "from", "to", "axis"], ["last"]),
         helper.make_node("ArgMax", ["last"], ["class"], axis=1, keepdims=0),
-        helper.make_node("Gather", ["pictures", "class"], ["image"]),
+        helper.make_node("Gather", ["images", "class"], ["image"]),
         helper.make_node("Gather", ["others", "class"], ["denoised"]),
     ]
     pixels = to_float(images)
     arrays = {"from": [90], "to": [100], "axis": [1]}
     constants = [numpy_helper.from_array(np.array(value, np.int64), name) for name, value in arrays.items()]
     constants += [
-        numpy_helper.from_array(pixels, "pictures"),
+        numpy_helper.from_array(pixels, "images"),
         numpy_helper.from_array(np.roll(pixels, -1, 0), "others"),
     ]
     z = helper.make_tensor_value_info("z", TensorProto.FLOAT, ["batch", 100])
@@ -162,9 +162,9 @@ def test_a_graph_with_classes_is_asked_whether_it_draws_them(real: RealImages, d
     labels = real.test.labels
     right = np.array([np.flatnonzero((labels == c) & (data.test.labels == c))[0] for c in range(10)])
     raw, denoised, floor = evaluate_generation(conditional(data.test.images[right]), real, 120)
-    assert (raw["asked_class"], denoised["asked_class"], denoised["same_class"]) == (1.0, 0.0, 0.0)
-    assert raw["recall"] == 0.0  # ten pictures again and again
-    assert "asked_class" not in floor
+    assert (raw["class_accuracy"], denoised["class_accuracy"], denoised["class_preserved"]) == (1.0, 0.0, 0.0)
+    assert raw["recall"] == 0.0  # ten images again and again
+    assert "class_accuracy" not in floor
     assert evaluate.requested_classes(runtime.load_graph(runtime.FUSED, exported), 120, 0) is None
 
 
@@ -186,10 +186,10 @@ def test_the_classes_of_sets_and_their_recall(real: RealImages, data: Dataset) -
     assert summary["collapsed"]["missing"] >= 6 > summary["real"]["missing"] == 0
 
 
-def test_copies_are_told_from_pictures_that_were_not_trained_on(data: Dataset) -> None:
+def test_copies_are_told_from_images_that_were_not_trained_on(data: Dataset) -> None:
     copies = np.concatenate([data.train.images[:30], data.test.images[300 - 30 :]])
     rows = diagnostics.copy_rows({"half copied": copies}, data)
     assert [(row["set"], row["n"]) for row in rows] == [("half copied", 60), ("test images", 60)]
-    assert 0.5 <= rows[0]["closer"] < 0.6
+    assert 0.5 <= rows[0]["near_copy_fraction"] < 0.6
     assert rows[0]["median_distance"] < 0.5 * rows[1]["median_distance"]
-    assert rows[1]["closer"] == pytest.approx(1 / 60)
+    assert rows[1]["near_copy_fraction"] == pytest.approx(1 / 60)

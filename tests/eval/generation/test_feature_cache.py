@@ -1,4 +1,4 @@
-"""Features of real pictures are computed once, and nothing that goes wrong with the cache changes them."""
+"""Features of real images are computed once, and nothing that goes wrong with the cache changes them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def calls(network: Graph, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How many pictures each run of a network was given."""
+    """How many images each run of a network was given."""
     given: list[int] = []
     batched = Graph.batched
 
@@ -51,7 +51,7 @@ def test_they_are_the_network_s_and_computed_once(
         np.testing.assert_array_equal(once_more, found)
 
 
-def test_other_pictures_and_another_network_have_features_of_their_own(
+def test_other_images_and_another_network_have_features_of_their_own(
     excerpt: Dataset, network: Graph, folder: Path, calls: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     images = excerpt.test.images

@@ -11,7 +11,7 @@ from gan_denoise.eval.generation.gaussian_mixture import Mixture, fit, sample
 
 
 def squares(level: int, count: int, random: np.random.Generator) -> np.ndarray:
-    """Pictures of 4 x 4 pixels about a level, each pixel with a standard deviation of 10 levels."""
+    """Images of 4 x 4 pixels about a level, each pixel with a standard deviation of 10 levels."""
     return np.rint(random.normal(level, 10, (count, 4, 4))).clip(0, 255).astype(np.uint8)
 
 
@@ -42,7 +42,7 @@ def test_samples_have_the_moments_of_the_mixture() -> None:
     assert firsts[0] == pytest.approx(firsts[1], abs=0.02)  # in no order
 
 
-def test_real_pictures_come_out_alike_and_the_seed_decides(excerpt: Dataset) -> None:
+def test_real_images_come_out_alike_and_the_seed_decides(excerpt: Dataset) -> None:
     images = excerpt.train.images
     mixture = fit(images, components=10, width=20, seed=0)
     drawn = sample(mixture, 500, seed=1)
@@ -53,7 +53,7 @@ def test_real_pictures_come_out_alike_and_the_seed_decides(excerpt: Dataset) -> 
     assert not np.array_equal(drawn, sample(mixture, 500, seed=2))
 
 
-def test_a_wider_mixture_holds_more_of_the_pictures(excerpt: Dataset) -> None:
+def test_a_wider_mixture_holds_more_of_the_images(excerpt: Dataset) -> None:
     spreads = [
         sample(fit(excerpt.train.images, 2, width, seed=0), 400, seed=1).astype(float).var(axis=0).sum()
         for width in (2, 100)
@@ -62,7 +62,7 @@ def test_a_wider_mixture_holds_more_of_the_pictures(excerpt: Dataset) -> None:
 
 
 @pytest.mark.parametrize(("components", "width"), [(101, 2), (2, 101), (2, 785)])
-def test_too_few_pictures_or_pixels_are_refused(components: int, width: int, excerpt: Dataset) -> None:
+def test_too_few_images_or_pixels_are_refused(components: int, width: int, excerpt: Dataset) -> None:
     images = excerpt.train.images[:100] if width < 785 else np.concatenate([excerpt.train.images] * 2)
     with pytest.raises(InputError, match=f"{max(components, width)} or more wanted"):
         fit(images, components, width)

@@ -112,14 +112,14 @@ def test_the_distance_is_that_of_the_features(network: runtime.Graph, excerpt: D
     features = network(to_float(images))[0]
     wanted = frechet_distance(statistics(features), ffd.load_pinned_metric().reference)
     assert ffd.distance(images, network) == pytest.approx(wanted, rel=1e-6)
-    assert 0.02 < wanted < 0.2  # 400 real pictures are near, and not at 0
+    assert 0.02 < wanted < 0.2  # 400 real images are near, and not at 0
     assert ffd.distance(255 - images, network) > 10 * wanted
 
 
-def test_97_pictures_are_enough_and_96_or_other_shapes_are_refused(network: runtime.Graph, excerpt: Dataset) -> None:
+def test_97_images_are_enough_and_96_or_other_shapes_are_refused(network: runtime.Graph, excerpt: Dataset) -> None:
     images = excerpt.train.images
     assert ffd.distance(images[:97], network) > 0
-    with pytest.raises(InputError, match="FFD-1: 96 pictures found, 97 or more wanted"):
+    with pytest.raises(InputError, match="FFD-1: 96 images found, 97 or more wanted"):
         ffd.distance(images[:96], network)
     with pytest.raises(InputError, match=r"image: float32 \[64, 1, 28, 27\] found"):
         ffd.distance(images[:, :, 1:], network)
@@ -128,8 +128,8 @@ def test_97_pictures_are_enough_and_96_or_other_shapes_are_refused(network: runt
 
 
 def test_the_command_needs_neither_torch_nor_data(tmp_path: Path, network: runtime.Graph, excerpt: Dataset) -> None:
-    np.savez(tmp_path / "pictures.npz", mine=excerpt.test.images, its=excerpt.train.images[:, ::-1])
-    command = [sys.executable, "-c", WITHOUT_TORCH, "eval", "ffd", "pictures.npz", "--threads", "1"]
+    np.savez(tmp_path / "images.npz", mine=excerpt.test.images, its=excerpt.train.images[:, ::-1])
+    command = [sys.executable, "-c", WITHOUT_TORCH, "eval", "ffd", "images.npz", "--threads", "1"]
     environment = {"GAN_DENOISE_DATA": str(tmp_path / "none")}
     done = subprocess.run([*command, "--json"], cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -31,12 +31,15 @@ def test_a_copy_is_at_distance_0_and_one_changed_pixel_at_its_change(excerpt: Da
     assert distances == pytest.approx([0.0, 0.2], abs=1e-12)
 
 
-def test_copies_are_closer_than_real_pictures_are_and_others_are_not(excerpt: Dataset) -> None:
+def test_copies_are_closer_than_real_images_are_and_others_are_not(excerpt: Dataset) -> None:
     yardstick, _ = find_nearest(excerpt.test.images, excerpt.train.images)
     half = np.concatenate([excerpt.train.images[:50], 255 - excerpt.train.images[:50]])  # copies and negatives
     found = distance_summary(find_nearest(half, excerpt.train.images)[0], yardstick)
-    assert found["closer"] == 0.5
-    assert distance_summary(yardstick, yardstick) == {"median_distance": np.median(yardstick), "closer": 0.01}
+    assert found["near_copy_fraction"] == 0.5
+    assert distance_summary(yardstick, yardstick) == {
+        "median_distance": np.median(yardstick),
+        "near_copy_fraction": 0.01,
+    }
 
 
 def test_other_types_sizes_and_nothing_to_compare_with_are_refused(excerpt: Dataset) -> None:

@@ -30,7 +30,7 @@ def test_sharpness_of_a_single_bright_pixel_is_its_closed_form() -> None:
     assert no_reference.sharpness(image) == pytest.approx([0.2], rel=1e-12)
 
 
-def test_contrast_of_a_picture_half_black_and_half_white_is_one_half() -> None:
+def test_contrast_of_a_image_half_black_and_half_white_is_one_half() -> None:
     image = np.zeros((1, 1, 8, 8), np.float32)
     image[0, 0, :4] = 1.0
     assert no_reference.contrast(image) == pytest.approx([0.5], rel=1e-12)
@@ -49,14 +49,14 @@ def test_noise_finds_the_strength_that_was_added(sigma: float) -> None:
     assert no_reference.noise(noisy.clip(0, 1)).mean() == pytest.approx(sigma, rel=0.05)
 
 
-def test_a_picture_of_one_grey_has_no_noise_sharpness_or_contrast() -> None:
+def test_a_image_of_one_grey_has_no_noise_sharpness_or_contrast() -> None:
     grey = np.full((2, 1, 28, 28), 0.5, np.float32)
     for measure in MEASURES:
         np.testing.assert_allclose(measure(grey), [0.0, 0.0], rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("measure", MEASURES)
-def test_each_picture_is_measured_for_itself(measure, clean: np.ndarray) -> None:  # type: ignore[no-untyped-def]
+def test_each_image_is_measured_for_itself(measure, clean: np.ndarray) -> None:  # type: ignore[no-untyped-def]
     values = measure(clean)
     assert values.shape == (20,)
     np.testing.assert_allclose(measure(clean[7:8]), values[7:8], rtol=1e-12)

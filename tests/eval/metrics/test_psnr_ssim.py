@@ -106,7 +106,7 @@ def test_another_type_shape_range_or_nan_is_refused(measure, clean: np.ndarray) 
         measure(clean, broken)
 
 
-def test_pictures_smaller_than_the_window_are_refused() -> None:
+def test_images_smaller_than_the_window_are_refused() -> None:
     enough, small = np.zeros((1, 1, 7, 7), np.float32), np.zeros((1, 1, 7, 6), np.float32)
     assert ssim(enough, enough) == pytest.approx([1.0])
     with pytest.raises(InputError, match="7 or more"):

@@ -11,7 +11,7 @@ from gan_denoise.eval.metrics.spectrum import power_spectrum
 
 
 def test_a_wave_has_all_its_power_at_its_frequency() -> None:
-    wave = np.cos(2 * np.pi * 4 * np.arange(28) / 28)  # four cycles a picture
+    wave = np.cos(2 * np.pi * 4 * np.arange(28) / 28)  # four cycles an image
     frequencies, power = power_spectrum(np.tile(wave, (3, 1, 28, 1)).astype(np.float32))
     np.testing.assert_allclose(frequencies, np.arange(15) / 28)
     ring = np.rint(np.hypot(*np.meshgrid(np.fft.fftfreq(28), np.fft.fftfreq(28))) * 28) == 4
@@ -31,7 +31,7 @@ def test_one_grey_is_all_at_frequency_0() -> None:
     assert power[1:].max() < 1e-12
 
 
-def test_blur_takes_the_fine_part_of_real_pictures_by_its_own_transfer(excerpt: Dataset) -> None:
+def test_blur_takes_the_fine_part_of_real_images_by_its_own_transfer(excerpt: Dataset) -> None:
     images = to_float(excerpt.test.images)
     blurred = ndimage.gaussian_filter(images, (0, 0, 1, 1), mode="wrap")
     frequencies, before = power_spectrum(images)
@@ -41,6 +41,6 @@ def test_blur_takes_the_fine_part_of_real_pictures_by_its_own_transfer(excerpt: 
 
 
 @pytest.mark.parametrize("shape", [(28, 28), (2, 3, 28, 28), (0, 1, 28, 28)])
-def test_shapes_that_are_no_pictures_are_refused(shape: tuple[int, ...]) -> None:
+def test_shapes_that_are_no_images_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(InputError, match="with N of 1 or more wanted"):
         power_spectrum(np.zeros(shape, np.float32))

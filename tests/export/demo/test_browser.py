@@ -1,4 +1,4 @@
-"""The page in a real Chromium: the same numbers and pictures as Python's onnxruntime, whatever is moved or drawn."""
+"""The page in a real Chromium: the same numbers and images as Python's onnxruntime, whatever is moved or drawn."""
 
 import json
 import re
@@ -17,7 +17,7 @@ from gan_denoise.eval.metrics.psnr_ssim import psnr
 from gan_denoise.export import latents, runtime
 from gan_denoise.export.generate import generate_batches, parse_label
 
-FIRST = 5  # the picture that the page begins with
+FIRST = 5  # the image that the page begins with
 NOISE = latents.latents(1, 0, 1, 28 * 28).reshape(1, 1, 28, 28)
 
 
@@ -66,7 +66,7 @@ def test_its_canvases_show_what_python_generates(shown: Page) -> None:
     assert shown.locator("#many button").count() == 24
 
 
-def test_a_class_a_seed_and_a_picture_are_chosen(shown: Page) -> None:
+def test_a_class_a_seed_and_a_image_are_chosen(shown: Page) -> None:
     graph = runtime.load_graph(runtime.FUSED)
     shown.get_by_text("Bag", exact=True).first.click()
     shown.get_by_label("Seed").fill("9")
@@ -75,11 +75,11 @@ def test_a_class_a_seed_and_a_picture_are_chosen(shown: Page) -> None:
     image, denoised = next(generate_batches(graph, 9, 24, label=parse_label(graph, "bag")))
     assert_shows(shown, "#raw", image[2:])
     assert_shows(shown, "#many canvas", denoised[23:], 23)
-    expect(shown.locator("#which")).to_have_text("Picture 2 of seed 9, Bag")
-    expect(shown.locator("#command")).to_have_text("gan-denoise generate --seed 9 -n 3 --label 8 --out pictures")
+    expect(shown.locator("#which")).to_have_text("Image 2 of seed 9, Bag")
+    expect(shown.locator("#command")).to_have_text("gan-denoise generate --seed 9 -n 3 --label 8 --out images")
 
 
-def test_sliders_bend_the_picture_and_reset_brings_it_back(shown: Page, demo_page: Path) -> None:
+def test_sliders_bend_the_image_and_reset_brings_it_back(shown: Page, demo_page: Path) -> None:
     graph = runtime.load_graph(runtime.FUSED)
     shown.locator("#many button").nth(3).click()
     z = np.array(shown.evaluate("async () => [...(await import('./explore.js')).now.z]"), np.float32)[None]
@@ -103,7 +103,7 @@ def test_sliders_bend_the_picture_and_reset_brings_it_back(shown: Page, demo_pag
     assert float(slider.input_value()) == straight
 
 
-def test_a_walk_leads_from_the_picture_to_another(shown: Page) -> None:
+def test_a_walk_leads_from_the_image_to_another(shown: Page) -> None:
     graph = runtime.load_graph(runtime.FUSED)
     shown.get_by_text("any", exact=True).first.click()
     shown.get_by_label("Seed").fill("0")
@@ -112,8 +112,8 @@ def test_a_walk_leads_from_the_picture_to_another(shown: Page) -> None:
     shown.get_by_label("To class").select_option("Sneaker")
     start, goal = latents.latents(0, 0, 1), latents.set_class(latents.latents(0, 12, 1), 7, 10)
     for index, z in ((0, start), (8, goal)):
-        for row, picture in enumerate(graph(z)):
-            assert_shows(shown, "#strip canvas", picture, 9 * row + index)
+        for row, image in enumerate(graph(z)):
+            assert_shows(shown, "#strip canvas", image, 9 * row + index)
     slide(shown, "#share", 1)
     assert_shows(shown, "#walk-denoised", graph(goal)[1])
     middle = np.array(call(shown, "latents.js", "along", start[0].tolist(), goal[0].tolist(), 0.4, 10), np.float32)
@@ -157,14 +157,14 @@ def test_a_file_gets_noise_and_is_denoised(shown: Page, excerpt: Dataset, tmp_pa
         noisy, denoised = restored(clean, sigma)
         assert_shows(shown, "#noisy", noisy)
         assert_shows(shown, "#restored", denoised)
-        for name, picture in (("noisy", noisy), ("restored", denoised)):
-            expect(shown.locator(f"#{name}-psnr")).to_have_text(f"{psnr(clean, picture)[0]:.1f} dB")
+        for name, image in (("noisy", noisy), ("restored", denoised)):
+            expect(shown.locator(f"#{name}-psnr")).to_have_text(f"{psnr(clean, image)[0]:.1f} dB")
     slide(shown, "#sigma", 0)
     assert_shows(shown, "#noisy", clean)
     expect(shown.locator("#noisy-psnr")).to_have_text("the same")
 
 
-def test_a_colour_picture_that_is_dropped_is_made_grey_small_and_bright_on_dark(shown: Page, tmp_path: Path) -> None:
+def test_a_colour_image_that_is_dropped_is_made_grey_small_and_bright_on_dark(shown: Page, tmp_path: Path) -> None:
     photo = Image.new("RGB", (300, 150), (255, 255, 255))
     photo.paste((200, 0, 0), (100, 50, 200, 100))
     photo.save(tmp_path / "photo.png")
@@ -180,22 +180,22 @@ def test_a_colour_picture_that_is_dropped_is_made_grey_small_and_bright_on_dark(
         "photo.png, 300x150: made grey and 28x28, and inverted, since its border is bright."
     )
     found = pixels(shown, "#clean")
-    assert (found[:7] == 0).all()  # above the picture, as its border
+    assert (found[:7] == 0).all()  # above the image, as its border
     assert np.abs(found[13:15, 11:17] - (255 - 0.299 * 200)).max() <= 1
     assert_shows(shown, "#restored", restored(found[None, None].astype(np.float32) / 255, 0.2)[1], levels=4)
     shown.get_by_role("button", name="Invert").click()
     assert_shows(shown, "#clean", 1 - found[None, None] / 255)
 
 
-def test_a_file_that_is_no_picture_is_named_and_nothing_changes(shown: Page, tmp_path: Path) -> None:
+def test_a_file_that_is_no_image_is_named_and_nothing_changes(shown: Page, tmp_path: Path) -> None:
     before = pixels(shown, "#clean")
     (tmp_path / "notes.txt").write_text("hello")
     shown.get_by_label("Choose a file").set_input_files(tmp_path / "notes.txt")
-    expect(shown.locator("#done")).to_have_text("notes.txt: no picture that this browser can read.")
+    expect(shown.locator("#done")).to_have_text("notes.txt: no image that this browser can read.")
     np.testing.assert_array_equal(pixels(shown, "#clean"), before)
 
 
-def test_drawing_and_erasing_change_the_picture_and_what_is_denoised(shown: Page) -> None:
+def test_drawing_and_erasing_change_the_image_and_what_is_denoised(shown: Page) -> None:
     shown.get_by_role("button", name="Clear").click()
     slide(shown, "#sigma", 0.1)
     assert_shows(shown, "#clean", np.zeros((1, 1, 28, 28)))
@@ -223,9 +223,9 @@ def stroke(page: Page) -> None:
     page.mouse.up()
 
 
-def test_the_picture_above_is_taken(shown: Page) -> None:
-    shown.get_by_role("button", name="Take the picture above").click()
-    until(shown, lambda: (pixels(shown, "#clean") == pixels(shown, "#denoised")).all(), "the picture above")
+def test_the_image_above_is_taken(shown: Page) -> None:
+    shown.get_by_role("button", name="Take the image above").click()
+    until(shown, lambda: (pixels(shown, "#clean") == pixels(shown, "#denoised")).all(), "the image above")
 
 
 def test_isolated_it_has_threads(shown: Page) -> None:
@@ -234,7 +234,7 @@ def test_isolated_it_has_threads(shown: Page) -> None:
     assert shown.evaluate("crossOriginIsolated")
     assert len(shown.workers) == count - 1  # the page itself is one
     slide(shown, "#sigma", 0.3)  # the first run of all is not timed
-    speed = rf"[\d.]+ ms a picture, its denoiser alone [\d.]+ ms · {count} threads · onnxruntime-web 1\.\d+\.\d+"
+    speed = rf"[\d.]+ ms an image, its denoiser alone [\d.]+ ms · {count} threads · onnxruntime-web 1\.\d+\.\d+"
     expect(shown.locator("#status")).to_have_text(re.compile(speed))
 
 

@@ -46,9 +46,9 @@ def test_the_graph_runs_by_what_the_config_says(shipped: Path) -> None:
     for batch in (1, 5):
         samples = np.random.default_rng(0).standard_normal((batch, *z["shape"][1:]), dtype=z["dtype"])
         found = session.run([output["name"] for output in config["outputs"]], {z["name"]: samples})
-        for output, pictures in zip(config["outputs"], found, strict=True):
-            assert (list(pictures.shape), str(pictures.dtype)) == ([batch, *output["shape"][1:]], output["dtype"])
-            assert output["range"][0] <= pictures.min() < pictures.max() <= output["range"][1]
+        for output, images in zip(config["outputs"], found, strict=True):
+            assert (list(images.shape), str(images.dtype)) == ([batch, *output["shape"][1:]], output["dtype"])
+            assert output["range"][0] <= images.min() < images.max() <= output["range"][1]
 
 
 def test_the_graph_names_its_batch_and_says_what_it_is(shipped: Path) -> None:
@@ -91,7 +91,7 @@ def test_a_model_of_ones_own_has_no_figures_of_the_shipped_one(exported: Path, t
     assert (tmp_path / "own/onnx/model.onnx").read_bytes() == (exported / "fused.onnx").read_bytes()
 
 
-def test_raw_pictures_are_a_matter_of_fidelity(tmp_path: Path) -> None:
+def test_raw_images_are_a_matter_of_fidelity(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["export", "--for", "hub", "--raw", "--out", str(tmp_path / "out")])
     assert isinstance(done.exception, UsageError)
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""The shipped graph in fewer bits: what is rounded, what stays, how near the pictures come, and a gate that closes."""
+"""The shipped graph in fewer bits: what is rounded, what stays, how near the images come, and a gate that closes."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_weights_too_large_for_a_half_close_the_gate(exported: Path, tmp_path: P
     values.flat[0] = 1e6  # float32 bears it
     largest.CopyFrom(numpy_helper.from_array(values, largest.name))
     onnx.save(model, tmp_path / "fused.onnx")
-    with pytest.raises(GateError, match=r"precision: pictures within \S+ dB of float32 found, 60 or more wanted"):
+    with pytest.raises(GateError, match=r"precision: images within \S+ dB of float32 found, 60 or more wanted"):
         quantize(tmp_path, FLOAT16)
 
 
@@ -96,7 +96,7 @@ def test_a_denoiser_without_inner_convolutions_is_not_for_int8(exported: Path) -
     assert caught.value.hint == "--precision float16"
 
 
-def test_only_pictures_in_float32_are_taken(
+def test_only_images_in_float32_are_taken(
     tmp_path: Path, int8: tuple[bytes, float], identity_graph: Callable[..., bytes]
 ) -> None:
     (tmp_path / "fused.onnx").write_bytes(int8[0])

@@ -26,7 +26,7 @@ N = 150
 
 
 class Features(torch_fidelity.FeatureExtractorBase):  # type: ignore[misc]
-    """Our feature network as torch-fidelity wants it: uint8 colour pictures to features."""
+    """Our feature network as torch-fidelity wants it: uint8 colour images to features."""
 
     def __init__(self, name: str, features_list: list[str], **kwargs: object) -> None:
         super().__init__(name, features_list)
@@ -46,7 +46,7 @@ class Features(torch_fidelity.FeatureExtractorBase):  # type: ignore[misc]
         return (torch.from_numpy(self.network(to_float(images[:, 0].numpy()))[0].astype(np.float64)),)
 
 
-class Pictures(TorchDataset):  # type: ignore[type-arg]
+class Images(TorchDataset):  # type: ignore[type-arg]
     def __init__(self, images: np.ndarray) -> None:
         self.images = images
 
@@ -59,24 +59,24 @@ class Pictures(TorchDataset):  # type: ignore[type-arg]
 
 def run(content: bytes, z: np.ndarray) -> np.ndarray:
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    (pictures,) = session.run(None, {session.get_inputs()[0].name: z})
-    return pictures
+    (images,) = session.run(None, {session.get_inputs()[0].name: z})
+    return images
 
 
 @pytest.mark.parametrize("denoised", [True, False])
 @pytest.mark.parametrize("source", ["shipped", "folder", "file"])
-def test_the_pictures_are_ours_in_8_bits_and_three_channels(exported: Path, denoised: bool, source: str) -> None:
+def test_the_images_are_ours_in_8_bits_and_three_channels(exported: Path, denoised: bool, source: str) -> None:
     path = {"shipped": None, "folder": exported, "file": exported / "fused.onnx"}[source]
     for batch in (1, 7):
         z = latents.latents(5, 0, batch)
         ours = runtime.load_graph(runtime.FUSED, path)(z)[1 if denoised else 0]
-        pictures = run(to_torch_fidelity(path, denoised), z)
-        assert (pictures.shape, pictures.dtype) == ((batch, 3, 28, 28), np.uint8)
+        images = run(to_torch_fidelity(path, denoised), z)
+        assert (images.shape, images.dtype) == ((batch, 3, 28, 28), np.uint8)
         for channel in range(3):
-            np.testing.assert_array_equal(pictures[:, channel], np.rint(ours[:, 0] * np.float32(255)))
+            np.testing.assert_array_equal(images[:, channel], np.rint(ours[:, 0] * np.float32(255)))
 
 
-def test_a_generator_alone_gives_raw_pictures_and_no_denoised_ones(exported: Path) -> None:
+def test_a_generator_alone_gives_raw_images_and_no_denoised_ones(exported: Path) -> None:
     z = latents.latents(5, 0, 3)
     alone = run(to_torch_fidelity(exported / "generator.onnx", denoised=False), z)
     np.testing.assert_array_equal(alone, run(to_torch_fidelity(exported, denoised=False), z))
@@ -84,18 +84,18 @@ def test_a_generator_alone_gives_raw_pictures_and_no_denoised_ones(exported: Pat
         to_torch_fidelity(exported / "generator.onnx", denoised=True)
 
 
-def test_raw_pictures_need_no_denoiser_in_the_file() -> None:
+def test_raw_images_need_no_denoiser_in_the_file() -> None:
     assert len(to_torch_fidelity(None, denoised=False)) < len(to_torch_fidelity(None, denoised=True)) - 500_000
 
 
-def test_a_graph_that_gives_other_pictures_does_not_pass(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_graph_that_gives_other_images_does_not_pass(exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packaging, "to_uint8", lambda images: to_uint8(images[:, :, ::-1]))
-    with pytest.raises(GateError, match=r"pictures: \d+\.\d+% of the pixels off found"):
+    with pytest.raises(GateError, match=r"images: \d+\.\d+% of the pixels off found"):
         to_torch_fidelity(exported)
 
 
 def test_torch_fidelity_finds_our_distance(tmp_path: Path, excerpt: Dataset) -> None:
-    file = tmp_path / "pictures.onnx"
+    file = tmp_path / "images.onnx"
     file.write_bytes(to_torch_fidelity(None))
     torch_fidelity.register_feature_extractor("fashion", Features)
     found: dict[str, Any] = torch_fidelity.calculate_metrics(
@@ -103,7 +103,7 @@ def test_torch_fidelity_finds_our_distance(tmp_path: Path, excerpt: Dataset) -> 
         input1_model_z_type="normal",
         input1_model_z_size=100,
         input1_model_num_samples=N,
-        input2=Pictures(excerpt.train.images[:200]),
+        input2=Images(excerpt.train.images[:200]),
         feature_extractor="fashion",
         fid=True,
         batch_size=50,
@@ -123,7 +123,7 @@ def test_torch_fidelity_finds_our_distance(tmp_path: Path, excerpt: Dataset) -> 
 
 
 def test_the_command_writes_one_file_and_keeps_one_that_exists(tmp_path: Path, exported: Path) -> None:
-    out = tmp_path / "pictures.onnx"
+    out = tmp_path / "images.onnx"
     arguments = ["export", "--for", "fidelity", "--out", str(out)]
     result = CliRunner().invoke(cli.app, arguments, catch_exceptions=False)
     assert (result.exit_code, result.stdout) == (0, f"{out}\n")

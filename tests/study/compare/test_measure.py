@@ -34,7 +34,7 @@ from gan_denoise.study.train.dispatch import train
 PRESET = PRESETS["smoke-best"]
 N = 120
 WHERE = ["run", "seed", "epoch", "denoiser"]
-PICTURES = ["raw", "denoised", "ratio", "precision_raw", "precision_denoised", "recall_raw", "recall_denoised"]
+IMAGES = ["raw", "denoised", "ratio", "precision_raw", "precision_denoised", "recall_raw", "recall_denoised"]
 RESTORED = ["psnr_15", "psnr_25", "psnr_50", "clean_db"]
 LOGGED = ["pair_accuracy", "denoised_pair_accuracy", "images_per_s"]
 
@@ -44,7 +44,7 @@ def data() -> Dataset:
     """1,200 training images, of which 100 are held out, and 200 test images."""
     whole = sources.load_fashion_mnist()
     train, test = (Split(part.images[:n], part.labels[:n]) for part, n in ((whole.train, 1200), (whole.test, 200)))
-    return Dataset(train, test, whole.source, whole.sha256)
+    return Dataset(train, test, whole.source, whole.sha256, whole.classes)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def runs(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     squared.mkdir()
     for stage in ("gan", "denoiser"):
         (squared / stage).symlink_to(quarter / stage)
-    shutil.copytree(quarter / "join", squared / "join")
+    shutil.copytree(quarter / "joint", squared / "joint")
     shutil.copytree(quarter / "gan", folder / "alone-3/gan")
     shutil.copytree(quarter / "denoiser", folder / "dncnn-0.001-3/denoiser")
     return folder
@@ -74,29 +74,29 @@ def test_every_finished_pair_has_a_row(final: list[dict[str, Any]]) -> None:
     assert [tuple(row[name] for name in WHERE) for row in final] == [
         ("quarter", 3, 2, "mean"),
         ("quarter", 3, 2, "joined"),
-        ("squared", 3, 2, "joined"),  # its other stages are quarter's
-        ("alone", 3, 2, "none"),
+        ("joint-l2-only", 3, 2, "joined"),  # its other stages are quarter's
+        ("gan-only", 3, 2, "none"),
         ("dncnn-0.001", 3, 2, "mean"),
     ]
-    assert all(list(row) == [*WHERE, "n", *PICTURES, "same_class", *RESTORED, *LOGGED] for row in final)
+    assert all(list(row) == [*WHERE, "n", *IMAGES, "class_preserved", *RESTORED, *LOGGED] for row in final)
 
 
 def test_what_a_run_lacks_is_none_and_never_0(final: list[dict[str, Any]]) -> None:
     whole, joined, _, alone, denoiser = final
-    assert all(whole[name] is not None for name in [*PICTURES, "same_class", *RESTORED, "pair_accuracy"])
+    assert all(whole[name] is not None for name in [*IMAGES, "class_preserved", *RESTORED, "pair_accuracy"])
     assert (alone["raw"], alone["precision_raw"]) == (whole["raw"], whole["precision_raw"])
     missing = {name for name, value in alone.items() if value is None}
     missing.remove("denoised_pair_accuracy")
-    assert missing == {"denoised", "ratio", "precision_denoised", "recall_denoised", "same_class", *RESTORED}
+    assert missing == {"denoised", "ratio", "precision_denoised", "recall_denoised", "class_preserved", *RESTORED}
     missing = {name for name, value in denoiser.items() if value is None}
-    assert missing == {"n", "same_class", "pair_accuracy", "denoised_pair_accuracy", *PICTURES}
+    assert missing == {"n", "class_preserved", "pair_accuracy", "denoised_pair_accuracy", *IMAGES}
     assert whole["denoised_pair_accuracy"] is None
     assert joined["denoised_pair_accuracy"] is not None
     assert [denoiser[name] for name in RESTORED] == [whole[name] for name in RESTORED]
 
 
 def test_rows_say_what_was_logged_at_that_epoch(final: list[dict[str, Any]], runs: Path) -> None:
-    for row, stage in zip(final[:2], ("gan", "join"), strict=True):
+    for row, stage in zip(final[:2], ("gan", "joint"), strict=True):
         *_, last = read_log(runs / f"quarter-3/{stage}/log.jsonl")
         assert [row[name] for name in LOGGED] == [last.get(name) for name in LOGGED]
         assert 0 < row["pair_accuracy"] <= 1
@@ -104,7 +104,7 @@ def test_rows_say_what_was_logged_at_that_epoch(final: list[dict[str, Any]], run
 
 def test_the_numbers_are_those_of_a_plain_computation(final: list[dict[str, Any]], runs: Path, data: Dataset) -> None:
     network, held_out = ffd.load_network(threads=1), split_holdout(data.train)[1].images
-    gan, denoiser = (runs / "quarter-3/join/joined" / name for name in ("gan", "denoiser"))
+    gan, denoiser = (runs / "quarter-3/joint/final" / name for name in ("gan", "denoiser"))
     restore = weights.load_denoiser(denoiser)
     with torch.no_grad():
         image = weights.load_generator(gan)(torch.from_numpy(latents.latents(0, 0, N)))
@@ -117,7 +117,9 @@ def test_the_numbers_are_those_of_a_plain_computation(final: list[dict[str, Any]
     row = final[1]
     assert (row["raw"], row["denoised"]) == pytest.approx((raw, denoised), rel=1e-3)
     assert row["ratio"] == pytest.approx(denoised / raw, rel=1e-3)
-    assert row["same_class"] == pytest.approx(np.mean(np.equal(*(found[1].argmax(axis=1) for found in seen))), abs=0.02)
+    assert row["class_preserved"] == pytest.approx(
+        np.mean(np.equal(*(found[1].argmax(axis=1) for found in seen))), abs=0.02
+    )
     assert row["psnr_25"] == pytest.approx(psnr(to_float(held_out), restored).mean(), abs=1e-3)
     assert row["psnr_15"] > row["psnr_25"] > row["psnr_50"]
 
@@ -138,7 +140,7 @@ def test_every_epoch_has_rows_and_the_best_sigma_is_taken(
     rows = compare_report([runs / "quarter-3", runs / "alone-3"], data, N, 0, 1, every_epoch=True).rows
     found = [(row["run"], row["epoch"], row["denoiser"]) for row in rows]
     apart = [("quarter", epoch, name) for epoch in (1, 2) for name in ("mean", "sample")]
-    assert found == [*apart, *(("quarter", e, "joined") for e in (1, 2)), *(("alone", e, "none") for e in (1, 2))]
+    assert found == [*apart, *(("quarter", e, "joined") for e in (1, 2)), *(("gan-only", e, "none") for e in (1, 2))]
     assert [row.get("sigma") for row in rows] == [None, 0.2] * 2 + [None] * 4
     assert tried == [None, 0.05, 0.2, 0.2] * 2 + [None, None]
     mean, sample = rows[:2]
@@ -164,7 +166,7 @@ def test_the_latents_are_the_seeds_alone(runs: Path, data: Dataset) -> None:
 
 def test_folders_are_named_by_their_run_and_given_once(runs: Path, tmp_path: Path) -> None:
     (found,) = find_snapshots([runs / "alone-3", runs / "alone-3"], every_epoch=False)
-    assert found == Snapshot("alone", 3, 2, ("none",), runs / "alone-3/gan", None, found.log)
+    assert found == Snapshot("gan-only", 3, 2, ("none",), runs / "alone-3/gan", None, found.log)
     assert found.log["epoch"] == 2
     shutil.copytree(runs / "alone-3", tmp_path / "alone-3")
     shutil.copytree(runs / "alone-3", tmp_path / "best")
@@ -196,10 +198,10 @@ def test_two_seeds_are_summed_up_by_the_command(
 ) -> None:
     monkeypatch.setattr(sources, "load_fashion_mnist", lambda folder: data)
     shutil.copytree(runs / "quarter-3", tmp_path / "quarter-4")
-    for stage in ("gan", "denoiser", "join"):
+    for stage in ("gan", "denoiser", "joint"):
         path = tmp_path / "quarter-4" / stage / "meta.json"
         meta = json.loads(path.read_text())
-        meta["identity"]["seed"] = 4
+        meta["fingerprint"]["seed"] = 4
         path.write_text(json.dumps(meta))
     arguments = ["compare", str(runs / "quarter-3"), str(tmp_path / "quarter-4"), "-n", str(N), "--threads", "1"]
     plain = CliRunner().invoke(commands.study_app, arguments, catch_exceptions=False)

@@ -43,7 +43,7 @@ def report(study: Path, excerpt: Dataset) -> Path:
 
 
 def write_results(folder: Path, frechet: float) -> dict[str, Any]:
-    """The three files of results, the raw pictures' Fréchet distance being as given; returns them as one."""
+    """The three files of results, the raw images' Fréchet distance being as given; returns them as one."""
     names = ("set", "n", "ffd_1", "sharpness", "contrast", "noise")
     sets = [
         ("raw", 200, frechet, 0.2, 0.2, 0.01),
@@ -66,7 +66,7 @@ def write_results(folder: Path, frechet: float) -> dict[str, Any]:
 
 
 class Page(HTMLParser):
-    """Collects what a page would load, where it links to, and whether each picture has a text."""
+    """Collects what a page would load, where it links to, and whether each image has a text."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -106,7 +106,7 @@ def test_report_shows_the_study_and_nothing_from_outside(study: Path, report: Pa
 
 def test_report_says_the_numbers_and_their_commands(report: Path) -> None:
     markdown = report.with_suffix(".md").read_text()
-    assert "**lowers** the Fréchet distance of the generated pictures from 7.500 to 3.750" in markdown
+    assert "**lowers** the Fréchet distance of the generated images from 7.500 to 3.750" in markdown
     assert "**not figures of the paper's budget**" in markdown
     assert "holds for contrast alone" in markdown
     assert "| raw | 200 | 7.500 | 0.2000 | 0.2000 | 0.0100 |" in markdown
@@ -178,7 +178,7 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
         write_report(tmp_path, None)
     (tmp_path / "study.json").unlink()
     (tmp_path / "gan").mkdir()
-    for content in ("[]", "null", '{"identity": null}', '{"identity": {"config": 5}}', '{"inexact": 5}'):
+    for content in ("[]", "null", '{"fingerprint": null}', '{"fingerprint": {"config": 5}}', '{"inexact_resumes": 5}'):
         (tmp_path / "gan/meta.json").write_text(content)
         with pytest.raises(InputError, match=r"gan/meta\.json: .* wanted"):
             write_report(tmp_path, None)
@@ -192,7 +192,7 @@ def test_without_matplotlib_the_extra_is_named(study: Path, monkeypatch: pytest.
     assert (raised.value.message, raised.value.exit_code) == ("matplotlib: not installed", 3)
 
 
-def test_pictures_come_back_from_a_grid(tmp_path: Path, excerpt: Dataset) -> None:
+def test_images_come_back_from_a_grid(tmp_path: Path, excerpt: Dataset) -> None:
     images = to_float(excerpt.test.images[:64])
     save_png(grid(images), tmp_path / "grid.png")
     np.testing.assert_array_equal(plots.images_of_grid(tmp_path / "grid.png"), images)

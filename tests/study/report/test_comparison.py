@@ -49,13 +49,13 @@ def rows() -> list[dict[str, Any]]:
     return [
         *rows_of("quarter", "mean", (0.5, 0.6, 0.7)),
         *rows_of("quarter", "joined", (0.4, 0.9, 1.5)),
-        *rows_of("alone", "none", (0, 0, 0)),
+        *rows_of("gan-only", "none", (0, 0, 0)),
     ]
 
 
 def test_the_figure_and_the_answer_stand_before_the_other_results(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
     markdown = report_of(tmp_path / "study", rows)
-    assert markdown.index("## Training") < markdown.index(HEADLINE) < markdown.index("## Generated pictures")
+    assert markdown.index("## Training") < markdown.index(HEADLINE) < markdown.index("## Generated images")
     figure = re.search(r"!\[(.+)\]\(figures/compare.svg\)\n\*Figure G\. (.+)\*", markdown)
     assert figure is not None
     assert "in one pass 0.502 at 2 to 0.703 at 0.5; joined in training 0.402 at 2 to 1.507 at 0.5" in figure[1]
@@ -86,10 +86,10 @@ def test_the_command_makes_the_file_again(tmp_path: Path, rows: list[dict[str, A
     assert f"    {command}" in report_of(tmp_path / "again", rows).replace(str(tmp_path / "again"), str(tmp_path))
 
 
-def test_without_comparison_or_denoised_pictures_nothing_is_claimed(tmp_path: Path) -> None:
+def test_without_comparison_or_denoised_images_nothing_is_claimed(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     empty = write_report(tmp_path / "empty", None, kept=tmp_path / "none").with_suffix(".md").read_text()
-    alone = report_of(tmp_path / "alone", rows_of("alone", "none", (0, 0, 0)))
+    alone = report_of(tmp_path / "gan-only", rows_of("gan-only", "none", (0, 0, 0)))
     for markdown in (empty, alone):
         assert HEADLINE not in markdown
         assert "Figure G" not in markdown
@@ -116,11 +116,11 @@ def test_the_curves_of_a_join_are_those_of_its_log(tmp_path: Path) -> None:
         for e in (1, 2)
     ]
     folder = tmp_path / "study"
-    (folder / "join").mkdir(parents=True)
+    (folder / "joint").mkdir(parents=True)
     (folder / "join/log.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
-    (folder / "join/meta.json").write_text(json.dumps({"identity": {"seed": 5, "config": {"epochs": 3}}}))
+    (folder / "join/meta.json").write_text(json.dumps({"fingerprint": {"seed": 5, "config": {"epochs": 3}}}))
     markdown = write_report(folder, None, kept=folder / "none").with_suffix(".md").read_text()
-    assert "discriminator of pictures 0.6 to 0.6, of pictures 0.6 to 0.7, PSNR 28 to 29" in markdown
+    assert "discriminator of images 0.6 to 0.6, of images 0.6 to 0.7, PSNR 28 to 29" in markdown
     assert "*Figure H. The joined training" in markdown
     assert "The join is unfinished: 2 of 3 epochs." in markdown
     assert "The join took 2 min (2 epochs, 100 to 100 images/s)." in markdown

@@ -21,7 +21,7 @@ def rows_of(epochs: int = 1, seeds: int = 3, denoiser: str = "mean", **others: A
     fixed = {"run": "quarter", "denoiser": denoiser, "n": 500, "precision_raw": 0.8, "recall_raw": 0.7}
     return [
         {**fixed, "epoch": epoch, "seed": seed, "raw": 2.0**-epoch, "denoised": 2.0**-epoch * RATIOS[seed]}
-        | {"precision_denoised": 0.81 + 0.01 * seed, "recall_denoised": 0.65, "same_class": 0.9}
+        | {"precision_denoised": 0.81 + 0.01 * seed, "recall_denoised": 0.65, "class_preserved": 0.9}
         | others
         for epoch in range(1, epochs + 1)
         for seed in range(seeds)
@@ -36,7 +36,7 @@ def test_each_number_has_its_interval_where_there_are_several_seeds() -> None:
     )
     change = mean_interval([0.01, 0.02, 0.03])
     assert (change.low, change.high) == pytest.approx((-0.005, 0.045), abs=5e-4)
-    one = effects_table(rows_of(seeds=1, same_class=None)).splitlines()[2]
+    one = effects_table(rows_of(seeds=1, class_preserved=None)).splitlines()[2]
     assert one == (
         "| quarter | in one pass | 1 | 1 | lowers | 0.700 | 0.500 | 0.350 | +0.010 | -0.050 | not measured |"
     )

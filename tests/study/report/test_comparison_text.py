@@ -17,7 +17,7 @@ def rows_of(ratios: tuple[float, ...], raw: float = 0.5, **others: Any) -> list[
     fixed = {"run": "quarter", "epoch": 1, "denoiser": "mean", "raw": raw, "precision_raw": 0.8, "recall_raw": 0.7}
     return [
         {**fixed, "seed": seed, "denoised": raw * ratio, "precision_denoised": 0.81 + 0.01 * seed}
-        | {"recall_denoised": 0.65, "same_class": 0.9}
+        | {"recall_denoised": 0.65, "class_preserved": 0.9}
         | others
         for seed, ratio in enumerate(ratios)
     ]
@@ -56,7 +56,7 @@ def test_nothing_measured_is_said_so() -> None:
     alone = rows_of((1.0,), denoised=None, denoiser="none")
     assert words.describe_answer([]) == words.describe_answer(alone) == "Whether denoising helps: not measured."
     assert words.describe_cost([], []) == "What the denoiser costs: not measured."
-    assert words.describe_control([], "alone") == ""
+    assert words.describe_control([], "gan-only") == ""
     assert words.describe_seeds([]) == words.describe_seeds(rows_of((1.0,))) == "there are no error bars"
     assert "up to 3, and intervals" in words.describe_seeds(rows_of(HELPS))
 
@@ -83,21 +83,21 @@ def test_the_spread_and_the_collapse_of_seeds() -> None:
 )
 def test_the_join_is_held_against_its_cost_spent_on_the_generator(ratios: tuple[float, ...], said: str) -> None:
     base = rows_of(HELPS)
-    control = rows_of((1.0, 1.0, 1.0), raw=0.45, run="alone", denoiser="none", epoch=7, denoised=None)
-    early = rows_of((1.0, 1.0, 1.0), raw=9.0, run="alone", denoiser="none", epoch=6, denoised=None)
+    control = rows_of((1.0, 1.0, 1.0), raw=0.45, run="gan-only", denoiser="none", epoch=7, denoised=None)
+    early = rows_of((1.0, 1.0, 1.0), raw=9.0, run="gan-only", denoiser="none", epoch=6, denoised=None)
     joined = rows_of(ratios, raw=0.45, denoiser="joined")
-    text = words.describe_control([*base, *control, *early, *joined], "alone")
+    text = words.describe_control([*base, *control, *early, *joined], "gan-only")
     assert text.startswith(
         "`alone` (the join's updates spent on the generator alone) comes to 0.900 times (0.900 to 0.900"
     )
     assert said in text
-    assert words.describe_control([*base, *control], "alone").endswith("the joined system against it: not measured.")
+    assert words.describe_control([*base, *control], "gan-only").endswith("the joined system against it: not measured.")
 
 
 def test_seeds_are_paired_with_themselves_alone() -> None:
-    base, control = rows_of((1.0, 1.0)), rows_of((1.0, 1.0), raw=1.0, run="alone", denoiser="none")
+    base, control = rows_of((1.0, 1.0)), rows_of((1.0, 1.0), raw=1.0, run="gan-only", denoiser="none")
     control[1]["seed"] = 7
-    found = words.control_ratio([*base, *control], "alone")
+    found = words.control_ratio([*base, *control], "gan-only")
     assert found == (2.0, None, None, 1)
 
 
@@ -105,7 +105,7 @@ def test_the_cost_is_that_of_the_tables() -> None:
     network = {"method": "network", "ms_per_image": 0.5, "parameters": 123456}
     bench = [{"name": "fused", "batch": b, "p50_ms": t} for b, t in ((1, 2.0), (64, 32.0))]
     assert words.describe_cost([network, {"method": "median", "ms_per_image": 9.0}], bench) == (
-        "The denoiser costs 123,456 weights and 0.50 ms a picture on one thread; generator and denoiser together take "
-        "0.50 ms a picture at batch 64."
+        "The denoiser costs 123,456 weights and 0.50 ms an image on one thread; generator and denoiser together take "
+        "0.50 ms an image at batch 64."
     )
     assert "time not measured" in words.describe_cost([{"method": "network", "parameters": 1}], [])

@@ -1,4 +1,4 @@
-"""The report's page in a real browser: what it shows, what its script adds, and that it asks for nothing."""
+"""The report's page in a real browser: what it shows, what its script adds, and that it description for nothing."""
 
 from __future__ import annotations
 
@@ -141,9 +141,9 @@ def test_nothing_is_wider_than_the_screen(open_page: Open, size: tuple[int, int]
     assert wide.evaluate("element => element.getBoundingClientRect().right") <= size[0]
 
 
-def test_every_picture_has_a_text_and_a_caption(open_page: Open) -> None:
+def test_every_image_has_a_text_and_a_caption(open_page: Open) -> None:
     page = open_page()
-    texts = page.eval_on_selector_all("img", "pictures => pictures.map(picture => picture.alt)")
+    texts = page.eval_on_selector_all("img", "images => images.map(image => image.alt)")
     assert len(texts) == 15
     assert min(map(len, texts)) > 20
     assert page.locator("figure:not(:has(figcaption))").count() == 0
@@ -189,7 +189,7 @@ def test_errors_intervals_and_percents_are_sorted_by_what_they_stand_beside(open
     assert any(" to " in text.replace("\u00a0", " ") for text in column(page, table, "ratio"))
 
 
-def test_the_handle_uncovers_the_denoised_pictures(open_page: Open) -> None:
+def test_the_handle_uncovers_the_denoised_images(open_page: Open) -> None:
     page = open_page()
     frame, handle = page.locator(".frame"), page.locator(".handle")
     frame.scroll_into_view_if_needed()
@@ -230,11 +230,11 @@ def test_the_slider_shows_one_epoch_at_a_time(open_page: Open) -> None:
     figure = page.locator("figure.series")
     slider = figure.get_by_role("slider")
     assert figure.locator("img").count() == 2
-    assert [picture.is_visible() for picture in figure.locator("img").all()] == [False, True]
+    assert [image.is_visible() for image in figure.locator("img").all()] == [False, True]
     assert figure.locator(".controls span").text_content() == "Epoch 2"
     last = figure.screenshot()
     slider.press("ArrowLeft")
-    assert [picture.is_visible() for picture in figure.locator("img").all()] == [True, False]
+    assert [image.is_visible() for image in figure.locator("img").all()] == [True, False]
     assert slider.evaluate("range => range.ariaValueText") == "Epoch 1"
     assert figure.screenshot() != last
 
@@ -243,18 +243,18 @@ def test_without_script_all_is_there(open_page: Open) -> None:
     page, scripted = open_page(java_script_enabled=False), open_page()
     assert page.locator("button, input").count() == 0
     assert page.locator("tbody tr").count() == scripted.locator("tbody tr").count() > 50
-    assert [picture.is_visible() for picture in page.locator("img").all()] == 15 * [True]
+    assert [image.is_visible() for image in page.locator("img").all()] == 15 * [True]
     before, after = (page.locator("figure.pair img").nth(i).bounding_box() for i in range(2))
     assert before["y"] + before["height"] <= after["y"]  # one below the other
 
 
-def test_print_shows_all_pictures_and_no_controls(open_page: Open) -> None:
+def test_print_shows_all_images_and_no_controls(open_page: Open) -> None:
     page = open_page()
     assert page.eval_on_selector_all("img", VISIBLE) == 14  # on the screen one epoch is hidden
     page.locator(".frame").get_by_role("slider").press("Home")  # would hide figure 3
     page.emulate_media(media="print")
     assert page.eval_on_selector_all("img", VISIBLE) == 15
-    assert page.locator(".frame img").first.evaluate("picture => getComputedStyle(picture).clipPath") == "none"
+    assert page.locator(".frame img").first.evaluate("image => getComputedStyle(image).clipPath") == "none"
     before, after = (page.locator("figure.pair img").nth(i).bounding_box() for i in range(2))
     assert before["y"] + before["height"] <= after["y"]
     for control in page.locator("input, .handle, .names, nav").all():

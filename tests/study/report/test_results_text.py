@@ -42,8 +42,8 @@ def bench(fused_ms: float, other_ms: float, spread: float = 0.0) -> list[dict[st
 @pytest.mark.parametrize(
     ("raw", "denoised", "said"),
     [
-        (8.0, 4.0, "**lowers** the Fréchet distance of the generated pictures from 8.000 to 4.000"),
-        (4.0, 8.0, "**raises** the Fréchet distance of the generated pictures from 4.000 to 8.000"),
+        (8.0, 4.0, "**lowers** the Fréchet distance of the generated images from 8.000 to 4.000"),
+        (4.0, 8.0, "**raises** the Fréchet distance of the generated images from 4.000 to 8.000"),
         (8.0, 8.1, "hardly changes"),
         (None, 8.1, "not measured"),
     ],
@@ -61,7 +61,7 @@ def test_frechet(raw: float | None, denoised: float | None, said: str) -> None:
         ((0.1, 0.2, 0.3), (0.1, 0.2, 0.3), "the claim **holds**"),
         ((0.2, 0.1, 0.3), (0.1, 0.2, 0.3), "**holds for contrast alone**"),
         ((0.1, 0.2, 0.3), (0.2, 0.2, 0.3), "contrast hardly moves"),
-        ((0.2, 0.1, 0.3), (0.2, 0.1, 0.3), "sharpness falls from 0.2000 to 0.1000 (-50\u00a0%, real pictures 0.3000)"),
+        ((0.2, 0.1, 0.3), (0.2, 0.1, 0.3), "sharpness falls from 0.2000 to 0.1000 (-50\u00a0%, real images 0.3000)"),
         ((0.2, 0.1, 0.3), (0.2, 0.1, 0.3), "the claim **does not hold**"),
     ],
 )
@@ -128,7 +128,7 @@ def test_training_is_judged_from_its_log() -> None:
     )
     assert "in 99.5 % of pairs: **it has saturated**" in training.describe_discriminator([{"pair_accuracy": 0.995}])
     assert "**the generator has collapsed**" in training.describe_variety(0.01, 0.27)
-    assert "has not collapsed" in training.describe_variety(0.01, 0.05)  # pictures that are all alike
+    assert "has not collapsed" in training.describe_variety(0.01, 0.05)  # images that are all alike
     assert "is 0.200; that of real ones: not measured." in training.describe_variety(0.2, None)
     rising = [{"epoch": e, "psnr_db": v} for e, v in ((1, 20.0), (2, 23.0), (3, 22.0))]
     assert "rises from 20.00 dB after epoch 1 to 22.00 dB after epoch 3; its best was 23.00 dB after epoch 2" in (

@@ -1,4 +1,4 @@
-"""The report's power spectra and its strip of denoisers, on real pictures."""
+"""The report's power spectra and its strip of denoisers, on real images."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from gan_denoise.study.report.spectra import describe_fine, fine_power, spectra,
 def study(exported: Path, excerpt: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Study:
     """A study that has the export of a tiny trained run."""
     (tmp_path / "export").symlink_to(exported)
-    monkeypatch.setattr(report_spectra, "PICTURES", 80)
+    monkeypatch.setattr(report_spectra, "IMAGES", 80)
     return load_study(tmp_path, excerpt.test.images)
 
 
@@ -70,11 +70,11 @@ def test_the_strip_has_the_network_and_every_filter(study: Study, excerpt: Datas
     assert (study.folder / "figures/denoisers.png").stat().st_size > 1000
 
 
-def test_without_graphs_or_pictures_nothing_is_drawn(tmp_path: Path, study: Study, excerpt: Dataset) -> None:
+def test_without_graphs_or_images_nothing_is_drawn(tmp_path: Path, study: Study, excerpt: Dataset) -> None:
     (tmp_path / "empty").mkdir()
     for missing in (load_study(tmp_path / "empty", excerpt.test.images), load_study(study.folder, None)):
         assert spectra(missing) == [
             "Figure I (power spectra): not measured.",
-            "Power of fine detail and noise in generated and in real pictures: not measured.",
+            "Power of fine detail and noise in generated and in real images: not measured.",
         ]
-        assert denoiser_strip(missing) == "Figure J (all denoisers on the same pictures): not measured."
+        assert denoiser_strip(missing) == "Figure J (all denoisers on the same images): not measured."

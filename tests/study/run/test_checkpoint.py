@@ -25,7 +25,7 @@ def test_restored_training_goes_on_bit_for_bit(tmp_path: Path) -> None:
     checkpoint.save(tmp_path, 3, {"network": network, "adam": adam}, {"sums": {"loss": 0.1}})
     saved = checkpoint.load_latest(tmp_path)
     assert saved is not None
-    assert (saved.step, saved.notes) == (3, {"sums": {"loss": 0.1}})
+    assert (saved.step, saved.trainer_state) == (3, {"sums": {"loss": 0.1}})
     fresh, fresh_adam = trained(0)
     checkpoint.restore({"network": fresh, "adam": fresh_adam}, saved.tensors)
     for step in range(3, 5):

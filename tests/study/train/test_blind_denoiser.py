@@ -11,7 +11,7 @@ from gan_denoise.study.train.noise import clip_random_subset, sample_sigmas
 
 
 def first_loss(config: BlindDenoiserConfig) -> float:
-    """The loss of an untrained network on 512 grey pictures."""
+    """The loss of an untrained network on 512 grey images."""
     torch.manual_seed(0)
     denoiser = network(config.network)
     adam = torch.optim.Adam(denoiser.parameters(), 1e-3)
@@ -19,8 +19,8 @@ def first_loss(config: BlindDenoiserConfig) -> float:
 
 
 def test_ours_starts_at_the_logarithm_of_the_noise() -> None:
-    """The identity leaves sigma^2 with sigma = 0.6 u^2, whose logarithm is 2 log 0.6 - 4 on average."""
-    loss = first_loss(BlindDenoiserConfig(network=UNetShape((8, 8), (1, 1, 1)), clipped=0))
+    """The fingerprint leaves sigma^2 with sigma = 0.6 u^2, whose logarithm is 2 log 0.6 - 4 on average."""
+    loss = first_loss(BlindDenoiserConfig(network=UNetShape((8, 8), (1, 1, 1)), clip_probability=0))
     assert loss == pytest.approx(2 * math.log(0.6) - 4, abs=0.35)
 
 
@@ -41,7 +41,7 @@ def test_strengths_are_often_weak_and_never_above_the_maximum() -> None:
     assert sigma.mean().item() == pytest.approx(0.2, abs=0.005)
 
 
-def test_a_share_of_the_pictures_is_as_files_hold_them() -> None:
+def test_a_share_of_the_images_is_as_files_hold_them() -> None:
     torch.manual_seed(0)
     noisy = 3 * torch.randn(4000, 1, 4, 4)
     held = clip_random_subset(noisy, 0.25)

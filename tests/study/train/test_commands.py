@@ -26,8 +26,8 @@ COMMAND = [sys.executable, "-m", "gan_denoise.cli", "train"]
 
 def test_a_finished_run_holds_what_the_report_needs(trained: Path) -> None:
     meta = json.loads((trained / "gan/meta.json").read_text())
-    assert meta["identity"]["config"]["epochs"] == 2
-    assert meta["identity"]["threads"] == 1
+    assert meta["fingerprint"]["config"]["epochs"] == 2
+    assert meta["fingerprint"]["threads"] == 1
     log = read_log(trained / "gan/log.jsonl")
     assert [event["epoch"] for event in log] == [1, 2]
     assert {"discriminator_loss", "generator_loss", "accuracy_real", "accuracy_fake", "images_per_s"} <= log[0].keys()
@@ -108,7 +108,7 @@ def test_progress_without_a_terminal_is_one_line_an_epoch(tmp_path: Path) -> Non
 def test_memory_is_kept_from_step_to_step() -> None:
     code = """
 import resource, sys, torch
-from gan_denoise.study.identity import Options
+from gan_denoise.study.fingerprint import Options
 from gan_denoise.study.stage import prepare_torch
 
 def faults():

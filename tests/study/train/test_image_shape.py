@@ -1,4 +1,4 @@
-"""Pictures of other sizes, colours and classes all the way: training, export, generate, denoise; misfits refused."""
+"""Images of other sizes, colours and classes all the way: training, export, generate, denoise; misfits refused."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def exported(run: Path) -> Path:
 
 def test_a_gan_of_64_doubles_and_halves_once_more_and_others_stay() -> None:
     for preset in PRESETS.values():
-        for config in (preset.gan, preset.denoiser, preset.join):
+        for config in (preset.gan, preset.denoiser, preset.joint):
             assert config is None or scale_config(config, 28) is scale_config(config, 32) is config
     paper = scale_config(PRESETS["paper"].gan, 64)
     assert (paper.generator_widths, paper.discriminator_widths) == ((128, 64, 64, 16), (32, 64, 128, 256))
@@ -82,10 +82,10 @@ def test_a_gan_of_64_doubles_and_halves_once_more_and_others_stay() -> None:
     assert config_sha256(paper) != config_sha256(PRESETS["paper"].gan)
 
 
-def test_nothing_is_said_of_fashion_mnists_own_pictures(excerpt: Dataset, colour: Dataset) -> None:
+def test_nothing_is_said_of_fashion_mnists_own_images(excerpt: Dataset, colour: Dataset) -> None:
     assert describe_images(excerpt) == {}
     found = run_fingerprint(SMOKE.gan, colour, OPTIONS)
-    assert (found["pictures"], found["classes"]) == ([3, 64, 64], [])
+    assert (found["image_shape"], found["classes"]) == ([3, 64, 64], [])
 
 
 def test_what_is_trained_on_64_in_colour_draws_and_restores_that(exported: Path, tmp_path: Path) -> None:
@@ -123,19 +123,19 @@ def test_array_files_and_torch_fidelity_get_the_colours_too(exported: Path, tmp_
         assert arrays["denoised"].shape == (5, 3, 64, 64)
         wanted = arrays["denoised"].astype(int)
     assert (np.ptp(wanted, axis=1) > 0).any()  # not grey
-    part = runtime.Signature("pictures", "z", ("pictures",))
-    (found,) = runtime.Graph(to_torch_fidelity(exported), part, "pictures")(latents.latents(0, 0, 5))
+    part = runtime.Signature("images", "z", ("images",))
+    (found,) = runtime.Graph(to_torch_fidelity(exported), part, "images")(latents.latents(0, 0, 5))
     assert np.abs(found.astype(int) - wanted).max() <= 1
 
 
 def test_the_tables_about_fashion_mnist_refuse_it_in_one_line(exported: Path) -> None:
     for signature in (runtime.FUSED, runtime.DENOISER):
-        with pytest.raises(InputError, match=r"onnx: pictures of \[3, 64, 64\] found, \[1, 28, 28\] wanted"):
+        with pytest.raises(InputError, match=r"onnx: images of \[3, 64, 64\] found, \[1, 28, 28\] wanted"):
             load_fashion_model(signature, exported, 1)
     for command in (["denoising", "-n", "1"], ["generation", "-n", "100"], ["copies", "-n", "1"]):
         done = CliRunner().invoke(app, ["eval", *command, "--model", str(exported)])
         assert isinstance(done.exception, InputError)
-        assert "pictures of [3, 64, 64] found" in done.exception.message
+        assert "images of [3, 64, 64] found" in done.exception.message
     assert load_fashion_model(runtime.FUSED, None, 1).output_shapes[0] == (1, 28, 28)
 
 
@@ -155,7 +155,7 @@ def test_our_networks_take_other_sizes_colours_and_classes(excerpt: Dataset, tmp
     assert image.shape == (4, 3, 32, 32)
 
     other = few(excerpt, 32, 1, ("left, right", "Up", "down"))
-    with pytest.raises(InputError, match=r"gan: pictures \[3, 32, 32\] found, \[1, 32, 32\] wanted"):
+    with pytest.raises(InputError, match=r"gan: images \[3, 32, 32\] found, \[1, 32, 32\] wanted"):
         train(OURS.join, other, tmp_path, OPTIONS)
     with pytest.raises(InputError, match="no classes found, 2 to 99 wanted by this preset"):
         train(OURS.gan, dataclasses.replace(data, classes=()), tmp_path / "none", OPTIONS)
@@ -171,16 +171,14 @@ def test_dncnn_and_the_gan_of_2014_take_them_too(colour: Dataset, tmp_path: Path
     assert runtime.load_graph(runtime.FUSED, tmp_path / "export").output_shapes[1] == (3, 64, 64)
 
 
-def test_a_resumed_run_with_other_pictures_is_refused(run: Path, excerpt: Dataset) -> None:
+def test_a_resumed_run_with_other_images_is_refused(run: Path, excerpt: Dataset) -> None:
     config, resume = dataclasses.replace(SMOKE.gan, epochs=1), dataclasses.replace(OPTIONS, resume=True)
     with pytest.raises(InputError, match="data_sha256: the run in"):
         train(config, dataclasses.replace(few(excerpt, 64, 3, ()), sha256="another"), run, resume)
-    assert read_fingerprint(run / "gan")["pictures"] == [3, 64, 64]
+    assert read_fingerprint(run / "gan")["image_shape"] == [3, 64, 64]
 
 
-def test_a_generator_and_a_denoiser_of_other_pictures_are_not_exported(
-    run: Path, trained: Path, tmp_path: Path
-) -> None:
+def test_a_generator_and_a_denoiser_of_other_images_are_not_exported(run: Path, trained: Path, tmp_path: Path) -> None:
     shutil.copytree(run / "gan", tmp_path / "gan")
     shutil.copytree(trained / "denoiser", tmp_path / "denoiser")
     with pytest.raises(InputError, match=r"makes image \[3, 64, 64\], the denoiser takes noisy \[1, 28, 28\]"):

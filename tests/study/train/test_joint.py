@@ -58,14 +58,14 @@ def same(weights: Path, folder: Path) -> bool:
 
 def test_a_join_under_way_is_not_passed_over(ours: Path, tmp_path: Path) -> None:
     shutil.copytree(ours, tmp_path / "run", ignore=shutil.ignore_patterns("joined"))
-    with pytest.raises(InputError, match=r"join/joined/gan/generator\.safetensors: missing"):
+    with pytest.raises(InputError, match=r"joint/final/gan/generator\.safetensors: missing"):
         export_run(tmp_path / "run", tmp_path / "out")
 
 
 def test_a_run_exports_what_the_join_made_and_draws_the_class_that_is_asked_for(ours: Path, tmp_path: Path) -> None:
     export_run(ours, tmp_path / "out")
     parts = {"gan/generator", "denoiser/denoiser"}
-    assert all(same(ours / f"join/joined/{part}.safetensors", tmp_path / "out") for part in parts)
+    assert all(same(ours / f"joint/final/{part}.safetensors", tmp_path / "out") for part in parts)
     assert not any(same(ours / f"{part}.safetensors", tmp_path / "out") for part in parts)
     graph = runtime.load_graph(runtime.FUSED, tmp_path / "out")
     assert graph.metadata["classes"] == "10"
@@ -81,7 +81,7 @@ def test_a_run_exports_what_the_join_made_and_draws_the_class_that_is_asked_for(
 def test_it_starts_from_the_finished_stages_and_moves_all_that_it_trains(ours: Path) -> None:
     for part, file in (("gan", "generator"), ("denoiser", "denoiser")):
         before = load_file(ours / part / f"{file}.safetensors")
-        after = load_file(ours / "join/joined" / part / f"{file}.safetensors")
+        after = load_file(ours / "joint/final" / part / f"{file}.safetensors")
         assert before.keys() == after.keys()
         assert any(not torch.equal(before[name], after[name]) for name in before)
     log = read_log(ours / "join/log.jsonl")
@@ -94,19 +94,19 @@ def test_stopped_and_resumed_gives_the_bits_of_an_unbroken_run(
 ) -> None:
     for part in ("gan", "denoiser"):
         (tmp_path / part).symlink_to(ours / part)
-    done = Stage.step_done
+    done = Stage.end_step
 
     def stop_once(stage: Stage, step: int) -> None:
         stage.stop_signal = 15 if step == 10 else 0
         done(stage, step)
 
-    monkeypatch.setattr(Stage, "step_done", stop_once)
+    monkeypatch.setattr(Stage, "end_step", stop_once)
     with pytest.raises(Interrupted, match="stopped after step 11"):
         train_joint(config(), excerpt, tmp_path, OPTIONS)
     monkeypatch.undo()
     train_joint(config(), excerpt, tmp_path, dataclasses.replace(OPTIONS, resume=True))
     for file in ("gan/generator", "denoiser/denoiser"):
-        wanted, found = (load_file(run / "join/joined" / f"{file}.safetensors") for run in (ours, tmp_path))
+        wanted, found = (load_file(run / "joint/final" / f"{file}.safetensors") for run in (ours, tmp_path))
         for name in wanted:
             assert torch.equal(wanted[name], found[name]), name
 
@@ -135,7 +135,7 @@ def one_step(joined: JointConfig, scale: float = 0.05) -> tuple[JointModel, dict
     adams = Optimizers(*(torch.optim.Adam(part.parameters(), 1e-3) for part in system))
     label = torch.arange(32) % 10
     z = set_class(torch.randn(32, 100), label)
-    counts = joint_step(system, adams, torch.rand(32, 1, 28, 28), label, z, joined, penalised=True)
+    counts = joint_step(system, adams, torch.rand(32, 1, 28, 28), label, z, joined, apply_penalty=True)
     moved = {name: part.state_dict()[key] - before[name] for name, part, key in watched(system)}
     return system, moved, counts
 
@@ -151,12 +151,12 @@ def test_each_loss_trains_what_it_should() -> None:
     assert counts.keys() >= {"denoised_generator_loss", "squared_error"}
     _, squared, counts = one_step(config(from_scratch=True, adversarial=False))
     assert "denoised_generator_loss" not in counts
-    assert squared["of_denoised"].abs().max() == 0
+    assert squared["denoised_discriminator"].abs().max() == 0
     assert squared["denoiser"].abs().max() > 0
     _, adversarial, counts = one_step(config(from_scratch=True, squared_error=False))
     assert "squared_error" not in counts
     assert adversarial["denoiser"].abs().max() > 0
-    _, apart, _ = one_step(config(from_scratch=True, through=False))
+    _, apart, _ = one_step(config(from_scratch=True, backprop_through_denoiser=False))
     assert torch.equal(apart["generator"], squared["generator"])  # then the denoiser says nothing to the generator
     assert not torch.equal(apart["generator"], both["generator"])
 
@@ -168,7 +168,7 @@ def test_the_weight_is_the_denoisers_and_not_the_generators() -> None:
     assert not torch.allclose(few["denoiser"], many["denoiser"], rtol=0, atol=1e-5)
 
 
-def test_the_error_is_that_of_clipped_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_is_that_of_clipped_images(monkeypatch: pytest.MonkeyPatch) -> None:
     measured: list[torch.Tensor] = []
 
     def measuring(restored: torch.Tensor, *others: Any) -> torch.Tensor:
@@ -231,28 +231,34 @@ def test_other_networks_and_unfinished_stages_are_refused(trained: Path, excerpt
 def test_an_experiment_goes_on_from_another_and_is_not_done_twice(
     excerpt: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = Experiment(asks="?", gan=PRESET.gan, denoiser=PRESET.denoiser, join=config())
+    whole = Experiment(description="?", gan=PRESET.gan, denoiser=PRESET.denoiser, join=config())
     monkeypatch.setitem(EXPERIMENTS, "quarter", whole)
-    monkeypatch.setitem(EXPERIMENTS, "squared", Experiment(asks="?", join=config(adversarial=False), of="quarter"))
-    run = run_experiment("squared", tmp_path, excerpt, OPTIONS)
+    monkeypatch.setitem(
+        EXPERIMENTS, "joint-l2-only", Experiment(description="?", join=config(adversarial=False), base="quarter")
+    )
+    run = run_experiment("joint-l2-only", tmp_path, excerpt, OPTIONS)
     assert run == tmp_path / "squared-0"
     assert (run / "gan").resolve() == (tmp_path / "quarter-0/gan").resolve()
-    joined = [tmp_path / f"{name}-0/join/joined/denoiser/denoiser.safetensors" for name in ("quarter", "squared")]
+    joined = [tmp_path / f"{name}-0/joint/final/denoiser/denoiser.safetensors" for name in ("quarter", "joint-l2-only")]
     both, squared = (load_file(path) for path in joined)
     assert any(not torch.equal(both[name], squared[name]) for name in both)
     stamp = joined[1].stat().st_mtime_ns
-    assert run_experiment("squared", tmp_path, excerpt, OPTIONS) == run
+    assert run_experiment("joint-l2-only", tmp_path, excerpt, OPTIONS) == run
     assert joined[1].stat().st_mtime_ns == stamp
 
 
 def test_the_controls_of_the_join_differ_from_it_in_what_they_ask_about_alone() -> None:
     whole = EXPERIMENTS["quarter"]
     assert whole.join is not None
-    for name, changed in (("squared", "adversarial"), ("adversarial", "squared_error"), ("apart", "through")):
+    for name, changed in (
+        ("joint-l2-only", "adversarial"),
+        ("adversarial", "squared_error"),
+        ("joint-no-backprop", "backprop_through_denoiser"),
+    ):
         experiment = EXPERIMENTS[name]
-        assert experiment.of == "quarter"
-        assert experiment.join == dataclasses.replace(whole.join, **{changed: False})
-    alone, heavy = EXPERIMENTS["alone"].gan, EXPERIMENTS["heavy"].gan
+        assert experiment.base == "quarter"
+        assert experiment.joint == dataclasses.replace(whole.join, **{changed: False})
+    alone, heavy = EXPERIMENTS["gan-only"].gan, EXPERIMENTS["large-gan"].gan
     assert alone == dataclasses.replace(whole.gan, epochs=whole.gan.epochs + 2 * whole.join.epochs)
     assert heavy == dataclasses.replace(alone, generator_blocks=heavy.generator_blocks)
     added = multiply_adds(build_generator(heavy), (100,)) - multiply_adds(build_generator(alone), (100,))

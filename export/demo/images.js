@@ -1,10 +1,10 @@
-// Pictures as arrays of grey in [0, 1], row by row: shown, compared, read from files, drawn on.
+// Images as arrays of grey in [0, 1], row by row: shown, compared, read from files, drawn on.
 
 const BRUSH = 1.1; // its radius in pixels
 const GAIN = 4; // of a difference
 const BRIGHT = 0.5; // a border above this is a background, and clothes are bright on black here
 
-/** Show a picture, or the one at `index` of several, on a canvas that has its size. */
+/** Show an image, or the one at `index` of several, on a canvas that has its size. */
 export function paint(canvas, pixels, index = 0) {
   const area = canvas.width * canvas.height;
   const shown = new ImageData(canvas.width, canvas.height);
@@ -15,26 +15,26 @@ export function paint(canvas, pixels, index = 0) {
   canvas.getContext("2d", { willReadFrequently: true }).putImageData(shown, 0, 0); // too small for a graphics card
 }
 
-/** A canvas for pictures of a size, named for those who do not see it. */
+/** A canvas for images of a size, named for those who do not see it. */
 export function canvasFor([height, width], name) {
   return Object.assign(document.createElement("canvas"), { width, height, role: "img", ariaLabel: name });
 }
 
-/** What is brighter in the second picture than in the first is white, darker black, the same grey. */
+/** What is brighter in the second image than in the first is white, darker black, the same grey. */
 export function difference(before, after) {
   return after.map((value, i) => 0.5 + GAIN * (value - before[i]));
 }
 
-/** Peak signal-to-noise ratio in dB of a picture against the clean one; of the same, Infinity. */
+/** Peak signal-to-noise ratio in dB of an image against the clean one; of the same, Infinity. */
 export function psnr(clean, other) {
   const error = clean.reduce((sum, value, i) => sum + (value - other[i]) ** 2, 0) / clean.length;
   return -10 * Math.log10(error);
 }
 
-/** Any picture file as grey of a size: `pixels`, and in words what was done. Throws an Error that can be shown. */
+/** Any image file as grey of a size: `pixels`, and in words what was done. Throws an Error that can be shown. */
 export async function readFile(file, [height, width]) {
   const bitmap = await createImageBitmap(file).catch(() => {
-    throw new Error(`${file.name}: no picture that this browser can read`);
+    throw new Error(`${file.name}: no image that this browser can read`);
   });
   const scale = Math.min(width / bitmap.width, height / bitmap.height);
   const [wide, high] = [bitmap.width, bitmap.height].map((side) => Math.max(1, Math.round(side * scale)));
