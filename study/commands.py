@@ -11,6 +11,7 @@ import typer
 
 from gan_denoise.console import OUTPUT, AsCsv, AsJson, AsMarkdown, Quiet, check_one_format, print_result
 from gan_denoise.errors import InputError
+from gan_denoise.export.run_folder import RunFolder
 from gan_denoise.options import MAX_SEED
 from gan_denoise.study.experiments import EXPERIMENTS
 from gan_denoise.study.options import (
@@ -60,8 +61,8 @@ def run_command(
     run, options = run_folder(out, preset), run_options(seed, device, threads, precision, True, False)
     report = run_study(preset.value, run, data, options, shown=not as_json)
     settings = {"preset": preset.value, "seed": seed, "device": device, "threads": threads, "precision": precision}
-    written = [report, report.with_suffix(".md"), run / "export", *sorted((run / "results").iterdir())]
-    then = ("generate", "--model", run / "export", "--out", "grid.png")
+    written = [report, report.with_suffix(".md"), RunFolder(run).export, *sorted(RunFolder(run).results.iterdir())]
+    then = ("generate", "--model", RunFolder(run).export, "--out", "grid.png")
     print_result("study run", [f"report: {report}"], as_json, then, settings=settings, written=written)
 
 
@@ -172,5 +173,5 @@ def report_command(
     if not run.is_dir():
         raise InputError(f"{run}: no such folder, a study's folder wanted", "gan-denoise study run --out " + str(run))
     report = write_report(run, sources.load_fashion_mnist(data).test.images)
-    then = ("generate", "--model", run / "export", "--out", "grid.png")
+    then = ("generate", "--model", RunFolder(run).export, "--out", "grid.png")
     print_result("study report", [f"report: {report}"], as_json, then, written=[report, report.with_suffix(".md")])

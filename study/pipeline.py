@@ -21,7 +21,8 @@ from gan_denoise.eval.generation.tables import generation_report
 from gan_denoise.eval.metrics import ffd
 from gan_denoise.eval.result_table import ResultTable, from_json, print_table, to_csv, to_json
 from gan_denoise.export import runtime
-from gan_denoise.export.convert.bundle import HASHES, export_run, final_stage_dir
+from gan_denoise.export.convert.bundle import HASHES, export_run
+from gan_denoise.export.run_folder import DENOISER, GAN, JOINT, RunFolder
 from gan_denoise.files import write_atomic
 from gan_denoise.study.config import Preset, RunOptions
 from gan_denoise.study.experiments import EXPERIMENTS
@@ -54,12 +55,12 @@ def run_study(preset_name: str, folder: Path, data: Path | None, options: RunOpt
     dataset = sources.load_fashion_mnist(data)
     _describe(folder, preset_name, preset, options)
 
-    for name, config in (("gan", preset.gan), ("denoiser", preset.denoiser), ("joint", preset.joint)):
+    for name, config in ((GAN, preset.gan), (DENOISER, preset.denoiser), (JOINT, preset.joint)):
         if config is not None and not is_finished(config, folder, options):
             _say(f"train {name}")
             train(config, dataset, folder, options)
-    exported = folder / "export"
-    if not _is_exported(final_stage_dir(folder), exported):
+    exported = RunFolder(folder).export
+    if not _is_exported(RunFolder(folder).final, exported):
         _say("export")
         export_run(folder, exported, force=True)
 
@@ -78,10 +79,10 @@ def run_experiment(name: str, folder: Path, dataset: Dataset, options: RunOption
     experiment = EXPERIMENTS[name]
     run = folder / f"{name}-{options.seed}"
     run.mkdir(parents=True, exist_ok=True)
-    write_atomic(run / "experiment.json", json.dumps(dataclasses.asdict(experiment), indent=1) + "\n")
+    write_atomic(RunFolder(run).experiment, json.dumps(dataclasses.asdict(experiment), indent=1) + "\n")
     if experiment.base:
         source = run_experiment(experiment.base, folder, dataset, options)
-        for stage in ("gan", "denoiser"):
+        for stage in (GAN, DENOISER):
             if not (run / stage).exists():
                 (run / stage).symlink_to(Path("..") / source.name / stage)
     for config in (experiment.gan, experiment.denoiser, experiment.joint):
@@ -107,7 +108,7 @@ def _measured(
 
     measures = {"denoising": denoising, "generation": generation, "bench": bench}
     inputs = _inputs_sha256(exported, dataset, effort)
-    return [_once(folder / "results" / f"{name}.json", inputs, measure) for name, measure in measures.items()]
+    return [_once(RunFolder(folder).result(name), inputs, measure) for name, measure in measures.items()]
 
 
 def _once(path: Path, inputs: str, measure: Callable[[], ResultTable]) -> ResultTable:
@@ -131,9 +132,10 @@ def _inputs_sha256(exported: Path, dataset: Dataset, effort: EvalBudget) -> str:
     return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 
 
-def _is_exported(folder: Path, exported: Path) -> bool:
+def _is_exported(run: RunFolder, exported: Path) -> bool:
     """Whether the export is whole and made from the weights that the run has now."""
-    pairs = {"generator.json": folder / "gan/generator.json", "denoiser.json": folder / "denoiser/denoiser.json"}
+    weights = (run.gan.weights("generator"), run.denoiser.weights("denoiser"))
+    pairs = {path.name: path for path in (file.with_suffix(".json") for file in weights)}
     try:
         hashes = json.loads((exported / HASHES).read_text())
         graphs = all(hashlib.sha256((exported / name).read_bytes()).hexdigest() == hashes[name] for name in hashes)
@@ -147,7 +149,7 @@ def _describe(folder: Path, preset_name: str, preset: Preset, options: RunOption
 
     Raises InputError when the folder holds a study of another preset or seed; then it stays as it is.
     """
-    path = folder / "study.json"
+    path = RunFolder(folder).study
     asked = {"preset": preset_name, "seed": options.seed}
     if path.exists():
         try:

@@ -15,11 +15,12 @@ import onnx
 from gan_denoise import __version__
 from gan_denoise.data.fashion_mnist import CLASSES, SIDE
 from gan_denoise.data.images import ArrayF32
-from gan_denoise.errors import InputError, OutputError
+from gan_denoise.errors import OutputError
 from gan_denoise.export.convert import parity, weights
 from gan_denoise.export.convert.fuse import fuse
 from gan_denoise.export.convert.to_onnx import to_onnx, with_metadata
 from gan_denoise.export.latents import latents
+from gan_denoise.export.run_folder import RunFolder, StageFolder
 from gan_denoise.export.runtime import DENOISER, FEATURES, FUSED, GENERATOR, Graph
 from gan_denoise.files import staging_dir, write_atomic
 from gan_denoise.models.conditional_gan import ConditionalGenerator
@@ -40,59 +41,54 @@ def export_run(run: Path, out: Path, force: bool = False) -> dict[str, float]:
     if out.exists() and (not out.is_dir() or any(out.iterdir())) and not force:
         raise OutputError(f"{out}: exists and is not empty, kept as it is", "--force replaces what it holds")
     differences: dict[str, float] = {}
-    networks = final_stage_dir(run)
-    graphs = {**_joined_graphs(networks, differences), **_feature_graph(run, differences)}
+    networks = RunFolder(run).final
+    graphs = {**_image_graphs(networks, differences), **_feature_graph(RunFolder(run).classifier, differences)}
     _publish(networks, out, graphs)
     return differences
 
 
-def final_stage_dir(run: Path) -> Path:
-    """The folder of `gan` and `denoiser` as training left them: the join's, finished or not, where there is one."""
-    return run / "join/joined" if (run / "join").exists() else run
-
-
-def _joined_graphs(run: Path, differences: dict[str, float]) -> dict[str, bytes]:
+def _image_graphs(run: RunFolder, differences: dict[str, float]) -> dict[str, bytes]:
     """The three graphs of z -> image -> denoised, checked, or the last step alone where there is no generator."""
-    if (run / "denoiser").exists() and not (run / "gan").exists():
+    if run.denoiser.path.exists() and not run.gan.path.exists():
         alone = _denoiser_model(run)
-        _checked_denoiser(run, alone, _any_images(_images(_fingerprint(run / "denoiser"))), differences)
+        _checked_denoiser(run, alone, _any_images(_images(run.denoiser.read_fingerprint())), differences)
         return {DENOISER.file: _bytes(alone)}
-    generator, fingerprint = weights.load_generator(run / "gan"), _fingerprint(run / "gan")
+    generator, fingerprint = weights.load_generator(run.gan.path), run.gan.read_fingerprint()
     classes = _classes(generator, fingerprint)
     makes = with_metadata(to_onnx(generator, GENERATOR, (generator.latent_size,)), _metadata(fingerprint) | classes)
     first = Graph(makes.SerializeToString(), GENERATOR, GENERATOR.file)
     z = latents(0, 0, max(parity.BATCHES), generator.latent_size)
     differences[GENERATOR.file] = parity.check_network(first, generator, z)
     restores = _denoiser_model(run)
-    whole = with_metadata(fuse(makes, restores), _metadata(fingerprint, _fingerprint(run / "denoiser")) | classes)
+    whole = with_metadata(fuse(makes, restores), _metadata(fingerprint, run.denoiser.read_fingerprint()) | classes)
     second = _checked_denoiser(run, restores, first(z)[0], differences)
     fused = Graph(whole.SerializeToString(), FUSED, FUSED.file)
     differences[FUSED.file] = parity.check_fused(fused, first, second, z)
     return {GENERATOR.file: _bytes(makes), DENOISER.file: _bytes(restores), FUSED.file: _bytes(whole)}
 
 
-def _denoiser_model(run: Path) -> onnx.ModelProto:
+def _denoiser_model(run: RunFolder) -> onnx.ModelProto:
     """The graph of noisy images, as large as those it was trained on, to denoised ones."""
-    fingerprint = _fingerprint(run / "denoiser")
+    fingerprint = run.denoiser.read_fingerprint()
     return with_metadata(
-        to_onnx(weights.load_denoiser(run / "denoiser"), DENOISER, _images(fingerprint)), _metadata(fingerprint)
+        to_onnx(weights.load_denoiser(run.denoiser.path), DENOISER, _images(fingerprint)), _metadata(fingerprint)
     )
 
 
-def _checked_denoiser(run: Path, model: onnx.ModelProto, images: ArrayF32, differences: dict[str, float]) -> Graph:
+def _checked_denoiser(run: RunFolder, model: onnx.ModelProto, images: ArrayF32, differences: dict[str, float]) -> Graph:
     """The same, checked on images (N, C, H, W) with noise."""
     graph = Graph(model.SerializeToString(), DENOISER, DENOISER.file)
     noise = latents(1, 0, len(images), int(np.prod(images.shape[1:]))).reshape(images.shape)
-    denoiser = weights.load_denoiser(run / "denoiser")
+    denoiser = weights.load_denoiser(run.denoiser.path)
     differences[DENOISER.file] = parity.check_network(graph, denoiser, images + 0.2 * noise)
     return graph
 
 
-def _feature_graph(run: Path, differences: dict[str, float]) -> dict[str, bytes]:
-    if not (run / "features" / "features.safetensors").exists():
+def _feature_graph(stage: StageFolder, differences: dict[str, float]) -> dict[str, bytes]:
+    if not stage.weights("classifier").exists():
         return {}
-    network = weights.load_features(run / "features")
-    model = with_metadata(to_onnx(network, FEATURES, (1, SIDE, SIDE)), _metadata(_fingerprint(run / "features")))
+    network = weights.load_classifier(stage.path)
+    model = with_metadata(to_onnx(network, FEATURES, (1, SIDE, SIDE)), _metadata(stage.read_fingerprint()))
     graph = Graph(model.SerializeToString(), FEATURES, FEATURES.file)
     differences[FEATURES.file] = parity.check_network(graph, network, _any_images((1, SIDE, SIDE)))
     return {FEATURES.file: _bytes(model)}
@@ -108,13 +104,13 @@ def _images(fingerprint: dict[str, Any]) -> tuple[int, ...]:
     return tuple(fingerprint.get("image_shape", (1, SIDE, SIDE)))
 
 
-def _publish(run: Path, out: Path, graphs: dict[str, bytes]) -> None:
+def _publish(run: RunFolder, out: Path, graphs: dict[str, bytes]) -> None:
     """Put everything in a temporary folder first, then move each file to its final name."""
     try:
         with staging_dir(out) as staging:
             for file, content in graphs.items():
                 write_atomic(staging / file, content)
-            for source in (*(run / "gan").glob("generator.*"), *(run / "denoiser").glob("denoiser.*")):
+            for source in (*run.gan.path.glob("generator.*"), *run.denoiser.path.glob("denoiser.*")):
                 shutil.copyfile(source, staging / source.name)
             new = {file: hashlib.sha256(content).hexdigest() for file, content in graphs.items()}
             out.mkdir(exist_ok=True)
@@ -137,15 +133,6 @@ def _hashes_that_stay(out: Path) -> dict[str, str]:
     except (OSError, ValueError):
         return {}
     return {file: sha256 for file, sha256 in found.items() if (out / file).exists()}
-
-
-def _fingerprint(stage: Path) -> dict[str, Any]:
-    try:
-        fingerprint: dict[str, Any] = json.loads((stage / "meta.json").read_text())["fingerprint"]
-        _ = fingerprint["config_sha256"], fingerprint["data_sha256"], fingerprint["seed"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{stage / 'meta.json'}: missing or damaged, a trained stage wanted", "train it") from error
-    return fingerprint
 
 
 def _metadata(*identities: dict[str, Any]) -> dict[str, str]:

@@ -13,6 +13,7 @@ from safetensors.torch import save as save_tensors
 from torch import nn
 
 from gan_denoise.errors import InputError
+from gan_denoise.export.run_folder import StageFolder
 from gan_denoise.files import write_atomic
 from gan_denoise.models.autoencoder import Denoiser
 from gan_denoise.models.classifier import FeatureNetwork
@@ -34,7 +35,7 @@ GENERATORS: dict[str, type[AnyGenerator]] = {
 }
 DENOISERS: dict[str, type[AnyDenoiser]] = {"Denoiser": Denoiser, "UNet": UNet, "DnCNN": DnCNN}
 DISCRIMINATORS = {"ConditionalDiscriminator": ConditionalDiscriminator}
-FEATURES = {"FeatureNetwork": FeatureNetwork}
+CLASSIFIERS = {"FeatureNetwork": FeatureNetwork}
 
 
 def save_weights(path: Path, network: nn.Module, arguments: dict[str, Any]) -> None:
@@ -48,22 +49,22 @@ def save_weights(path: Path, network: nn.Module, arguments: dict[str, Any]) -> N
 
 def load_generator(folder: Path) -> AnyGenerator:
     """The generator in `folder`, in evaluation. Raises InputError when it is missing or damaged."""
-    return _load(folder / "generator.safetensors", GENERATORS)
+    return _load(StageFolder(folder).weights("generator"), GENERATORS)
 
 
 def load_denoiser(folder: Path) -> AnyDenoiser:
     """The denoiser in `folder`, in evaluation. Raises InputError when it is missing or damaged."""
-    return _load(folder / "denoiser.safetensors", DENOISERS)
+    return _load(StageFolder(folder).weights("denoiser"), DENOISERS)
 
 
 def load_discriminator(folder: Path) -> ConditionalDiscriminator:
     """The discriminator in `folder`, in evaluation. Raises InputError when it is missing or damaged."""
-    return _load(folder / "discriminator.safetensors", DISCRIMINATORS)
+    return _load(StageFolder(folder).weights("discriminator"), DISCRIMINATORS)
 
 
-def load_features(folder: Path) -> FeatureNetwork:
+def load_classifier(folder: Path) -> FeatureNetwork:
     """The feature network in `folder`, in evaluation. Raises InputError when it is missing or damaged."""
-    return _load(folder / "features.safetensors", FEATURES)
+    return _load(StageFolder(folder).weights("classifier"), CLASSIFIERS)
 
 
 def read_weights(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:

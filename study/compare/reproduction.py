@@ -9,6 +9,7 @@ from typing import Any
 
 from gan_denoise.errors import GateError, InputError
 from gan_denoise.eval.result_table import ResultTable
+from gan_denoise.export.run_folder import RunFolder
 from gan_denoise.export.runtime import SHIPPED
 from gan_denoise.machine import describe_machine
 
@@ -27,7 +28,7 @@ def compare(run: Path, kept: Path = KEPT_RESULTS) -> ResultTable:
     Raises InputError when the study is not measured yet or a file is damaged.
     """
     wanted = _read(kept)
-    rows = [row for table in KEYS for row in _rows(table, _read(run / "results" / f"{table}.json"), wanted[table])]
+    rows = [row for table in KEYS for row in _rows(table, _read(RunFolder(run).result(table)), wanted[table])]
     model, title = wanted["generation"]["model_sha256"], "The figures of the shipped model, found again"
     return ResultTable("study check", title, rows, model, describe_machine(), {"tolerances": TOLERANCES})
 

@@ -11,7 +11,7 @@ from gan_denoise.eval.metrics.confidence import Interval, difference_interval, r
 from gan_denoise.eval.result_table import ResultTable
 from gan_denoise.study.rows import Row, Rows, number
 
-MEAN, SAMPLE, JOINT, NONE = "mean", "sample", "joined", "none"  # ways to denoise
+MEAN, SAMPLE, JOINT, NONE = "mean", "sample", "joint", "none"  # ways to denoise
 
 Pairs = Sequence[tuple[float, float]]  # before and after, one pair a seed
 

@@ -72,9 +72,9 @@ def write_report(folder: Path, test_images: NDArray[np.uint8] | None, kept: Path
     paragraphs = [paragraph for section in sections for paragraph in section(study) if paragraph]
     markdown = "\n\n".join(paragraphs) + "\n"
     page = to_html(markdown, f"{TITLE}: {folder.name}", folder)
-    write_atomic(folder / "report.md", markdown)
-    write_atomic(folder / "report.html", page)
-    return folder / "report.html"
+    write_atomic(study.run.report, markdown)
+    write_atomic(study.run.page, page)
+    return study.run.page
 
 
 def _opening(study: Study) -> list[str]:

@@ -16,15 +16,15 @@ from gan_denoise.eval.metrics.psnr_ssim import psnr
 from gan_denoise.eval.noise import NOISES, add_noise
 from gan_denoise.eval.result_table import format_value
 from gan_denoise.export import latents, runtime
+from gan_denoise.export.run_folder import JOINT
 from gan_denoise.study.report import plots
 from gan_denoise.study.report.markdown import escape_markdown
-from gan_denoise.study.report.results import JOINT, Study
+from gan_denoise.study.report.results import Study
 from gan_denoise.study.report.results_text import strengths_of
 from gan_denoise.study.report.tables import PUBLISHED
 from gan_denoise.study.rows import Rows, number, row_of
 from gan_denoise.study.run.mode_collapse import inter_image_std
 
-FOLDER = "figures"
 LATENTS_SHOWN = 48  # latents in figures 3 and 4
 STRIP = 16  # latents of each epoch
 REAL = 8  # images with noise
@@ -123,13 +123,13 @@ def inter_image_stds(study: Study) -> tuple[float | None, float | None]:
 
 def samples(study: Study) -> list[Path]:
     """The grids of fixed latents, in the order of their epochs."""
-    files = (study.folder / "gan" / "samples").glob("epoch-*.png")
+    files = study.run.gan.samples.glob("epoch-*.png")
     return sorted(file for file in files if re.fullmatch(r"epoch-\d+", file.stem))
 
 
 def before_and_after(study: Study) -> str:
     """Figures 3 and 4: the images of the same latents before and after the denoiser, from the fused graph."""
-    model = study.folder / "export" / runtime.FUSED.file
+    model = study.run.export / runtime.FUSED.file
     if not model.exists():
         return missing_figure("3 and 4", "images before and after the denoiser")
     fused = runtime.load_graph(runtime.FUSED, model, threads=1)
@@ -147,7 +147,7 @@ def before_and_after(study: Study) -> str:
 
 def restored(study: Study) -> str:
     """Real test images clean, noisy and denoised."""
-    model = study.folder / "export" / runtime.DENOISER.file
+    model = study.run.export / runtime.DENOISER.file
     if not model.exists() or study.test_images is None:
         return missing_figure("E", "real images noisy and denoised")
     denoiser = runtime.load_graph(runtime.DENOISER, model, threads=1)
@@ -208,7 +208,7 @@ def _series(log: Rows, field: str) -> plots.Curve:
 
 def figure_path(study: Study, file: str) -> Path:
     """Where a figure is written."""
-    return study.folder / FOLDER / file
+    return study.run.figures / file
 
 
 def figure_markdown(path: Path, alt: str, label: str, caption: str) -> str:
@@ -218,7 +218,7 @@ def figure_markdown(path: Path, alt: str, label: str, caption: str) -> str:
 
 def image_markdown(path: Path, alt: str) -> str:
     """The markdown of an image without caption; the page calls it what stands before the colon in `alt`."""
-    return f"![{escape_markdown(alt)}]({FOLDER}/{path.name})"
+    return f"![{escape_markdown(alt)}]({path.parent.name}/{path.name})"
 
 
 def captioned_figure(images: Sequence[str], label: str, caption: str) -> str:
@@ -233,7 +233,7 @@ def missing_figure(label: str, what: str) -> str:
 
 def denoiser_strip(study: Study) -> str:
     """The first test images clean, noisy, and after the network and each classical filter with tuned parameters."""
-    model = study.folder / "export" / runtime.DENOISER.file
+    model = study.run.export / runtime.DENOISER.file
     if not model.exists() or study.test_images is None:
         return missing_figure("J", "all denoisers on the same images")
     denoiser = runtime.load_graph(runtime.DENOISER, model, threads=1)

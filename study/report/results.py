@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from gan_denoise.errors import InputError
 from gan_denoise.eval.result_table import NOT_MEASURED
+from gan_denoise.export.run_folder import DENOISER, GAN, JOINT, RunFolder
 from gan_denoise.study.report.markdown import code, escape_markdown, one_line
 from gan_denoise.study.report.training_text import PAPER
 from gan_denoise.study.rows import Rows, number
@@ -21,13 +22,10 @@ from gan_denoise.study.run.log import read_log
 
 KEPT_RESULTS = Path(__file__).parent / "paper.json"  # the figures of preset `paper`
 
-JOINT = "joint"
-STAGES = {"gan": "GAN", "denoiser": "denoiser", JOINT: "joint"}
+STAGES = {GAN: "GAN", DENOISER: "denoiser", JOINT: "joint training"}
+COMPARE = "compare"  # what `study compare --json` printed
 CONTROLS = "controls"  # measured apart from the study: it takes minutes
 TABLES = ("denoising", "generation", CONTROLS, "bench")
-
-RESULTS = "results"
-COMPARE = f"{RESULTS}/compare.json"
 
 Content = Mapping[str, Any]
 
@@ -45,6 +43,11 @@ class Study:
     compare: Content  # what `study compare --json` printed
     kept: Content
     test_images: NDArray[np.uint8] | None  # (N, 28, 28)
+
+    @property
+    def run(self) -> RunFolder:
+        """The folder's layout."""
+        return RunFolder(self.folder)
 
     def stages(self) -> dict[str, str]:
         """What the stages of this study are called; the join is none where the study has not begun it."""
@@ -78,7 +81,7 @@ class Study:
         """The command line that measures a table of this study again."""
         result = self.results[table]
         command = "bench" if table == "bench" else f"eval {table}"
-        options = {"--model": self.folder / "export", "--threads": result.get("machine", {}).get("threads")}
+        options = {"--model": self.run.export, "--threads": result.get("machine", {}).get("threads")}
         settings = result.get("settings", {})
         options |= {"--seed": settings.get("seed"), "--repeats": settings.get("repeats")}
         options |= {"-n": None if table == "bench" or not self.rows(table) else self.rows(table)[0].get("n")}
@@ -86,7 +89,7 @@ class Study:
 
     def controls_command(self) -> str:
         """The command line that measures the controls again, for `study report` to show."""
-        return f"{self.measuring_command(CONTROLS)} --json > {shlex.quote(str(self.folder / RESULTS / CONTROLS))}.json"
+        return f"{self.measuring_command(CONTROLS)} --json > {shlex.quote(str(self.run.result(CONTROLS)))}"
 
     def comparing_command(self) -> str:
         """The command line that compares the runs again."""
@@ -95,7 +98,7 @@ class Study:
         options |= {"--test": "" if "test images" in str(settings.get("reference")) else None}
         counts = [count for row in self.compared() if (count := number(row, "n")) is not None]
         options |= {"-n": f"{max(counts):.0f}" if counts else None, "--seed": settings.get("seed"), "--json": ""}
-        results = shlex.quote(str(self.folder / COMPARE))
+        results = shlex.quote(str(self.run.result(COMPARE)))
         return one_line(f"{_command('study compare', options)} {settings.get('folders', '')} > {results}")
 
     def run_command(self) -> str:
@@ -115,20 +118,21 @@ class Study:
 
 def load_study(folder: Path, test_images: NDArray[np.uint8] | None, kept: Path = KEPT_RESULTS) -> Study:
     """The study in `folder`. Raises InputError when a file in it is damaged; a missing one is no error."""
-    described = _read(folder / "study.json")
+    run = RunFolder(folder)
+    described = _read(run.study)
     preset = described.get("preset")
-    meta = {stage: _meta(folder / stage / "meta.json") for stage in STAGES}
+    meta = {stage: _meta(run.stage(stage).meta) for stage in STAGES}
     layers: dict[str, list[Content]] = {}
     for stage in STAGES:
-        layers |= dict(_read(folder / stage / "architecture.json"))
+        layers |= dict(_read(run.stage(stage).architecture))
     return Study(
         folder=folder,
         preset=str(preset) if preset else None,
         meta=meta,
         layers=layers,
-        logs={stage: _log(folder / stage / "log.jsonl") for stage in STAGES},
-        results={table: _read(folder / RESULTS / f"{table}.json") for table in TABLES},
-        compare=_read(folder / COMPARE),
+        logs={stage: _log(run.stage(stage).log) for stage in STAGES},
+        results={table: _read(run.result(table)) for table in TABLES},
+        compare=_read(run.result(COMPARE)),
         kept={} if preset == PAPER else _read(kept),
         test_images=test_images,
     )

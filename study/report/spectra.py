@@ -45,7 +45,7 @@ def spectra(study: Study) -> list[str]:
 
 def spectra_of(study: Study) -> Spectra:
     """The spectra of raw, denoised and real images; none where the fused graph or the test images are missing."""
-    model = study.folder / "export" / runtime.FUSED.file
+    model = study.run.export / runtime.FUSED.file
     if not model.exists() or study.test_images is None:
         return {}
     batches = list(generate_sets(runtime.load_graph(runtime.FUSED, model, threads=1), IMAGES, seed=0))

@@ -15,6 +15,7 @@ from gan_denoise import __version__
 from gan_denoise.data.dataset import Dataset
 from gan_denoise.data.fashion_mnist import CLASSES, SIDE
 from gan_denoise.errors import InputError, OutputError
+from gan_denoise.export.run_folder import StageFolder
 from gan_denoise.files import write_atomic
 from gan_denoise.machine import machine_name, usable_cores
 from gan_denoise.study.config import Config, RunOptions, config_sha256, to_json
@@ -38,70 +39,57 @@ def run_fingerprint(config: Config, dataset: Dataset, options: RunOptions) -> di
     }
 
 
-def read_fingerprint(folder: Path) -> dict[str, Any]:
-    """The fingerprint of the run in a stage's folder. Raises InputError when it is missing or damaged."""
-    path = folder / "meta.json"
-    try:
-        fingerprint: dict[str, Any] = json.loads(path.read_text())["fingerprint"]
-        dict(fingerprint["config"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"{path}: missing or damaged, a run's description wanted", "another --out starts anew"
-        ) from error
-    return fingerprint
-
-
-def verify_fingerprint(path: Path, fingerprint: dict[str, Any], options: RunOptions) -> dict[str, list[Any]]:
-    """What differs from the run described in `path`, each as before and now; describes the run where there is none.
+def verify_fingerprint(stage: StageFolder, fingerprint: dict[str, Any], options: RunOptions) -> dict[str, list[Any]]:
+    """What differs from the run described in the stage's meta.json, each as before and now; describes the run where there is none.
 
     Raises OutputError when there is one and it is not to go on, InputError when something differs and may not.
     """
-    if not path.exists() and not list((path.parent / "checkpoints").glob("step-*.json")):
+    if not stage.meta.exists() and not list(stage.checkpoints.glob("step-*.json")):
         circumstances = {
             "version": __version__,
             "commit": _git_commit(),
             "machine": machine_name(),
             "python": platform.python_version(),
         }
-        write_atomic(path, json.dumps({"fingerprint": fingerprint, **circumstances}, indent=1) + "\n")
+        write_atomic(stage.meta, json.dumps({"fingerprint": fingerprint, **circumstances}, indent=1) + "\n")
         return {}
     if not (options.resume or options.resume_inexact):
-        raise OutputError(f"{path.parent}: holds a run", "--resume goes on with it, another --out starts anew")
-    found, wanted = _flat(read_fingerprint(path.parent)), _flat(fingerprint)
+        raise OutputError(f"{stage.path}: holds a run", "--resume goes on with it, another --out starts anew")
+    found, wanted = _flat(stage.read_fingerprint()), _flat(fingerprint)
     names = dict.fromkeys([*wanted, *found])
     changed = {name: [found.get(name), wanted.get(name)] for name in names if found.get(name) != wanted.get(name)}
     if changed and not options.resume_inexact:
         name, (before, now) = next(iter(changed.items()))
         hint = "give the same options as before, or another --out; --resume-inexact goes on and records it"
-        raise InputError(f"{name}: the run in {path.parent} has {before}, {now} was asked for", hint)
+        raise InputError(f"{name}: the run in {stage.path} has {before}, {now} was asked for", hint)
     return changed
 
 
 def _flat(fingerprint: dict[str, Any]) -> dict[str, Any]:
-    """An fingerprint whose configuration's dials stand beside the rest, each under its name."""
+    """A fingerprint whose configuration's dials stand beside the rest, each under its name."""
     rest = {name: value for name, value in fingerprint.items() if name not in ("config", "config_sha256")}
     return {**fingerprint.get("config", {}), **rest}
 
 
-def record_changes(folder: Path, fingerprint: dict[str, Any], changed: dict[str, list[Any]], step: int) -> None:
+def record_changes(stage: StageFolder, fingerprint: dict[str, Any], changed: dict[str, list[Any]], step: int) -> None:
     """Add to the description of the run in a stage's folder what is other from `step` on; its fingerprint is the new one.
 
     Weights that it had finished with count no more: they are not those of the new fingerprint.
     """
     if changed:
-        for weights in (*folder.glob("*.safetensors"), *folder.glob("joined/*/*.safetensors")):
+        for weights in (*stage.path.glob("*.safetensors"), *stage.final.path.glob("*/*.safetensors")):
             weights.with_suffix(".json").unlink(missing_ok=True)
-        path = folder / "meta.json"
-        described = json.loads(path.read_text())
+        described = stage.read_meta()
         inexact = [*described.get(INEXACT, []), {"step": step, "changed": changed}]
-        write_atomic(path, json.dumps({**described, "fingerprint": fingerprint, INEXACT: inexact}, indent=1) + "\n")
+        write_atomic(
+            stage.meta, json.dumps({**described, "fingerprint": fingerprint, INEXACT: inexact}, indent=1) + "\n"
+        )
 
 
-def check_exact(folder: Path) -> None:
+def check_exact(stage: StageFolder) -> None:
     """Raises InputError when the run in a stage's folder went on under other conditions than it began."""
-    read_fingerprint(folder)
-    if json.loads((folder / "meta.json").read_text()).get(INEXACT):
-        found = f"{folder}: a training that --resume-inexact continued found, an exact one wanted"
+    if stage.read_meta().get(INEXACT):
+        found = f"{stage.path}: a training that --resume-inexact continued found, an exact one wanted"
         raise InputError(found, "another --out starts anew; export takes this one as it is")
 
 

@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from gan_denoise.errors import DivergedError, InputError, Interrupted, LockedError, OutputError
+from gan_denoise.export.run_folder import StageFolder
 from gan_denoise.study.config import RunOptions
 from gan_denoise.study.run import checkpoint, mode_collapse
 from gan_denoise.study.run.device import warn_slow_bfloat16
@@ -41,7 +42,7 @@ SAVE_EVERY = 200  # steps
 class Stage:
     """An open stage; see the module's text. `step` counts finished steps over all epochs."""
 
-    folder: Path
+    folder: StageFolder
     modules: checkpoint.Modules
     total_steps: int
     epoch_steps: int
@@ -58,7 +59,7 @@ class Stage:
     @contextlib.contextmanager
     def open(
         cls,
-        folder: Path,
+        folder: StageFolder,
         fingerprint: dict[str, Any],
         modules: checkpoint.Modules,
         epochs: int,
@@ -72,12 +73,12 @@ class Stage:
         set, InputError when what it holds was trained differently, Interrupted when a signal asked to stop. What a
         step raises for want of memory comes out as OutputError.
         """
-        with _locked(folder), contextlib.ExitStack() as stack:
+        with _locked(folder.path), contextlib.ExitStack() as stack:
             progress = stack.enter_context(
-                EpochProgress(folder, epochs, epoch_steps, epoch_images, options.tensorboard)
+                EpochProgress(folder.path, epochs, epoch_steps, epoch_images, options.tensorboard)
             )
-            stage = cls(folder, modules, epochs * epoch_steps, epoch_steps, RunLog(folder / "log.jsonl"), progress)
-            changed = verify_fingerprint(folder / "meta.json", fingerprint, options)
+            stage = cls(folder, modules, epochs * epoch_steps, epoch_steps, RunLog(folder.log), progress)
+            changed = verify_fingerprint(folder, fingerprint, options)
             stage._resume(exactly=not changed)
             if stage.step < stage.total_steps:  # or nothing comes of them
                 warn_slow_bfloat16(options)
@@ -143,15 +144,15 @@ class Stage:
             self.sums["seconds"] = self.sums.get("seconds", 0.0) + now - self.started
         self.started = now
         trainer_state = {"epoch": self.epoch, "sums_start": self.sums_start, "sums": self.sums}
-        checkpoint.save(self.folder / "checkpoints", self.step, self.modules, trainer_state)
+        checkpoint.save(self.folder.checkpoints, self.step, self.modules, trainer_state)
 
     def _resume(self, exactly: bool) -> None:
-        saved = checkpoint.load_latest(self.folder / "checkpoints")
+        saved = checkpoint.load_latest(self.folder.checkpoints)
         if saved is not None:
             try:
                 checkpoint.restore(self.modules, saved.tensors)
             except RuntimeError as error:  # only where the configuration may differ
-                found = f"{self.folder}: a checkpoint of networks of other shapes found, the same wanted"
+                found = f"{self.folder.path}: a checkpoint of networks of other shapes found, the same wanted"
                 raise InputError(found, "give the sizes of before, or another --out") from error
             self.step, self.epoch, self.sums_start = saved.step, saved.trainer_state["epoch"], saved.step
             if exactly:  # else an epoch may be of another length, and its sums of other things

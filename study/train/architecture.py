@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from gan_denoise.export.run_folder import StageFolder
 from gan_denoise.files import write_atomic
 
 Layers = list[dict[str, Any]]
@@ -38,9 +38,9 @@ def layers_of(network: nn.Module, input_shape: tuple[int, ...], *others: Tensor)
     return layers
 
 
-def describe(folder: Path, **networks: Layers) -> None:
+def describe(folder: StageFolder, **networks: Layers) -> None:
     """Write `architecture.json`: the layers of each named network."""
-    write_atomic(folder / "architecture.json", json.dumps(networks, indent=1) + "\n")
+    write_atomic(folder.architecture, json.dumps(networks, indent=1) + "\n")
 
 
 def _title(module: nn.Module) -> str:

@@ -13,6 +13,7 @@ from torch.optim import Adam, Optimizer
 from gan_denoise.data.dataset import Dataset
 from gan_denoise.eval.metrics.psnr_ssim import psnr, ssim
 from gan_denoise.export.convert import weights
+from gan_denoise.export.run_folder import RunFolder
 from gan_denoise.models.autoencoder import Denoiser
 from gan_denoise.study.config import DenoiserConfig, RunOptions
 from gan_denoise.study.run.device import on_device, prepare_torch
@@ -32,7 +33,7 @@ def train_autoencoder(config: DenoiserConfig, dataset: Dataset, run: Path, optio
     of Fashion-MNIST are the last 5,000 training images, so they are unseen only when `images` is 55,000 or less.
     Raises what Stage.open raises, and DivergedError when a loss or a gradient is not finite.
     """
-    folder = run / "denoiser"
+    folder = RunFolder(run).denoiser
     device = prepare_torch(options)
     torch.manual_seed(options.seed)
     noise = {"sigma_min": config.sigma_min, "sigma_max": config.sigma_max, "clip_probability": config.clip_probability}
@@ -65,7 +66,7 @@ def train_autoencoder(config: DenoiserConfig, dataset: Dataset, run: Path, optio
 
             # save
             stage.end_step(step)
-        weights.save_weights(folder / "denoiser.safetensors", denoiser, arguments)
+        weights.save_weights(folder.weights("denoiser"), denoiser, arguments)
 
 
 def denoiser_step(denoiser: nn.Module, adam: Optimizer, clean: Tensor, max_gradient_norm: float) -> float:

@@ -13,6 +13,7 @@ from torch.optim import Adam, Optimizer
 from gan_denoise.data.dataset import Dataset
 from gan_denoise.eval.metrics.psnr_ssim import psnr, ssim
 from gan_denoise.export.convert import weights
+from gan_denoise.export.run_folder import RunFolder, StageFolder
 from gan_denoise.models.dncnn import DnCNN
 from gan_denoise.models.unet import UNet
 from gan_denoise.study.config import BlindDenoiserConfig, DnCNNShape, RunOptions, UNetShape
@@ -34,7 +35,7 @@ def train_blind_denoiser(config: BlindDenoiserConfig, dataset: Dataset, run: Pat
     Logs PSNR and SSIM as `train_denoiser` does. Raises what Stage.open raises, and DivergedError when a loss or a
     gradient is not finite.
     """
-    folder = run / "denoiser"
+    folder = RunFolder(run).denoiser
     device = prepare_torch(options)
     torch.manual_seed(options.seed)
     denoiser = on_device(network(config.network, **channel_kwargs(dataset)), device)
@@ -70,12 +71,12 @@ def train_blind_denoiser(config: BlindDenoiserConfig, dataset: Dataset, run: Pat
             if stage.is_epoch_end(step):
                 restored = restore(denoiser, noisy)
                 quality = {"psnr_db": psnr(held_out, restored), "ssim": ssim(held_out, restored), **before}
-                weights.save_weights(folder / f"epochs/{stage.epoch:03d}/denoiser.safetensors", denoiser, arguments)
+                weights.save_weights(StageFolder(folder.epoch(stage.epoch)).weights("denoiser"), denoiser, arguments)
                 stage.log_epoch(step, len(images), **{name: float(each.mean()) for name, each in quality.items()})
 
             # save
             stage.end_step(step)
-        weights.save_weights(folder / "denoiser.safetensors", denoiser, arguments)
+        weights.save_weights(folder.weights("denoiser"), denoiser, arguments)
 
 
 def network(shape: UNetShape | DnCNNShape, channels: int = 1) -> UNet | DnCNN:

@@ -13,6 +13,7 @@ from torch.optim import SGD, Optimizer
 
 from gan_denoise.data.dataset import Dataset, Split, split_classifier_fit
 from gan_denoise.export.convert import weights
+from gan_denoise.export.run_folder import RunFolder
 from gan_denoise.models.classifier import FeatureNetwork
 from gan_denoise.study.config import ClassifierConfig, RunOptions
 from gan_denoise.study.run.device import on_device, prepare_torch
@@ -31,7 +32,7 @@ def train_classifier(config: ClassifierConfig, dataset: Dataset, run: Path, opti
     Sees the first 50,000 training images at most; accuracy is logged on the other 10,000.
     Raises what Stage.open raises, and DivergedError when a loss or a gradient is not finite.
     """
-    folder = run / "classifier"
+    folder = RunFolder(run).classifier
     device = prepare_torch(options)
     torch.manual_seed(options.seed)
     network = on_device(FeatureNetwork(config.widths), device)
@@ -66,7 +67,7 @@ def train_classifier(config: ClassifierConfig, dataset: Dataset, run: Path, opti
 
             # save
             stage.end_step(step)
-        weights.save_weights(folder / "classifier.safetensors", network, {"widths": config.widths})
+        weights.save_weights(folder.weights("classifier"), network, {"widths": config.widths})
 
 
 def classifier_step(

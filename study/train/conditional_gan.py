@@ -13,6 +13,7 @@ from gan_denoise.data.dataset import Dataset
 from gan_denoise.data.images import to_float
 from gan_denoise.export.convert import weights
 from gan_denoise.export.images import grid, save_png
+from gan_denoise.export.run_folder import RunFolder, StageFolder
 from gan_denoise.models.conditional_gan import ConditionalDiscriminator, ConditionalGenerator
 from gan_denoise.study.config import ConditionalGanConfig, RunOptions
 from gan_denoise.study.run.device import on_device, prepare_torch, training_precision
@@ -32,7 +33,7 @@ def train_conditional_gan(config: ConditionalGanConfig, dataset: Dataset, run: P
 
     Raises what Stage.open raises, and DivergedError when a loss or a gradient is not finite.
     """
-    folder = run / "gan"
+    folder = RunFolder(run).gan
     device = prepare_torch(options)
     torch.manual_seed(options.seed)
     image_kwargs = {**size_kwargs(dataset), **class_kwargs(dataset, config.latent_size)}
@@ -79,27 +80,27 @@ def train_conditional_gan(config: ConditionalGanConfig, dataset: Dataset, run: P
 
             # log and sample
             if stage.is_epoch_end(step):
-                save_averaged(averaged, config, folder / "epochs" / f"{stage.epoch:03d}", options.seed, **image_kwargs)
+                save_averaged(averaged, config, StageFolder(folder.epoch(stage.epoch)), options.seed, **image_kwargs)
                 shown = sample(averaged, config.latent_size)
-                save_png(grid(shown), folder / "samples" / f"epoch-{stage.epoch:03d}.png")
+                save_png(grid(shown), folder.sample(stage.epoch))
                 stage.log_epoch(
                     step, len(images), inter_image_std=inter_image_std(shown), inter_image_std_real=inter_image_std_real
                 )
 
             # save
             stage.end_step(step)
-        save_discriminator(discriminator, config, folder / "discriminator.safetensors", **image_kwargs)
+        save_discriminator(discriminator, config, folder.weights("discriminator"), **image_kwargs)
         save_averaged(averaged, config, folder, options.seed, **image_kwargs)
 
 
 def save_averaged(
-    averaged: ConditionalGenerator, config: ConditionalGanConfig, folder: Path, seed: int, **image_kwargs: int
+    averaged: ConditionalGenerator, config: ConditionalGanConfig, folder: StageFolder, seed: int, **image_kwargs: int
 ) -> None:
     """Write the averaged generator, its batch norm measured anew, to `folder`; `image_kwargs` as for `build_generator`."""
     recalibrate_batch_norm(averaged, config.latent_size, seed)
     shape = {"widths": config.generator_widths, "blocks": config.generator_blocks}
     weights.save_weights(
-        folder / "generator.safetensors", averaged, {**shape, "latent_size": config.latent_size, **image_kwargs}
+        folder.weights("generator"), averaged, {**shape, "latent_size": config.latent_size, **image_kwargs}
     )
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import assert_never
 
 from gan_denoise.data.dataset import Dataset
 from gan_denoise.export.convert import weights
+from gan_denoise.export.run_folder import RunFolder, StageFolder
 from gan_denoise.study.config import (
     BlindDenoiserConfig,
     ClassifierConfig,
@@ -18,7 +20,7 @@ from gan_denoise.study.config import (
     RunOptions,
     config_sha256,
 )
-from gan_denoise.study.run.metadata import check_exact, read_fingerprint
+from gan_denoise.study.run.metadata import check_exact
 from gan_denoise.study.train.autoencoder import train_autoencoder
 from gan_denoise.study.train.blind_denoiser import train_blind_denoiser
 from gan_denoise.study.train.classifier import train_classifier
@@ -44,6 +46,8 @@ def train(config: Config, dataset: Dataset, run: Path, options: RunOptions) -> N
             train_joint(config, dataset, run, options)
         case ClassifierConfig():
             train_classifier(config, dataset, run, options)
+        case _:
+            assert_never(config)
 
 
 def is_finished(config: Config, run: Path, options: RunOptions) -> bool:
@@ -51,25 +55,28 @@ def is_finished(config: Config, run: Path, options: RunOptions) -> bool:
 
     Raises InputError when the weights are damaged, or their training went on inexactly.
     """
-    path = run / _last_file(config)
+    path = _last_file(config, RunFolder(run))
     if not path.exists() or not path.with_suffix(".json").exists():
         return False
     weights.read_weights(path)
-    check_exact(path.parent)
-    fingerprint = read_fingerprint(path.parent)
+    stage = StageFolder(path.parent)
+    check_exact(stage)
+    fingerprint = stage.read_fingerprint()
     if isinstance(config, JointConfig) and fingerprint.get("started_from") != started_from(config, run):
         return False
     return bool((fingerprint["config_sha256"], fingerprint["seed"]) == (config_sha256(config), options.seed))
 
 
-def _last_file(config: Config) -> str:
-    """What a stage writes last, below the run's folder."""
+def _last_file(config: Config, run: RunFolder) -> Path:
+    """What a stage writes last."""
     match config:
         case GanConfig() | FullyConnectedGanConfig() | ConditionalGanConfig():
-            return "gan/generator.safetensors"
+            return run.gan.weights("generator")
         case DenoiserConfig() | BlindDenoiserConfig():
-            return "denoiser/denoiser.safetensors"
+            return run.denoiser.weights("denoiser")
         case JointConfig():
-            return "joint/final/denoiser/denoiser.safetensors"
+            return run.joint.final.denoiser.weights("denoiser")
         case ClassifierConfig():
-            return "classifier/classifier.safetensors"
+            return run.classifier.weights("classifier")
+        case _:
+            assert_never(config)

@@ -13,6 +13,7 @@ from gan_denoise.data.dataset import Dataset
 from gan_denoise.data.images import to_float
 from gan_denoise.export.convert import weights
 from gan_denoise.export.images import grid, save_png
+from gan_denoise.export.run_folder import RunFolder
 from gan_denoise.models.dcgan import Discriminator, Generator
 from gan_denoise.models.mlp_gan import FullyConnectedDiscriminator, FullyConnectedGenerator
 from gan_denoise.study.config import FullyConnectedGanConfig, GanConfig, RunOptions
@@ -32,7 +33,7 @@ def train_gan(config: GanConfig | FullyConnectedGanConfig, dataset: Dataset, run
 
     Raises what Stage.open raises, and DivergedError when a loss or a gradient is not finite.
     """
-    folder = run / "gan"
+    folder = RunFolder(run).gan
     device = prepare_torch(options)
     torch.manual_seed(options.seed)
     generator, discriminator = (on_device(network, device) for network in networks(config, **size_kwargs(dataset)))
@@ -65,7 +66,7 @@ def train_gan(config: GanConfig | FullyConnectedGanConfig, dataset: Dataset, run
             # log and sample
             if stage.is_epoch_end(step):
                 shown = sample(generator, config.latent_size)
-                save_png(grid(shown), folder / "samples" / f"epoch-{stage.epoch:03d}.png")
+                save_png(grid(shown), folder.sample(stage.epoch))
                 stage.log_epoch(
                     step, len(images), inter_image_std=inter_image_std(shown), inter_image_std_real=inter_image_std_real
                 )
@@ -73,7 +74,7 @@ def train_gan(config: GanConfig | FullyConnectedGanConfig, dataset: Dataset, run
             # save
             stage.end_step(step)
         arguments = {"widths": config.generator_widths, "latent_size": config.latent_size, **size_kwargs(dataset)}
-        weights.save_weights(folder / "generator.safetensors", generator, arguments)
+        weights.save_weights(folder.weights("generator"), generator, arguments)
 
 
 def networks(config: GanConfig | FullyConnectedGanConfig, **sides: int) -> tuple[nn.Module, nn.Module]:

@@ -17,12 +17,13 @@ from gan_denoise.data.images import to_float
 from gan_denoise.errors import InputError
 from gan_denoise.eval.metrics.psnr_ssim import psnr
 from gan_denoise.export.convert import weights
+from gan_denoise.export.run_folder import DENOISER, GAN, RunFolder, StageFolder
 from gan_denoise.files import write_atomic
 from gan_denoise.models.conditional_gan import ConditionalDiscriminator, ConditionalGenerator
 from gan_denoise.models.unet import UNet
 from gan_denoise.study.config import JointConfig, RunOptions
 from gan_denoise.study.run.device import on_device, prepare_torch, training_precision
-from gan_denoise.study.run.metadata import describe_images, read_fingerprint, run_fingerprint
+from gan_denoise.study.run.metadata import describe_images, run_fingerprint
 from gan_denoise.study.run.mode_collapse import inter_image_std
 from gan_denoise.study.run.stage import Stage
 from gan_denoise.study.train.batches import batch_indices, pixels, seed_step, steps_per_epoch
@@ -54,18 +55,18 @@ class Optimizers(NamedTuple):
 
 
 def train_joint(config: JointConfig, dataset: Dataset, run: Path, options: RunOptions) -> None:
-    """Train in `run`/join and leave the averaged generator and denoiser in `run`/joint/final, as a run of its own.
+    """Train in `run`/joint and leave the averaged generator and denoiser in `run`/joint/final, as a run of its own.
 
     Starts from what the stages `gan` and `denoiser` of `run` left, or from nothing if the configuration says so. It
     goes on where an earlier run stopped. After each epoch the PSNR of the averaged denoiser is measured as
     `train_denoiser` does. Raises what Stage.open raises, InputError when a stage to start from is not finished, and
     DivergedError when a loss or a gradient is not finite.
     """
-    folder = run / "joint"
+    folder = RunFolder(run).joint
     device = prepare_torch(options)
     torch.manual_seed(options.seed)
     image_kwargs = {**size_kwargs(dataset), **class_kwargs(dataset, config.gan.latent_size)}
-    system = start(config, run, **image_kwargs)
+    system = start(config, RunFolder(run), **image_kwargs)
     if not config.from_scratch:
         _refuse_other_images(dataset, run)
     for part in system:
@@ -115,7 +116,9 @@ def train_joint(config: JointConfig, dataset: Dataset, run: Path, options: RunOp
 
             # log
             if stage.is_epoch_end(step):
-                save_joined(averaged, averaged_denoiser, config, folder, f"epochs/{stage.epoch:03d}", **image_kwargs)
+                save_joined(
+                    averaged, averaged_denoiser, config, folder, RunFolder(folder.epoch(stage.epoch)), **image_kwargs
+                )
                 restored = restore(averaged_denoiser, noisy).clip(0, 1)
                 quality = float(psnr(held_out, restored).mean())
                 drawn = inter_image_std(sample(averaged, config.gan.latent_size))
@@ -125,10 +128,10 @@ def train_joint(config: JointConfig, dataset: Dataset, run: Path, options: RunOp
 
             # save
             stage.end_step(step)
-        save_joined(averaged, averaged_denoiser, config, folder, "joined", **image_kwargs)
+        save_joined(averaged, averaged_denoiser, config, folder, folder.final, **image_kwargs)
 
 
-def start(config: JointConfig, run: Path, **image_kwargs: int) -> JointModel:
+def start(config: JointConfig, run: RunFolder, **image_kwargs: int) -> JointModel:
     """The four networks to start from, in training; `image_kwargs` as for `build_generator`.
 
     Raises InputError when a finished stage is missing or another, or was trained on other images.
@@ -138,8 +141,8 @@ def start(config: JointConfig, run: Path, **image_kwargs: int) -> JointModel:
         assert isinstance(denoiser, UNet)
         discriminators = (build_discriminator(config.gan, **image_kwargs) for _ in range(2))
         return JointModel(build_generator(config.gan, **image_kwargs), denoiser, *discriminators)
-    generator, restorer = weights.load_generator(run / "gan"), weights.load_denoiser(run / "denoiser")
-    discriminator = weights.load_discriminator(run / "gan")
+    generator, restorer = weights.load_generator(run.gan.path), weights.load_denoiser(run.denoiser.path)
+    discriminator = weights.load_discriminator(run.gan.path)
     if not isinstance(generator, ConditionalGenerator) or not isinstance(restorer, UNet):
         found = f"a {type(generator).__name__} and a {type(restorer).__name__}"
         raise InputError(
@@ -154,8 +157,8 @@ def start(config: JointConfig, run: Path, **image_kwargs: int) -> JointModel:
 def _refuse_other_images(dataset: Dataset, run: Path) -> None:
     """Raises InputError when a stage that the join goes on from was trained on images of another kind."""
     wanted = describe_images(dataset)
-    for stage in ("gan", "denoiser"):
-        found = read_fingerprint(run / stage)
+    for stage in (GAN, DENOISER):
+        found = RunFolder(run).stage(stage).read_fingerprint()
         for name in ("image_shape", "classes"):
             if found.get(name) != wanted.get(name):
                 had, asked = (kind.get(name, f"{name} of Fashion-MNIST") for kind in (found, wanted))
@@ -164,8 +167,9 @@ def _refuse_other_images(dataset: Dataset, run: Path) -> None:
 
 def started_from(config: JointConfig, run: Path) -> dict[str, str]:
     """The hashes of the weights that `start` takes, by file; of none where it starts from nothing."""
-    files = () if config.from_scratch else ("gan/generator", "gan/discriminator", "denoiser/denoiser")
-    return {file: str(weights.read_weights(run / f"{file}.safetensors")[0]["sha256"]) for file in files}
+    networks = () if config.from_scratch else ((GAN, "generator"), (GAN, "discriminator"), (DENOISER, "denoiser"))
+    files = {f"{stage}/{name}": RunFolder(run).stage(stage).weights(name) for stage, name in networks}
+    return {name: str(weights.read_weights(file)[0]["sha256"]) for name, file in files.items()}
 
 
 def joint_step(
@@ -218,16 +222,19 @@ def joint_step(
 
 
 def save_joined(
-    generator: ConditionalGenerator, denoiser: UNet, config: JointConfig, stage: Path, name: str, **image_kwargs: int
+    generator: ConditionalGenerator,
+    denoiser: UNet,
+    config: JointConfig,
+    stage: StageFolder,
+    out: RunFolder,
+    **image_kwargs: int,
 ) -> None:
-    """Write both averaged networks to `stage`/`name`, laid out as a run that `export` takes."""
-    described = (stage / "meta.json").read_text()
-    for part in ("gan", "denoiser"):
-        write_atomic(stage / name / part / "meta.json", described)
-    save_averaged(
-        generator, config.gan, stage / name / "gan", json.loads(described)["fingerprint"]["seed"], **image_kwargs
-    )
+    """Write both averaged networks to `out`, laid out as a run that `export` takes, with the meta.json of `stage`."""
+    described = stage.meta.read_text()
+    for part in (GAN, DENOISER):
+        write_atomic(out.stage(part).meta, described)
+    save_averaged(generator, config.gan, out.gan, json.loads(described)["fingerprint"]["seed"], **image_kwargs)
     shape = dataclasses.asdict(config.denoiser.network) | {
         k: image_kwargs[k] for k in ("channels",) if k in image_kwargs
     }
-    weights.save_weights(stage / name / "denoiser/denoiser.safetensors", denoiser, shape)
+    weights.save_weights(out.denoiser.weights("denoiser"), denoiser, shape)
