@@ -72,7 +72,7 @@ test: data
 check: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy $(addprefix -p gan_denoise.,cli console data errors eval export files machine models options study)
+	$(BIN)/mypy $(addprefix -p gan_denoise.,cli console data errors eval export files machine markdown models options rng study)
 
 format: .venv/installed
 	$(BIN)/ruff format .

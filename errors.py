@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 
 class GanDenoiseError(Exception):
     """A mistake that a user can mend. `message` says what was found and wanted, `hint` what mends it."""
@@ -11,6 +13,11 @@ class GanDenoiseError(Exception):
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
         self.message, self.hint = message, hint
+
+    @classmethod
+    def expected(cls, what: object, expected: object, got: object, hint: str = "") -> Self:
+        """The error `WHAT: expected EXPECTED, got GOT`; `what` names the file, option or argument."""
+        return cls(f"{what}: expected {expected}, got {got}", hint)
 
 
 class UsageError(GanDenoiseError):

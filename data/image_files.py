@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from gan_denoise.data.images import ImagesU8, to_chw
+from gan_denoise.data.images import ImagesU8, from_pil
 from gan_denoise.errors import InputError
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")  # none that runs a program, as EPS does
@@ -70,7 +70,7 @@ def crop_and_resize(image: Image.Image, size: int) -> ImagesU8:
     """The image's middle square, resampled: uint8 (size, size), or (3, size, size) in colour."""
     if image.size != (size, size):
         image = ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
-    return to_chw(image)
+    return from_pil(image)
 
 
 def _groups(folder: Path) -> dict[str, list[Path]]:

@@ -10,7 +10,7 @@ import numpy as np
 from gan_denoise.data.dataset import Dataset, Split
 from gan_denoise.data.datasets import HOLDOUT_FRACTION, check_image_size, content_sha256
 from gan_denoise.data.image_files import WANTED, list_image_files, open_image
-from gan_denoise.data.images import ImagesU8, to_chw
+from gan_denoise.data.images import ImagesU8, from_pil
 from gan_denoise.errors import InputError
 
 MAX_CROPS = 60_000  # squares, all images together
@@ -58,7 +58,7 @@ def _squares(
     pair: tuple[Path, Path], size: int, channels: int, most: int, random: np.random.Generator
 ) -> tuple[ImagesU8, ImagesU8]:
     """At most `most` noisy squares of an image, uint8 (N, size, size) or (N, 3, size, size), and the clean ones."""
-    noisy, clean = (to_chw(open_image(path, channels)) for path in pair)
+    noisy, clean = (from_pil(open_image(path, channels)) for path in pair)
     height, width = noisy.shape[-2:]
     if noisy.shape != clean.shape:
         wanted = f"{clean.shape[-1]}x{clean.shape[-2]} as {pair[1]} has"

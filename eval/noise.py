@@ -7,6 +7,7 @@ import numpy as np
 from gan_denoise.data.images import ImagesF32
 from gan_denoise.errors import InputError
 from gan_denoise.eval.metrics.psnr_ssim import check_images
+from gan_denoise.rng import NOISE, sample_rng
 
 SIGMAS = (15 / 255, 25 / 255, 50 / 255, 0.3, 0.5)
 NOISES = ("float", "8-bit")
@@ -25,7 +26,7 @@ def add_noise(clean: ImagesF32, sigma: float, noise: str, seed: int, start: int 
         raise InputError(f"sigma: {sigma} found, a finite number of 0 or more wanted")
     check_images(clean, clean)
     shape = clean.shape[1:]
-    unit = [_generator(seed, start + i).standard_normal(shape, dtype=np.float32) for i in range(len(clean))]
+    unit = [sample_rng(seed, start + i, NOISE).standard_normal(shape, dtype=np.float32) for i in range(len(clean))]
     noisy: ImagesF32 = clean + np.float32(sigma) * np.stack(unit) if unit else clean.copy()
     return noisy if noise == "float" else to_8_bit(noisy)
 
@@ -34,8 +35,3 @@ def to_8_bit(images: ImagesF32) -> ImagesF32:
     """The images clipped to [0, 1] and rounded to multiples of 1/255, float32."""
     levels = np.rint(images.clip(0, 1) * np.float32(255))
     return (levels / np.float32(255)).astype(np.float32)
-
-
-def _generator(seed: int, index: int) -> np.random.Generator:
-    # A counter word of its own keeps this stream apart from the latents of the same seed.
-    return np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, index, 1]))

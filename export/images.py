@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from gan_denoise.data.image_files import open_image
-from gan_denoise.data.images import ImagesF32, to_chw, to_uint8
+from gan_denoise.data.images import ImagesF32, from_pil, to_uint8
 from gan_denoise.errors import InputError
 from gan_denoise.files import atomic_path
 
@@ -72,7 +72,7 @@ def read_image(path: Path, shape: tuple[int, ...], or_larger: bool = False) -> I
     if image.size != (width, height) and not larger:
         found, wanted = f"{image.width}x{image.height}", f"{width}x{height}{' or more' if or_larger else ''}"
         raise InputError(f"{path}: {found} pixels found, {wanted} wanted", "resize it first")
-    pixels = to_chw(image)  # (3, H, W)
+    pixels = from_pil(image)  # (3, H, W)
     if channels == 1:
         if (pixels != pixels[0]).any():
             raise InputError(f"{path}: colours found, a grey image wanted by this model", "convert it to grey first")

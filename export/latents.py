@@ -6,6 +6,7 @@ import numpy as np
 
 from gan_denoise.data.images import ArrayF32
 from gan_denoise.options import MAX_SEED
+from gan_denoise.rng import LATENTS, sample_rng
 
 
 def latents(seed: int, start: int, count: int, size: int = 100) -> ArrayF32:
@@ -13,7 +14,7 @@ def latents(seed: int, start: int, count: int, size: int = 100) -> ArrayF32:
 
     Each row has a counter-based generator of its own (Philox, Salmon et al. 2011).
     """
-    rows = [_latent_generator(seed, start + i).standard_normal(size, dtype=np.float32) for i in range(count)]
+    rows = [sample_rng(seed, start + i, LATENTS).standard_normal(size, dtype=np.float32) for i in range(count)]
     return np.stack(rows) if rows else np.zeros((0, size), np.float32)
 
 
@@ -33,7 +34,3 @@ def set_class(z: ArrayF32, label: int, classes: int) -> ArrayF32:
     largest = entries.argmax(axis=1)
     entries[rows, largest], entries[:, label] = entries[:, label].copy(), entries[rows, largest].copy()
     return chosen
-
-
-def _latent_generator(seed: int, index: int) -> np.random.Generator:
-    return np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, index, 0]))

@@ -10,6 +10,7 @@ import numpy as np
 
 from gan_denoise.data.images import ImagesF32
 from gan_denoise.errors import InputError
+from gan_denoise.rng import RESAMPLING, sample_rng
 
 Denoise = Callable[[ImagesF32], ImagesF32]
 
@@ -49,10 +50,7 @@ def stochastic_denoise(
 def _unit_noise(images: ImagesF32, steps: int, seed: int, start: int) -> ImagesF32:
     """Standard normal noise (steps, N, 1, H, W)."""
     shape = (steps, *images.shape[1:])
-    each = [_generator(seed, start + i).standard_normal(shape, dtype=np.float32) for i in range(len(images))]
+    each = [
+        sample_rng(seed, start + i, RESAMPLING).standard_normal(shape, dtype=np.float32) for i in range(len(images))
+    ]
     return np.stack(each, axis=1) if each else np.zeros((steps, *images.shape), np.float32)
-
-
-def _generator(seed: int, index: int) -> np.random.Generator:
-    # A counter word of its own keeps this stream apart from the latents and the noise of the same seed.
-    return np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, index, 2]))

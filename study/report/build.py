@@ -12,12 +12,12 @@ from gan_denoise import __version__
 from gan_denoise.eval.labels import EAGER, GAUSSIAN, NETWORK, NLM, REAL_DENOISED, TWO_GRAPHS
 from gan_denoise.eval.noise import NOISES
 from gan_denoise.files import write_atomic
+from gan_denoise.markdown import bullets, code, escape_markdown
 from gan_denoise.study.report import figures as figures
 from gan_denoise.study.report.comparison import distances, headline
 from gan_denoise.study.report.comparison_text import describe_answer, describe_seeds
 from gan_denoise.study.report.figures import denoiser_strip
 from gan_denoise.study.report.html import to_html
-from gan_denoise.study.report.markdown import bullets, code, escape_markdown
 from gan_denoise.study.report.results import CONTROLS, KEPT_RESULTS, Study, load_study, source_line, trained_with
 from gan_denoise.study.report.results_text import (
     METHODS,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gan_denoise.eval.result_table import NOT_MEASURED
+from gan_denoise.markdown import bullets, code, escape_markdown, markdown_table
 from gan_denoise.study.compare.statistics import (
     JOINT,
     Estimate,
@@ -32,7 +33,6 @@ from gan_denoise.study.report.comparison_text import (
     verdict_of,
 )
 from gan_denoise.study.report.figures import figure_markdown, figure_path, missing_figure
-from gan_denoise.study.report.markdown import bullets, code, escape_markdown, markdown_table
 from gan_denoise.study.report.results import Study
 from gan_denoise.study.rows import Rows, number
 

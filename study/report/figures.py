@@ -17,8 +17,8 @@ from gan_denoise.eval.noise import NOISES, add_noise
 from gan_denoise.eval.result_table import format_value
 from gan_denoise.export import latents, runtime
 from gan_denoise.export.run_folder import JOINT
+from gan_denoise.markdown import escape_markdown
 from gan_denoise.study.report import plots
-from gan_denoise.study.report.markdown import escape_markdown
 from gan_denoise.study.report.results import Study
 from gan_denoise.study.report.results_text import strengths_of
 from gan_denoise.study.report.tables import PUBLISHED

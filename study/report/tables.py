@@ -8,7 +8,7 @@ from typing import Any
 
 from gan_denoise.eval.labels import NETWORK, NOISY
 from gan_denoise.eval.result_table import NOT_MEASURED, format_value
-from gan_denoise.study.report.markdown import escape_markdown, markdown_table
+from gan_denoise.markdown import escape_markdown, markdown_table
 from gan_denoise.study.report.results_text import sigmas_of
 from gan_denoise.study.rows import Rows, number, row_of
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from gan_denoise.eval.labels import REAL_BASELINE
+from gan_denoise.markdown import code, escape_markdown, markdown_table
 from gan_denoise.study.report import results_text as words
 from gan_denoise.study.report import training_text as training
-from gan_denoise.study.report.markdown import code, escape_markdown, markdown_table
 from gan_denoise.study.report.tables import denoising_table
 
 
