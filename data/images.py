@@ -44,7 +44,14 @@ def format_shape(shape: tuple[str | int, ...]) -> str:
     return "x".join(map(str, shape))
 
 
-def to_chw(image: Image.Image) -> ImagesU8:
-    """The image's pixels, uint8 (H, W) in grey or (3, H, W) in colour."""
+def from_pil(image: Image.Image) -> ImagesU8:
+    """The pixels of one image, uint8 (H, W) in grey or (3, H, W) in colour."""
     pixels = np.asarray(image)
     return pixels if pixels.ndim == 2 else pixels.transpose(2, 0, 1)
+
+
+def to_pil(pixels: ImagesU8) -> Image.Image:
+    """One image from uint8 pixels (H, W) in grey or (3, H, W) in colour."""
+    from PIL import Image
+
+    return Image.fromarray(pixels if pixels.ndim == 2 else pixels.transpose(1, 2, 0))
