@@ -8,14 +8,19 @@ from typing import Annotated
 
 import typer
 
-BATCH = 64  # images a call of onnxruntime, where nobody says otherwise
-MAX_SEED = 2**63 - 1  # torch and Philox take it alike
+from gan_denoise.console import set_quiet
+from gan_denoise.errors import UsageError
+
+BATCH = 64  # default number of images in one onnxruntime call
+MAX_SEED = 2**63 - 1  # the largest that both torch and Philox accept
 MAX_THREADS = 1024
-DATA_VARIABLE = "GAN_DENOISE_DATA"  # in the environment: the folder of the data
+DATA_VARIABLE = "GAN_DENOISE_DATA"  # environment variable: the folder of Fashion-MNIST
+
+OUTPUT, MACHINE = "Output", "Machine"  # panels in the help of a command
 
 
 class DatasetName(StrEnum):
-    """Which images."""
+    """The data sets that can be loaded."""
 
     fashion_mnist = "fashion-mnist"
     mnist = "mnist"
@@ -24,29 +29,84 @@ class DatasetName(StrEnum):
     npz = "npz"
 
 
+class TableFormat(StrEnum):
+    """How a command prints its table."""
+
+    table = "table"
+    markdown = "markdown"
+    csv = "csv"
+
+
+def _check_format(context: typer.Context, table_format: TableFormat) -> TableFormat:
+    """Raise UsageError if both --json and --format are on the command line."""
+    source = context.get_parameter_source("table_format")
+    if context.params.get("as_json") and source is not None and source.name == "COMMANDLINE":
+        raise UsageError.expected("--json, --format", "one of them", f"--json --format {table_format}")
+    return table_format
+
+
+# --- output and machine -------------------------------------------------------------------------
+
+JsonOption = Annotated[  # eager, so that --format sees its value; the parameter must be called `as_json`
+    bool, typer.Option("--json", is_eager=True, help="Print JSON and nothing else.", rich_help_panel=OUTPUT)
+]
+FormatOption = Annotated[  # the parameter must be called `table_format`
+    TableFormat,
+    typer.Option(
+        "--format",
+        callback=_check_format,
+        help="Print a table for reading, a markdown table, or CSV with unrounded numbers.",
+        rich_help_panel=OUTPUT,
+    ),
+]
+QuietOption = Annotated[
+    bool,
+    typer.Option("--quiet", "-q", callback=set_quiet, help="Print no progress and no hints.", rich_help_panel=OUTPUT),
+]
+ForceOption = Annotated[bool, typer.Option("--force", help="Overwrite existing output.", rich_help_panel=OUTPUT)]
+ThreadsOption = Annotated[
+    int,
+    typer.Option(
+        "--threads", min=0, max=MAX_THREADS, help="Threads; 0 = one per available core.", rich_help_panel=MACHINE
+    ),
+]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, max=MAX_SEED, help="Random seed.")]
+
+# --- models and data ----------------------------------------------------------------------------
+
+ModelOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--model", metavar="FILE|FOLDER", help="ONNX file, or exported folder that holds it.", show_default="shipped"
+    ),
+]
+ModelFolderOption = Annotated[
+    Path | None, typer.Option("--model", metavar="FOLDER", help="Exported folder.", show_default="shipped")
+]
 DataOption = Annotated[
     Path | None,
     typer.Option(
         "--data",
         metavar="DIR",
-        help=f"Folder with the four files, or a torchvision root; the only one tried. Or set {DATA_VARIABLE}.",
+        help=f"Folder of Fashion-MNIST, or a torchvision root; also read from ${DATA_VARIABLE}.",
+        show_default="searched",
     ),
 ]
-AnyDataOption = Annotated[
+DatasetPathOption = Annotated[
     Path | None,
-    typer.Option("--data", help="The data set's folder or .npz file. Default: the first one found that holds it."),
+    typer.Option("--data", metavar="PATH", help="Folder or .npz file of the data set.", show_default="searched"),
 ]
-
-
 DatasetOption = Annotated[
     DatasetName,
     typer.Option(
-        help="folder: images, or a sub-folder of them a class; npz: arrays `images` and, for classes, `labels`."
+        help="folder: image files, or one sub-folder of them per class; npz: arrays `images` and optionally `labels`."
     ),
 ]
 SizeOption = Annotated[
-    int | None, typer.Option(help="28, 32 or 64 pixels a side. Default: the arrays' own; a folder's 28.")
+    int | None,
+    typer.Option(help="Resize to 28, 32 or 64 pixels a side.", show_default="unchanged; 28 for folder"),
 ]
 ChannelsOption = Annotated[
-    int | None, typer.Option(help="1 grey or 3 colours. Default: the arrays' own; a folder's 1.")
+    int | None,
+    typer.Option(help="Convert to 1 (grey) or 3 (colour) channels.", show_default="unchanged; 1 for folder"),
 ]

@@ -8,25 +8,19 @@ from typing import Annotated
 
 import typer
 
-from gan_denoise.console import OUTPUT, AsJson, Quiet, print_result
+from gan_denoise.console import print_result
 from gan_denoise.errors import missing_extra
-from gan_denoise.options import MAX_SEED
-
-Data = Annotated[
-    Path | None,
-    typer.Option("--data", metavar="DIR", help="Folder of Fashion-MNIST's files.", show_default="searched"),
-]
-Force = Annotated[bool, typer.Option("--force", help="Replace the file.", rich_help_panel=OUTPUT)]
+from gan_denoise.options import MAX_SEED, OUTPUT, DataOption, ForceOption, JsonOption, QuietOption
 
 
 def ffd_reference(
     out: Annotated[Path, typer.Option(metavar="FILE", help="Where to write it.", rich_help_panel=OUTPUT)] = Path(
         "ffd-1.npz"
     ),
-    data: Data = None,
-    force: Force = False,
-    as_json: AsJson = False,
-    quiet: Quiet = False,
+    data: DataOption = None,
+    force: ForceOption = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Compute the reference of FFD-1 anew, as it was when it was pinned.
 
@@ -48,10 +42,10 @@ def tune(
     out: Annotated[Path, typer.Option(metavar="FILE", help="Where to write the parameters.")] = Path("tuned.json"),
     n: Annotated[int, typer.Option("-n", min=1, max=5_000, help="How many held-out training images.")] = 100,
     seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Seed of the noise.")] = 1,
-    data: Data = None,
-    force: Force = False,
-    as_json: AsJson = False,
-    quiet: Quiet = False,
+    data: DataOption = None,
+    force: ForceOption = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Search the classical filters' parameters on training images (about 30 minutes).
 

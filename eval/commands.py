@@ -8,20 +8,21 @@ from typing import Annotated
 
 import typer
 
-from gan_denoise.console import MACHINE, AsCsv, AsJson, AsMarkdown, Quiet, check_one_format, model_option
+from gan_denoise.console import model_option
 from gan_denoise.errors import UsageError
 from gan_denoise.eval import artifact_commands
-from gan_denoise.eval.artifact_commands import Data
-from gan_denoise.options import MAX_SEED, MAX_THREADS
+from gan_denoise.options import (
+    DataOption,
+    FormatOption,
+    JsonOption,
+    ModelFolderOption,
+    ModelOption,
+    QuietOption,
+    SeedOption,
+    TableFormat,
+    ThreadsOption,
+)
 
-Model = Annotated[
-    Path | None,
-    typer.Option("--model", metavar="FILE|FOLDER", help="The model, or an exported folder.", show_default="shipped"),
-]
-Threads = Annotated[
-    int, typer.Option(min=0, max=MAX_THREADS, help="Threads; 0 is one a core.", rich_help_panel=MACHINE)
-]
-Seed = Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Seed of latents and noise.")]
 Measured = Annotated[int, typer.Option("-n", min=97, help="How many images to generate.")]
 
 app = typer.Typer(
@@ -30,7 +31,7 @@ app = typer.Typer(
 
 
 def bench(
-    model: Model = None,
+    model: ModelOption = None,
     vs: Annotated[
         str | None,
         typer.Option(
@@ -41,15 +42,14 @@ def bench(
     ] = None,
     profile: Annotated[bool, typer.Option("--profile", help="The time of each node in place of the peers.")] = False,
     repeats: Annotated[int, typer.Option(min=1, help="Calls for each batch size.")] = 100,
-    threads: Threads = 0,
-    as_json: AsJson = False,
-    as_markdown: AsMarkdown = False,
-    as_csv: AsCsv = False,
-    quiet: Quiet = False,
+    threads: ThreadsOption = 0,
+    as_json: JsonOption = False,
+    table_format: FormatOption = TableFormat.table,
+    quiet: QuietOption = False,
 ) -> None:
     """Time the fused graph against its two graphs and against what else could run it.
 
-    Example: gan-denoise bench --repeats 20 --markdown
+    Example: gan-denoise bench --repeats 20 --format markdown
     Example: gan-denoise bench --vs torch,compile,openvino,int8=int8.onnx
     """
     from gan_denoise.console import tracked
@@ -57,7 +57,6 @@ def bench(
     from gan_denoise.eval.bench.tables import bench_report, profile_report
     from gan_denoise.eval.result_table import print_table
 
-    check_one_format(as_json, as_markdown, as_csv)
     if profile and vs is not None:
         raise UsageError("--profile --vs: both found, one wanted")
     peers, models = parse_backends("torch" if vs is None else vs)
@@ -65,7 +64,7 @@ def bench(
     if profile:
         lighter = ("export", *(() if model is None else (model,)), "--precision", "int8", "--out", "int8.onnx")
         report = profile_report(model, repeats, threads)
-        print_table(report, as_json=as_json, as_markdown=as_markdown, as_csv=as_csv, then=lighter)
+        print_table(report, as_json=as_json, table_format=table_format, next_command=lighter)
         return
     report = bench_report(model, repeats, threads, peers, models, tracked("timing"))
     for name, reason in report.settings["not measured"].items():
@@ -75,28 +74,26 @@ def bench(
     print_table(
         report,
         as_json=as_json,
-        as_markdown=as_markdown,
-        as_csv=as_csv,
-        then=("bench", *model_option(model), "--profile"),
+        table_format=table_format,
+        next_command=("bench", *model_option(model), "--profile"),
     )
 
 
 @app.command()
 def denoising(
-    model: Model = None,
+    model: ModelOption = None,
     name: Annotated[str, typer.Option(help="What the model is called in the table.")] = "network",
     versus: Annotated[
         list[str] | None, typer.Option(metavar="NAME=FILE|FOLDER", help="Another denoiser; can be given often.")
     ] = None,
     n: Annotated[int, typer.Option("-n", min=1, max=10_000, help="How many test images, from the first.")] = 500,
     whole: Annotated[bool, typer.Option("--all", help="Measure the networks on all test images too.")] = False,
-    seed: Seed = 0,
-    threads: Threads = 0,
-    data: Data = None,
-    as_json: AsJson = False,
-    as_markdown: AsMarkdown = False,
-    as_csv: AsCsv = False,
-    quiet: Quiet = False,
+    seed: SeedOption = 0,
+    threads: ThreadsOption = 0,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+    table_format: FormatOption = TableFormat.table,
+    quiet: QuietOption = False,
 ) -> None:
     """Compare denoisers and classical filters by PSNR, SSIM and cost.
 
@@ -109,7 +106,6 @@ def denoising(
     from gan_denoise.eval.denoising.tables import denoising_report, side_by_side
     from gan_denoise.eval.result_table import print_table
 
-    check_one_format(as_json, as_markdown, as_csv)
     others = parse_networks(versus or [], name)
     _warn()
     track = tracked("denoising")
@@ -118,79 +114,72 @@ def denoising(
     )
     for method, reason in report.settings["not measured"].items():
         typer.echo(f"{method}: not measured ({reason})", err=True)
-    table = report if as_json or as_csv else side_by_side(report)
-    print_table(table, as_json=as_json, as_markdown=as_markdown, as_csv=as_csv, then=("eval", "generation"))
+    table = report if as_json or table_format is TableFormat.csv else side_by_side(report)
+    print_table(table, as_json=as_json, table_format=table_format, next_command=("eval", "generation"))
 
 
 @app.command()
 def generation(
-    model: Model = None,
+    model: ModelOption = None,
     n: Measured = 10_000,
-    seed: Seed = 0,
-    threads: Threads = 0,
-    data: Data = None,
-    as_json: AsJson = False,
-    as_markdown: AsMarkdown = False,
-    as_csv: AsCsv = False,
-    quiet: Quiet = False,
+    seed: SeedOption = 0,
+    threads: ThreadsOption = 0,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+    table_format: FormatOption = TableFormat.table,
+    quiet: QuietOption = False,
 ) -> None:
     """Compare raw and denoised generated images with real ones.
 
-    Example: gan-denoise eval generation -n 1000 --markdown
+    Example: gan-denoise eval generation -n 1000 --format markdown
     """
     from gan_denoise.console import tracked
     from gan_denoise.data import sources
     from gan_denoise.eval.generation.tables import generation_report
     from gan_denoise.eval.result_table import print_table
 
-    check_one_format(as_json, as_markdown, as_csv)
     report = generation_report(model, sources.load_fashion_mnist(data), n, seed, threads, tracked("generating"))
     print_table(
-        report, as_json=as_json, as_markdown=as_markdown, as_csv=as_csv, then=("eval", "classes", *model_option(model))
+        report, as_json=as_json, table_format=table_format, next_command=("eval", "classes", *model_option(model))
     )
 
 
 @app.command()
 def controls(
-    model: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="An exported folder.", show_default="shipped")
-    ] = None,
+    model: ModelFolderOption = None,
     n: Measured = 10_000,
-    seed: Seed = 0,
-    threads: Threads = 0,
-    data: Data = None,
-    as_json: AsJson = False,
-    as_markdown: AsMarkdown = False,
-    as_csv: AsCsv = False,
-    quiet: Quiet = False,
+    seed: SeedOption = 0,
+    threads: ThreadsOption = 0,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+    table_format: FormatOption = TableFormat.table,
+    quiet: QuietOption = False,
 ) -> None:
     """Compare the denoiser with plain filters of the same images, a Gaussian mixture, and denoised real images.
 
-    Example: gan-denoise eval controls --markdown
+    Example: gan-denoise eval controls --format markdown
     """
     from gan_denoise.console import tracked
     from gan_denoise.data import sources
     from gan_denoise.eval.generation.tables import controls_report
     from gan_denoise.eval.result_table import print_table
 
-    check_one_format(as_json, as_markdown, as_csv)
     report = controls_report(model, sources.load_fashion_mnist(data), n, seed, threads, tracked("controls"))
     for name, reason in report.settings["not measured"].items():
         typer.echo(f"{name}: not measured ({reason})", err=True)
-    print_table(report, as_json=as_json, as_markdown=as_markdown, as_csv=as_csv, then=("bench", *model_option(model)))
+    print_table(report, as_json=as_json, table_format=table_format, next_command=("bench", *model_option(model)))
 
 
 @app.command("classes")
 def classes_command(
-    model: Model = None,
+    model: ModelOption = None,
     n: Measured = 10_000,
-    seed: Seed = 0,
-    threads: Threads = 0,
-    data: Data = None,
-    as_json: AsJson = False,
-    as_markdown: AsMarkdown = False,
-    as_csv: AsCsv = False,
-    quiet: Quiet = False,
+    seed: SeedOption = 0,
+    threads: ThreadsOption = 0,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+    table_format: FormatOption = TableFormat.table,
+    quiet: QuietOption = False,
 ) -> None:
     """Show the classes of generated images, and what they miss of each.
 
@@ -201,24 +190,22 @@ def classes_command(
     from gan_denoise.eval.generation.tables import classes_report
     from gan_denoise.eval.result_table import print_table
 
-    check_one_format(as_json, as_markdown, as_csv)
     report = classes_report(model, sources.load_fashion_mnist(data), n, seed, threads, tracked("generating"))
     print_table(
-        report, as_json=as_json, as_markdown=as_markdown, as_csv=as_csv, then=("eval", "copies", *model_option(model))
+        report, as_json=as_json, table_format=table_format, next_command=("eval", "copies", *model_option(model))
     )
 
 
 @app.command()
 def copies(
-    model: Model = None,
+    model: ModelOption = None,
     n: Annotated[int, typer.Option("-n", min=1, help="How many images, and test images beside them.")] = 10_000,
-    seed: Seed = 0,
-    threads: Threads = 0,
-    data: Data = None,
-    as_json: AsJson = False,
-    as_markdown: AsMarkdown = False,
-    as_csv: AsCsv = False,
-    quiet: Quiet = False,
+    seed: SeedOption = 0,
+    threads: ThreadsOption = 0,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+    table_format: FormatOption = TableFormat.table,
+    quiet: QuietOption = False,
 ) -> None:
     """Look for copies of training images among generated images.
 
@@ -229,19 +216,17 @@ def copies(
     from gan_denoise.eval.generation.tables import copies_report
     from gan_denoise.eval.result_table import print_table
 
-    check_one_format(as_json, as_markdown, as_csv)
     report = copies_report(model, sources.load_fashion_mnist(data), n, seed, threads, tracked("searching"))
-    print_table(report, as_json=as_json, as_markdown=as_markdown, as_csv=as_csv, then=("eval", "controls"))
+    print_table(report, as_json=as_json, table_format=table_format, next_command=("eval", "controls"))
 
 
 @app.command("ffd")
 def ffd_command(
     images: Annotated[Path, typer.Argument(help="An .npz file, or a folder of PNG files, as generate writes them.")],
-    threads: Threads = 0,
-    as_json: AsJson = False,
-    as_markdown: AsMarkdown = False,
-    as_csv: AsCsv = False,
-    quiet: Quiet = False,
+    threads: ThreadsOption = 0,
+    as_json: JsonOption = False,
+    table_format: FormatOption = TableFormat.table,
+    quiet: QuietOption = False,
 ) -> None:
     """Measure FFD-1 of any 28x28 images; needs no data set.
 
@@ -250,9 +235,8 @@ def ffd_command(
     from gan_denoise.eval.generation.tables import ffd_report
     from gan_denoise.eval.result_table import print_table
 
-    check_one_format(as_json, as_markdown, as_csv)
     report = ffd_report(images, threads)
-    print_table(report, as_json=as_json, as_markdown=as_markdown, as_csv=as_csv, then=("eval", "generation"))
+    print_table(report, as_json=as_json, table_format=table_format, next_command=("eval", "generation"))
 
 
 app.command()(artifact_commands.tune)

@@ -20,6 +20,7 @@ from gan_denoise import __version__
 from gan_denoise.console import print_next
 from gan_denoise.console import to_csv as csv_of
 from gan_denoise.errors import OutputError
+from gan_denoise.options import TableFormat
 
 NOT_MEASURED = "not measured"
 PLAIN_WIDTH = 200
@@ -97,18 +98,22 @@ def print_table(
     report: ResultTable,
     *,
     as_json: bool = False,
-    as_markdown: bool = False,
-    as_csv: bool = False,
-    then: Sequence[object] = (),
+    table_format: TableFormat = TableFormat.table,
+    next_command: Sequence[object] = (),
 ) -> None:
-    """Print the report on stdout and, but for JSON, hint at the command `then` that comes next on stderr.
+    """Print the report on stdout, then the `next:` hint on stderr unless it is JSON.
 
     Raises OutputError when stdout takes no more.
     """
     try:
-        if as_json or as_markdown or as_csv or not sys.stdout.isatty():
-            plain = to_json if as_json else to_markdown if as_markdown else to_csv if as_csv else _to_stdout
-            typer.echo(plain(report), nl=False)
+        if as_json:
+            typer.echo(to_json(report), nl=False)
+        elif table_format is TableFormat.markdown:
+            typer.echo(to_markdown(report), nl=False)
+        elif table_format is TableFormat.csv:
+            typer.echo(to_csv(report), nl=False)
+        elif not sys.stdout.isatty():
+            typer.echo(_to_stdout(report), nl=False)
         else:
             console = Console()
             console.print(to_rich(report))
@@ -118,8 +123,8 @@ def print_table(
         raise  # the reader has seen enough; no fault of ours
     except OSError as error:
         raise OutputError(f"stdout: {error.strerror or error}", "free some space, or print somewhere else") from error
-    if then and not as_json:
-        print_next(then)
+    if next_command and not as_json:
+        print_next(next_command)
 
 
 def to_json(report: ResultTable) -> str:

@@ -8,16 +8,21 @@ from typing import Annotated
 
 import typer
 
-from gan_denoise.console import MACHINE, OUTPUT, AsJson, Quiet, model_option, print_result, print_status, tracked
+from gan_denoise.console import model_option, print_result, print_status, tracked
 from gan_denoise.errors import UsageError, missing_extra
 from gan_denoise.files import check_overwrite, write_atomic
-from gan_denoise.options import BATCH, MAX_SEED, MAX_THREADS
+from gan_denoise.options import (
+    BATCH,
+    MACHINE,
+    MAX_SEED,
+    OUTPUT,
+    ForceOption,
+    JsonOption,
+    ModelOption,
+    QuietOption,
+    ThreadsOption,
+)
 
-Model = Annotated[Path | None, typer.Option(help="An ONNX file, or a folder that holds it. Default: the shipped one.")]
-Threads = Annotated[
-    int, typer.Option(min=0, max=MAX_THREADS, help="0 means one a usable core.", rich_help_panel=MACHINE)
-]
-Force = Annotated[bool, typer.Option("--force", help="Replace an output that exists.", rich_help_panel=OUTPUT)]
 MIN_MEASURED = 97  # images that `eval ffd` takes
 MAX_IN_MEMORY = 100_000  # images in one file, or as files of their own
 
@@ -61,9 +66,9 @@ def export(
         Precision | None,
         typer.Option(help="Write one fused graph in half the space; int8 is faster where the processor has VNNI."),
     ] = None,
-    force: Force = False,
-    as_json: AsJson = False,
-    quiet: Quiet = False,
+    force: ForceOption = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Convert a trained run to generator.onnx, denoiser.onnx and fused.onnx; a denoiser alone to denoiser.onnx.
 
@@ -91,7 +96,7 @@ def export(
 
 
 def generate(
-    model: Model = None,
+    model: ModelOption = None,
     n: Annotated[int, typer.Option("-n", min=1, help="How many images.")] = 64,
     seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Image i depends on the seed and i alone.")] = 0,
     label: Annotated[str | None, typer.Option(help="One class only: the start of its name, or its number.")] = None,
@@ -103,10 +108,10 @@ def generate(
         ),
     ] = Path("grid.png"),
     batch: Annotated[int, typer.Option(min=1, help="Images at a time.", rich_help_panel=MACHINE)] = BATCH,
-    threads: Threads = 0,
-    force: Force = False,
-    as_json: AsJson = False,
-    quiet: Quiet = False,
+    threads: ThreadsOption = 0,
+    force: ForceOption = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Make images, raw and denoised, with the fused graph.
 
@@ -142,11 +147,11 @@ def denoise(
     out: Annotated[
         Path, typer.Option(help="The folder to write to; the files keep their names, as PNG.", rich_help_panel=OUTPUT)
     ],
-    model: Model = None,
-    threads: Threads = 0,
-    force: Force = False,
-    as_json: AsJson = False,
-    quiet: Quiet = False,
+    model: ModelOption = None,
+    threads: ThreadsOption = 0,
+    force: ForceOption = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Denoise image files with the denoiser; larger ones in overlapping squares.
 

@@ -9,22 +9,29 @@ from typing import Annotated
 
 import typer
 
-from gan_denoise.console import OUTPUT, AsCsv, AsJson, AsMarkdown, Quiet, check_one_format, print_result
+from gan_denoise.console import print_result
 from gan_denoise.errors import InputError
 from gan_denoise.export.run_folder import RunFolder
-from gan_denoise.options import MAX_SEED
+from gan_denoise.options import (
+    MAX_SEED,
+    OUTPUT,
+    DataOption,
+    FormatOption,
+    JsonOption,
+    QuietOption,
+    SeedOption,
+    TableFormat,
+    ThreadsOption,
+)
 from gan_denoise.study.experiments import EXPERIMENTS
 from gan_denoise.study.options import (
     Device,
     DeviceOption,
-    FashionDataOption,
     OutOption,
     Precision,
     PrecisionOption,
     PresetName,
     PresetOption,
-    SeedOption,
-    ThreadsOption,
     check_torch,
     run_folder,
     run_options,
@@ -46,10 +53,10 @@ def run_command(
     device: DeviceOption = Device.auto,
     threads: ThreadsOption = 0,
     precision: PrecisionOption = Precision.float32,
-    data: FashionDataOption = None,
+    data: DataOption = None,
     out: OutOption = None,
-    as_json: AsJson = False,
-    quiet: Quiet = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Do the whole study in order; what is finished is skipped, what is not goes on.
 
@@ -73,12 +80,12 @@ def experiment_command(
     device: DeviceOption = Device.auto,
     threads: ThreadsOption = 0,
     precision: PrecisionOption = Precision.float32,
-    data: FashionDataOption = None,
+    data: DataOption = None,
     out: Annotated[Path, typer.Option(help="The folder of all experiments.", rich_help_panel=OUTPUT)] = Path(
         "runs/experiments"
     ),
-    as_json: AsJson = False,
-    quiet: Quiet = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Train one of the experiments beside the study; what is finished is skipped, what is not goes on.
 
@@ -104,11 +111,10 @@ def compare_command(
     n: Annotated[int, typer.Option("-n", min=97, max=10_000, help="How many images of each generator.")] = 10_000,
     seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Seed of the latents.")] = 0,
     threads: ThreadsOption = 0,
-    data: FashionDataOption = None,
-    as_json: AsJson = False,
-    as_markdown: AsMarkdown = False,
-    as_csv: AsCsv = False,
-    quiet: Quiet = False,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+    table_format: FormatOption = TableFormat.table,
+    quiet: QuietOption = False,
 ) -> None:
     """Measure trained runs side by side, on held-out training images, and sum up their seeds.
 
@@ -121,26 +127,24 @@ def compare_command(
     from gan_denoise.study.compare.measure import compare_report
     from gan_denoise.study.compare.statistics import summary_report
 
-    check_one_format(as_json, as_markdown, as_csv)
     report = compare_report(
         folders, sources.load_fashion_mnist(data), n, seed, threads, every_epoch, on_test, tracked("comparing")
     )
     summary = summary_report(report)
     if as_json:
         report = dataclasses.replace(report, settings={**report.settings, "summary": summary.rows})
-    print_table(report, as_json=as_json, as_markdown=as_markdown, as_csv=as_csv)
-    if not as_json and not as_csv:
+    print_table(report, as_json=as_json, table_format=table_format)
+    if not as_json and table_format is not TableFormat.csv:
         typer.echo()
-        print_table(summary, as_markdown=as_markdown, then=("export", folders[0], "--out", "exported"))
+        print_table(summary, table_format=table_format, next_command=("export", folders[0], "--out", "exported"))
 
 
 @study_app.command("check")
 def check_command(
     run: Annotated[Path, typer.Argument(help="A finished study of preset best.")],
-    as_json: AsJson = False,
-    as_markdown: AsMarkdown = False,
-    as_csv: AsCsv = False,
-    quiet: Quiet = False,
+    as_json: JsonOption = False,
+    table_format: FormatOption = TableFormat.table,
+    quiet: QuietOption = False,
 ) -> None:
     """Hold a study's figures against the shipped model's; exit 7 when one is further off than its tolerance.
 
@@ -149,18 +153,17 @@ def check_command(
     from gan_denoise.eval.result_table import print_table
     from gan_denoise.study.compare.reproduction import compare, require_agreement
 
-    check_one_format(as_json, as_markdown, as_csv)
     report = compare(run)
-    print_table(report, as_json=as_json, as_markdown=as_markdown, as_csv=as_csv, then=("study", "report", run))
+    print_table(report, as_json=as_json, table_format=table_format, next_command=("study", "report", run))
     require_agreement(report)
 
 
 @study_app.command("report")
 def report_command(
     run: Annotated[Path, typer.Argument(help="A folder that `study run` made.")],
-    data: FashionDataOption = None,
-    as_json: AsJson = False,
-    quiet: Quiet = False,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Write report.md and report.html from what the study's folder holds.
 

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gan_denoise.console import MACHINE, OUTPUT
 from gan_denoise.errors import missing_extra
-from gan_denoise.options import MAX_SEED, MAX_THREADS
+from gan_denoise.options import MACHINE, OUTPUT
 from gan_denoise.study.presets import PRESETS
 
 if TYPE_CHECKING:
@@ -43,19 +42,12 @@ PresetOption = Annotated[
 ]
 EpochsOption = Annotated[int | None, typer.Option(help="Default: the preset's.")]
 BatchOption = Annotated[int | None, typer.Option(help="Images a step. Default: the preset's.")]
-SeedOption = Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Another seed, another run.")]
 DeviceOption = Annotated[Device, typer.Option(help="auto takes a GPU when there is one.", rich_help_panel=MACHINE)]
-ThreadsOption = Annotated[
-    int, typer.Option(min=0, max=MAX_THREADS, help="0 means one a usable core.", rich_help_panel=MACHINE)
-]
 PrecisionOption = Annotated[
     Precision,
     typer.Option(
         help="bfloat16 is twice as fast where the processor has it, and slow where not.", rich_help_panel=MACHINE
     ),
-]
-FashionDataOption = Annotated[
-    Path | None, typer.Option(help="A folder that holds Fashion-MNIST. Default: the first one found.")
 ]
 PairsOption = Annotated[
     tuple[Path, Path] | None,

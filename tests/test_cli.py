@@ -60,7 +60,7 @@ def test_every_command_has_a_help_with_an_example_of_its_own() -> None:
         options = {option for parameter in command.params for option in parameter.opts}
         if not hasattr(command, "commands"):
             assert {"--json", "--quiet"} <= options, path
-        assert ("--csv" in options) == ("--markdown" in options or path == "data info"), path
+        assert not {"--csv", "--markdown"} & options, path
 
 
 def test_the_next_command_is_named_on_stderr_but_for_json_and_quiet(tmp_path: Path) -> None:
@@ -74,10 +74,21 @@ def test_the_next_command_is_named_on_stderr_but_for_json_and_quiet(tmp_path: Pa
     assert as_json.stderr == ""
     assert (content["command"], content["version"], content["written"]) == ("generate", __version__, ["a folder"])
     assert content["settings"] == {"n": 97, "seed": 0, "label": None, "batch": 64}
-    measured = run("eval", "ffd", "a folder", "--csv", cwd=tmp_path)
+    measured = run("eval", "ffd", "a folder", "--format", "csv", cwd=tmp_path)
     assert measured.stdout.splitlines()[0] == "set,n,ffd_1"
     assert measured.stderr == "next: gan-denoise eval generation\n"
-    assert run("eval", "ffd", "a folder", "--csv", "--json", cwd=tmp_path).returncode == 2
+
+
+@pytest.mark.parametrize("arguments", [("--json", "--format", "csv"), ("--format", "table", "--json")])
+def test_json_and_another_format_are_refused_in_one_line(arguments: tuple[str, ...]) -> None:
+    done = run("eval", "ffd", "missing", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    value = arguments[arguments.index("--format") + 1]
+    assert done.stderr == f"error: --json, --format: expected one of them, got --json --format {value}\n"
+
+
+def test_a_format_that_there_is_not_is_a_usage_error() -> None:
+    assert run("eval", "ffd", "missing", "--format", "html").returncode == 2
 
 
 def test_training_is_silent_when_asked_and_answers_in_json(tmp_path: Path) -> None:

@@ -7,23 +7,21 @@ from typing import Annotated
 
 import typer
 
-from gan_denoise.console import AsJson, Quiet, model_option, print_result
+from gan_denoise.console import model_option, print_result
 from gan_denoise.errors import UsageError
-from gan_denoise.export.commands import Force
+from gan_denoise.options import ForceOption, JsonOption, ModelFolderOption, QuietOption
 
 
 def demo(
     out: Annotated[
         Path | None, typer.Option(help="The folder to write.", show_default="with --serve, one for the time being")
     ] = None,
-    model: Annotated[
-        Path | None, typer.Option(help="A folder that `export` wrote. Default: the shipped model.")
-    ] = None,
+    model: ModelFolderOption = None,
     serve: Annotated[bool, typer.Option("--serve", help="Serve it on this machine until Ctrl-C.")] = False,
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Of the server; 0 is any free one.")] = 8000,
-    force: Force = False,
-    as_json: AsJson = False,
-    quiet: Quiet = False,
+    force: ForceOption = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
 ) -> None:
     """Write the model as a page that runs it in the browser: a folder for any static host, or for this machine.
 

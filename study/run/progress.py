@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from gan_denoise.console import is_shown, print_status
+from gan_denoise.console import print_status, shows_progress
 from gan_denoise.errors import missing_extra
 
 
@@ -29,7 +29,7 @@ class EpochProgress:
             _ImagesPerSecond(),
             TimeRemainingColumn(),
             console=Console(stderr=True),
-            disable=not is_shown(),
+            disable=not shows_progress(),
         )
 
     def __enter__(self) -> EpochProgress:

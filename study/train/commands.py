@@ -10,9 +10,19 @@ from typing import TypeVar
 
 import typer
 
-from gan_denoise.console import AsJson, Quiet, print_result
+from gan_denoise.console import print_result
 from gan_denoise.errors import UsageError
-from gan_denoise.options import AnyDataOption, ChannelsOption, DatasetName, DatasetOption, SizeOption
+from gan_denoise.options import (
+    ChannelsOption,
+    DatasetName,
+    DatasetOption,
+    DatasetPathOption,
+    JsonOption,
+    QuietOption,
+    SeedOption,
+    SizeOption,
+    ThreadsOption,
+)
 from gan_denoise.study.config import BlindDenoiserConfig, Config, config_sha256, to_json
 from gan_denoise.study.options import (
     BatchOption,
@@ -28,9 +38,7 @@ from gan_denoise.study.options import (
     PresetOption,
     ResumeInexactOption,
     ResumeOption,
-    SeedOption,
     TensorBoardOption,
-    ThreadsOption,
     check_torch,
     run_folder,
     run_options,
@@ -57,7 +65,7 @@ def _add_stage(stage: str, preset_name: str, text: str) -> None:
         threads: ThreadsOption = 0,
         precision: PrecisionOption = Precision.float32,
         dataset: DatasetOption = DatasetName.fashion_mnist,
-        data: AnyDataOption = None,
+        data: DatasetPathOption = None,
         size: SizeOption = None,
         channels: ChannelsOption = None,
         pairs: PairsOption = None,
@@ -66,8 +74,8 @@ def _add_stage(stage: str, preset_name: str, text: str) -> None:
         resume_inexact: ResumeInexactOption = False,
         tensorboard: TensorBoardOption = False,
         dry_run: DryRunOption = False,
-        as_json: AsJson = False,
-        quiet: Quiet = False,
+        as_json: JsonOption = False,
+        quiet: QuietOption = False,
     ) -> None:
         config = _resolved(_config_of(preset, stage), epochs, batch)
         _refuse_data(stage, config, dataset, data, size, channels, pairs)

@@ -284,7 +284,7 @@ def test_info_prints_json_alone(real_folder: Path, real: Dataset) -> None:
         "version": __version__,
         "source": str(real_folder),
         "sha256": real.sha256,
-        "images": [1, 28, 28],
+        "image_shape": [1, 28, 28],
         "train": {"count": 60_000, "classes": dict.fromkeys(CLASSES, 6_000)},
         "test": {"count": 10_000, "classes": dict.fromkeys(CLASSES, 1_000)},
     }
@@ -301,7 +301,7 @@ def test_info_prints_source_counts_and_whole_hashes(real_folder: Path) -> None:
 
 
 def test_info_prints_csv_alone(real_folder: Path) -> None:
-    rows = run("info", "--csv", "--data", str(real_folder)).splitlines()
+    rows = run("info", "--format", "csv", "--data", str(real_folder)).splitlines()
     assert rows[:2] == ["class,name,train,test", "0,T-shirt/top,6000,1000"]
     assert len(rows) == 11
 
@@ -325,16 +325,16 @@ def test_fetch_prints_the_folder(bare: Path, real_folder: Path) -> None:
 def test_preview_shows_ten_images_of_each_class(tmp_path: Path, real_folder: Path, real: Dataset) -> None:
     out = tmp_path / "new folder/preview.png"
     assert run("preview", "--out", str(out), "--data", str(real_folder)) == f"{out}\n"
-    preview = np.asarray(Image.open(out))
-    cell, left = 28 * preview.ZOOM + preview.GAP, preview.LABELS
-    assert preview.shape == (10 * cell, left + 10 * cell)
+    pixels = np.asarray(Image.open(out))
+    cell, left = 28 * preview.ZOOM + preview.GAP, preview.LABEL_WIDTH
+    assert pixels.shape == (10 * cell, left + 10 * cell)
     for label in range(10):
         images = real.train.images[real.train.labels == label][:10]
         for column, image in enumerate(images):
             top, side = label * cell + 2, left + column * cell
-            assert (preview[top : top + 56 : 2, side : side + 56 : 2] == image).all()
-        assert (preview[label * cell : (label + 1) * cell, :left] < 128).sum() > 100  # a name is written there
-        assert (preview[label * cell : (label + 1) * cell, left - 4 : left] == 255).all()  # and ends before the images
+            assert (pixels[top : top + 56 : 2, side : side + 56 : 2] == image).all()
+        assert (pixels[label * cell : (label + 1) * cell, :left] < 128).sum() > 100  # a name is written there
+        assert (pixels[label * cell : (label + 1) * cell, left - 4 : left] == 255).all()  # and ends before the images
 
 
 def test_preview_keeps_what_is_there_unless_forced(tmp_path: Path, real_folder: Path) -> None:
@@ -365,12 +365,12 @@ def test_info_and_preview_of_other_images(photos: Path, tmp_path: Path) -> None:
     assert content["image_shape"] == [3, 64, 64]
     assert sum(content[part]["count"] for part in ("train", "test")) == COUNT
     assert sum(content["train"]["classes"].values()) == content["train"]["count"]
-    assert len(run("info", *chosen, "--csv").splitlines()) == 4
+    assert len(run("info", *chosen, "--format", "csv").splitlines()) == 4
     shown = run("info", *chosen)
     assert "folder, 64x64 colour" in shown
     assert f"{content['sha256']}  all images\n" in shown
     run("preview", *chosen, "--out", str(tmp_path / "a.png"))
-    cell, left = 64 * preview.ZOOM + preview.GAP, preview.LABELS
+    cell, left = 64 * preview.ZOOM + preview.GAP, preview.LABEL_WIDTH
     with Image.open(tmp_path / "a.png") as image:
         assert (image.mode, image.size) == ("RGB", (left + 10 * cell, 3 * cell))
         names = np.asarray(image.convert("L"))[:, :left]
@@ -380,7 +380,7 @@ def test_info_and_preview_of_other_images(photos: Path, tmp_path: Path) -> None:
 
 def test_a_name_that_the_preview_cannot_write_leaves_the_number_and_no_boxes(excerpt: Dataset) -> None:
     def labels(*names: str) -> bytes:
-        return preview.draw_preview(excerpt.train, names).crop((0, 0, preview.LABELS, 60 * len(names))).tobytes()
+        return preview.draw_preview(excerpt.train, names).crop((0, 0, preview.LABEL_WIDTH, 60 * len(names))).tobytes()
 
     assert labels("a", "きもの ki", "two\nlines") == labels("a", "ki", "two lines")
     assert labels("a", "b", "c") != labels("a", "b", "")
@@ -394,7 +394,7 @@ def test_info_and_preview_of_images_without_classes(photos: Path, tmp_path: Path
     assert content["train"]["classes"] == {}
     assert f"{content['train']['count']}" in run("info", *chosen)
     counts = ",".join(str(content[part]["count"]) for part in ("train", "test"))
-    assert run("info", *chosen, "--csv") == f"class,name,train,test\n,all,{counts}\n"
+    assert run("info", *chosen, "--format", "csv") == f"class,name,train,test\n,all,{counts}\n"
     run("preview", *chosen, "--out", str(tmp_path / "a.png"))
     with Image.open(tmp_path / "a.png") as image:
         assert image.size == (10 * 60, 10 * 60)

@@ -290,7 +290,7 @@ def test_workers_answer_with_the_graphs_outputs(exported: Path) -> None:
     "arguments", [["bench"], *(["eval", name] for name in ("denoising", "generation", "classes", "copies"))]
 )
 def test_two_formats_and_a_file_that_is_no_model_are_refused(arguments: list[str], shipped: Path) -> None:
-    result = CliRunner().invoke(cli, [*arguments, "--json", "--markdown"])
+    result = CliRunner().invoke(cli, [*arguments, "--json", "--format", "markdown"])
     assert isinstance(result.exception, UsageError)
     result = CliRunner().invoke(cli, [*arguments, "--model", str(shipped / "sha256.json")])
     assert isinstance(result.exception, InputError)
@@ -298,14 +298,16 @@ def test_two_formats_and_a_file_that_is_no_model_are_refused(arguments: list[str
 
 
 def test_markdown_and_text_without_a_terminal(shipped: Path, networks_only: None) -> None:
-    markdown = CliRunner().invoke(cli, ["eval", "denoising", "-n", "1", "--markdown"], catch_exceptions=False)
+    markdown = CliRunner().invoke(cli, ["eval", "denoising", "-n", "1", "--format", "markdown"], catch_exceptions=False)
     heads = (
         "| n | noise | method | 0 | 15/255 | 25/255 | 50/255 | 0.3 | 0.5 | ms_per_image | parameters | multiply_adds |"
     )
     assert heads in markdown.stdout
     assert "| 1 | float | noisy | 100.00 1.000 | " in markdown.stdout
     assert sum(line.startswith("| 1 | ") for line in markdown.stdout.splitlines()) == 4
-    csv = CliRunner().invoke(cli, ["eval", "denoising", "-n", "1", "--csv", "--quiet"], catch_exceptions=False)
+    csv = CliRunner().invoke(
+        cli, ["eval", "denoising", "-n", "1", "--format", "csv", "--quiet"], catch_exceptions=False
+    )
     assert csv.stdout.startswith("method,noise,sigma,psnr_db,psnr_se,ssim,")
     assert len(csv.stdout.splitlines()) == 1 + 2 * 2 * 6
     text = CliRunner().invoke(cli, ["eval", "denoising", "-n", "1"], catch_exceptions=False)

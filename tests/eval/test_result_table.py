@@ -20,6 +20,7 @@ from gan_denoise.eval.result_table import (
     to_markdown,
     to_text,
 )
+from gan_denoise.options import TableFormat
 
 MACHINE = {"cpu": "Test CPU", "threads": 2, "versions": {"onnxruntime": "1.2.3"}}
 ROWS: list[dict[str, Any]] = [
@@ -165,11 +166,11 @@ def test_colours_on_a_terminal_unless_they_are_unwanted(monkeypatch: pytest.Monk
 def test_json_and_markdown_are_printed_alone(capsys: pytest.CaptureFixture[str]) -> None:
     print_table(report(), as_json=True)
     assert capsys.readouterr() == (to_json(report()), "")
-    print_table(report(), as_markdown=True)
+    print_table(report(), table_format=TableFormat.markdown)
     assert capsys.readouterr() == (to_markdown(report()), "")
-    print_table(report(), as_csv=True, then=("bench", "--profile"))
+    print_table(report(), table_format=TableFormat.csv, next_command=("bench", "--profile"))
     assert capsys.readouterr() == (to_csv(report()), "next: gan-denoise bench --profile\n")
-    print_table(report(), as_json=True, then=("bench",))
+    print_table(report(), as_json=True, next_command=("bench",))
     assert capsys.readouterr() == (to_json(report()), "")
 
 

@@ -215,5 +215,5 @@ def test_two_seeds_are_summed_up_by_the_command(
     assert (mean["run"], mean["denoiser"], mean["seeds"], joined["denoiser"]) == ("quarter", "mean", 2, "joined")
     assert mean["ratio"] == pytest.approx(content["rows"][0]["ratio"])
     assert mean["ratio_low"] == pytest.approx(mean["ratio_high"])  # the same weights twice
-    refused = CliRunner().invoke(commands.study_app, [*arguments, "--json", "--markdown"])
-    assert "one wanted" in str(refused.exception)
+    refused = CliRunner().invoke(commands.study_app, [*arguments, "--json", "--format", "markdown"])
+    assert "expected one of them, got --json --format markdown" in str(refused.exception)
