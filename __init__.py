@@ -1,4 +1,4 @@
-"""gan-denoise: a GAN and a denoiser trained on Fashion-MNIST, fused into one ONNX graph."""
+"""Train a GAN and a denoiser on Fashion-MNIST, export both as one ONNX graph, and measure the result."""
 
 from __future__ import annotations
 

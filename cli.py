@@ -1,4 +1,4 @@
-"""The front door: mounts the commands that data, study, export and eval bring, and turns errors into exit codes."""
+"""Entry point: mount the commands of data, study, export and eval, and turn errors into exit codes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-MODEL, STUDY = "Use the model", "Do the study"  # panels of the help
+MODEL, STUDY = "Use the model", "Do the study"  # panels in the help
 app.command(rich_help_panel=MODEL)(export_commands.generate)
 app.command(rich_help_panel=MODEL)(export_commands.denoise)
 app.command(rich_help_panel=MODEL)(demo_commands.demo)
@@ -38,62 +38,59 @@ app.add_typer(train_commands.app, name="train", rich_help_panel=STUDY)
 app.add_typer(study_commands.study_app, name="study", rich_help_panel=STUDY)
 
 
-def _print_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(version: bool) -> None:
+    if version:
         typer.echo(f"gan-denoise {__version__}")
         raise typer.Exit
 
 
 @app.callback()
-def options(
+def global_options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback with an error.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Print a traceback for errors.")] = False,
 ) -> None:
-    """A GAN and a denoiser on Fashion-MNIST: train, export, fuse, generate, measure.
+    """Train a GAN and a denoiser on Fashion-MNIST, export both as one ONNX graph, and measure the result.
 
     Example: gan-denoise generate -n 64 --out grid.png
     """
 
 
 def main() -> None:
-    """Run the command line; an error of ours is one line, a hint and its exit code."""
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that temporary files go
+    """Run the command line. A GanDenoiseError prints one line and a hint, and exits with its code."""
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # exit cleanly: remove temporary files
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
-        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr does with what its encoding lacks
+        sys.stdout.reconfigure(errors="backslashreplace")  # escape what the encoding lacks, as stderr does
     try:
         _run()
     except BrokenPipeError:
         _discard_stdout()
-        sys.exit(1)  # the reader has seen enough
+        sys.exit(1)  # the reader of the pipe ended, for example `head`
     except GanDenoiseError as error:
-        _leave(error)
-    except OSError as error:  # stdout is full, a name is too long: whatever no command expected
+        _exit_with(error)
+    except OSError as error:  # not handled by the command: stdout is full, a name is too long
         _discard_stdout()
-        _leave(
-            OutputError(
-                f"{error.filename or 'output'}: {error.strerror or error}", "choose another place, or free space"
-            )
-        )
+        message = f"{error.filename or 'output'}: {error.strerror or error}"
+        _exit_with(OutputError(message, "write to another place, or free some space"))
 
 
 def _run() -> None:
     try:
         app()
     finally:
-        if sys.stdout is not None:  # as it is when it was closed
-            sys.stdout.flush()  # here, where its error can still be told
+        if sys.stdout is not None:  # None if it was closed before the start
+            sys.stdout.flush()  # flush here, where `main` can still report the error
 
 
 def _discard_stdout() -> None:
-    """Let what stdout did not take go, or Python would try once more at its end."""
+    """Send what stdout did not accept to /dev/null, since Python would try to write it again at exit."""
     if sys.stdout is not None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _leave(error: GanDenoiseError) -> NoReturn:
-    with contextlib.suppress(OSError):  # stderr may be full too
+def _exit_with(error: GanDenoiseError) -> NoReturn:
+    with contextlib.suppress(OSError):  # stderr may be full as well
         if "--debug" in sys.argv:
             traceback.print_exc()
         typer.echo(f"error: {error.message}", err=True)

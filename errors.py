@@ -1,4 +1,4 @@
-"""What can go wrong for a user: one line, one hint, one exit code."""
+"""Errors that a user can fix: one line, one hint, one exit code."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from typing import Self
 
 
 class GanDenoiseError(Exception):
-    """A mistake that a user can mend. `message` says what was found and wanted, `hint` what mends it."""
+    """An error that a user can fix.
+
+    `message` says what was expected and what was got; `hint`, which may be empty, says how to fix it.
+    """
 
     exit_code = 1
 
@@ -21,19 +24,19 @@ class GanDenoiseError(Exception):
 
 
 class UsageError(GanDenoiseError):
-    """An option has a value that makes no sense."""
+    """An option or argument has an invalid value."""
 
     exit_code = 2
 
 
 class InputError(GanDenoiseError):
-    """A file, model or data set is not what was wanted, or an extra is not installed."""
+    """A file, model or data set is invalid, or an extra is not installed."""
 
     exit_code = 3
 
 
 class OutputError(GanDenoiseError):
-    """Writing failed, or something stands in the way of the output."""
+    """Writing failed, or the output already exists."""
 
     exit_code = 4
 
@@ -45,19 +48,19 @@ class DivergedError(GanDenoiseError):
 
 
 class LockedError(GanDenoiseError):
-    """Another process is writing to the same run."""
+    """Another process is writing to the same folder."""
 
     exit_code = 6
 
 
 class GateError(GanDenoiseError):
-    """A check that guards a published artefact failed."""
+    """A check that protects a published artefact failed."""
 
     exit_code = 7
 
 
 class Interrupted(GanDenoiseError):
-    """A signal asked the process to stop; its work is saved. The exit code is 128 + the signal's number."""
+    """A signal stopped the process after it saved its work. The exit code is 128 + the signal's number."""
 
     def __init__(self, message: str, hint: str, signal_number: int) -> None:
         super().__init__(message, hint)
@@ -65,5 +68,5 @@ class Interrupted(GanDenoiseError):
 
 
 def missing_extra(package: str, extra: str) -> InputError:
-    """The error for a command that needs `package`, which the extra `extra` brings."""
+    """The error for a command that needs `package`, which the extra `extra` installs."""
     return InputError(f"{package}: not installed", f'pip install "gan-denoise[{extra}]"')

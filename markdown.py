@@ -7,16 +7,17 @@ from collections.abc import Sequence
 
 
 def bullets(lines: Sequence[str]) -> str:
+    """A markdown list of the lines that are not empty."""
     return "\n".join(f"- {line}" for line in lines if line)
 
 
 def escape_markdown(text: object) -> str:
-    """Text for markdown in which no character means anything but itself, on one line."""
+    """Escape text so that markdown shows every character literally, on one line."""
     return re.sub(r"([\\`*_\[\]<>|~&])", r"\\\1", one_line(text))
 
 
 def code(text: object) -> str:
-    """Text as a code span, whatever backticks it holds, on one line."""
+    """Text as a code span on one line; it may contain backticks."""
     line = one_line(text)
     fence = "`" * (1 + max((len(run) for run in re.findall("`+", line)), default=0))
     padding = " " if line.startswith("`") or line.endswith("`") else ""
@@ -24,12 +25,12 @@ def code(text: object) -> str:
 
 
 def one_line(text: object) -> str:
-    """The text with a question mark for each character that cannot be printed."""
+    """The text with each unprintable character, line breaks included, replaced by a question mark."""
     return "".join(letter if letter.isprintable() else "?" for letter in str(text))
 
 
 def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A markdown table of cells that are markdown already; a column with numbers stands on the right."""
+    """A markdown table; cells are markdown already, and columns with numbers are right-aligned."""
     ruler = [
         "---:" if any(re.match(r"[*+-]*\d", cell) for cell in column) else "---" for column in zip(*rows, strict=True)
     ]

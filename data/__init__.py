@@ -1,1 +1,1 @@
-"""Fashion-MNIST: find, fetch, verify, read."""
+"""Images and data sets: find, download, verify, read, summarise."""

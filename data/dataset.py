@@ -1,4 +1,4 @@
-"""A data set as arrays: training and test split, classes, hash, and the splits that choices are made on."""
+"""A data set as arrays: training and test split, classes, hash, and the splits used for validation."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 from gan_denoise.data.images import ImagesU8
 
-HOLDOUT = 5_000  # images at the end of the training set on which choices are made
-FEATURE_FIT = 50_000  # the feature network sees these; the other 10,000 are the real-against-real floor
+HOLDOUT = 5_000  # validation images at the end of the training split
+FEATURE_FIT = 50_000  # training images of the feature network; the other 10,000 are its real baseline
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Images uint8 (N, H, W) or in colour (N, 3, H, W), 0 black to 255 white, and their classes, labels uint8 (N,).
+    """Images, uint8 (N, H, W) in grey or (N, 3, H, W) in colour, 0 black to 255 white, and labels, uint8 (N,).
 
-    Fashion-MNIST's are (N, 28, 28) with labels from 0 to 9. `noisy` are the same images with real noise, if known.
+    Fashion-MNIST has (N, 28, 28) and labels 0 to 9. `noisy` holds the same images with real noise, if known.
     """
 
     images: ImagesU8
@@ -26,15 +26,16 @@ class Split:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Channels, height and width of an image."""
+        """Shape of one image, (C, H, W)."""
         return self.images.shape[1:] if self.images.ndim == 4 else (1, *self.images.shape[1:])
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Both splits, where they were found, one SHA-256 over the SHA-256 of the four files, and what classes are called.
+    """Both splits, their source, their SHA-256, and the names of the classes.
 
-    `published` says that the test part is the publisher's; where it is not, it was cut off for want of another.
+    `sha256` of data sets in IDX files is over the SHA-256 of the four files. `published` means that the publisher
+    provides the test split; otherwise it was split off from the images.
     """
 
     train: Split
@@ -46,20 +47,26 @@ class Dataset:
 
     @property
     def held_out(self) -> Split:
-        """What training is measured on while it goes on: a published test part is kept for the end."""
+        """The split for validation during training: the end of the training split, or an unpublished test split."""
         return split_holdout(self.train)[1] if self.published else self.test
 
 
 def split_holdout(train: Split) -> tuple[Split, Split]:
-    """The first 55,000 training images to learn from and the last 5,000 to choose on; of an excerpt, the last 1/12.
+    """Split into the first 55,000 training images to fit on and the last 5,000 to validate on.
 
-    The published order is already shuffled.
+    Of fewer than 60,000 images, the last 1/12 is held out. The published order is already shuffled.
     """
-    fit = len(train) - min(HOLDOUT, len(train) // 12)
-    return Split(train.images[:fit], train.labels[:fit]), Split(train.images[fit:], train.labels[fit:])
+    return _split_at(train, len(train) - min(HOLDOUT, len(train) // 12))
 
 
 def split_classifier_fit(train: Split) -> tuple[Split, Split]:
-    """The first 50,000 training images, for the feature network, and the 10,000 it never sees; of an excerpt, 5/6."""
-    fit = min(FEATURE_FIT, len(train) * 5 // 6)
-    return Split(train.images[:fit], train.labels[:fit]), Split(train.images[fit:], train.labels[fit:])
+    """Split into the first 50,000 training images, which the feature network is fitted on, and the 10,000 others.
+
+    Of fewer than 60,000 images, the first 5/6 are fitted on.
+    """
+    return _split_at(train, min(FEATURE_FIT, len(train) * 5 // 6))
+
+
+def _split_at(train: Split, index: int) -> tuple[Split, Split]:
+    first, last = slice(index), slice(index, None)
+    return Split(train.images[first], train.labels[first]), Split(train.images[last], train.labels[last])

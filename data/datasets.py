@@ -1,4 +1,4 @@
-"""Data sets beside Fashion-MNIST, as the same arrays: MNIST, Kuzushiji-MNIST, and anybody's images."""
+"""Load any data set by name: Fashion-MNIST, MNIST, Kuzushiji-MNIST, a folder of images, or an array file."""
 
 from __future__ import annotations
 
@@ -16,152 +16,167 @@ from gan_denoise.data import fashion_mnist, sources
 from gan_denoise.data.dataset import Dataset, Split
 from gan_denoise.data.fashion_mnist import MNIST_SHA256, SHA256, SIDE
 from gan_denoise.data.image_files import crop_and_resize, read_folder
-from gan_denoise.data.images import ImagesU8
+from gan_denoise.data.images import ImagesU8, to_pil
 from gan_denoise.errors import InputError, UsageError
 
 SIZES = (28, 32, 64)  # pixels a side
-MIN_IMAGES = 24  # images
-HOLDOUT_FRACTION = 12  # one in so many is not trained on
-MAX_BYTES = 4 * 1024**3  # of one array file's images
+MIN_IMAGES = 24
+HOLDOUT_FRACTION = 12  # one image in this many becomes the test split
+MAX_BYTES = 4 * 1024**3  # of one array in a file
 DIGITS = tuple("0123456789")
 KANA = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
-# The folder of each in a torchvision root, its classes, and its hashes where they are known.
+# Data sets in IDX files: folder in a torchvision root, classes, SHA-256 of the files if known.
 IDX = {"mnist": ("MNIST", DIGITS, MNIST_SHA256), "kmnist": ("KMNIST", KANA, None)}
 
 
 def load_dataset(name: str, path: Path | None, size: int | None = None, channels: int | None = None) -> Dataset:
-    """The data set `name` (fashion-mnist, mnist, kmnist, folder or npz) from `path`, as images of that size.
+    """Load the data set `name` (fashion-mnist, mnist, kmnist, folder or npz) from `path`, at the given image size.
 
-    Without `size` and `channels` arrays stay as they are, and a folder's images become 28x28 grey. The images of
-    a folder or an array file are shuffled, always alike, and a twelfth kept apart as its test part. Raises InputError
-    when there are no such images, UsageError when `path` is wanted or `size` is none of SIZES.
+    Without `size` and `channels` arrays are unchanged, and the images of a folder become 28x28 grey. The images of a
+    folder or an array file are shuffled with a fixed seed, and a twelfth becomes the test split. Raises InputError if
+    the images are missing or invalid, UsageError if `path` is required or `size` is not one of SIZES.
     """
     check_image_size(size, channels)
     if name == "fashion-mnist":
         return resize_dataset(sources.load_fashion_mnist(path), size, channels)
     if name in IDX:
-        return resize_dataset(_idx(name, path), size, channels)
+        return resize_dataset(_load_idx(name, path), size, channels)
     if path is None:
-        raise UsageError(f"--dataset: {name} found without --data, the path of the images wanted")
+        raise UsageError(f"--dataset {name}: needs --data, the path of the images")
     if name == "folder":
         return split_dataset(*read_folder(path, size or SIDE, channels or 1), source=path)
-    return resize_dataset(split_dataset(*_npz(path), source=path), size, channels)
+    return resize_dataset(split_dataset(*_read_npz(path), source=path), size, channels)
 
 
 def check_image_size(size: int | None, channels: int | None) -> None:
-    """Raises UsageError when images of that many pixels a side and channels are not dealt with here."""
+    """Raise UsageError if images of that many pixels a side or channels are not supported."""
     if size not in (None, *SIZES):
-        raise UsageError(f"--size: {size} found, 28, 32 or 64 wanted")
+        raise UsageError.expected("--size", "28, 32 or 64", size)
     if channels not in (None, 1, 3):
-        raise UsageError(f"--channels: {channels} found, 1 or 3 wanted")
+        raise UsageError.expected("--channels", "1 or 3", channels)
 
 
 def resize_dataset(dataset: Dataset, size: int | None, channels: int | None) -> Dataset:
-    """The data set with images of that size; itself when they have it. Raises InputError when theirs is odd."""
-    own = dataset.train.shape
-    wanted = (channels or own[0], *(size or side for side in own[1:]))
-    if wanted == own and own[1] == own[2] in SIZES:
-        return dataset
-    if wanted[1] != wanted[2] or wanted[1] not in SIZES:
-        raise InputError(f"{dataset.source}: images of {own[1]}x{own[2]} found, 28, 32 or 64 wanted", "--size 32")
+    """Resize the images of a data set; return the data set itself if they have that size.
 
-    def changed(split: Split) -> Split:
-        images = np.stack([crop_and_resize(_image(image, wanted[0]), wanted[1]) for image in split.images])
+    The hash of the result covers the new shape. Raises InputError if the images have an unsupported size and `size`
+    is not given.
+    """
+    old_shape = dataset.train.shape
+    shape = (channels or old_shape[0], *(size or side for side in old_shape[1:]))  # (C, H, W)
+    if shape == old_shape and old_shape[1] == old_shape[2] in SIZES:
+        return dataset
+    if shape[1] != shape[2] or shape[1] not in SIZES:
+        got = f"{old_shape[1]}x{old_shape[2]}"
+        raise InputError.expected(dataset.source, "images of 28, 32 or 64 pixels a side", got, "--size 32")
+
+    def resize(split: Split) -> Split:
+        images = np.stack([crop_and_resize(_convert(image, shape[0]), shape[1]) for image in split.images])
         return dataclasses.replace(split, images=images)
 
-    sha256 = hashlib.sha256(f"{dataset.sha256} {wanted}".encode()).hexdigest()
-    return dataclasses.replace(dataset, train=changed(dataset.train), test=changed(dataset.test), sha256=sha256)
+    sha256 = hashlib.sha256(f"{dataset.sha256} {shape}".encode()).hexdigest()
+    return dataclasses.replace(dataset, train=resize(dataset.train), test=resize(dataset.test), sha256=sha256)
 
 
 def split_dataset(images: ImagesU8, labels: ImagesU8, classes: tuple[str, ...], source: Path) -> Dataset:
-    """A shuffled data set of images with a twelfth kept apart. Raises InputError when there are too few."""
+    """Shuffle images with a fixed seed and split off a twelfth as test split. Raises InputError for fewer than 24."""
     count = len(images)
     if count < MIN_IMAGES:
-        raise InputError(f"{source}: {count} images found, {MIN_IMAGES} or more wanted")
-    order = np.random.default_rng(0).permutation(count)
-    train, test = (
-        Split(images[part], labels[part])
-        for part in (order[count // HOLDOUT_FRACTION :], order[: count // HOLDOUT_FRACTION])
-    )
+        raise InputError.expected(source, f"{MIN_IMAGES} images or more", count)
+    order, n_test = np.random.default_rng(0).permutation(count), count // HOLDOUT_FRACTION
+    train, test = (Split(images[part], labels[part]) for part in (order[n_test:], order[:n_test]))
     return Dataset(train, test, str(source), content_sha256(classes, train, test), classes, published=False)
 
 
 def content_sha256(classes: tuple[str, ...], *splits: Split) -> str:
-    """One hash of all images in their order, of their labels and of what the classes are called."""
-    total = hashlib.sha256(repr((classes, [split.images.shape for split in splits])).encode())
+    """One SHA-256 over class names, shapes, and all images and labels in their order."""
+    digest = hashlib.sha256(repr((classes, [split.images.shape for split in splits])).encode())
     for split in splits:
         for array in (split.images, split.labels, split.noisy):
-            total.update(b"" if array is None else np.ascontiguousarray(array).data)
-    return total.hexdigest()
+            digest.update(b"" if array is None else np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
-def _image(image: ImagesU8, channels: int) -> Image.Image:
-    pil_image = Image.fromarray(image if image.ndim == 2 else image.transpose(1, 2, 0))
-    return pil_image.convert("L" if channels == 1 else "RGB")
+def _convert(image: ImagesU8, channels: int) -> Image.Image:
+    return to_pil(image).convert("L" if channels == 1 else "RGB")
 
 
-def _idx(name: str, path: Path | None) -> Dataset:
-    """MNIST, bit for bit the published one, or Kuzushiji-MNIST, whose files have only to be well formed."""
+# --- IDX files ----------------------------------------------------------------------------------
+
+
+def _load_idx(name: str, path: Path | None) -> Dataset:
+    """MNIST, verified by its hashes, or Kuzushiji-MNIST, whose files only have to be well-formed."""
     title, classes, hashes = IDX[name]
     roots = [Path(os.path.expanduser(root)) for root in sources.TORCHVISION_ROOTS] if path is None else [path]
-    folders = [folder for root in roots for folder in (root, root / title / "raw") if path or folder != root]
-    found = next((folder for folder in folders if sources.holds_any(folder)), None)
+    candidates = [folder for root in roots for folder in (root, root / title / "raw") if path or folder != root]
+    folder = next((folder for folder in candidates if sources.holds_any(folder)), None)
     hint = f'torchvision.datasets.{title}("DIR", download=True); then --data DIR'
-    if found is None:
-        raise InputError(f"{', '.join(map(str, roots))}: no files of {title} found, the four IDX files wanted", hint)
+    if folder is None:
+        raise InputError.expected(", ".join(map(str, roots)), f"the four IDX files of {title}", "none", hint)
     try:
-        dataset = fashion_mnist.read_dataset(found, str(found), checked=False)
-        _refuse_another(found, title, hashes)
+        dataset = fashion_mnist.read_dataset(folder, str(folder), checked=False)
+        _check_identity(folder, title, hashes)
     except InputError as error:
         raise InputError(error.message, hint) from error
     return dataclasses.replace(dataset, classes=classes)
 
 
-def _refuse_another(folder: Path, title: str, hashes: dict[str, str] | None) -> None:
+def _check_identity(folder: Path, title: str, hashes: dict[str, str] | None) -> None:
+    """Raise InputError if the files are those of another data set, or not the ones with the known `hashes`."""
     for file, content in fashion_mnist.read_files(folder, checked=False).items():
         sha256 = hashlib.sha256(content).hexdigest()
-        known = {"Fashion-MNIST": SHA256[file], "MNIST": MNIST_SHA256[file]}
-        another = next((f" ({other})" for other, its in known.items() if its == sha256 and other != title), "")
-        if another or (hashes and sha256 != hashes[file]):
-            raise InputError(f"{folder / file}: SHA-256 {sha256}{another} found, that of {title} wanted")
+        known = {SHA256[file]: "Fashion-MNIST", MNIST_SHA256[file]: "MNIST"}.get(sha256, title)
+        if known != title:
+            raise InputError.expected(folder / file, title, known)
+        if hashes and sha256 != hashes[file]:
+            raise InputError.expected(folder / file, f"{title}, SHA-256 {hashes[file]}", sha256)
 
 
-def _npz(path: Path) -> tuple[ImagesU8, ImagesU8, tuple[str, ...]]:
-    """The arrays `images` and, if there, `labels` of a file that numpy wrote."""
+# --- array files --------------------------------------------------------------------------------
+
+
+def _read_npz(path: Path) -> tuple[ImagesU8, ImagesU8, tuple[str, ...]]:
+    """The arrays `images` and, if present, `labels` of a numpy file, and the names of the classes."""
     try:
         with zipfile.ZipFile(path) as members:
             sizes = {member.filename: member.file_size for member in members.infolist()}
         if (largest := max(sizes.values(), default=0)) > MAX_BYTES:
-            raise InputError(f"{path}: an array of {largest:,} bytes found, {MAX_BYTES:,} at most wanted")
-        with np.load(path) as arrays:
-            found = {name: arrays[name] for name in ("images", "labels") if name in arrays}
+            raise InputError.expected(path, f"arrays of at most {MAX_BYTES:,} bytes", f"{largest:,}")
+        with np.load(path) as npz:
+            arrays = {name: npz[name] for name in ("images", "labels") if name in npz}
     except InputError:
         raise
-    except Exception as error:  # zipfile and numpy raise a dozen types over damaged files
-        why = getattr(error, "strerror", None) or error
-        raise InputError(f"{path}: unreadable ({why}), an .npz file with an array `images` wanted") from error
-    if "images" not in found:
-        raise InputError(f"{path}: {', '.join(sizes) or 'nothing'} found, an array `images` wanted")
-    images = _as_planes(found["images"], path)
-    if "labels" not in found:
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: not found") from error
+    except Exception as error:  # zipfile and numpy raise a dozen exception types for damaged files
+        reason = getattr(error, "strerror", None) or error
+        raise InputError.expected(
+            path, "an .npz file with an array `images`", f"an unreadable one ({reason})"
+        ) from error
+    if "images" not in arrays:
+        raise InputError.expected(path, "an array `images`", ", ".join(sizes) or "no arrays")
+    images = _to_planes(arrays["images"], path)
+    if "labels" not in arrays:
         return images, np.zeros(len(images), np.uint8), ()
-    labels = found["labels"]
-    whole = labels.dtype.kind in "ui" and labels.shape == (len(images),)
-    if not whole or (labels.size and not 0 <= labels.min() <= labels.max() < 256):
-        message = f"{path}, labels: {labels.dtype} {list(labels.shape)} found"
-        raise InputError(f"{message}, {len(images)} whole numbers from 0 to 255 wanted")
+    labels = arrays["labels"]
+    is_valid = labels.dtype.kind in "ui" and labels.shape == (len(images),)
+    if not is_valid or (labels.size and not 0 <= labels.min() <= labels.max() < 256):
+        got = f"{labels.dtype} {list(labels.shape)}"
+        if is_valid:
+            got = f"{labels.min()} to {labels.max()}"
+        raise InputError.expected(f"{path}, labels", f"{len(images)} whole numbers from 0 to 255", got)
     return images, labels.astype(np.uint8), tuple(map(str, range(int(labels.astype(np.int64).max(initial=-1)) + 1)))
 
 
-def _as_planes(images: np.ndarray, path: Path) -> ImagesU8:
-    """uint8 (N, H, W) or (N, 3, H, W) from these, from (N, 1, H, W), or with the colours last."""
+def _to_planes(images: np.ndarray, path: Path) -> ImagesU8:
+    """uint8 (N, H, W) or (N, 3, H, W) from these shapes, from (N, 1, H, W) or from (N, H, W, 3)."""
     if images.dtype == np.uint8 and images.ndim == 4:
         if images.shape[1] == 1:
             images = images[:, 0]
         elif images.shape[1] != 3 and images.shape[3] == 3:
             images = images.transpose(0, 3, 1, 2)
-    shaped = images.ndim == 3 or (images.ndim == 4 and images.shape[1] == 3)
-    if images.dtype != np.uint8 or not shaped or 0 in images.shape[1:]:
-        message = f"{path}, images: {images.dtype} {list(images.shape)} found"
-        raise InputError(f"{message}, uint8 (N, H, W), (N, 3, H, W) or (N, H, W, 3) wanted")
+    is_valid = images.ndim == 3 or (images.ndim == 4 and images.shape[1] == 3)
+    if images.dtype != np.uint8 or not is_valid or 0 in images.shape[1:]:
+        got = f"{images.dtype} {list(images.shape)}"
+        raise InputError.expected(f"{path}, images", "uint8 (N, H, W), (N, 3, H, W) or (N, H, W, 3)", got)
     return cast(ImagesU8, np.ascontiguousarray(images))

@@ -1,4 +1,4 @@
-"""Fetch Fashion-MNIST over the network, from torchvision's mirror or as Debian's package; neither needs root."""
+"""Download Fashion-MNIST from torchvision's mirror or as Debian's package; neither needs root."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from urllib.request import getproxies, proxy_bypass
 from gan_denoise.data.fashion_mnist import read_files
 from gan_denoise.errors import InputError
 
-PROBE_S = 0.8  # for a server to answer; without a network the whole command has two seconds
-STALL_S = 10.0  # without a byte before a server is given up
-LIMIT_S = 300.0  # for one command; the data set is 31 MB
+PROBE_S = 0.8  # time for a server to answer; without a network the whole command takes two seconds
+STALL_S = 10.0  # time without a byte before a server is abandoned
+LIMIT_S = 300.0  # time for one command; the data set is 31 MB
 MIRROR = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
 PACKAGE = "dataset-fashion-mnist"
 APT_SOURCES = Path("/etc/apt")
@@ -36,9 +36,9 @@ MANUAL_STEPS = (
     'or torchvision.datasets.FashionMNIST("DIR", download=True); then --data DIR'
 )
 
-# In a process of its own, so that a server that sends drops for ever can be stopped, and torch stays out of ours.
-# torchvision's MD5 are of archives with Zalando's gzip header; here the SHA-256 of what is inside decides, so
-# plain HTTP does no harm. The limit of 64 MiB a file stops an endless body or a gzip bomb.
+# Runs in a separate process, so that an endlessly slow server can be stopped, and torch is not imported here.
+# torchvision's MD5 are of archives with Zalando's gzip header. Here the SHA-256 of the decompressed files is verified,
+# so plain HTTP is safe. The limit of 64 MiB per file stops an endless body or a gzip bomb.
 TORCHVISION_SCRIPT = """
 import resource, socket, sys
 from torchvision.datasets import FashionMNIST
@@ -48,8 +48,8 @@ FashionMNIST.resources = [(name, None) for name, _ in FashionMNIST.resources]
 FashionMNIST(".", download=True)
 """
 
-# What an administrator hooked to `apt-get update` (cleaning /var, telling desktops) is not for our private lists;
-# and as root apt would become the user _apt, who cannot enter our folder.
+# The administrator's hooks on `apt-get update` (cleaning /var, notifying desktops) must not run for private lists.
+# As root, apt would switch to the user _apt, who has no access to the temporary folder.
 APT_SETTINGS = f"""
 #clear APT::Update::Pre-Invoke;
 #clear APT::Update::Post-Invoke;
@@ -64,59 +64,59 @@ Acquire::https::Timeout "{STALL_S:.0f}";
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """A source on the network: what it needs here, who must answer, and what puts its files below a folder."""
+    """A source on the network: the tool that it needs, its servers, and how to download from it."""
 
     name: str
-    lacks: Callable[[], str]  # the tool that is missing, or nothing
-    servers: Callable[[], list[str]]  # URLs; one that answers is enough, none at all means do not ask
-    get: Callable[[Path], Path]  # from an empty folder to the folder with the files
+    missing_tool: Callable[[], str]  # name of the tool that is not installed, or ""
+    servers: Callable[[], list[str]]  # URLs; one answer is enough, an empty list skips the probe
+    fetch: Callable[[Path], Path]  # downloads into an empty folder; returns the folder with the files
 
 
-def download(parent: Path, say: Callable[[str], None]) -> dict[str, bytes]:
-    """The four verified files, from the first source that works, by way of temporary folders in `parent`.
+def download(parent: Path, status: Callable[[str], None]) -> dict[str, bytes]:
+    """Download the four verified files from the first source that works, through temporary folders in `parent`.
 
-    Raises InputError, with each source's reason and the steps by hand, when none does.
+    `status` gets a line per attempt. Raises InputError, with each source's reason and the manual steps, if all fail.
     """
-    usable = [remote for remote in REMOTES if not remote.lacks()]
-    silent = _silent({remote.name: remote.servers() for remote in usable})
-    problems = [f"{remote.name}: {lack} is not installed" for remote in REMOTES if (lack := remote.lacks())]
+    usable = [remote for remote in REMOTES if not remote.missing_tool()]
+    silent = _probe({remote.name: remote.servers() for remote in usable})
+    problems = [f"{remote.name}: {tool} is not installed" for remote in REMOTES if (tool := remote.missing_tool())]
     problems += [f"{name}: no answer within {PROBE_S:g} s" for name in silent]
     for remote in usable:
         if remote.name in silent:
             continue
-        say(f"fetching from {remote.name}")
+        status(f"downloading from {remote.name}")
         try:
             with tempfile.TemporaryDirectory(prefix=".fetch-", dir=parent) as work:
-                return read_files(remote.get(Path(work)))
+                return read_files(remote.fetch(Path(work)))
         except InputError as error:
             problems.append(f"{remote.name}: {error.message}")
-    raise InputError(f"Fashion-MNIST: no source found ({'; '.join(problems)}), one that works wanted", MANUAL_STEPS)
+    raise InputError(f"Fashion-MNIST: no download source works ({'; '.join(problems)})", MANUAL_STEPS)
 
 
-def _silent(servers: Mapping[str, Sequence[str]]) -> list[str]:
-    """Names of sources none of whose servers answers, all asked at once. Takes PROBE_S at most.
+def _probe(servers: Mapping[str, Sequence[str]]) -> list[str]:
+    """Names of the sources of which no server answers. All are asked at once; takes at most PROBE_S.
 
-    Name servers that do not answer block for longer than any socket's time-out, hence daemon threads.
+    Uses daemon threads, since a silent name server blocks for longer than any socket timeout.
     """
-    answers: set[str] = set()
+    answered: set[str] = set()
 
-    def ask(name: str, url: str) -> None:
+    def connect(name: str, url: str) -> None:
         with contextlib.suppress(OSError, ValueError):
             socket.create_connection(_address(url), PROBE_S).close()
-            answers.add(name)
+            answered.add(name)
 
     calls = [(name, url) for name, urls in servers.items() for url in urls]
-    threads = [threading.Thread(target=ask, args=call, daemon=True) for call in calls]
+    threads = [threading.Thread(target=connect, args=call, daemon=True) for call in calls]
     deadline = time.monotonic() + PROBE_S
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
-    return [name for name, urls in servers.items() if urls and name not in answers]
+    return [name for name, urls in servers.items() if urls and name not in answered]
 
 
 def _address(url: str) -> tuple[str, int]:
-    """Host and port to connect to for `url`: those of the proxy where the environment names one."""
+    """Host and port to connect to for `url`: those of the proxy if the environment sets one."""
     parts = urlsplit(url)
     proxy = getproxies().get(parts.scheme)
     if proxy and not proxy_bypass(parts.hostname or ""):
@@ -124,7 +124,7 @@ def _address(url: str) -> tuple[str, int]:
     return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
 
 
-def _torchvision_lacks() -> str:
+def _torchvision_missing() -> str:
     return "" if importlib.util.find_spec("torchvision") else "torchvision"
 
 
@@ -133,12 +133,12 @@ def _from_torchvision(work: Path) -> Path:
     return work / "FashionMNIST/raw"
 
 
-def _apt_lacks() -> str:
+def _apt_missing() -> str:
     return next((tool for tool in ("apt-get", "dpkg-deb") if not shutil.which(tool)), "")
 
 
 def _apt_servers() -> list[str]:
-    """The servers that apt would ask: its proxy, or those in its lists of sources."""
+    """The servers that apt connects to: its proxy, or those in its lists of sources."""
     if proxy := _apt_proxy():
         return [proxy]
     files = [APT_SOURCES / "sources.list", *sorted((APT_SOURCES / "sources.list.d").glob("*.*"))]
@@ -153,50 +153,50 @@ def _apt_servers() -> list[str]:
 def _apt_proxy() -> str:
     command = ["apt-config", "shell", "proxy", "Acquire::http::Proxy"]
     with contextlib.suppress(OSError, subprocess.SubprocessError, ValueError):
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_S, check=True).stdout
-        return "".join(shlex.split(answer)).removeprefix("proxy=")
+        output = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_S, check=True).stdout
+        return "".join(shlex.split(output)).removeprefix("proxy=")
     return ""
 
 
 def _from_debian(work: Path) -> Path:
-    """Download the package with this machine's package lists or, where they do not do, with lists of our own."""
+    """Download the package with this machine's package lists or, if that fails, with fresh private lists."""
     settings = work / "apt.conf"
     settings.write_text(APT_SETTINGS)
     apt = ["apt-get", "-q", "-c", str(settings)]
     try:
         _run([*apt, "download", PACKAGE], work)
     except InputError as error:
-        _download_with_own_lists(apt, work, error.message)
+        _download_with_fresh_lists(apt, work, error.message)
     package = next(work.glob(f"{PACKAGE}_*.deb"))
     _run(["dpkg-deb", "-x", str(package), "files"], work)
     return work / "files/usr/share/datasets/fashion-mnist"
 
 
-def _download_with_own_lists(apt: Sequence[str], work: Path, problem: str) -> None:
+def _download_with_fresh_lists(apt: Sequence[str], work: Path, problem: str) -> None:
     (work / "lists").mkdir()
-    own = [*apt, "-o", f"Dir::State::Lists={work}/lists", "-o", f"Dir::Cache={work}/cache"]
-    with contextlib.suppress(InputError):  # one third-party source that fails makes the whole update fail
-        _run([*own, "update"], work)
+    apt = [*apt, "-o", f"Dir::State::Lists={work}/lists", "-o", f"Dir::Cache={work}/cache"]
+    with contextlib.suppress(InputError):  # one failing third-party source makes the whole update fail
+        _run([*apt, "update"], work)
     try:
-        _run([*own, "download", PACKAGE], work)
+        _run([*apt, "download", PACKAGE], work)
     except InputError as error:
         raise InputError(f"{problem}; with fresh package lists {error.message}") from error
 
 
 def _run(command: Sequence[str], work: Path) -> None:
-    """Run `command` in `work`. Raises InputError with its last line when it fails or takes longer than LIMIT_S.
+    """Run `command` in `work`. Raises InputError with its last line if it fails or takes longer than LIMIT_S.
 
-    Its messages go to a file and it leads a session of its own, so that its children too can be stopped.
+    Its output goes to a file and it leads a new session, so that its children can be stopped with it.
     """
     environment = {**os.environ, "LC_ALL": "C.UTF-8"}
-    with tempfile.TemporaryFile() as messages:
+    with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
             command,
             cwd=work,
             env=environment,
             stdin=subprocess.DEVNULL,
-            stdout=messages,
-            stderr=messages,
+            stdout=output,
+            stderr=output,
             start_new_session=True,
         )
         try:
@@ -207,14 +207,14 @@ def _run(command: Sequence[str], work: Path) -> None:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
-        messages.seek(0)
-        lines = messages.read().decode(errors="replace").split("\n")
+        output.seek(0)
+        lines = output.read().decode(errors="replace").split("\n")
     if code:
         last = next((line.strip() for line in reversed(lines) if line.strip()), f"exit code {code}")
         raise InputError(last[:200])
 
 
 REMOTES = (
-    Remote("torchvision's mirror", _torchvision_lacks, lambda: [MIRROR], _from_torchvision),
-    Remote(f"Debian's {PACKAGE}", _apt_lacks, _apt_servers, _from_debian),
+    Remote("torchvision's mirror", _torchvision_missing, lambda: [MIRROR], _from_torchvision),
+    Remote(f"Debian's {PACKAGE}", _apt_missing, _apt_servers, _from_debian),
 )

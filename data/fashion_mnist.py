@@ -1,4 +1,4 @@
-"""Fashion-MNIST (Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747): its files, checked, as arrays."""
+"""Read and verify the files of Fashion-MNIST (Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CLASSES = (
 )
 SIDE = 28  # pixels
 
-# Of the decompressed bytes: the gzip headers of Zalando's archives and of Debian's differ, the images do not.
+# Of the decompressed bytes: only the gzip headers of Zalando's archives and of Debian's differ.
 SHA256 = {
     "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
     "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
@@ -44,7 +44,7 @@ SIZES = {
     "t10k-images-idx3-ubyte": 7_840_016,
     "t10k-labels-idx1-ubyte": 10_008,
 }  # bytes, decompressed
-# MNIST has the same file names and sizes, so it is what people mix up with Fashion-MNIST.
+# MNIST has the same file names and sizes, so it is easily mistaken for Fashion-MNIST.
 MNIST_SHA256 = {
     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
     "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
@@ -52,13 +52,14 @@ MNIST_SHA256 = {
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
 
-FETCH_HINT = "gan-denoise data fetch gets a verified copy"
+FETCH_HINT = "gan-denoise data fetch downloads a verified copy"
 
 
 def read_dataset(folder: Path, source: str, checked: bool = True) -> Dataset:
-    """The data set in `folder`, four files `*-ubyte` or `*-ubyte.gz`. `checked=False` takes an excerpt as well.
+    """Read the data set from `folder`, which holds four files `*-ubyte` or `*-ubyte.gz`.
 
-    Raises InputError when a file is missing, damaged or, if `checked`, not bit for bit the published one.
+    With `checked=False` an excerpt is accepted as well. Raises InputError if a file is missing, damaged or, if
+    `checked`, differs from the published one.
     """
     files = read_files(folder, checked)
     hashes = [SHA256[name] if checked else _sha256(files[name]) for name in SHA256]
@@ -67,30 +68,30 @@ def read_dataset(folder: Path, source: str, checked: bool = True) -> Dataset:
 
 
 def read_files(folder: Path, checked: bool = True) -> dict[str, bytes]:
-    """The decompressed bytes of the four files in `folder` by name. Raises InputError as `read` does."""
+    """The decompressed bytes of the four files in `folder` by name. Raises InputError as `read_dataset` does."""
     files = {}
     for name in SHA256:
-        path = _file(folder, name)
-        files[name] = _decompressed(path, SIZES[name])
+        path = _find_file(folder, name)
+        files[name] = _decompress(path, SIZES[name])
         if checked:
-            _refuse_changed(files[name], name, path)
+            _check_sha256(files[name], name, path)
     return files
 
 
 def parse_images(content: bytes, name: str) -> ImagesU8:
-    """Images uint8 (N, 28, 28) from the bytes of an IDX file called `name`. Raises InputError when they are none."""
+    """Parse the bytes of an IDX file called `name` as images, uint8 (N, 28, 28). Raises InputError for other bytes."""
     images = _parse_idx(content, 3, name)
     if images.shape[1:] != (SIDE, SIDE):
-        raise InputError(f"{name}: images of {format_shape(images.shape[1:])} found, {SIDE}x{SIDE} wanted", FETCH_HINT)
+        raise InputError.expected(name, f"images of {SIDE}x{SIDE}", format_shape(images.shape[1:]), FETCH_HINT)
     return images
 
 
 def parse_labels(content: bytes, name: str) -> ImagesU8:
-    """Labels uint8 (N,) in 0 to 9 from the bytes of an IDX file called `name`. Raises InputError when they are none."""
+    """Parse the bytes of an IDX file called `name` as labels 0 to 9, uint8 (N,). Raises InputError for other bytes."""
     labels = _parse_idx(content, 1, name)
-    strange = labels[labels >= len(CLASSES)]
-    if strange.size:
-        raise InputError(f"{name}: label {strange[0]} found, 0 to {len(CLASSES) - 1} wanted", FETCH_HINT)
+    invalid = labels[labels >= len(CLASSES)]
+    if invalid.size:
+        raise InputError.expected(name, f"labels from 0 to {len(CLASSES) - 1}", invalid[0], FETCH_HINT)
     return labels
 
 
@@ -98,72 +99,67 @@ def _split(files: dict[str, bytes], folder: Path, part: str) -> Split:
     images = parse_images(files[f"{part}-images-idx3-ubyte"], f"{folder}/{part}-images-idx3-ubyte")
     labels = parse_labels(files[f"{part}-labels-idx1-ubyte"], f"{folder}/{part}-labels-idx1-ubyte")
     if len(images) != len(labels):
-        raise InputError(
-            f"{folder}: {len(images)} {part} images and {len(labels)} labels found, as many wanted", FETCH_HINT
-        )
+        got = f"{len(images)} {part} images and {len(labels)} labels"
+        raise InputError.expected(folder, "as many labels as images", got, FETCH_HINT)
     return Split(images, labels)
 
 
-def _file(folder: Path, name: str) -> Path:
-    """The plain file, which is faster to read, or else the compressed one."""
+def _find_file(folder: Path, name: str) -> Path:
+    """The uncompressed file, which is faster to read, or else the compressed one."""
     for path in (folder / name, folder / f"{name}.gz"):
-        if os.path.isfile(path):  # unlike Path.is_file, False where a folder on the way may not be entered
+        if os.path.isfile(path):  # unlike Path.is_file, False for a folder without permission
             return path
-    raise InputError(f"{folder}: no {name}[.gz] found, the four IDX files wanted", FETCH_HINT)
+    raise InputError.expected(folder, "the four IDX files of the data set", f"no {name}[.gz]", FETCH_HINT)
 
 
-def _decompressed(path: Path, limit: int) -> bytes:
-    """The bytes in `path`, at most `limit`; a longer file, a gzip bomb too, is read up to one byte more."""
+def _decompress(path: Path, limit: int) -> bytes:
+    """The decompressed bytes of `path`. At most `limit` + 1 bytes are read, so a gzip bomb does no harm."""
     try:
-        with _opened(path) as stream:
+        with _open(path) as stream:
             content = stream.read(limit + 1)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise InputError(f"{path}: a damaged archive found ({error}), a whole gzip file wanted", FETCH_HINT) from error
+        raise InputError.expected(path, "a gzip file", f"a damaged one ({error})", FETCH_HINT) from error
     except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error} found, a readable file wanted", FETCH_HINT) from error
+        raise InputError.expected(path, "a readable file", error.strerror or error, FETCH_HINT) from error
     if len(content) > limit:
-        raise InputError(f"{path}: more than {limit} bytes found, at most {limit} wanted", FETCH_HINT)
+        raise InputError.expected(path, f"at most {limit} bytes", "more", FETCH_HINT)
     return content
 
 
-def _opened(path: Path) -> BinaryIO:
+def _open(path: Path) -> BinaryIO:
     return cast(BinaryIO, gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
 
 
-def _refuse_changed(content: bytes, name: str, path: Path) -> None:
-    found = _sha256(content)
-    if found == SHA256[name]:
-        return
-    identity = f" ({known})" if (known := _identity(found)) else ""
-    raise InputError(
-        f"{path}: {len(content)} bytes with SHA-256 {found}{identity} found, {SIZES[name]} with {SHA256[name]} wanted",
-        FETCH_HINT,
-    )
+def _check_sha256(content: bytes, name: str, path: Path) -> None:
+    sha256 = _sha256(content)
+    if sha256 != SHA256[name]:
+        expected = f"{SIZES[name]} bytes with SHA-256 {SHA256[name]}"
+        got = f"{len(content)} bytes with {sha256}{_describe_known(sha256)}"
+        raise InputError.expected(path, expected, got, FETCH_HINT)
 
 
-def _identity(sha256: str) -> str:
-    """What bytes with this hash are known to be, or nothing."""
+def _describe_known(sha256: str) -> str:
+    """A note in parentheses on the known file with this hash, or an empty text."""
     if sha256 in MNIST_SHA256.values():
-        return "this is MNIST, not Fashion-MNIST"
-    return next((f"this is {name}" for name, known in SHA256.items() if known == sha256), "")
+        return " (this is MNIST, not Fashion-MNIST)"
+    return next((f" (this is {name})" for name, known in SHA256.items() if known == sha256), "")
 
 
 def _parse_idx(content: bytes, dimensions: int, name: str) -> ImagesU8:
-    """Unsigned bytes of `dimensions` axes from an IDX file (yann.lecun.com/exdb/mnist, THE IDX FILE FORMAT).
+    """Parse an IDX file of unsigned bytes with `dimensions` axes (yann.lecun.com/exdb/mnist, THE IDX FILE FORMAT).
 
-    The size is checked against the bytes at hand before anything of that size is allocated.
+    The size in the header is compared with that of the content before memory of that size is allocated.
     """
     header = 4 + 4 * dimensions
-    wanted = 0x0800 + dimensions  # 08 says unsigned bytes
-    if len(content) < header or struct.unpack_from(">I", content)[0] != wanted:
-        raise InputError(f"{name}: IDX magic {content[:4].hex() or 'nothing'} found, {wanted:08x} wanted", FETCH_HINT)
+    magic = 0x0800 + dimensions  # 08: unsigned bytes
+    if len(content) < header or struct.unpack_from(">I", content)[0] != magic:
+        raise InputError.expected(name, f"IDX magic {magic:08x}", content[:4].hex() or "nothing", FETCH_HINT)
     shape = struct.unpack_from(f">{dimensions}I", content, 4)
-    found = len(content) - header
-    if not 0 < math.prod(shape) == found:
-        raise InputError(
-            f"{name}: {found} bytes found, {format_shape(shape)} and at least 1 wanted by its header", FETCH_HINT
-        )
-    return np.frombuffer(content, np.uint8, offset=header).reshape(shape).copy()  # torch wants writable arrays
+    size = len(content) - header
+    if not 0 < math.prod(shape) == size:
+        expected = f"{format_shape(shape)} bytes (at least 1) after the header"
+        raise InputError.expected(name, expected, size, FETCH_HINT)
+    return np.frombuffer(content, np.uint8, offset=header).reshape(shape).copy()  # torch needs writable arrays
 
 
 def _sha256(content: bytes) -> str:

@@ -1,4 +1,4 @@
-"""Array types, and the conversion between uint8 pixels at rest and float32 pixels in flight."""
+"""Array types, and conversions between uint8 pixels (stored), float32 pixels (computed with) and Pillow images."""
 
 from __future__ import annotations
 
@@ -12,35 +12,41 @@ from gan_denoise.errors import InputError
 if TYPE_CHECKING:
     from PIL import Image
 
-ImagesU8 = NDArray[np.uint8]  # pixels at rest, 0 to 255: (N, H, W), or (N, 3, H, W) in colour
-ImagesF32 = NDArray[np.float32]  # pixels in flight, [0, 1]: (N, C, H, W)
-ArrayF32 = NDArray[np.float32]  # what graphs take and give: z, images, features
-Vector = NDArray[np.float64]  # a number an image, (N,)
+ImagesU8 = NDArray[np.uint8]  # stored pixels, 0 to 255: (N, H, W) in grey, or (N, 3, H, W) in colour
+ImagesF32 = NDArray[np.float32]  # pixels to compute with, [0, 1]: (N, C, H, W)
+ArrayF32 = NDArray[np.float32]  # inputs and outputs of graphs: z, images, features
+Vector = NDArray[np.float64]  # one number per image, (N,)
 
 
 def to_float(images: ImagesU8) -> ImagesF32:
-    """Images float32 (N, C, H, W) in [0, 1] from uint8 (N, H, W) or (N, 3, H, W). Raises InputError for others."""
+    """Convert uint8 (N, H, W) or (N, 3, H, W) to float32 (N, C, H, W) in [0, 1].
+
+    Raises InputError for other types and shapes.
+    """
     if images.dtype != np.uint8 or not (images.ndim == 3 or (images.shape[1:2] == (3,) and images.ndim == 4)):
-        raise InputError(f"images: {images.dtype} {format_shape(images.shape)} found, uint8 NxHxW or Nx3xHxW wanted")
+        raise InputError.expected("images", "uint8 NxHxW or Nx3xHxW", f"{images.dtype} {format_shape(images.shape)}")
     floats = (images[:, None] if images.ndim == 3 else images).astype(np.float32)  # (N, C, H, W)
     floats /= 255  # in place: the training set is 188 MB
     return floats
 
 
 def to_uint8(images: ImagesF32) -> ImagesU8:
-    """Images uint8 (N, H, W) or (N, 3, H, W), rounded, from float32 (N, C, H, W) in [0, 1]. Raises InputError else."""
+    """Convert float32 (N, C, H, W) in [0, 1] to uint8 (N, H, W) or (N, 3, H, W), rounded to nearest.
+
+    Raises InputError for other types and shapes, and for values outside [0, 1].
+    """
     if images.dtype != np.float32 or images.ndim != 4 or images.shape[1] not in (1, 3):
-        raise InputError(
-            f"images: {images.dtype} {format_shape(images.shape)} found, float32 Nx1xHxW or Nx3xHxW wanted"
-        )
-    flat = images[:, 0] if images.shape[1] == 1 else images
-    rounded: ImagesF32 = np.rint(flat * np.float32(255))
-    if not ((rounded >= 0) & (rounded <= 255)).all():  # NaN fails both
-        raise InputError(f"images: values from {images.min()} to {images.max()} found, [0, 1] wanted")
+        got = f"{images.dtype} {format_shape(images.shape)}"
+        raise InputError.expected("images", "float32 Nx1xHxW or Nx3xHxW", got)
+    planes = images[:, 0] if images.shape[1] == 1 else images
+    rounded: ImagesF32 = np.rint(planes * np.float32(255))
+    if not ((rounded >= 0) & (rounded <= 255)).all():  # NaN fails both comparisons
+        raise InputError.expected("images", "values in [0, 1]", f"{images.min()} to {images.max()}")
     return rounded.astype(np.uint8)
 
 
 def format_shape(shape: tuple[str | int, ...]) -> str:
+    """A shape as text, for example `28x28`."""
     return "x".join(map(str, shape))
 
 

@@ -1,4 +1,4 @@
-"""Images with real noise beside the same ones without: two folders of files with the same names, cut into squares."""
+"""Images with real noise and the same images without: two folders of files with equal names, cut into crops."""
 
 from __future__ import annotations
 
@@ -9,68 +9,72 @@ import numpy as np
 
 from gan_denoise.data.dataset import Dataset, Split
 from gan_denoise.data.datasets import HOLDOUT_FRACTION, check_image_size, content_sha256
-from gan_denoise.data.image_files import WANTED, list_image_files, open_image
+from gan_denoise.data.image_files import IMAGE_FILES, list_image_files, open_image
 from gan_denoise.data.images import ImagesU8, from_pil
 from gan_denoise.errors import InputError
 
-MAX_CROPS = 60_000  # squares, all images together
+MAX_CROPS = 60_000  # of all images together
 
 
 def read_image_pairs(noisy: Path, clean: Path, size: int, channels: int) -> Dataset:
-    """Squares of `size` from the images in both folders, half of one over the next; their names may end differently.
+    """Read square crops of `size` pixels at the same places of both images of each pair.
 
-    A twelfth of the images, one at least, is kept apart whole. Of many or large images a random choice of squares
-    is taken, always the same. Raises InputError, which names the file, when one has no partner, another size than it,
-    is smaller than a square or as `open_image` does.
+    Crops overlap by half; names are compared without suffix. A twelfth of the images, at least one, becomes the test
+    split as a whole. Of many or large images a random choice of crops is taken, with a fixed seed. Raises InputError,
+    which names the file, if an image has no partner, differs from it in size or is smaller than a crop, and as
+    `open_image` does; UsageError for an unsupported size.
     """
     check_image_size(size, channels)
-    pairs = _partners(noisy, clean)
-    random = np.random.default_rng(0)
-    most = MAX_CROPS // len(pairs) + 1
-    cut = [_squares(pairs[i], size, channels, most, random) for i in random.permutation(len(pairs))]
-    apart = max(1, len(pairs) // HOLDOUT_FRACTION)
-    train, test = _joined(cut[apart:]), _joined(cut[:apart])
+    pairs = _match_names(noisy, clean)
+    rng = np.random.default_rng(0)
+    max_crops = MAX_CROPS // len(pairs) + 1
+    crops = [_crop_pair(*pairs[i], size, channels, max_crops, rng) for i in rng.permutation(len(pairs))]
+    n_test = max(1, len(pairs) // HOLDOUT_FRACTION)
+    train, test = _concatenate(crops[n_test:]), _concatenate(crops[:n_test])
     return Dataset(train, test, f"{noisy} and {clean}", content_sha256((), train, test), (), published=False)
 
 
-def _partners(noisy: Path, clean: Path) -> list[tuple[Path, Path]]:
-    of_noisy, of_clean = _named(noisy), _named(clean)
-    for mine, others, other in ((of_noisy, of_clean, clean), (of_clean, of_noisy, noisy)):
-        alone = sorted(mine.keys() - others.keys())
-        if alone:
-            raise InputError(f"{mine[alone[0]]}: no partner in {other} found, an image of the same name wanted")
-    if len(of_noisy) < 2:
-        raise InputError(f"{noisy}: {len(of_noisy)} images found, two or more {WANTED} wanted")
-    return [(of_noisy[name], of_clean[name]) for name in sorted(of_noisy)]
+def _match_names(noisy: Path, clean: Path) -> list[tuple[Path, Path]]:
+    """The pairs of files (noisy, clean), sorted by name."""
+    noisy_files, clean_files = _files_by_stem(noisy), _files_by_stem(clean)
+    for files, partners, folder in ((noisy_files, clean_files, clean), (clean_files, noisy_files, noisy)):
+        for stem in sorted(files.keys() - partners.keys()):
+            raise InputError.expected(files[stem], f"an image of the same name in {folder}", "none")
+    if len(noisy_files) < 2:
+        raise InputError.expected(noisy, f"two or more {IMAGE_FILES}", len(noisy_files))
+    return [(noisy_files[stem], clean_files[stem]) for stem in sorted(noisy_files)]
 
 
-def _named(folder: Path) -> dict[str, Path]:
-    """The image files by name without its ending. Raises InputError when two have the same."""
-    named: dict[str, Path] = {}
+def _files_by_stem(folder: Path) -> dict[str, Path]:
+    """The image files by name without suffix. Raises InputError if two have the same."""
+    files: dict[str, Path] = {}
     for path in list_image_files(folder):
-        if path.stem in named:
-            raise InputError(f"{path}: {named[path.stem].name} beside it found, one image of a name wanted")
-        named[path.stem] = path
-    return named
+        if path.stem in files:
+            got = f"{files[path.stem].name} and {path.name}"
+            raise InputError.expected(folder, "one image per name without suffix", got)
+        files[path.stem] = path
+    return files
 
 
-def _squares(
-    pair: tuple[Path, Path], size: int, channels: int, most: int, random: np.random.Generator
+def _crop_pair(
+    noisy_path: Path, clean_path: Path, size: int, channels: int, max_crops: int, rng: np.random.Generator
 ) -> tuple[ImagesU8, ImagesU8]:
-    """At most `most` noisy squares of an image, uint8 (N, size, size) or (N, 3, size, size), and the clean ones."""
-    noisy, clean = (from_pil(open_image(path, channels)) for path in pair)
+    """At most `max_crops` noisy crops of a pair and the clean ones, uint8 (N, size, size) or (N, 3, size, size)."""
+    noisy, clean = (from_pil(open_image(path, channels)) for path in (noisy_path, clean_path))
     height, width = noisy.shape[-2:]
     if noisy.shape != clean.shape:
-        wanted = f"{clean.shape[-1]}x{clean.shape[-2]} as {pair[1]} has"
-        raise InputError(f"{pair[0]}: {width}x{height} pixels found, {wanted} wanted")
+        expected = f"{clean.shape[-1]}x{clean.shape[-2]} pixels as in {clean_path}"
+        raise InputError.expected(noisy_path, expected, f"{width}x{height}")
     if min(height, width) < size:
-        raise InputError(f"{pair[0]}: {width}x{height} pixels found, {size}x{size} or more wanted")
+        raise InputError.expected(noisy_path, f"{size}x{size} pixels or more", f"{width}x{height}")
     corners = list(itertools.product(*(range(0, side - size + 1, size // 2) for side in (height, width))))
-    chosen = [corners[i] for i in random.permutation(len(corners))[:most]]
-    both = [np.stack([image[..., y : y + size, x : x + size] for y, x in chosen]) for image in (noisy, clean)]
-    return both[0], both[1]
+    selected = [corners[i] for i in rng.permutation(len(corners))[:max_crops]]
+    noisy_crops, clean_crops = (
+        np.stack([image[..., y : y + size, x : x + size] for y, x in selected]) for image in (noisy, clean)
+    )
+    return noisy_crops, clean_crops
 
 
-def _joined(cut: list[tuple[ImagesU8, ImagesU8]]) -> Split:
-    noisy, clean = (np.concatenate(squares) for squares in zip(*cut, strict=True))
+def _concatenate(crops: list[tuple[ImagesU8, ImagesU8]]) -> Split:
+    noisy, clean = (np.concatenate(parts) for parts in zip(*crops, strict=True))
     return Split(clean, np.zeros(len(clean), np.uint8), noisy)

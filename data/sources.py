@@ -1,9 +1,8 @@
-"""Find Fashion-MNIST on this machine, or fetch it into the cache. What counts as found is decided by its hashes."""
+"""Find Fashion-MNIST on this machine, or fetch it into the cache. Files are accepted by their SHA-256."""
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -13,73 +12,62 @@ from gan_denoise.data.dataset import Dataset
 from gan_denoise.data.download import MANUAL_STEPS, download
 from gan_denoise.data.fashion_mnist import SHA256, read_dataset, read_files
 from gan_denoise.errors import InputError, OutputError
-from gan_denoise.files import write_atomic
+from gan_denoise.files import exclusive_lock, write_atomic
 from gan_denoise.options import DATA_VARIABLE
 
 CACHE_VARIABLE = "GAN_DENOISE_CACHE"
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
-TORCHVISION_ROOTS = ("data", "~/data", "~/datasets")  # the roots of torchvision's and PyTorch's own examples
-# Where the files lie below a folder that a user names: there, in a torchvision root, in an unpacked Debian package.
+TORCHVISION_ROOTS = ("data", "~/data", "~/datasets")  # the roots in torchvision's and PyTorch's own examples
+# Places of the files below a folder that a user names: itself, a torchvision root, an unpacked Debian package.
 LAYOUTS = (Path(), Path("FashionMNIST/raw"), DEBIAN_FOLDER.relative_to("/"))
 
-CACHE_HINT = f"{CACHE_VARIABLE}=DIR chooses another folder for the cache"
+CACHE_HINT = f"choose another cache folder with {CACHE_VARIABLE}=DIR"
+
+Status = Callable[[str], None]  # receives lines of progress
 
 
 def load_fashion_mnist(data: Path | None = None) -> Dataset:
-    """The data set from `data`, else $GAN_DENOISE_DATA, else the first folder of this machine that holds it.
+    """Load the data set from `data`, else $GAN_DENOISE_DATA, else the first folder of this machine that holds it.
 
-    Uses no network and changes no file. Raises InputError, with the steps to mend it, when there is none.
+    Uses no network and changes no file. Raises InputError, with steps to get the data, if it is not found.
     """
-    if given := _given(data):
-        return read_dataset(_files_folder(given), str(given))
+    if root := _named_root(data):
+        return read_dataset(_folder_with_files(root), str(root))
     problems = []
-    for name, folder in _folders():
+    for name, folder in _local_folders():
         try:
             return read_dataset(folder, f"{name} ({folder})")
         except InputError as error:
             problems.append(error.message)
-    message = "; ".join(problems) or "Fashion-MNIST: nothing found, a folder with its four files wanted"
+    message = "; ".join(problems) or "Fashion-MNIST: not found on this machine"
     raise InputError(message, f"gan-denoise data fetch, or {MANUAL_STEPS}")
 
 
-def fetch_fashion_mnist(data: Path | None = None, say: Callable[[str], None] = lambda line: None) -> Path:
-    """The cache's folder, filled if need be from where `load` looks, then from the network; `say` gets progress.
+def fetch_fashion_mnist(data: Path | None = None, status: Status = lambda line: None) -> Path:
+    """Fill the cache from where `load_fashion_mnist` looks, else from the network; return its folder.
 
-    Only verified files get into the cache, each in one step; a second fetch waits for the first. Raises
-    InputError when no source works and OutputError when the cache cannot be written.
+    A valid cache is unchanged. Only verified files enter the cache, each atomically; a second fetch waits for the
+    first. `status` receives progress. Raises InputError if no source works, OutputError if the cache cannot be written.
     """
-    cache, given = cache_folder(), _given(data)
-    if given is None and _is_good(cache):
+    cache, root = cache_folder(), _named_root(data)
+    if root is None and _is_valid(cache):
         return cache
-    with _locked(cache, say):
-        _sweep(cache)
-        if given is not None or not _is_good(cache):  # another fetch may have filled it meanwhile
-            _store(_found(given, say) or download(cache, say), cache)
+    with _locked_cache(cache, status):
+        _remove_leftovers(cache)
+        if root is not None or not _is_valid(cache):  # another fetch may have filled it meanwhile
+            _store(_read_local(root, status) or download(cache, status), cache)
     return cache
 
 
 def cache_folder() -> Path:
-    """Where fetched files are kept, below `cache_base`."""
+    """The folder of fetched files, below `cache_base`."""
     return cache_base() / "fashion-mnist"
 
 
 def cache_base() -> Path:
-    """The folder of all that is kept: $GAN_DENOISE_CACHE, $XDG_CACHE_HOME/gan-denoise or ~/.cache/gan-denoise."""
+    """The cache folder: $GAN_DENOISE_CACHE, $XDG_CACHE_HOME/gan-denoise or ~/.cache/gan-denoise."""
     base = os.environ.get(CACHE_VARIABLE) or os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "gan-denoise")
     return Path(os.path.expanduser(base))
-
-
-def _given(data: Path | None) -> Path | None:
-    """The folder that the user named, which is then the only one tried."""
-    named = data or os.environ.get(DATA_VARIABLE)
-    return Path(os.path.expanduser(named)) if named else None
-
-
-def _files_folder(root: Path) -> Path:
-    """The folder with the files at or below `root`, or `root` itself when there is none."""
-    if not os.path.isdir(root):
-        raise InputError(f"{root}: no folder found, one with the four files of Fashion-MNIST wanted", MANUAL_STEPS)
-    return next((root / layout for layout in LAYOUTS if holds_any(root / layout)), root)
 
 
 def holds_any(folder: Path) -> bool:
@@ -87,34 +75,43 @@ def holds_any(folder: Path) -> bool:
     return any(os.path.isfile(folder / f"{name}{suffix}") for name in SHA256 for suffix in ("", ".gz"))
 
 
-def _folders() -> Iterator[tuple[str, Path]]:
-    """Names and folders that hold files on this machine, best first."""
-    yield from ((name, folder) for name, folder in _places() if holds_any(folder))
+def _named_root(data: Path | None) -> Path | None:
+    """The folder that the user names, if any; then no other is tried."""
+    root = data or os.environ.get(DATA_VARIABLE)
+    return Path(os.path.expanduser(root)) if root else None
 
 
-def _places() -> Iterator[tuple[str, Path]]:
-    yield "cache", cache_folder()
-    for root in TORCHVISION_ROOTS:
-        yield "torchvision root", Path(os.path.expanduser(root)) / "FashionMNIST/raw"
-    yield "Debian's dataset-fashion-mnist", DEBIAN_FOLDER
+def _folder_with_files(root: Path) -> Path:
+    """The folder with the files at or below `root`, or `root` itself if there is none."""
+    if not os.path.isdir(root):
+        raise InputError.expected(root, "a folder with the four files of Fashion-MNIST", "no folder", MANUAL_STEPS)
+    return next((root / layout for layout in LAYOUTS if holds_any(root / layout)), root)
 
 
-def _found(given: Path | None, say: Callable[[str], None]) -> dict[str, bytes] | None:
-    """Verified files from `given`, where an error is final, or else from this machine's folders, if any has them."""
-    if given:
-        return read_files(_files_folder(given))
-    for _, folder in _folders():
+def _local_folders() -> Iterator[tuple[str, Path]]:
+    """Names and folders on this machine that hold any of the files, in order of preference."""
+    candidates = [("cache", cache_folder())]
+    candidates += [("torchvision root", Path(os.path.expanduser(r)) / "FashionMNIST/raw") for r in TORCHVISION_ROOTS]
+    candidates += [("Debian's dataset-fashion-mnist", DEBIAN_FOLDER)]
+    yield from ((name, folder) for name, folder in candidates if holds_any(folder))
+
+
+def _read_local(root: Path | None, status: Status) -> dict[str, bytes] | None:
+    """Verified files from `root`, where an error is final, or from the first folder of this machine that is valid."""
+    if root:
+        return read_files(_folder_with_files(root))
+    for _, folder in _local_folders():
         try:
             files = read_files(folder)
         except InputError as error:
-            say(f"not used: {error.message}")
+            status(f"not used: {error.message}")
         else:
-            say(f"found in {folder}")
+            status(f"found in {folder}")
             return files
     return None
 
 
-def _is_good(folder: Path) -> bool:
+def _is_valid(folder: Path) -> bool:
     try:
         read_files(folder)
     except InputError:
@@ -123,26 +120,18 @@ def _is_good(folder: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _locked(cache: Path, say: Callable[[str], None]) -> Iterator[None]:
-    """Keep other fetches out of `cache` during the block; the lock dies with its holder.
-
-    What goes wrong with writing in there becomes an OutputError.
-    """
+def _locked_cache(cache: Path, status: Status) -> Iterator[None]:
+    """Keep other fetches out of `cache` during the block, waiting for them; turn OSError into OutputError."""
     try:
-        cache.mkdir(parents=True, exist_ok=True)
-        with (cache / ".lock").open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                say(f"waiting for another fetch into {cache}")
-                fcntl.flock(lock, fcntl.LOCK_EX)
+        waiting = f"waiting for another fetch into {cache}"
+        with exclusive_lock(cache, ".lock", hint=CACHE_HINT, on_wait=lambda: status(waiting)):
             yield
     except OSError as error:
-        raise OutputError(f"{cache}: {error.strerror or error} found, a writable folder wanted", CACHE_HINT) from error
+        raise OutputError.expected(cache, "a writable folder", error.strerror or error, CACHE_HINT) from error
 
 
-def _sweep(cache: Path) -> None:
-    """Remove what killed fetches left behind; the caller has the lock, so nobody writes to it."""
+def _remove_leftovers(cache: Path) -> None:
+    """Remove temporary files of killed fetches; the caller holds the lock."""
     for folder in cache.glob(".fetch-*"):
         shutil.rmtree(folder, ignore_errors=True)
     for name in SHA256:
@@ -151,7 +140,7 @@ def _sweep(cache: Path) -> None:
 
 
 def _store(files: dict[str, bytes], cache: Path) -> None:
-    """Put verified files into the cache, decompressed, since they are read at each start."""
+    """Write verified files to the cache, decompressed, since every command reads them."""
     for name, content in files.items():
         try:
             write_atomic(cache / name, content)

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
 import math
-import os
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +12,11 @@ import numpy as np
 
 from gan_denoise.console import Track, untracked
 from gan_denoise.data.images import to_uint8
-from gan_denoise.errors import LockedError, OutputError
+from gan_denoise.errors import OutputError
 from gan_denoise.export.generate import generate_batches
 from gan_denoise.export.runtime import Graph
 from gan_denoise.export.writers import NAMES, Batches
-from gan_denoise.files import atomic_path, check_free_space, check_overwrite, write_atomic
+from gan_denoise.files import atomic_path, check_free_space, check_overwrite, exclusive_lock, write_atomic
 from gan_denoise.options import BATCH
 
 SHARD = 10_000  # images
@@ -56,30 +52,12 @@ def write_shards(
     if out.is_file():
         check_overwrite(out, force)
         out.unlink()
-    with _held(out):
+    with exclusive_lock(out):
         _begin(out, described, force)
         for start in track(range(0, count, SHARD)):
             shard, size = out / f"{start // SHARD:06d}.npz", min(SHARD, count - start)
             if not _is_whole(shard, (size, *shape)):
                 _write(generate_batches(graph, seed, size, batch, label, first=start), shard)
-
-
-@contextlib.contextmanager
-def _held(folder: Path) -> Iterator[None]:
-    """Keep other processes like this one out of the folder, which is made if it is missing."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError as error:
-        raise OutputError(f"{folder}: {error.strerror}", "choose another --out") from error
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise LockedError(f"{folder}: another process is writing to it", "wait for it") from error
-        yield
-    finally:
-        os.close(handle)
 
 
 def _begin(out: Path, described: dict[str, Any], force: bool) -> None:

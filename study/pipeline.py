@@ -51,7 +51,7 @@ def run_study(preset_name: str, folder: Path, data: Path | None, options: RunOpt
     """
     preset, effort = PRESETS[preset_name], BUDGETS.get(preset_name, EvalBudget())
     _say("data")
-    sources.fetch_fashion_mnist(data, say=_say)
+    sources.fetch_fashion_mnist(data, status=_say)
     dataset = sources.load_fashion_mnist(data)
     _describe(folder, preset_name, preset, options)
 

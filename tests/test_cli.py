@@ -37,10 +37,21 @@ def pixels(path: Path) -> np.ndarray:
         return np.asarray(image, np.int16)
 
 
-def test_the_version_and_the_front_door() -> None:
-    assert run("--version").stdout == f"gan-denoise {__version__}\n"
+def test_the_version_and_the_entry_points() -> None:
+    version = f"gan-denoise {__version__}\n"
+    assert run("--version").stdout == version
+    as_module = [sys.executable, "-m", "gan_denoise", "--version"]
+    assert subprocess.run(as_module, capture_output=True, text=True).stdout == version
     script = subprocess.run([sys.executable, str(ROOT / "cli.py"), "--version"], capture_output=True, text=True)
-    assert script.stdout == f"gan-denoise {__version__}\n"
+    assert script.stdout == version
+
+
+def test_python_m_gives_the_errors_and_exit_codes_of_the_command(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "gan_denoise", "generate", "--model", "missing.onnx", "--out", "grid.png"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert done.stderr.startswith("error: missing.onnx: ")
+    assert "Traceback" not in done.stderr
 
 
 def commands(group: Any, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -230,7 +241,7 @@ def test_two_images_of_one_name_are_refused(tmp_path: Path) -> None:
     assert run("denoise", "a/x.png", "./a/x.png", "--out", "clean", cwd=tmp_path).stdout == "clean/x.png\n"
     (tmp_path / "file").touch()
     done = run("denoise", "a/x.png", "--out", "file/deeper", cwd=tmp_path)
-    assert (done.returncode, done.stderr.splitlines()[0]) == (4, "error: file: a file found, a folder wanted")
+    assert (done.returncode, done.stderr.splitlines()[0]) == (4, "error: file: expected a folder, got a file")
 
 
 def test_the_longest_name_is_written_and_a_longer_one_refused_before_any_is(tmp_path: Path) -> None:

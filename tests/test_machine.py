@@ -11,7 +11,7 @@ import pytest
 
 from gan_denoise import machine
 
-COUNT = "from gan_denoise.cores import usable_cores; print(usable_cores())"
+COUNT = "from gan_denoise.machine import usable_cores; print(usable_cores())"
 
 
 def count(before: str = "") -> int:
@@ -27,7 +27,9 @@ def test_affinity_is_followed() -> None:
 @pytest.fixture
 def group() -> Iterator[Path]:
     """A real control group that allows the time of one and a half cores."""
-    parents = [folder for folder in (machine.MOUNT / "cpu", machine.MOUNT) if (folder / "cgroup.procs").exists()]
+    parents = [
+        folder for folder in (machine.CGROUP_MOUNT / "cpu", machine.CGROUP_MOUNT) if (folder / "cgroup.procs").exists()
+    ]
     if not parents:
         pytest.skip("no control groups here")
     folder = parents[0] / f"gan-denoise-{uuid.uuid4().hex}"
@@ -77,13 +79,13 @@ def test_quotas_are_read_as_the_kernel_writes_them(
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text + "\n")
-    assert machine.quota(tmp_path / "membership", tmp_path) == wanted
+    assert machine.cpu_quota(tmp_path / "membership", tmp_path) == wanted
 
 
 def test_a_system_without_control_groups_has_no_quota(tmp_path: Path) -> None:
-    assert machine.quota(tmp_path / "missing", tmp_path) == math.inf
+    assert machine.cpu_quota(tmp_path / "missing", tmp_path) == math.inf
 
 
 def test_less_than_one_core_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "quota", lambda: 0.1)
+    monkeypatch.setattr(machine, "cpu_quota", lambda: 0.1)
     assert machine.usable_cores() == 1

@@ -14,20 +14,18 @@ A trainer keeps its own visible loop:
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import numpy as np
 
-from gan_denoise.errors import DivergedError, InputError, Interrupted, LockedError, OutputError
+from gan_denoise.errors import DivergedError, InputError, Interrupted, OutputError
 from gan_denoise.export.run_folder import StageFolder
+from gan_denoise.files import exclusive_lock
 from gan_denoise.study.config import RunOptions
 from gan_denoise.study.run import checkpoint, mode_collapse
 from gan_denoise.study.run.device import warn_slow_bfloat16
@@ -73,7 +71,7 @@ class Stage:
         set, InputError when what it holds was trained differently, Interrupted when a signal asked to stop. What a
         step raises for want of memory comes out as OutputError.
         """
-        with _locked(folder.path), contextlib.ExitStack() as stack:
+        with exclusive_lock(folder.path, "lock"), contextlib.ExitStack() as stack:
             progress = stack.enter_context(
                 EpochProgress(folder.path, epochs, epoch_steps, epoch_images, options.tensorboard)
             )
@@ -165,26 +163,6 @@ class Stage:
 
     def _stop(self, number: int) -> None:
         self.stop_signal = number
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the folder for this process; the kernel lets go when it dies."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / "lock").open("a+")
-    except OSError as error:
-        raise OutputError(f"{folder}: {error.strerror}", "choose another --out") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            lock.seek(0)
-            raise LockedError(f"{folder}: process {lock.read().strip()} is writing to it", "wait for it") from error
-        lock.truncate(0)
-        lock.write(f"{os.getpid()}\n")
-        lock.flush()
-        yield
 
 
 @contextlib.contextmanager

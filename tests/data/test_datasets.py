@@ -1,4 +1,4 @@
-"""Other data sets: MNIST and its like, folders of images, arrays; and every wrong one refused by name."""
+"""Data sets other than Fashion-MNIST: MNIST, KMNIST, folders, array files; invalid ones are named in the error."""
 
 from __future__ import annotations
 
@@ -38,27 +38,27 @@ def test_a_flat_folder_has_no_classes_and_keeps_images_of_the_size_pixel_for_pix
         photograph(i, 32, 32).save(tmp_path / f"{i:03d}.png")
     data = load_dataset("folder", tmp_path, 32, 3)
     assert data.classes == ()
-    found = {image.tobytes() for part in (data.train, data.test) for image in part.images}
-    assert found == {np.asarray(photograph(i, 32, 32)).transpose(2, 0, 1).tobytes() for i in range(COUNT)}
+    images = {image.tobytes() for split in (data.train, data.test) for image in split.images}
+    assert images == {np.asarray(photograph(i, 32, 32)).transpose(2, 0, 1).tobytes() for i in range(COUNT)}
 
 
-def test_a_image_is_cropped_around_its_middle_not_squeezed() -> None:
+def test_an_image_is_cropped_around_its_middle_not_squeezed() -> None:
     wide = np.zeros((32, 96, 3), np.uint8)
     wide[:, 32:64] = 200
-    found = image_files.crop_and_resize(Image.fromarray(wide), 32)
-    assert found.shape == (3, 32, 32)
-    assert (found == 200).all()
+    cropped = image_files.crop_and_resize(Image.fromarray(wide), 32)
+    assert cropped.shape == (3, 32, 32)
+    assert (cropped == 200).all()
 
 
-def test_a_image_is_the_right_way_up(tmp_path: Path) -> None:
+def test_an_image_is_turned_upright(tmp_path: Path) -> None:
     image = Image.new("L", (40, 20))
     exif = image.getexif()
-    exif[0x0112] = 6  # turned by a quarter, as cameras say
+    exif[0x0112] = 6  # rotated by 90 degrees, as cameras record it
     image.save(tmp_path / "turned.jpg", exif=exif)
     assert image_files.open_image(tmp_path / "turned.jpg", 1).size == (20, 40)
 
 
-def test_the_hash_is_of_what_the_images_hold(photos: Path) -> None:
+def test_the_hash_covers_pixels_and_labels(photos: Path) -> None:
     before = load_dataset("folder", photos).sha256
     assert load_dataset("folder", photos).sha256 == before
     assert load_dataset("folder", photos, 32).sha256 != before
@@ -71,7 +71,7 @@ def test_the_hash_is_of_what_the_images_hold(photos: Path) -> None:
 
 @pytest.mark.parametrize(("size", "channels"), [(30, None), (0, None), (None, 2)])
 def test_other_sizes_and_channels_are_usage_errors(photos: Path, size: int | None, channels: int | None) -> None:
-    with pytest.raises(UsageError, match=r"--(size|channels): \d+ found, (28, 32 or 64|1 or 3) wanted"):
+    with pytest.raises(UsageError, match=r"--(size|channels): expected (28, 32 or 64|1 or 3), got \d+"):
         load_dataset("folder", photos, size, channels)
 
 
@@ -86,14 +86,14 @@ def test_arrays_become_the_same_data_set(tmp_path: Path, shape: tuple[int, ...])
     assert data.train.shape == ((3, 32, 32) if 3 in shape else (1, 32, 32))
     assert (len(data.train), len(data.test), data.classes) == (33, 3, ("0", "1", "2", "3"))
     last = shape == (COUNT, 32, 32, 3)
-    wanted = {image.tobytes() for image in (images.transpose(0, 3, 1, 2) if last else images)}
-    assert {image.tobytes() for part in (data.train, data.test) for image in part.images} == wanted
+    expected = {image.tobytes() for image in (images.transpose(0, 3, 1, 2) if last else images)}
+    assert {image.tobytes() for split in (data.train, data.test) for image in split.images} == expected
 
 
 def test_arrays_of_another_size_are_resampled_when_asked_to_be(tmp_path: Path) -> None:
     images = np.random.default_rng(0).integers(0, 256, (COUNT, 40, 50), dtype=np.uint8)
     np.savez_compressed(tmp_path / "a.npz", images=images)
-    with pytest.raises(InputError, match="images of 40x50 found, 28, 32 or 64 wanted"):
+    with pytest.raises(InputError, match="expected images of 28, 32 or 64 pixels a side, got 40x50"):
         load_dataset("npz", tmp_path / "a.npz")
     data = load_dataset("npz", tmp_path / "a.npz", 64, 3)
     assert (data.train.shape, data.classes) == ((3, 64, 64), ())
@@ -101,29 +101,43 @@ def test_arrays_of_another_size_are_resampled_when_asked_to_be(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("arrays", "said"),
+    ("arrays", "message"),
     [
-        ({"images": np.zeros((9, 28, 28), np.uint8)}, r"images\.npy found, an array `images` wanted"),
-        ({"images": np.zeros((30, 28, 28), np.float32)}, r"images: float32 \[30, 28, 28\] found, uint8 \(N, H, W\)"),
-        ({"images": np.zeros((30, 2, 28, 28), np.uint8)}, r"uint8 \[30, 2, 28, 28\] found"),
-        ({"images": np.zeros((30, 0, 28), np.uint8)}, r"uint8 \[30, 0, 28\] found"),
-        ({"images": np.zeros((9, 28, 28), np.uint8)}, "9 images found, 24 or more wanted"),
-        ({"images": np.array([{}], dtype=object)}, "unreadable"),
-        ({"images": np.zeros((30, 28, 28), np.uint8), "labels": np.zeros(29, np.int64)}, "30 whole numbers"),
-        ({"images": np.zeros((30, 28, 28), np.uint8), "labels": np.full(30, 256)}, "from 0 to 255 wanted"),
-        ({"images": np.zeros((30, 28, 28), np.uint8), "labels": np.zeros(30)}, r"labels: float64 \[30\] found"),
+        ({"pixels": np.zeros((9, 28, 28), np.uint8)}, r"expected an array `images`, got pixels\.npy"),
+        (
+            {"images": np.zeros((30, 28, 28), np.float32)},
+            r"images: expected uint8 \(N, H, W\), .*, got float32 \[30, 28, 28\]",
+        ),
+        ({"images": np.zeros((30, 2, 28, 28), np.uint8)}, r"got uint8 \[30, 2, 28, 28\]"),
+        ({"images": np.zeros((30, 0, 28), np.uint8)}, r"got uint8 \[30, 0, 28\]"),
+        ({"images": np.zeros((9, 28, 28), np.uint8)}, "expected 24 images or more, got 9"),
+        ({"images": np.array([{}], dtype=object)}, "got an unreadable one"),
+        (
+            {"images": np.zeros((30, 28, 28), np.uint8), "labels": np.zeros(29, np.int64)},
+            r"labels: expected 30 whole numbers .*, got int64 \[29\]",
+        ),
+        (
+            {"images": np.zeros((30, 28, 28), np.uint8), "labels": np.full(30, 256)},
+            "expected 30 whole numbers from 0 to 255, got 256 to 256",
+        ),
+        (
+            {"images": np.zeros((30, 28, 28), np.uint8), "labels": np.zeros(30)},
+            r"labels: expected .*, got float64 \[30\]",
+        ),
     ],
 )
-def test_arrays_that_are_no_images_are_refused(tmp_path: Path, arrays: dict[str, np.ndarray], said: str) -> None:
+def test_arrays_that_are_no_images_are_refused(tmp_path: Path, arrays: dict[str, np.ndarray], message: str) -> None:
     np.savez(tmp_path / "a.npz", **arrays)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         load_dataset("npz", tmp_path / "a.npz")
 
 
 def test_a_damaged_array_file_is_named(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", images=np.zeros((30, 28, 28), np.uint8))
     corrupt(tmp_path / "a.npz")
-    with pytest.raises(InputError, match=r"a\.npz: unreadable"):
+    with pytest.raises(
+        InputError, match=r"a\.npz: expected an \.npz file with an array `images`, got an unreadable one"
+    ):
         load_dataset("npz", tmp_path / "a.npz")
 
 
@@ -132,25 +146,27 @@ def test_an_array_beyond_the_limit_is_refused_before_it_is_read(
 ) -> None:
     monkeypatch.setattr(datasets, "MAX_BYTES", 10_000)
     np.savez_compressed(tmp_path / "a.npz", images=np.zeros((30, 28, 28), np.uint8))
-    with pytest.raises(InputError, match="an array of 23,648 bytes found, 10,000 at most wanted"):
+    with pytest.raises(InputError, match="expected arrays of at most 10,000 bytes, got 23,648"):
         load_dataset("npz", tmp_path / "a.npz")
 
 
-# --- MNIST and its like ----------------------------------------------------------------------------------------------
+# --- MNIST and KMNIST -------------------------------------------------------------------------------------------------
 
 
 def test_kuzushiji_mnist_is_read_from_idx_files_in_a_torchvision_root(tmp_path: Path, excerpt: Dataset) -> None:
-    shutil.copytree(EXCERPT, tmp_path / "KMNIST/raw")  # files of that form; nobody here has the real ones
+    shutil.copytree(EXCERPT, tmp_path / "KMNIST/raw")  # well-formed files; the real ones are not available here
     data = load_dataset("kmnist", tmp_path)
     assert data.classes[0] == "o"
     np.testing.assert_array_equal(data.train.images, excerpt.train.images)
-    assert data.held_out.images.shape == (33, 28, 28)  # of the training part: the test part is the publisher's
+    assert data.held_out.images.shape == (33, 28, 28)  # from the training split, since the test split is published
     assert load_dataset("kmnist", tmp_path / "KMNIST/raw", 32).train.shape == (1, 32, 32)
 
 
 def test_mnist_is_taken_by_its_hashes_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(EXCERPT, tmp_path / "MNIST/raw")
-    with pytest.raises(InputError, match=r"MNIST/raw/train-images-idx3-ubyte: SHA-256 .* found, that of MNIST wanted"):
+    with pytest.raises(
+        InputError, match=r"MNIST/raw/train-images-idx3-ubyte: expected MNIST, SHA-256 [0-9a-f]{64}, got [0-9a-f]{64}$"
+    ):
         load_dataset("mnist", tmp_path)
     hashes = {
         name: hashlib.sha256(content).hexdigest()
@@ -160,19 +176,19 @@ def test_mnist_is_taken_by_its_hashes_alone(tmp_path: Path, monkeypatch: pytest.
     assert load_dataset("mnist", tmp_path).classes == datasets.DIGITS
 
 
-def test_fashion_mnist_in_its_place_is_told(tmp_path: Path) -> None:
+def test_fashion_mnist_in_the_folder_of_another_is_named(tmp_path: Path) -> None:
     from gan_denoise.data import sources
 
     (tmp_path / "KMNIST").mkdir()
     (tmp_path / "KMNIST/raw").symlink_to(sources.fetch_fashion_mnist())
-    with pytest.raises(InputError, match=r"\(Fashion-MNIST\) found, that of KMNIST wanted"):
+    with pytest.raises(InputError, match="expected KMNIST, got Fashion-MNIST"):
         load_dataset("kmnist", tmp_path)
 
 
-def test_a_set_that_is_not_here_is_said_with_the_way_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_data_set_is_named_with_steps_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", os.fspath(tmp_path))
-    with pytest.raises(InputError, match="no files of MNIST found, the four IDX files wanted") as caught:
+    with pytest.raises(InputError, match="expected the four IDX files of MNIST, got none") as caught:
         load_dataset("mnist", None)
     assert 'torchvision.datasets.MNIST("DIR", download=True)' in caught.value.hint
 

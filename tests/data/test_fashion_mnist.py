@@ -1,4 +1,4 @@
-"""Fashion-MNIST: read, refused, found, fetched, shown."""
+"""Fashion-MNIST: read, verify, find, fetch, summarise."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_real_data_has_the_published_counts_and_statistics(real: Dataset) -> Non
     assert real.test.images.shape == (10_000, 28, 28)
     assert np.bincount(real.train.labels).tolist() == [6_000] * 10
     assert np.bincount(real.test.labels).tolist() == [1_000] * 10
-    assert real.train.images.mean() / 255 == pytest.approx(0.2860, abs=5e-5)  # as quoted everywhere to normalise with
+    assert real.train.images.mean() / 255 == pytest.approx(0.2860, abs=5e-5)  # the published mean for normalisation
     assert CLASSES[real.train.labels[0]] == "Ankle boot"  # the first image of Zalando's README
     assert real.sha256 == hashlib.sha256("\n".join(SHA256.values()).encode()).hexdigest()
 
@@ -52,8 +52,8 @@ def test_excerpt_is_made_of_real_images(excerpt: Dataset, real: Dataset) -> None
 
 
 def test_excerpt_is_refused_where_the_whole_set_is_wanted(excerpt: Dataset) -> None:
-    found = hashlib.sha256(idx(excerpt.train.images)).hexdigest()
-    with pytest.raises(InputError, match=rf"train-images.*{found}.*{SHA256['train-images-idx3-ubyte']}"):
+    sha256 = hashlib.sha256(idx(excerpt.train.images)).hexdigest()
+    with pytest.raises(InputError, match=rf"train-images.*{SHA256['train-images-idx3-ubyte']}.*{sha256}"):
         read_dataset(EXCERPT, "excerpt")
 
 
@@ -68,7 +68,9 @@ def test_images_and_labels_are_parsed(excerpt: Dataset) -> None:
 def test_a_missing_file_is_named(real_folder: Path, tmp_path: Path) -> None:
     folder = link(real_folder, tmp_path / "data")
     (folder / IMAGES).unlink()
-    with pytest.raises(InputError, match=rf"{folder}: no {IMAGES}\[.gz\] found"):
+    with pytest.raises(
+        InputError, match=rf"{folder}: expected the four IDX files of the data set, got no {IMAGES}\[.gz\]"
+    ):
         read_files(folder)
 
 
@@ -80,7 +82,7 @@ def test_holdout_is_the_last_5000_and_balanced(real: Dataset) -> None:
     assert (len(fit), len(holdout)) == (55_000, 5_000)
     assert (holdout.images == real.train.images[-5_000:]).all()
     assert (np.concatenate([fit.labels, holdout.labels]) == real.train.labels).all()
-    counts = np.bincount(holdout.labels)  # as from drawing without looking: 500 each, give or take 3 sigma
+    counts = np.bincount(holdout.labels)  # random draws: 500 each, plus or minus 3 sigma
     assert counts.min() > 440
     assert counts.max() < 560
 
@@ -90,7 +92,7 @@ def test_an_excerpt_is_split_in_the_same_proportion(excerpt: Dataset) -> None:
     assert (len(fit), len(holdout)) == (367, 33)
 
 
-def test_every_pixel_value_survives_the_way_to_float_and_back() -> None:
+def test_every_pixel_value_survives_conversion_to_float_and_back() -> None:
     images = np.arange(4 * 28 * 28, dtype=np.uint16).astype(np.uint8).reshape(4, 28, 28)
     floats = to_float(images)
     assert floats.dtype == np.float32
@@ -106,13 +108,13 @@ def test_every_pixel_value_survives_the_way_to_float_and_back() -> None:
     [np.zeros((1, 28, 28), np.float32), np.zeros((1, 1, 28, 28), np.uint8), np.zeros((28, 28), np.uint8)],
 )
 def test_to_float_refuses(images: np.ndarray) -> None:
-    with pytest.raises(InputError, match="uint8 NxHxW or Nx3xHxW wanted"):
+    with pytest.raises(InputError, match="images: expected uint8 NxHxW or Nx3xHxW, got "):
         to_float(images)
 
 
 @pytest.mark.parametrize("images", [np.zeros((1, 1, 28, 28), np.uint8), np.zeros((1, 28, 28), np.float32)])
 def test_to_uint8_refuses_arrays(images: np.ndarray) -> None:
-    with pytest.raises(InputError, match="float32 Nx1xHxW or Nx3xHxW wanted"):
+    with pytest.raises(InputError, match="images: expected float32 Nx1xHxW or Nx3xHxW, got "):
         to_uint8(images)
 
 
@@ -120,7 +122,7 @@ def test_to_uint8_refuses_arrays(images: np.ndarray) -> None:
 def test_to_uint8_refuses_values(value: float) -> None:
     images = np.zeros((2, 1, 28, 28), np.float32)
     images[1, 0, 5, 5] = value
-    with pytest.raises(InputError, match=r"\[0, 1\] wanted"):
+    with pytest.raises(InputError, match=r"images: expected values in \[0, 1\], got "):
         to_uint8(images)
 
 
@@ -135,7 +137,7 @@ def test_a_named_folder_may_have_three_layouts(layout: str, bare: Path, real_fol
     assert dataset.source == str(bare / "my data é")
 
 
-def test_compressed_files_do(bare: Path, real_folder: Path) -> None:
+def test_compressed_files_are_read(bare: Path, real_folder: Path) -> None:
     folder = link(real_folder, bare / "data set")
     (folder / IMAGES).unlink()
     (folder / f"{IMAGES}.gz").write_bytes(gzip.compress((real_folder / IMAGES).read_bytes(), 1))
@@ -152,8 +154,10 @@ def test_a_named_folder_is_the_only_one_tried(bare: Path, real_folder: Path, mon
     for call in (sources.load_fashion_mnist, sources.fetch_fashion_mnist):
         with pytest.raises(InputError, match=f"{bad}/{LABELS}"):
             call()
-    with pytest.raises(InputError, match="elsewhere: no folder found"):
-        sources.load_fashion_mnist(Path("elsewhere"))  # --data goes before the variable
+    with pytest.raises(
+        InputError, match="elsewhere: expected a folder with the four files of Fashion-MNIST, got no folder"
+    ):
+        sources.load_fashion_mnist(Path("elsewhere"))  # --data takes precedence over the variable
 
 
 def test_folders_are_tried_in_order(bare: Path, real_folder: Path) -> None:
@@ -171,7 +175,7 @@ def test_folders_are_tried_in_order(bare: Path, real_folder: Path) -> None:
 # --- the cache -------------------------------------------------------------------------------------------------------
 
 
-def test_a_good_cache_is_left_alone(bare: Path, real_folder: Path) -> None:
+def test_a_valid_cache_is_unchanged(bare: Path, real_folder: Path) -> None:
     cache = link(real_folder, bare / "cache/fashion-mnist")
     cache.chmod(0o555)
     before = {file.name: file.stat().st_mtime_ns for file in cache.iterdir()}
@@ -192,17 +196,17 @@ def test_a_cache_that_cannot_be_written_is_an_output_error(
 # --- the network -----------------------------------------------------------------------------------------------------
 
 
-def test_a_server_is_asked_before_anything_slow_is_tried() -> None:
+def test_servers_are_probed_before_anything_slow_is_tried() -> None:
     with socket.socket() as listening, socket.socket() as closed:
         for one in (listening, closed):
             one.bind(("127.0.0.1", 0))
         listening.listen()
         open_url, closed_url = (f"http://127.0.0.1:{one.getsockname()[1]}/x" for one in (listening, closed))
-        asked = {"none": [], "up": [closed_url, open_url], "down": [closed_url], "odd": ["http://127.0.0.1:port/"]}
-        assert download._silent(asked) == ["down", "odd"]
+        servers = {"none": [], "up": [closed_url, open_url], "down": [closed_url], "odd": ["http://127.0.0.1:port/"]}
+        assert download._probe(servers) == ["down", "odd"]
 
 
-# Stands for apt-get on a machine without package lists: `download` works only after an `update` into lists of our own.
+# An apt-get on a machine without package lists: `download` works only after an `update` into private lists.
 FAKE_APT = """#!/bin/sh
 echo "$@" >> "$LOG"
 for word in "$@"; do case "$word" in Dir::State::Lists=*) lists="${word#*=}";; esac; done
@@ -217,7 +221,7 @@ mkdir -p "$3/usr/share/datasets" && ln -s "$FILES" "$3/usr/share/datasets/fashio
 """
 
 
-def test_apt_makes_lists_of_its_own_where_there_are_none(
+def test_apt_fetches_private_lists_if_there_are_none(
     bare: Path, real_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, script in (("apt-get", FAKE_APT), ("dpkg-deb", FAKE_DPKG)):
@@ -306,14 +310,16 @@ def test_info_prints_csv_alone(real_folder: Path) -> None:
     assert len(rows) == 11
 
 
-def test_fetch_answers_in_json(bare: Path, real_folder: Path) -> None:
+def test_fetch_prints_json_alone(bare: Path, real_folder: Path) -> None:
     content = json.loads(run("fetch", "--json", "--quiet", "--data", str(real_folder)))
     assert content["sha256"] == SHA256
     assert content["written"] == [f"{bare}/cache/fashion-mnist/{name}" for name in SHA256]
 
 
 def test_info_refuses_a_folder_without_data(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=rf"{tmp_path}: no train-images-idx3-ubyte\[.gz\] found"):
+    with pytest.raises(
+        InputError, match=rf"{tmp_path}: expected the four IDX files .* got no train-images-idx3-ubyte\[.gz\]"
+    ):
         run("info", "--data", str(tmp_path))
 
 
@@ -337,7 +343,7 @@ def test_preview_shows_ten_images_of_each_class(tmp_path: Path, real_folder: Pat
         assert (pixels[label * cell : (label + 1) * cell, left - 4 : left] == 255).all()  # and ends before the images
 
 
-def test_preview_keeps_what_is_there_unless_forced(tmp_path: Path, real_folder: Path) -> None:
+def test_preview_overwrites_only_with_force(tmp_path: Path, real_folder: Path) -> None:
     out = tmp_path / "preview.png"
     out.write_bytes(b"mine")
     with pytest.raises(OutputError, match="exists"):
@@ -349,7 +355,7 @@ def test_preview_keeps_what_is_there_unless_forced(tmp_path: Path, real_folder: 
 
 
 def test_preview_refuses_other_formats(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"ends in \.png"):
+    with pytest.raises(UsageError, match=r"--out: expected a name that ends in \.png, got "):
         run("preview", "--out", str(tmp_path / "preview.gif"))
 
 

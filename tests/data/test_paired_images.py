@@ -1,4 +1,4 @@
-"""Images with real noise: two folders of the same names, cut alike; and every wrong partner refused by name."""
+"""Pairs of noisy and clean images: cropped at the same places; a wrong partner is named in the error."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ def folders(tmp_path: Path) -> tuple[Path, Path]:
 
 
 @pytest.mark.parametrize(("size", "channels"), [(64, 3), (32, 3), (28, 1)])
-def test_squares_are_cut_from_the_same_places(folders: tuple[Path, Path], size: int, channels: int) -> None:
+def test_crops_are_taken_from_the_same_places(folders: tuple[Path, Path], size: int, channels: int) -> None:
     data = read_image_pairs(*folders, size, channels)
     corners = len(range(0, 80 - size + 1, size // 2)) * len(range(0, 100 - size + 1, size // 2))
-    assert (len(data.train), len(data.test)) == (12 * corners, corners)  # a whole image is kept apart
+    assert (len(data.train), len(data.test)) == (12 * corners, corners)  # the test split is a whole image
     assert data.train.shape == (channels, size, size)
     for split in (data.train, data.test):
         assert split.noisy is not None
-        assert np.abs(split.noisy.astype(int) - split.images - 30).max() <= 6  # what JPEG did
+        assert np.abs(split.noisy.astype(int) - split.images - 30).max() <= 6  # compression by JPEG
 
 
-def test_of_large_images_a_choice_of_squares_is_taken(
+def test_of_large_images_a_random_choice_of_crops_is_taken(
     folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(paired_images, "MAX_CROPS", 26)
@@ -54,7 +54,7 @@ def test_of_large_images_a_choice_of_squares_is_taken(
     assert data.sha256 == read_image_pairs(*folders, 28, 1).sha256
 
 
-def test_the_hash_is_of_both_sides(folders: tuple[Path, Path]) -> None:
+def test_the_hash_covers_both_folders(folders: tuple[Path, Path]) -> None:
     before = read_image_pairs(*folders, 32, 3).sha256
     Image.open(folders[0] / "01.jpg").transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(folders[0] / "01.jpg")
     assert read_image_pairs(*folders, 32, 3).sha256 != before
@@ -63,37 +63,37 @@ def test_the_hash_is_of_both_sides(folders: tuple[Path, Path]) -> None:
 def test_wrong_partners_are_named(folders: tuple[Path, Path]) -> None:
     noisy, clean = folders
     Image.new("RGB", (50, 80)).save(clean / "00.png")
-    with pytest.raises(InputError, match=r"noisy/00\.jpg: 100x80 pixels found, 50x80 as .*clean/00\.png has wanted"):
+    with pytest.raises(InputError, match=r"noisy/00\.jpg: expected 50x80 pixels as in .*clean/00\.png, got 100x80"):
         read_image_pairs(noisy, clean, 32, 3)
     (clean / "00.png").unlink()
-    with pytest.raises(InputError, match=r"noisy/00\.jpg: no partner in .*clean found"):
+    with pytest.raises(InputError, match=r"noisy/00\.jpg: expected an image of the same name in .*clean, got none"):
         read_image_pairs(noisy, clean, 32, 3)
-    with pytest.raises(InputError, match=r"noisy/00\.jpg: no partner in .*clean found"):
+    with pytest.raises(InputError, match=r"noisy/00\.jpg: expected an image of the same name in .*clean, got none"):
         read_image_pairs(clean, noisy, 32, 3)
     (noisy / "00.jpg").unlink()
     read_image_pairs(noisy, clean, 32, 3)
     Image.new("RGB", (100, 80)).save(noisy / "01.png")
-    with pytest.raises(InputError, match=r"noisy/01\.png: 01\.jpg beside it found"):
+    with pytest.raises(InputError, match=r"noisy: expected one image per name without suffix, got 01\.jpg and 01\.png"):
         read_image_pairs(noisy, clean, 32, 3)
 
 
-def test_what_cannot_be_cut_is_refused(folders: tuple[Path, Path], tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="--size: 48 found, 28, 32 or 64 wanted"):
+def test_images_that_cannot_be_cropped_are_refused(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--size: expected 28, 32 or 64, got 48"):
         read_image_pairs(*folders, 48, 3)
     for folder, name in zip(folders, ("x.jpg", "x.png"), strict=True):
         Image.new("RGB", (100, 40)).save(folder / name)
-    with pytest.raises(InputError, match=r"x\.jpg: 100x40 pixels found, 64x64 or more wanted"):
+    with pytest.raises(InputError, match=r"x\.jpg: expected 64x64 pixels or more, got 100x40"):
         read_image_pairs(*folders, 64, 3)
     (folders[0] / "x.jpg").write_bytes(b"no image")
-    with pytest.raises(InputError, match=r"x\.jpg: no image found"):
+    with pytest.raises(InputError, match=r"x\.jpg: expected an image \(PNG, .*\), got another kind of file"):
         read_image_pairs(*folders, 64, 3)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match=r"empty: 0 images found, two or more"):
+    with pytest.raises(InputError, match=r"empty: expected two or more image files \(.*\), got 0"):
         read_image_pairs(tmp_path / "empty", tmp_path / "empty", 64, 3)
 
 
-def test_a_denoiser_learns_what_the_pairs_show(folders: tuple[Path, Path], tmp_path: Path) -> None:
-    """Here the noise is a light of 30: a denoiser that was shown Gaussian noise would leave it."""
+def test_a_denoiser_learns_the_noise_of_the_pairs(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    """The "noise" is brighter by 30: a denoiser trained on Gaussian noise would not remove it."""
     options = ["--pairs", *map(str, folders), "--size", "32", "--channels", "3", "--threads", "1"]
     train = [*COMMAND, "train", "denoiser", "--preset", "smoke-best", *options, "--epochs", "40"]
     run, out = tmp_path / "run", tmp_path / "out"
@@ -108,12 +108,12 @@ def test_a_denoiser_learns_what_the_pairs_show(folders: tuple[Path, Path], tmp_p
     image = tmp_path / "square.png"
     Image.open(folders[0] / "03.jpg").crop((10, 10, 42, 42)).save(image)
     subprocess.run([*COMMAND, "denoise", str(image), "--model", str(out), "--out", str(tmp_path / "d")], check=True)
-    wanted = np.asarray(Image.open(folders[1] / "03.png").crop((10, 10, 42, 42)), float)
-    found = np.asarray(Image.open(tmp_path / "d/square.png"), float)
-    assert found.shape == (32, 32, 3)
-    assert np.abs(found - wanted).mean() < 15
+    clean = np.asarray(Image.open(folders[1] / "03.png").crop((10, 10, 42, 42)), float)
+    denoised = np.asarray(Image.open(tmp_path / "d/square.png"), float)
+    assert denoised.shape == (32, 32, 3)
+    assert np.abs(denoised - clean).mean() < 15
 
-    meta = json.loads((run / "denoiser/meta.json").read_text())["identity"]
+    meta = json.loads((run / "denoiser/meta.json").read_text())["fingerprint"]
     assert meta["image_shape"] == [3, 32, 32]
     Image.open(folders[0] / "01.jpg").transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(folders[0] / "01.jpg")
     other = subprocess.run([*train, "--resume", "--out", str(run)], capture_output=True, text=True, check=False)

@@ -152,7 +152,7 @@ def test_a_file_of_our_name_that_is_not_ours_is_kept_even_if_forced(graph: Graph
 
 def test_a_file_in_the_way_is_replaced_only_if_forced(graph: Graph, tmp_path: Path) -> None:
     (tmp_path / "out").write_text("mine")
-    with pytest.raises(OutputError, match="out: exists, kept as it is"):
+    with pytest.raises(OutputError, match="out: exists, not overwritten"):
         write_shards(graph, 3, 30, tmp_path / "out")
     assert (tmp_path / "out").read_text() == "mine"
     write_shards(graph, 3, 30, tmp_path / "out", force=True)

@@ -1,4 +1,4 @@
-"""FAULTS, data: damaged, foreign and endless files, no network, odd servers, two fetches, folders of images."""
+"""Faults of data: damaged, wrong and endless files, no network, failing servers, two fetches, folders of images."""
 
 from __future__ import annotations
 
@@ -40,26 +40,26 @@ def header(*shape: int) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("content", "found"),
+    ("content", "message"),
     [
-        (b"", "nothing"),
+        (b"", "got nothing"),
         (b"\0\0\x08\x03\0\0", "00000803"),
         (b"\x1f\x8b\x08\0" + bytes(20), "1f8b0800"),
         (idx(np.zeros(16, np.uint8)), "00000801"),
         (b"\0\0\x0d\x03" + header(1, 28, 28)[4:] + bytes(784), "00000d03"),
-        (header(2**32 - 1, 28, 28) + bytes(784), "784 bytes found, 4294967295x28x28"),
-        (header(2**32 - 1, 2**32 - 1, 2**32 - 1), "0 bytes found"),
-        (header(0, 2**32 - 1, 2**32 - 1), "0 bytes found"),
-        (header(0, 28, 28), "at least 1 wanted"),
-        (header(1, 28, 28) + bytes(785), "785 bytes found"),
-        (header(1, 28, 28) + bytes(783), "783 bytes found"),
-        (header(1, 27, 28) + bytes(27 * 28), "27x28 found"),
+        (header(2**32 - 1, 28, 28) + bytes(784), "4294967295x28x28 bytes .* got 784"),
+        (header(2**32 - 1, 2**32 - 1, 2**32 - 1), "got 0$"),
+        (header(0, 2**32 - 1, 2**32 - 1), "got 0$"),
+        (header(0, 28, 28), r"\(at least 1\) after the header, got 0"),
+        (header(1, 28, 28) + bytes(785), "got 785"),
+        (header(1, 28, 28) + bytes(783), "got 783"),
+        (header(1, 27, 28) + bytes(27 * 28), "got 27x28"),
     ],
 )
-def test_row_5_strange_images_are_refused_before_anything_is_allocated(content: bytes, found: str) -> None:
+def test_row_5_malformed_images_are_refused_before_anything_is_allocated(content: bytes, message: str) -> None:
     tracemalloc.start()
     try:
-        with pytest.raises(InputError, match=rf"some/file: .*{found}"):
+        with pytest.raises(InputError, match=rf"some/file: expected .*{message}"):
             parse_images(content, "some/file")
         assert tracemalloc.get_traced_memory()[1] < 200_000
     finally:
@@ -67,7 +67,7 @@ def test_row_5_strange_images_are_refused_before_anything_is_allocated(content: 
 
 
 def test_row_5_label_10_is_refused() -> None:
-    with pytest.raises(InputError, match="label 10 found, 0 to 9 wanted"):
+    with pytest.raises(InputError, match="labels: expected labels from 0 to 9, got 10"):
         parse_labels(idx(np.array([0, 9, 10], np.uint8)), "labels")
 
 
@@ -76,7 +76,7 @@ def test_row_5_as_many_labels_as_images_are_wanted(tmp_path: Path, excerpt: Data
     (folder / LABELS).write_bytes(idx(excerpt.test.labels))
     assert len(read_dataset(folder, "", checked=False).test) == 100
     (folder / LABELS).write_bytes(idx(excerpt.test.labels[1:]))
-    with pytest.raises(InputError, match="100 t10k images and 99 labels found"):
+    with pytest.raises(InputError, match="expected as many labels as images, got 100 t10k images and 99 labels"):
         read_dataset(folder, "", checked=False)
 
 
@@ -86,7 +86,10 @@ def test_row_1_truncated_archives_are_refused(kept: float, tmp_path: Path) -> No
     whole = (EXCERPT / f"{IMAGES}.gz").read_bytes()
     (folder / f"{IMAGES}.gz").unlink()
     (folder / f"{IMAGES}.gz").write_bytes(whole[: int(kept * len(whole)) if kept == 0.5 else int(kept)])
-    with pytest.raises(InputError, match=rf"{IMAGES}(\.gz: a damaged archive|: IDX magic nothing) found") as caught:
+    with pytest.raises(
+        InputError,
+        match=rf"{IMAGES}(\.gz: expected a gzip file, got a damaged one|: expected IDX magic 00000803, got nothing)",
+    ) as caught:
         read_dataset(folder, "", checked=False)
     assert "gan-denoise data fetch" in caught.value.hint
 
@@ -98,7 +101,7 @@ def test_row_2_other_bytes_under_a_gzip_name_are_refused(content: bytes, tmp_pat
     folder = link(EXCERPT, tmp_path / "data")
     (folder / f"{LABELS}.gz").unlink()
     (folder / f"{LABELS}.gz").write_bytes(content)
-    with pytest.raises(InputError, match=rf"{LABELS}.gz: a damaged archive found"):
+    with pytest.raises(InputError, match=rf"{LABELS}.gz: expected a gzip file, got a damaged one"):
         read_dataset(folder, "", checked=False)
 
 
@@ -108,7 +111,7 @@ def test_row_4_a_gzip_bomb_is_read_up_to_the_expected_size(tmp_path: Path) -> No
     (folder / f"{LABELS}.gz").write_bytes(gzip.compress(bytes(200_000_000), 1))
     tracemalloc.start()
     try:
-        with pytest.raises(InputError, match=f"more than {SIZES[LABELS]} bytes found"):
+        with pytest.raises(InputError, match=f"expected at most {SIZES[LABELS]} bytes, got more"):
             read_dataset(folder, "", checked=False)
         assert tracemalloc.get_traced_memory()[1] < 60_000_000  # the buffer for the training images is 47 MB
     finally:
@@ -129,14 +132,16 @@ def test_row_1_an_archive_cut_anywhere_is_refused_and_the_cache_untouched(bare: 
     (folder / f"{LABELS}.gz").write_bytes(gzip.compress((real_folder / LABELS).read_bytes())[:3_000])
     done = command("data", "fetch", "--data", folder)
     assert (done.returncode, done.stdout) == (3, "")
-    assert f"error: {folder}/{LABELS}.gz: a damaged archive found" in done.stderr
+    assert f"error: {folder}/{LABELS}.gz: expected a gzip file, got a damaged one" in done.stderr
     assert {file.name: file.lstat().st_mtime_ns for file in cache.iterdir() if file.name != ".lock"} == before
 
 
 def test_row_2_one_flipped_bit_is_refused(real_folder: Path, tmp_path: Path) -> None:
     folder = link(real_folder, tmp_path / "data")
     assert read_files(folder)[LABELS] == (real_folder / LABELS).read_bytes()
-    with pytest.raises(InputError, match=rf"{LABELS}: 10008 bytes with SHA-256 .* found, 10008 with {SHA256[LABELS]}"):
+    with pytest.raises(
+        InputError, match=rf"{LABELS}: expected 10008 bytes with SHA-256 {SHA256[LABELS]}, got 10008 bytes with "
+    ):
         read_files(spoil(folder))
 
 
@@ -154,7 +159,7 @@ def test_row_2_known_other_files_are_called_by_their_name(
 
 
 def test_row_6_nothing_found_names_the_steps(bare: Path) -> None:
-    with pytest.raises(InputError, match="nothing found") as caught:
+    with pytest.raises(InputError, match="Fashion-MNIST: not found on this machine") as caught:
         sources.load_fashion_mnist()
     assert caught.value.exit_code == 3
     for step in ("gan-denoise data fetch", "apt-get download dataset-fashion-mnist", "torchvision", "--data DIR"):
@@ -177,7 +182,7 @@ def test_row_3_a_changed_cache_is_refused_and_rebuilt(bare: Path, real_folder: P
     (cache / ".fetch-left").mkdir()
     link(real_folder, bare / "debian")
     lines: list[str] = []
-    sources.fetch_fashion_mnist(say=lines.append)
+    sources.fetch_fashion_mnist(status=lines.append)
     assert lines == [f"not used: {lines[0].removeprefix('not used: ')}", f"found in {bare / 'debian'}"]
     assert sorted(file.name for file in cache.iterdir()) == sorted([".lock", *SHA256])
     assert read_files(cache)
@@ -191,11 +196,14 @@ def stall(*paths):
     print("written, not renamed", flush=True)
     time.sleep(600)
 Path.replace = stall
-sources.fetch()
+sources.fetch_fashion_mnist()
 """
 
 
-FETCH = "import sys; from gan_denoise.data import sources; sources.fetch(say=lambda line: print(line, flush=True))"
+FETCH = """
+from gan_denoise.data import sources
+sources.fetch_fashion_mnist(status=lambda line: print(line, flush=True))
+"""
 
 
 @contextlib.contextmanager
@@ -233,7 +241,7 @@ def test_row_8_two_fetches_at_once_both_succeed(real_folder: Path, tmp_path: Pat
 
 
 def offline(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """The command without a network, nor the data that Debian's package may have put here."""
+    """Run the command without network and without the files of Debian's package."""
     if shutil.which("unshare") is None or subprocess.run(["unshare", "-n", "-m", "true"]).returncode:
         pytest.skip("no network namespaces: root and util-linux wanted")
     hide = '[ ! -d /usr/share/datasets ] || mount -t tmpfs none /usr/share/datasets; exec "$@"'
@@ -256,8 +264,8 @@ def test_row_6_offline_the_cache_does(bare: Path, real_folder: Path) -> None:
     assert offline("train", "gan", "--preset", "smoke", "--threads", 1, "--out", "run").returncode == 0
 
 
-def remote(name: str, get: Callable[[Path], Path], lacks: str = "", servers: tuple[str, ...] = ()) -> Remote:
-    return Remote(name, lambda: lacks, lambda: list(servers), get)
+def remote(name: str, fetch: Callable[[Path], Path], missing: str = "", servers: tuple[str, ...] = ()) -> Remote:
+    return Remote(name, lambda: missing, lambda: list(servers), fetch)
 
 
 def refuse(work: Path) -> Path:
@@ -277,7 +285,7 @@ def test_row_7_the_first_remote_with_the_right_bytes_is_taken(
         closed.bind(("127.0.0.1", 0))  # taken, and nobody listens
         silent = f"http://127.0.0.1:{closed.getsockname()[1]}/"
         remotes = (
-            remote("absent", never, lacks="some-tool"),
+            remote("absent", never, missing="some-tool"),
             remote("silent", never, servers=(silent,)),
             remote("broken", refuse),
             remote("flipped", flipped),
@@ -291,7 +299,12 @@ def test_row_7_the_first_remote_with_the_right_bytes_is_taken(
         monkeypatch.setattr(download, "REMOTES", remotes[:4])
         with pytest.raises(InputError) as caught:
             sources.fetch_fashion_mnist()
-    for reason in ("absent: some-tool is not installed", "silent: no answer", "broken: stalled", f"/{LABELS}: 10008"):
+    for reason in (
+        "absent: some-tool is not installed",
+        "silent: no answer",
+        "broken: stalled",
+        f"/{LABELS}: expected 10008 bytes",
+    ):
         assert reason in caught.value.message
     assert "apt-get download" in caught.value.hint
     assert [file.name for file in cache.iterdir()] == [".lock"]
@@ -305,7 +318,7 @@ from gan_denoise.data import commands, sources
 from gan_denoise.errors import InputError, UsageError
 sources.DEBIAN_FOLDER = Path("debian")
 try:
-    sources.fetch()
+    sources.fetch_fashion_mnist()
 except InputError as error:
     print(error.exit_code, error.message, error.hint)
 print({"torch", "torchvision"} & set(sys.modules))
@@ -316,14 +329,14 @@ print({"torch", "torchvision"} & set(sys.modules))
         environment = {**os.environ, "http_proxy": proxy, "https_proxy": proxy, "no_proxy": ""}
         command = [sys.executable, "-c", script]
         output = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, timeout=60).stdout
-    assert output.startswith("3 Fashion-MNIST: no source found (")
+    assert output.startswith("3 Fashion-MNIST: no download source works (")
     assert "torchvision's mirror: " in output
     assert "apt-get download dataset-fashion-mnist" in output
     assert output.endswith("set()\n")
 
 
 class Mirror(http.server.BaseHTTPRequestHandler):
-    """Zalando's server as torchvision knows it, reached as a proxy."""
+    """Zalando's server as torchvision uses it, behind a proxy."""
 
     files: ClassVar[dict[str, bytes]] = {}
     fault: ClassVar[str] = ""
@@ -379,7 +392,7 @@ def test_row_7_after_a_server_that_fails_comes_the_next_source(
     monkeypatch.setattr(Mirror, "fault", fault)
     monkeypatch.setattr(download, "STALL_S", 1.0)
     monkeypatch.setattr(download, "REMOTES", (TORCHVISION,))
-    with pytest.raises(InputError, match="no source found \\(torchvision: ") as caught:
+    with pytest.raises(InputError, match="no download source works \\(torchvision: ") as caught:
         sources.fetch_fashion_mnist()
     assert "apt-get download" in caught.value.hint
     cache = bare / "cache/fashion-mnist"
@@ -391,7 +404,7 @@ def test_row_7_after_a_server_that_fails_comes_the_next_source(
 
 
 def large_header(path: Path, width: int, height: int) -> None:
-    """A PNG file of that size that ends where its pixels begin: whoever decodes it before looking finds it damaged."""
+    """A PNG file of that size that ends where its pixels begin, so that decoding it gives another error."""
     chunk = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + struct.pack(">I", zlib.crc32(chunk)))
     with path.open("ab") as file:
@@ -415,40 +428,42 @@ def text(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "said"),
+    ("spoil", "message"),
     [
         (corrupt, "unreadable image"),
-        (huge, "9000x8000 pixels found, 64,000,000 in all at most wanted"),
-        (bomb, r"Image size \(900000000 pixels\) exceeds limit .* 64,000,000 in all at most wanted"),
-        (deep, "mode I;16 found, 8 bits a channel wanted"),
-        (text, "no image found"),
+        (huge, "expected at most 64,000,000 pixels, got 9000x8000"),
+        (bomb, r"expected at most 64,000,000 pixels, got Image size \(900000000 pixels\) exceeds limit"),
+        (deep, "expected at most 8 bits a channel, got mode I;16"),
+        (text, r"expected an image \(PNG, .*\), got another kind of file"),
     ],
 )
-def test_row_9_a_wrong_image_is_named(photos: Path, spoil, said: str) -> None:  # type: ignore[no-untyped-def]
+def test_row_9_a_wrong_image_is_named(photos: Path, spoil, message: str) -> None:  # type: ignore[no-untyped-def]
     spoil(photos / "b/004.png")
-    with pytest.raises(InputError, match=said) as caught:
+    with pytest.raises(InputError, match=message) as caught:
         datasets.load_dataset("folder", photos, 32, 3)
     assert caught.value.message.startswith(f"{photos}/b/004.png: ")
 
 
 def test_row_9_folders_that_hold_no_images_are_named(photos: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"missing: No such file or directory found"):
+    with pytest.raises(
+        InputError, match=r"missing: expected a folder of image files .*, got No such file or directory"
+    ):
         datasets.load_dataset("folder", tmp_path / "missing")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InputError, match=r"empty: no images found, image files \(\.png \.jpg"):
+    with pytest.raises(InputError, match=r"empty: expected image files \(\.png \.jpg .*, got none"):
         datasets.load_dataset("folder", tmp_path / "empty")
     (photos / "d").mkdir()
-    with pytest.raises(InputError, match=r"photos/d: no images found"):
+    with pytest.raises(InputError, match=r"photos/d: expected image files .*, got none"):
         datasets.load_dataset("folder", photos)
     (photos / "d").rmdir()
     photograph(0).save(photos / "stray.png")
-    with pytest.raises(InputError, match=r"photos: stray\.png beside the folder a of images found"):
+    with pytest.raises(InputError, match=r"photos: expected either .*, got stray\.png beside the folder a of images"):
         datasets.load_dataset("folder", photos)
-    with pytest.raises(UsageError, match="folder found without --data"):
+    with pytest.raises(UsageError, match="--dataset folder: needs --data"):
         datasets.load_dataset("folder", None)
     for path in (photos / "a").iterdir():
         shutil.copy(path, tmp_path / "empty")
-    with pytest.raises(InputError, match=r"empty: 12 images found, 24 or more wanted"):
+    with pytest.raises(InputError, match=r"empty: expected 24 images or more, got 12"):
         datasets.load_dataset("folder", tmp_path / "empty")
 
 

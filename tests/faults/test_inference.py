@@ -44,7 +44,7 @@ def test_row_30_a_thousand_million_to_a_small_disk_are_refused_before_the_first(
     done = on_tmpfs(tmp_path, "size=100m", *CLI, "generate", "-n", 10**9, "--out", tmp_path / "many")
     assert done.returncode == 4
     assert done.stderr == (
-        f"error: {tmp_path / 'many'}: 0.1 GB free found, 1568.0 GB wanted\n"
+        f"error: {tmp_path / 'many'}: expected 1568.0 GB free, got 0.1 GB\n"
         "hint: choose another --out, fewer images, or free some space\n"
     )
     assert ".npz" not in done.stdout
@@ -56,7 +56,7 @@ def test_row_30_what_is_there_is_kept_when_there_is_no_room(tmp_path: Path) -> N
     for out in ("file", "folder", "new/folder"):
         done = run("generate", "-n", 10**12, "--out", out, "--force", cwd=tmp_path)
         assert done.returncode == 4
-        assert "GB free found, 1568000.0 GB wanted" in done.stderr
+        assert "expected 1568000.0 GB free, got " in done.stderr
     assert (tmp_path / "file").read_text() == "mine"
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "folder"]
 
@@ -129,7 +129,7 @@ def pixel_bomb(path: Path) -> None:
         (lambda path: Image.new("RGB", (28, 28), "red").save(path), "colours found, a grey image wanted"),
         (lambda path: Image.new("I;16", (28, 28)).save(path), "mode I;16 found, 8 bits a channel wanted"),
         (lambda path: Image.new("L", (99, 27)).save(path), "99x27 pixels found, 28x28 or more wanted"),
-        (lambda path: path.write_text("hello"), "no image found, one of PNG, "),
+        (lambda path: path.write_text("hello"), "expected an image (PNG, "),
         (lambda path: Image.new("1", (10_000, 8_000)).save(path), "10000x8000 pixels found, 64,000,000 in all at"),
         (pixel_bomb, "Image size (2500000000 pixels) exceeds limit"),
     ],
@@ -155,7 +155,7 @@ def test_row_32_an_output_in_the_way_is_kept_without_force(tmp_path: Path, out: 
     (tmp_path / out).write_text("mine")
     done = run("generate", "-n", "2", "--out", out, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (4, "")
-    assert done.stderr == f"error: {out}: exists, kept as it is\nhint: --force replaces it\n"
+    assert done.stderr == f"error: {out}: exists, not overwritten\nhint: --force overwrites it\n"
     assert (tmp_path / out).read_text() == "mine"
     assert run("generate", "-n", "2", "--out", out, "--force", cwd=tmp_path).returncode == 0
     assert (tmp_path / out).is_dir() or (tmp_path / out).stat().st_size > 1_000
