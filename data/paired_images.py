@@ -28,7 +28,7 @@ def read_image_pairs(noisy: Path, clean: Path, size: int, channels: int) -> Data
     pairs = _match_names(noisy, clean)
     rng = np.random.default_rng(0)
     max_crops = MAX_CROPS // len(pairs) + 1
-    crops = [_crop_pair(*pairs[i], size, channels, max_crops, rng) for i in rng.permutation(len(pairs))]
+    crops = [_crop_pair(pairs[i], size, channels, max_crops, rng) for i in rng.permutation(len(pairs))]
     n_test = max(1, len(pairs) // HOLDOUT_FRACTION)
     train, test = _concatenate(crops[n_test:]), _concatenate(crops[:n_test])
     return Dataset(train, test, f"{noisy} and {clean}", content_sha256((), train, test), (), published=False)
@@ -57,10 +57,11 @@ def _files_by_stem(folder: Path) -> dict[str, Path]:
 
 
 def _crop_pair(
-    noisy_path: Path, clean_path: Path, size: int, channels: int, max_crops: int, rng: np.random.Generator
+    pair: tuple[Path, Path], size: int, channels: int, max_crops: int, rng: np.random.Generator
 ) -> tuple[ImagesU8, ImagesU8]:
     """At most `max_crops` noisy crops of a pair and the clean ones, uint8 (N, size, size) or (N, 3, size, size)."""
-    noisy, clean = (from_pil(open_image(path, channels)) for path in (noisy_path, clean_path))
+    noisy_path, clean_path = pair
+    noisy, clean = (from_pil(open_image(path, channels)) for path in pair)
     height, width = noisy.shape[-2:]
     if noisy.shape != clean.shape:
         expected = f"{clean.shape[-1]}x{clean.shape[-2]} pixels as in {clean_path}"

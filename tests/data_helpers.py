@@ -1,4 +1,4 @@
-"""What tests about data share: folders like a user's, whole and spoiled, and images."""
+"""Helpers for tests of data: folders as users have them, damaged files, images."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ COUNT = 36  # images in `photos`
 
 
 def idx(array: np.ndarray) -> bytes:
-    """The bytes of an IDX file, written independently of the code that reads it."""
+    """The bytes of an IDX file, written independently of the code under test."""
     return bytes([0, 0, 8, array.ndim]) + b"".join(side.to_bytes(4, "big") for side in array.shape) + array.tobytes()
 
 
 def link(source: Path, folder: Path) -> Path:
-    """A folder with the files of `source`, without copying 55 MB."""
+    """Make a folder with links to the files of `source`, which saves copying 55 MB."""
     folder.mkdir(parents=True)
     for file in source.glob("*-ubyte*"):
         (folder / file.name).symlink_to(file)
@@ -36,12 +36,12 @@ def spoil(folder: Path, name: str = LABELS) -> Path:
 
 
 def photograph(i: int, width: int = 50, height: int = 40) -> Image.Image:
-    """An image in colour that no other number gives."""
+    """A colour image of noise, different for each `i`."""
     random = np.random.default_rng(i)
     return Image.fromarray(random.integers(0, 256, (height, width, 3), dtype=np.uint8))
 
 
 def corrupt(path: Path) -> None:
-    """Leave the first half of a file."""
+    """Truncate a file to its first half."""
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])

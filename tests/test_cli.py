@@ -1,4 +1,4 @@
-"""The command line as a user meets it: exit codes, one line and a hint, nothing lost."""
+"""The command line as a user sees it: exit codes, one-line errors with a hint, no data lost."""
 
 import json
 import os
@@ -55,16 +55,16 @@ def test_python_m_gives_the_errors_and_exit_codes_of_the_command(tmp_path: Path)
 
 
 def commands(group: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Every command below the group by its path, groups too."""
+    """All commands and groups below the group, with their paths."""
     for name, command in group.commands.items():
         yield f"{path} {name}".strip(), command
         yield from commands(command, f"{path} {name}") if hasattr(command, "commands") else ()
 
 
 def test_every_command_has_a_help_with_an_example_of_its_own() -> None:
-    found = dict(commands(typer.main.get_command(app)))
-    assert {"generate", "eval denoising", "study check", "train joint", "data info", "train"} <= found.keys()
-    for path, command in found.items():
+    by_path = dict(commands(typer.main.get_command(app)))
+    assert {"generate", "eval denoising", "study check", "train joint", "data info", "train"} <= by_path.keys()
+    for path, command in by_path.items():
         done = CliRunner().invoke(app, [*path.split(), "--help"])
         assert done.exit_code == 0
         assert f"Example: gan-denoise {path}" in done.stdout
@@ -74,7 +74,7 @@ def test_every_command_has_a_help_with_an_example_of_its_own() -> None:
         assert not {"--csv", "--markdown"} & options, path
 
 
-def test_the_next_command_is_named_on_stderr_but_for_json_and_quiet(tmp_path: Path) -> None:
+def test_the_next_command_is_named_on_stderr_except_with_json_or_quiet(tmp_path: Path) -> None:
     arguments = ("generate", "-n", "97", "--out", "a folder")
     plain = run(*arguments, cwd=tmp_path)
     assert (plain.stdout, plain.stderr) == ("a folder\n", "next: gan-denoise eval ffd 'a folder'\n")
@@ -98,11 +98,11 @@ def test_json_and_another_format_are_refused_in_one_line(arguments: tuple[str, .
     assert done.stderr == f"error: --json, --format: expected one of them, got --json --format {value}\n"
 
 
-def test_a_format_that_there_is_not_is_a_usage_error() -> None:
+def test_an_unknown_format_is_a_usage_error() -> None:
     assert run("eval", "ffd", "missing", "--format", "html").returncode == 2
 
 
-def test_training_is_silent_when_asked_and_answers_in_json(tmp_path: Path) -> None:
+def test_training_can_be_silent_and_print_json(tmp_path: Path) -> None:
     arguments = ("train", "denoiser", "--preset", "smoke", "--threads", "1", "--json", "--quiet", "--out", "a")
     done = run(*arguments, cwd=tmp_path)
     content = json.loads(done.stdout)
@@ -114,12 +114,12 @@ def test_training_is_silent_when_asked_and_answers_in_json(tmp_path: Path) -> No
 
 
 def test_a_shell_can_complete_commands_and_options() -> None:
-    for words, wanted in (("gan-denoise ev", "eval"), ("gan-denoise export --pre", "--precision")):
+    for words, completion in (("gan-denoise ev", "eval"), ("gan-denoise export --pre", "--precision")):
         count = str(len(words.split()) - 1)
         environment = {**os.environ, "_GAN_DENOISE_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": count}
         program = Path(sys.executable).parent / "gan-denoise"
         done = subprocess.run([program], capture_output=True, text=True, env=environment, check=False)
-        assert done.stdout.split() == [wanted]
+        assert done.stdout.split() == [completion]
 
 
 @pytest.mark.parametrize("arguments", [("generate",), ("eval", "generation"), ("train", "gan")])
@@ -136,7 +136,7 @@ def test_files_of_another_kind_are_refused(tmp_path: Path, name: str) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_with_the_users_own_files_is_kept(tmp_path: Path) -> None:
+def test_a_folder_with_other_files_is_not_overwritten(tmp_path: Path) -> None:
     assert run("generate", "-n", "3", "--out", "out", cwd=tmp_path).returncode == 0
     assert run("generate", "-n", "2", "--out", "out", "--force", cwd=tmp_path).returncode == 0
     assert len(list((tmp_path / "out/image").iterdir())) == 2
@@ -166,7 +166,7 @@ def test_generate_from_the_shipped_model(tmp_path: Path, shape: str) -> None:
         assert len(list((tmp_path / shape).glob("*/*.png"))) == 40
 
 
-def test_images_do_not_depend_on_how_many_or_in_what_batches(tmp_path: Path) -> None:
+def test_images_do_not_depend_on_count_and_batch_size(tmp_path: Path) -> None:
     run("generate", "-n", "30", "--batch", "7", "--out", "a.npz", cwd=tmp_path)
     run("generate", "-n", "3", "--out", "b.npz", cwd=tmp_path)
     run("generate", "-n", "3", "--seed", "1", "--out", "c.npz", cwd=tmp_path)
@@ -175,7 +175,7 @@ def test_images_do_not_depend_on_how_many_or_in_what_batches(tmp_path: Path) -> 
     assert np.abs(b - c).max() > 0.1
 
 
-def test_more_images_than_a_file_holds_go_on_after_a_kill(exported: Path, tmp_path: Path) -> None:
+def test_sharded_output_resumes_after_a_kill(exported: Path, tmp_path: Path) -> None:
     command = ("generate", "--model", exported, "-n", "100001", "--threads", "1", "--out", "many")
     arguments = [sys.executable, "-m", "gan_denoise.cli", *map(str, command)]
     killed = subprocess.Popen(arguments, cwd=tmp_path)
@@ -198,7 +198,7 @@ def test_more_images_than_a_file_holds_go_on_after_a_kill(exported: Path, tmp_pa
     assert "many: exists and holds other images, kept as it is\nhint: --force replaces it" in other.stderr
 
 
-def test_a_model_that_is_none_is_one_line_and_exit_3(tmp_path: Path) -> None:
+def test_an_invalid_model_is_one_line_and_exit_3(tmp_path: Path) -> None:
     (tmp_path / "text.onnx").write_text("hello")
     for model in ("text.onnx", "missing.onnx", "."):
         done = run("generate", "--model", model, "--out", "grid.png", cwd=tmp_path)
@@ -218,8 +218,8 @@ def test_denoise_takes_image_files_and_keeps_their_names(tmp_path: Path) -> None
     run("generate", "-n", "2", "--out", "made", cwd=tmp_path)
     done = run("denoise", "made/image/000000.png", "made/image/000001.png", "--out", "clean", cwd=tmp_path)
     assert done.stdout.splitlines() == ["clean/000000.png", "clean/000001.png"]
-    wanted, found = pixels(tmp_path / "made/denoised/000001.png"), pixels(tmp_path / "clean/000001.png")
-    assert np.abs(wanted - found).max() <= 3  # the file rounded what the fused graph did not
+    fused, denoised = pixels(tmp_path / "made/denoised/000001.png"), pixels(tmp_path / "clean/000001.png")
+    assert np.abs(fused - denoised).max() <= 3  # the input file is rounded, the fused graph's image is not
 
 
 def test_denoise_reads_everything_before_it_writes_anything(tmp_path: Path) -> None:
@@ -261,7 +261,7 @@ def test_dry_run_prints_the_resolved_configuration() -> None:
     assert (config["epochs"], config["batch"], config["seed"], config["images"]) == (3, 256, 7, 60_000)
 
 
-def test_a_dial_out_of_range_is_named(tmp_path: Path) -> None:
+def test_an_option_out_of_range_is_named(tmp_path: Path) -> None:
     done = run("train", "gan", "--batch", "1", "--out", tmp_path)
     assert done.returncode == 2
     assert "batch: 1 found, 2 or more" in done.stderr

@@ -1,6 +1,7 @@
-"""The cores that a process may use: affinity and control groups."""
+"""Usable cores (CPU affinity, cgroup quotas) and the name of the machine."""
 
 import math
+import platform
 import subprocess
 import sys
 import uuid
@@ -15,7 +16,7 @@ COUNT = "from gan_denoise.machine import usable_cores; print(usable_cores())"
 
 
 def count(before: str = "") -> int:
-    """What a new process says, after `before`."""
+    """The usable cores of a new process that first runs `before`."""
     done = subprocess.run([sys.executable, "-c", f"{before}\n{COUNT}"], capture_output=True, text=True, check=True)
     return int(done.stdout)
 
@@ -26,12 +27,12 @@ def test_affinity_is_followed() -> None:
 
 @pytest.fixture
 def group() -> Iterator[Path]:
-    """A real control group that allows the time of one and a half cores."""
+    """A real cgroup with a quota of one and a half cores."""
     parents = [
         folder for folder in (machine.CGROUP_MOUNT / "cpu", machine.CGROUP_MOUNT) if (folder / "cgroup.procs").exists()
     ]
     if not parents:
-        pytest.skip("no control groups here")
+        pytest.skip("no cgroups here")
     folder = parents[0] / f"gan-denoise-{uuid.uuid4().hex}"
     try:
         folder.mkdir()
@@ -42,24 +43,24 @@ def group() -> Iterator[Path]:
     except OSError as error:
         if folder.exists():
             folder.rmdir()
-        pytest.skip(f"no control group may be made here: {error}")
+        pytest.skip(f"no cgroup can be created here: {error}")
     yield folder
     folder.rmdir()
 
 
-@pytest.mark.skipif(machine.usable_cores() < 2, reason="one core needs no limit")
+@pytest.mark.skipif(machine.usable_cores() < 2, reason="needs two cores")
 def test_a_real_quota_is_followed(group: Path) -> None:
-    join = f"import os; open({str(group / 'cgroup.procs')!r}, 'w').write(str(os.getpid()))"
+    join_group = f"import os; open({str(group / 'cgroup.procs')!r}, 'w').write(str(os.getpid()))"
     assert count() == machine.usable_cores() >= 2
-    assert count(join) == 1
+    assert count(join_group) == 1
 
 
 @pytest.mark.parametrize(
-    ("membership", "files", "wanted"),
+    ("membership", "files", "cores"),
     [
         ("0::/a/b\n", {"a/b/cpu.max": "250000 100000"}, 2.5),
-        ("0::/a/b\n", {"a/b/cpu.max": "max 100000", "a/cpu.max": "50000 100000"}, 0.5),  # a limit above holds
-        ("0::/\n", {"cpu.max": "300000 100000"}, 3),  # as a container sees its own
+        ("0::/a/b\n", {"a/b/cpu.max": "max 100000", "a/cpu.max": "50000 100000"}, 0.5),  # the parent's limit applies
+        ("0::/\n", {"cpu.max": "300000 100000"}, 3),  # inside a container
         ("0::/a\n", {"a/cpu.max": "max 100000"}, math.inf),
         ("0::/a\n", {}, math.inf),
         (
@@ -73,13 +74,13 @@ def test_a_real_quota_is_followed(group: Path) -> None:
     ],
 )
 def test_quotas_are_read_as_the_kernel_writes_them(
-    tmp_path: Path, membership: str, files: dict[str, str], wanted: float
+    tmp_path: Path, membership: str, files: dict[str, str], cores: float
 ) -> None:
     (tmp_path / "membership").write_text(membership)
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text + "\n")
-    assert machine.cpu_quota(tmp_path / "membership", tmp_path) == wanted
+    assert machine.cpu_quota(tmp_path / "membership", tmp_path) == cores
 
 
 def test_a_system_without_control_groups_has_no_quota(tmp_path: Path) -> None:
@@ -89,3 +90,11 @@ def test_a_system_without_control_groups_has_no_quota(tmp_path: Path) -> None:
 def test_less_than_one_core_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "cpu_quota", lambda: 0.1)
     assert machine.usable_cores() == 1
+
+
+def test_the_machine_is_named_by_model_and_usable_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "CPUINFO", tmp_path / "cpuinfo")
+    assert machine.cpu_name() in (platform.processor(), platform.machine())  # nothing to read: the architecture
+    (tmp_path / "cpuinfo").write_text("processor : 0\nmodel name\t: One 9000 @ 1: fast\nmodel name : Two\n")
+    assert machine.cpu_name() == "One 9000 @ 1: fast"
+    assert machine.machine_name() == f"One 9000 @ 1: fast, {machine.usable_cores()} cores"

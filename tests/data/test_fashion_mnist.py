@@ -310,6 +310,21 @@ def test_info_prints_csv_alone(real_folder: Path) -> None:
     assert len(rows) == 11
 
 
+def test_info_prints_a_markdown_table_alone(real_folder: Path) -> None:
+    rows = run("info", "--format", "markdown", "--data", str(real_folder)).splitlines()
+    assert rows[:3] == [
+        "| class | name | train | test |",
+        "| ---: | --- | ---: | ---: |",
+        "| 0 | T-shirt/top | 6000 | 1000 |",
+    ]
+    assert len(rows) == 12
+
+
+def test_info_refuses_json_in_another_format() -> None:
+    with pytest.raises(UsageError, match="expected one of them, got --json --format csv"):
+        run("info", "--format", "csv", "--json")
+
+
 def test_fetch_prints_json_alone(bare: Path, real_folder: Path) -> None:
     content = json.loads(run("fetch", "--json", "--quiet", "--data", str(real_folder)))
     assert content["sha256"] == SHA256

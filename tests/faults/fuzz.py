@@ -1,7 +1,7 @@
-"""Reads mutations of a file, one after the other: `python fuzz.py KIND FILE MUTATIONS FOLDER`.
+"""Read mutations of a file one after the other: `python fuzz.py KIND FILE MUTATIONS FOLDER`.
 
-How many were refused, and the worst time and memory, are printed as JSON. A crash, a hang or an error that is no
-InputError ends this process; the mutation that did it then lies in FOLDER.
+Prints as JSON how many were refused, and the longest time and largest memory. A crash, a hang or an error other than
+InputError ends this process; the mutation that caused it is then in FOLDER.
 """
 
 import argparse
@@ -32,45 +32,45 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--crash-at", type=int, default=-1)
-    asked = parser.parse_args()
-    content, refused, slowest = asked.file.read_bytes(), 0, 0.0
-    mutation = asked.folder / asked.file.name
-    for number in range(asked.first, asked.first + asked.mutations):
-        mutation.write_bytes(mutated(content, random.Random(number)))
-        if number == asked.crash_at:
+    arguments = parser.parse_args()
+    content, refused, slowest = arguments.file.read_bytes(), 0, 0.0
+    mutation = arguments.folder / arguments.file.name
+    for number in range(arguments.first, arguments.first + arguments.mutations):
+        mutation.write_bytes(mutate(content, random.Random(number)))
+        if number == arguments.crash_at:
             os.kill(os.getpid(), signal.SIGSEGV)
         start = time.perf_counter()
-        signal.alarm(HANG_S)  # whose default action ends the process
+        signal.alarm(HANG_S)  # SIGALRM ends the process
         try:
-            READERS[asked.kind](mutation)
+            READERS[arguments.kind](mutation)
         except InputError:
             refused += 1
         signal.alarm(0)
         slowest = max(slowest, time.perf_counter() - start)
-    status = Path("/proc/self/status").read_text()  # getrusage counts what the parent held when it forked
+    status = Path("/proc/self/status").read_text()  # getrusage would count the parent's memory at the fork
     peak = 1024 * int(status.split("VmHWM:")[1].split()[0])
-    print(json.dumps({"mutations": asked.mutations, "refused": refused, "slowest_s": slowest, "peak_bytes": peak}))
+    print(json.dumps({"mutations": arguments.mutations, "refused": refused, "slowest_s": slowest, "peak_bytes": peak}))
 
 
-def mutated(content: bytes, chance: random.Random) -> bytes:
-    """One to eight changes: bits flipped, bytes set to extremes, parts cut out, doubled or moved, the end cut off."""
+def mutate(content: bytes, rng: random.Random) -> bytes:
+    """Apply one to eight changes: flip bits, set bytes to extremes, cut out, repeat or move parts, truncate."""
     changed = bytearray(content)
-    for _ in range(chance.randint(1, 8)):
-        at, length = chance.randrange(len(changed)), chance.randint(1, 64)
+    for _ in range(rng.randint(1, 8)):
+        at, length = rng.randrange(len(changed)), rng.randint(1, 64)
         part = changed[at : at + length]
-        match chance.randrange(6):
+        match rng.randrange(6):
             case 0:
-                changed[at] ^= 1 << chance.randrange(8)
+                changed[at] ^= 1 << rng.randrange(8)
             case 1:
-                changed[at] = chance.choice((0, 1, 127, 128, 255))
+                changed[at] = rng.choice((0, 1, 127, 128, 255))
             case 2:
                 del changed[at : at + length]
             case 3:
-                changed[at:at] = part * chance.randint(1, 4)
+                changed[at:at] = part * rng.randint(1, 4)
             case 4:
-                to = chance.randrange(len(changed))
+                to = rng.randrange(len(changed))
                 changed[to : to + length] = part
-            case 5 if chance.random() < 0.1:
+            case 5 if rng.random() < 0.1:
                 del changed[at:]
         changed = changed or bytearray(b"\0")
     return bytes(changed)

@@ -1,6 +1,6 @@
-"""`make soak`: one training killed 100 times, to the same bits, and 20,000 mutations of each kind of file (20 minutes).
+"""`make soak`: kill trainings 100 times and compare the bits, read 20,000 mutations of each kind of file (20 minutes).
 
-Prints the lines of the table in docs/reliability.md. Stops with a traceback where one is not as promised.
+Prints the rows of the table in docs/reliability.md. Stops with a traceback at the first failure.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ EXCERPT = HERE.parent / "excerpt"
 IMAGES = "t10k-images-idx3-ubyte.gz"
 COMMAND = [sys.executable, "-m", "gan_denoise.cli"]
 TRAIN = [*COMMAND, "train", "gan", "--preset", "smoke-best", "--threads", "1"]
-STEPS = ["--batch", "4", "--epochs", "40"]  # 2,560 steps: a few seconds a life
+STEPS = ["--batch", "4", "--epochs", "40"]  # 2,560 steps: a few seconds per process
 KILLS, MUTATIONS = 100, 20_000
-LIFE_S = (1.0, 8.0)  # a life begins with three or so seconds of imports
+KILL_AFTER_S = (1.0, 8.0)  # includes about three seconds of imports
 
 
 def main() -> None:
@@ -38,17 +38,17 @@ def main() -> None:
 
 
 def kill_and_resume(folder: Path) -> None:
-    """Train once unbroken, then again and again with kills at random moments until there were KILLS."""
-    start, chance, kills, trainings = time.perf_counter(), random.Random(0), 0, 0
-    subprocess.run([*TRAIN, *STEPS, "--out", folder / "unbroken"], check=True, capture_output=True)
-    wanted = bits(folder / "unbroken")
+    """Train once without interruption, then repeatedly with kills at random moments, until KILLS kills."""
+    start, rng, kills, trainings = time.perf_counter(), random.Random(0), 0, 0
+    subprocess.run([*TRAIN, *STEPS, "--out", folder / "uninterrupted"], check=True, capture_output=True)
+    expected = bits(folder / "uninterrupted")
     while kills < KILLS:
-        run = folder / "broken"
+        run = folder / "interrupted"
         shutil.rmtree(run, ignore_errors=True)
         while True:
             process = subprocess.Popen([*TRAIN, *STEPS, "--out", run, "--resume"], stderr=subprocess.DEVNULL)
             try:
-                code = process.wait(chance.uniform(*LIFE_S))
+                code = process.wait(rng.uniform(*KILL_AFTER_S))
             except subprocess.TimeoutExpired:
                 process.send_signal(signal.SIGKILL)
                 code = process.wait()
@@ -56,9 +56,11 @@ def kill_and_resume(folder: Path) -> None:
                 break
             assert code == -signal.SIGKILL, code
             kills += 1
-        assert bits(run) == wanted, "other bits than the unbroken training's"
+        assert bits(run) == expected, "weights differ from those of the uninterrupted training"
         trainings += 1
-    line(f"SIGKILL at {kills} random moments of {trainings} trainings, resumed", "bit-equal weights each time", start)
+    print_row(
+        f"SIGKILL at {kills} random moments of {trainings} trainings, resumed", "bit-equal weights each time", start
+    )
 
 
 def bits(run: Path) -> str:
@@ -66,7 +68,7 @@ def bits(run: Path) -> str:
 
 
 def mutate(folder: Path) -> None:
-    """Each reader on mutations of a file that it takes."""
+    """Run each reader on mutations of a valid file."""
     files = folder / "files"
     files.mkdir()
     (files / "images").write_bytes(gzip.decompress((EXCERPT / IMAGES).read_bytes()))
@@ -84,10 +86,10 @@ def mutate(folder: Path) -> None:
         start = time.perf_counter()
         command = [sys.executable, HERE / "fuzz.py", kind, original, str(MUTATIONS), folder / "mutated"]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
-        found = json.loads(done.stdout)
-        most = f"{found['slowest_s']:.2f} s and {found['peak_bytes'] / 1e6:.0f} MB at most"
-        result = f"{found['refused']:,} refused, none crashed; {most}"
-        line(f"{MUTATIONS:,} mutations of a file ({kind})", result, start)
+        counts = json.loads(done.stdout)
+        limits = f"at most {counts['slowest_s']:.2f} s and {counts['peak_bytes'] / 1e6:.0f} MB"
+        result = f"{counts['refused']:,} refused, none crashed; {limits}"
+        print_row(f"{MUTATIONS:,} mutations of a file ({kind})", result, start)
 
 
 def small_model(folder: Path) -> Path:
@@ -99,7 +101,7 @@ def small_model(folder: Path) -> Path:
     return folder / "exported/fused.onnx"
 
 
-def line(what: str, result: str, start: float) -> None:
+def print_row(what: str, result: str, start: float) -> None:
     print(f"| {what} | {result} | {time.perf_counter() - start:.0f} |", flush=True)
 
 

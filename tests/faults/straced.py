@@ -1,4 +1,4 @@
-"""Processes one of whose system calls fails, or in which one kills."""
+"""Processes in which one system call fails or is interrupted by a kill, injected by strace."""
 
 import os
 import shutil
@@ -11,9 +11,9 @@ import pytest
 
 
 class Straced:
-    """A script that serves each line of its stdin with a child, which stops; then strace spoils a call of the child.
+    """A script that forks a child for each line of its stdin; the child stops itself, and strace injects the fault.
 
-    The script prints the child's process id, and when it has ended its wait status.
+    The script prints the child's process id and, when the child has ended, its wait status.
     """
 
     def __init__(self, script: str) -> None:
@@ -23,7 +23,7 @@ class Straced:
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def serve(self, line: str, call: str, fault: str, when: int) -> int:
-        """The wait status of the child for `line` whose `when`th `call` meets the `fault`."""
+        """The wait status of the child for `line`, with the `fault` injected into its `when`th `call`."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         print(line, file=self.process.stdin, flush=True)

@@ -1,4 +1,4 @@
-"""FAULTS, data: no bytes make a reader crash, hang, or raise what no user could read."""
+"""Faults of data: no bytes make a reader crash, hang, or raise anything but an InputError."""
 
 import gzip
 import shutil

@@ -1,4 +1,4 @@
-"""FAULTS, command line and report: no terminal or colours, odd names, a full stdout, hostile names, no figures."""
+"""Faults of output: no terminal or colours, unusual names, a full stdout, hostile names, missing metrics."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from gan_denoise.study.report.build import write_report
 
 CLI = [sys.executable, "-m", "gan_denoise.cli"]
 ODD = "images of Zoë & 服"
-COLOUR = re.compile(r"\x1b\[(\d;)*[349]\d[;\d]*m")  # bold and faint are none
+COLOUR = re.compile(r"\x1b\[(\d;)*[349]\d[;\d]*m")  # bold and faint do not count
 ANSI = re.compile(r"\x1b\[[\d;?]*[A-Za-z]")
 COMMANDS = [
     ["generate", "-n", "97", "--out", f"{ODD}.npz"],
@@ -46,15 +46,15 @@ def test_row_37_without_a_terminal_there_is_no_colour_and_json_stands_alone(
 ) -> None:
     command = [*CLI, *arguments, "--json"]
     done = subprocess.run(command, capture_output=True, cwd=folder, env=environment(**changes), timeout=120)
-    said = done.stderr.decode(errors="surrogateescape")
-    assert done.returncode == 0, said
-    assert not ANSI.search(done.stdout.decode() + said)
-    assert "Traceback" not in said
+    stderr = done.stderr.decode(errors="surrogateescape")
+    assert done.returncode == 0, stderr
+    assert not ANSI.search(done.stdout.decode() + stderr)
+    assert "Traceback" not in stderr
     assert json.loads(done.stdout)["command"].split()[0] == arguments[0]
 
 
 @pytest.mark.parametrize("command", [["data", "info"], ["eval", "denoising", "-n", "4"]])
-def test_row_37_an_output_that_takes_ascii_alone_gets_the_table(tmp_path: Path, command: list[str]) -> None:
+def test_row_37_an_ascii_output_gets_the_table(tmp_path: Path, command: list[str]) -> None:
     changes = environment(PYTHONIOENCODING="ascii")
     done = subprocess.run([*CLI, *command], capture_output=True, cwd=tmp_path, env=changes, timeout=120)
     assert (done.returncode, done.stderr.decode().count("Traceback")) == (0, 0)
@@ -62,17 +62,20 @@ def test_row_37_an_output_that_takes_ascii_alone_gets_the_table(tmp_path: Path, 
 
 
 @pytest.mark.parametrize(("changes", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)])
-def test_row_37_a_terminal_has_colours_but_where_they_are_not_wanted(changes: dict[str, str], coloured: bool) -> None:
+def test_row_37_a_terminal_has_colours_unless_they_are_switched_off(changes: dict[str, str], coloured: bool) -> None:
     for arguments in (["--help"], ["generate", "--nonsense"]):
-        ours, theirs = pty.openpty()
+        reader, terminal = pty.openpty()
         with subprocess.Popen(
-            [*CLI, *arguments], stdout=theirs, stderr=theirs, env=environment(**{"TERM": "xterm-256color", **changes})
+            [*CLI, *arguments],
+            stdout=terminal,
+            stderr=terminal,
+            env=environment(**{"TERM": "xterm-256color", **changes}),
         ) as process:
-            os.close(theirs)
-            said = read_all(ours)
+            os.close(terminal)
+            printed = read_all(reader)
         assert process.returncode in (0, 2)
-        assert "Traceback" not in said
-        assert bool(COLOUR.search(said)) is coloured, arguments
+        assert "Traceback" not in printed
+        assert bool(COLOUR.search(printed)) is coloured, arguments
 
 
 def read_all(handle: int) -> str:
@@ -80,7 +83,7 @@ def read_all(handle: int) -> str:
     while True:
         try:
             part = os.read(handle, 65_536)
-        except OSError:  # the other side is gone
+        except OSError:  # the other end is closed
             break
         if not part:
             break
@@ -92,7 +95,7 @@ def read_all(handle: int) -> str:
 @pytest.mark.parametrize(
     "arguments", [["data", "info", "--quiet"], ["--help"], ["eval", "ffd", f"{ODD} too.npz", "--quiet"]]
 )
-def test_row_37_a_reader_that_leaves_is_no_error_to_speak_of(folder: Path, arguments: list[str]) -> None:
+def test_row_37_a_closed_pipe_ends_without_a_message(folder: Path, arguments: list[str]) -> None:
     with subprocess.Popen([*CLI, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=folder) as process:
         assert process.stdout is not None
         assert process.stderr is not None

@@ -1,4 +1,4 @@
-"""A small disk, or one that cannot be written, for a command alone."""
+"""Run a command with a small or read-only disk of its own."""
 
 import shutil
 import subprocess
@@ -12,9 +12,9 @@ def run(*command: object) -> subprocess.CompletedProcess[str]:
 
 
 def on_tmpfs(folder: Path, mount_options: str, *command: object) -> subprocess.CompletedProcess[str]:
-    """The command with a tmpfs of its own at `folder`, and then what lies there, as lines on stdout."""
+    """Run the command with a private tmpfs at `folder`, then list the files there on stdout."""
     if shutil.which("unshare") is None or run("unshare", "-m", "true").returncode:
-        pytest.skip("no mount namespaces: root and util-linux wanted")
+        pytest.skip("no mount namespaces: needs root and util-linux")
     script = (
         'mount -t tmpfs -o "$1" none "$0" || exit 99; folder=$0; shift; "$@"; code=$?; ls -AR "$folder"; exit $code'
     )
