@@ -1,1 +1,1 @@
-"""The networks, nothing else: no data, no training, no files."""
+"""The networks: no data, no training, no files."""

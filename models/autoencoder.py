@@ -1,4 +1,4 @@
-"""The paper's denoiser: Gaussian noise, an encoder like the discriminator, and a decoder."""
+"""The paper's denoiser: a noise layer, an encoder like the discriminator, and a decoder."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from gan_denoise.models.dcgan import LEAKY_SLOPE
 
 
 class GaussianNoise(nn.Module):
-    """Adds noise of a strength drawn per image from [sigma_min, sigma_max]; does nothing in evaluation.
+    """Adds Gaussian noise to images (N, C, H, W) in training mode; the identity in evaluation mode.
 
-    Sigma is in pixel units of [0, 1]. A share `clip_probability` of the images is clipped to [0, 1] afterwards, as image
-    files are; the others are left as they come. Randomness is torch's global generator.
+    Sigma is uniform per image in [sigma_min, sigma_max], for pixels in [0, 1]. With `clip_probability` an image is then
+    clipped to [0, 1], as in image files. Draws from torch's global generator.
     """
 
     def __init__(self, sigma_min: float, sigma_max: float, clip_probability: float) -> None:
@@ -24,18 +24,18 @@ class GaussianNoise(nn.Module):
             return image
         sigma = torch.empty(len(image), 1, 1, 1, device=image.device).uniform_(self.sigma_min, self.sigma_max)
         noisy = image + sigma * torch.randn_like(image)
-        in_file = torch.rand(len(image), 1, 1, 1, device=image.device) < self.clip_probability
-        return torch.where(in_file, noisy.clamp(0, 1), noisy)
+        clip = torch.rand(len(image), 1, 1, 1, device=image.device) < self.clip_probability
+        return torch.where(clip, noisy.clamp(0, 1), noisy)
 
     def extra_repr(self) -> str:
         return f"sigma {self.sigma_min:g} to {self.sigma_max:g}"
 
 
 class Denoiser(nn.Module):
-    """Noisy images (N, channels, size, size) to restored ones of the same shape in (0, 1).
+    """Noisy images (N, channels, size, size) to denoised ones of the same shape in (0, 1).
 
-    In training the first layer adds the noise itself, so the network is given clean images (paper, section 3.1.1).
-    The encoder halves the image once per width; the decoder mirrors it with transposed convolutions.
+    In training mode the first layer adds the noise, so the input is clean images (paper, section 3.1.1). The encoder
+    halves the image once per width; the decoder mirrors it with transposed convolutions.
     """
 
     def __init__(

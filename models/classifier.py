@@ -1,4 +1,4 @@
-"""The classifier whose penultimate layer the Fréchet distance is measured on."""
+"""The feature network of FFD-1: a classifier whose penultimate layer gives the features."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 class FeatureNetwork(nn.Module):
     """Images (N, channels, size, size) in [0, 1] to features (N, widths[-1]) and class logits (N, classes).
 
-    Three stages of two 3x3 convolutions with batch norm; the features are the last stage's mean over the map.
+    Three stages of two 3x3 convolutions with batch norm; the features are the spatial mean of the last stage.
     """
 
     def __init__(self, widths: tuple[int, ...], classes: int = 10, channels: int = 1) -> None:

@@ -1,4 +1,4 @@
-"""Our generator and discriminator: class-conditional, with residual blocks (preset `best`)."""
+"""The class-conditional generator and discriminator of preset `best`, with residual blocks."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from torch.nn.functional import leaky_relu
 
 from gan_denoise.models.dcgan import LEAKY_SLOPE, base_size
 
-CLASS_SCALE = 3.0  # the one-hot class weighs about as much as the other entries of z together
+CLASS_SCALE = 3.0  # gives the one-hot class about the norm of the other entries of z
 
 
 class ConditionalGenerator(nn.Module):
-    """Latent vectors z (N, latent_size) to images (N, channels, size, size) in (0, 1), each of a class that z names.
+    """Latent vectors z (N, latent_size) to images (N, channels, size, size) in (0, 1) of the classes that z chooses.
 
-    The last `classes` entries of z choose the class: the largest wins, so a normal z draws all classes alike. The
-    others are the latent proper. Dense, reshape, a transposed convolution for each doubling, and one that keeps the
-    size. `widths` and `blocks` count channels and residual blocks after the dense layer and after each doubling.
+    The largest of the last `classes` entries of z chooses the class, so a normal z gives all classes equally often.
+    Layers: dense, reshape, a transposed convolution for each doubling, and a convolution at full size. `widths` and
+    `blocks` are the channels and residual blocks after the dense layer and after each doubling.
     """
 
     def __init__(
@@ -57,8 +57,9 @@ class ConditionalGenerator(nn.Module):
 class ConditionalDiscriminator(nn.Module):
     """Images (N, channels, size, size) in [0, 1] and their classes (N,) int64 to one logit each, (N,).
 
-    Convolutions that halve the image, residual blocks, and one linear output a class beside a common one, which is
-    the projection of Miyato and Koyama (2018, arXiv:1802.05637). No norm, so real and fake may share a batch.
+    Convolutions that halve the image, residual blocks, and a linear layer with a common output and one per class: the
+    projection discriminator of Miyato and Koyama (2018, arXiv:1802.05637). Without normalization, so real and fake
+    images may share a batch.
     """
 
     def __init__(
@@ -82,7 +83,7 @@ class ConditionalDiscriminator(nn.Module):
 
 
 class NormedBlock(nn.Module):
-    """x + LeakyReLU(BatchNorm(Conv3x3(x))), (N, width, H, W) to the same."""
+    """x + LeakyReLU(BatchNorm(Conv3x3(x))); the shape (N, width, H, W) stays."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -94,7 +95,7 @@ class NormedBlock(nn.Module):
 
 
 class Block(nn.Module):
-    """x + LeakyReLU(Conv3x3(x)), (N, width, H, W) to the same."""
+    """x + LeakyReLU(Conv3x3(x)); the shape (N, width, H, W) stays."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

@@ -16,8 +16,8 @@ class Generator(nn.Module):
     """Latent vectors z (N, latent_size) to images (N, channels, size, size) in (0, 1).
 
     Dense, reshape, then transposed convolutions with batch norm and LeakyReLU (paper, section 3.1.1).
-    `widths` are the channels after the dense layer and after each doubling; the last transposed convolution, of
-    stride 1, mixes the pixels that a doubling makes apart and leaves `channels`.
+    `widths` are the channels after the dense layer and after each doubling. The last transposed convolution has stride
+    1: it mixes neighbouring pixels, which a doubling computes separately, and outputs `channels`.
     """
 
     def __init__(self, widths: tuple[int, ...], latent_size: int = 100, size: int = 28, channels: int = 1) -> None:
@@ -44,10 +44,10 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """Images (N, channels, size, size) in [0, 1] to one logit each, (N,): positive says real.
+    """Images (N, channels, size, size) in [0, 1] to one logit each, (N,): positive for real.
 
-    Convolutions that halve the image, LeakyReLU, dropout, one output neuron (paper, section 3.1.1). It has no
-    batch norm, so real and fake images may share a batch.
+    Convolutions that halve the image, LeakyReLU, dropout, one output neuron (paper, section 3.1.1). Without batch norm,
+    so real and fake images may share a batch.
     """
 
     def __init__(self, widths: tuple[int, ...], dropout: float, size: int = 28, channels: int = 1) -> None:
@@ -69,7 +69,7 @@ class Discriminator(nn.Module):
 
 
 def base_size(size: int, doublings: int) -> int:
-    """The side of the map that `doublings` doublings turn into `size`. Raises ValueError when none does."""
+    """The side of the map that `doublings` doublings turn into `size`. Raises ValueError if there is none."""
     if size % 2**doublings:
-        raise ValueError(f"size: {size} found, a multiple of {2**doublings} wanted for {doublings} doublings")
+        raise ValueError(f"size: expected a multiple of {2**doublings} for {doublings} doublings, got {size}")
     return size >> doublings

@@ -1,4 +1,4 @@
-"""DnCNN, the denoiser that others are measured against (Zhang et al. 2017, arXiv:1608.03981)."""
+"""The baseline denoiser DnCNN (Zhang et al. 2017, arXiv:1608.03981)."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from torch import Tensor, nn
 
 
 class DnCNN(nn.Module):
-    """Noisy images (N, channels, H, W) to restored ones of the same shape, clipped to [0, 1] in evaluation.
+    """Noisy images (N, channels, H, W) to denoised ones of the same shape, clipped to [0, 1] in evaluation mode.
 
-    `depth` 3x3 convolutions at full size, batch norm on all but the first and the last, and the noise as output:
-    the paper's network, 17 layers of 64 channels.
+    `depth` 3x3 convolutions at full size, with batch norm on all but the first and the last, estimate the noise. The
+    defaults are those of its paper: 17 layers of 64 channels.
     """
 
     def __init__(self, width: int = 64, depth: int = 17, channels: int = 1) -> None:

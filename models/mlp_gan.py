@@ -1,4 +1,4 @@
-"""The GAN of 2014, without a convolution (Goodfellow et al. 2014, arXiv:1406.2661), to measure others against."""
+"""The baseline GAN of 2014, without convolutions (Goodfellow et al. 2014, arXiv:1406.2661)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class FullyConnectedGenerator(nn.Module):
 class FullyConnectedDiscriminator(nn.Module):
     """Images (N, channels, size, size) in [0, 1] to one logit each, (N,): dense maxout layers with dropout.
 
-    Each unit is the largest of `pieces` linear ones (Goodfellow et al. 2013, arXiv:1302.4389).
+    Each unit is the maximum of `pieces` linear functions (Goodfellow et al. 2013, arXiv:1302.4389).
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class FullyConnectedDiscriminator(nn.Module):
 
 
 class Maxout(nn.Module):
-    """(N, before) to (N, after): the largest of `pieces` linear functions each."""
+    """(N, before) to (N, after): each output is the maximum of `pieces` linear functions."""
 
     def __init__(self, before: int, after: int, pieces: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Our denoiser: a small blind U-Net that works on sub-pixels and subtracts the noise that it finds."""
+"""The denoiser of preset `best`: a small blind U-Net that subtracts its noise estimate."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle, relu
 
-BLACK = 2 / 255  # so little light is none
+BLACK_LEVEL = 2 / 255  # the black-level threshold: pixels below it become 0
 
 
 class UNet(nn.Module):
-    """Noisy images (N, channels, size, size) to restored ones of the same shape; size a multiple of 4.
+    """Noisy images (N, channels, size, size) to denoised ones of the same shape; size a multiple of 4.
 
-    One network for all strengths of noise, which it is not told. The image is folded to half its side, four
-    channels for one (Shi et al. 2016, arXiv:1609.05158), so all work is done at a half and a quarter of the size.
-    Without any bias or norm what it finds scales with the input, which carries over to strengths not trained on (Mohan
-    et al. 2020, arXiv:1906.05478). The last layer of each residual block starts at zero, so training starts from
-    the identity. In evaluation the result is clipped to [0, 1] and what is below BLACK is 0, with a ramp up to twice
-    that (firm shrinkage: Gao and Bruce 1997): training hardly minds a faint haze over black.
-    `widths` are the channels at the two sizes, `blocks` the residual blocks going down, at the bottom and going up.
+    Blind: one network for all noise levels, without the level as input. Pixel unshuffling folds the image to half its
+    side and four times the channels (Shi et al. 2016, arXiv:1609.05158), so all layers work at 1/2 and 1/4 of the side.
+    Without biases and normalization the noise estimate scales with the input, which generalizes to noise levels
+    outside training (Mohan et al. 2020, arXiv:1906.05478). The last layer of each residual block starts at zero, so
+    training starts from the identity. In evaluation mode the result is clipped to [0, 1] and pixels below BLACK_LEVEL
+    become 0, with a ramp up to twice that (firm shrinkage: Gao and Bruce 1997), since the training losses hardly
+    penalize a faint error on black. `widths` are the channels at the two sizes, `blocks` the residual blocks in the
+    encoder, at the bottom and in the decoder.
     """
 
     def __init__(self, widths: tuple[int, int], blocks: tuple[int, int, int], channels: int = 1) -> None:
@@ -44,11 +45,12 @@ class UNet(nn.Module):
 
 
 def _threshold_black(images: Tensor) -> Tensor:
-    return torch.minimum(images, 2 * relu(images - BLACK))
+    """0 below BLACK_LEVEL, unchanged above twice that, linear between."""
+    return torch.minimum(images, 2 * relu(images - BLACK_LEVEL))
 
 
 class ResidualBlock(nn.Module):
-    """x + Conv3x3(ReLU(Conv3x3(x))) without biases, (N, width, H, W) to the same."""
+    """x + Conv3x3(ReLU(Conv3x3(x))) without biases; the shape (N, width, H, W) stays."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

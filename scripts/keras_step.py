@@ -1,7 +1,7 @@
-"""Times training steps of the paper's GAN in Keras and prints images/s as JSON, for scripts/benchmarks.py.
+"""Time training steps of the paper's GAN in Keras and print images/s as JSON, for scripts/benchmarks.py.
 
-Runs in an environment of its own, with tensorflow-cpu and without this package. The step is that of TensorFlow's DCGAN
-tutorial: one generation, real and fake through the discriminator, both gradients from the same passes.
+Runs in a separate environment with tensorflow-cpu and without this package. The step is that of TensorFlow's DCGAN
+tutorial: one forward pass of the generator, the discriminator on real and fake images, and both gradients from these.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from keras import Sequential, layers, mixed_precision, optimizers
 
 BATCH = 256
 LATENT_SIZE = 100
-WARM_UP = 5  # steps
+WARMUP_STEPS = 5
 
 
 def main() -> None:
@@ -27,16 +27,16 @@ def main() -> None:
     parser.add_argument("--precision", choices=["float32", "bfloat16"], required=True)
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--xla", action="store_true")
-    asked = parser.parse_args()
-    tf.config.threading.set_intra_op_parallelism_threads(asked.threads)
+    arguments = parser.parse_args()
+    tf.config.threading.set_intra_op_parallelism_threads(arguments.threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
-    mixed_precision.set_global_policy("mixed_bfloat16" if asked.precision == "bfloat16" else "float32")
-    step = tf.function(_step(_generator(), _discriminator()), jit_compile=asked.xla)
+    mixed_precision.set_global_policy("mixed_bfloat16" if arguments.precision == "bfloat16" else "float32")
+    step = tf.function(_step(_generator(), _discriminator()), jit_compile=arguments.xla)
     real = tf.random.uniform([BATCH, 28, 28, 1])
-    for _ in range(WARM_UP):
+    for _ in range(WARMUP_STEPS):
         step(real)
     start, steps = time.perf_counter(), 0
-    while time.perf_counter() - start < asked.seconds:
+    while time.perf_counter() - start < arguments.seconds:
         step(real)[0].numpy()
         steps += 1
     print(json.dumps({"images_per_s": steps * BATCH / (time.perf_counter() - start)}))
@@ -65,7 +65,7 @@ def _discriminator() -> Sequential:
     halvings = [
         layer
         for width in (32, 64, 128)
-        # of 7 pixels three are left, as in ours
+        # 7 pixels become 3, as in models/dcgan.py
         for layer in (
             layers.ZeroPadding2D(1),
             layers.Conv2D(width, 4, 2),
@@ -77,21 +77,21 @@ def _discriminator() -> Sequential:
 
 
 def _step(generator: Sequential, discriminator: Sequential):
-    adams = optimizers.Adam(1e-3, 0.5), optimizers.Adam(1e-3, 0.5)
-    for adam, network in zip(adams, (generator, discriminator), strict=True):
+    generator_adam, discriminator_adam = optimizers.Adam(1e-3, 0.5), optimizers.Adam(1e-3, 0.5)
+    for adam, network in zip((generator_adam, discriminator_adam), (generator, discriminator), strict=True):
         adam.build(network.trainable_variables)
 
     def step(real):
         z = tf.random.normal([BATCH, LATENT_SIZE])
-        with tf.GradientTape() as of_generator, tf.GradientTape() as of_discriminator:
+        with tf.GradientTape() as generator_tape, tf.GradientTape() as discriminator_tape:
             fake = generator(z, training=True)
             real_logits = discriminator(real * 2 - 1, training=True)
             fake_logits = discriminator(fake * 2 - 1, training=True)
             generator_loss = _cross_entropy(fake_logits, 1.0)
             discriminator_loss = _cross_entropy(real_logits, 1.0) + _cross_entropy(fake_logits, 0.0)
         for adam, tape, loss, network in (
-            (adams[0], of_generator, generator_loss, generator),
-            (adams[1], of_discriminator, discriminator_loss, discriminator),
+            (generator_adam, generator_tape, generator_loss, generator),
+            (discriminator_adam, discriminator_tape, discriminator_loss, discriminator),
         ):
             adam.apply_gradients(
                 zip(tape.gradient(loss, network.trainable_variables), network.trainable_variables, strict=True)
