@@ -1,1 +1,1 @@
-"""The scripted study: what turns data into trained weights, and the script itself."""
+"""The study: configurations, training, comparison of runs, and the report."""

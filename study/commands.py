@@ -1,4 +1,4 @@
-"""The commands of study: parse, call one function, print."""
+"""The commands of `study`: parse, call one function, print."""
 
 from __future__ import annotations
 
@@ -32,14 +32,17 @@ from gan_denoise.study.options import (
     PrecisionOption,
     PresetName,
     PresetOption,
+    SetStageOption,
     check_torch,
     run_folder,
     run_options,
 )
+from gan_denoise.study.overrides import changed_fields, set_preset_fields
+from gan_denoise.study.presets import PRESETS
 
 study_app = typer.Typer(
     no_args_is_help=True,
-    help="The whole study in order, and its report.\n\nExample: gan-denoise study run --preset quick",
+    help="Run the study, experiments, comparisons and the report.\n\nExample: gan-denoise study run --preset quick",
 )
 
 ExperimentName = Enum("ExperimentName", {name: name for name in EXPERIMENTS})  # type: ignore[misc]
@@ -49,6 +52,7 @@ EXPERIMENT_HELP = "; ".join(f"{name}: {experiment.description}" for name, experi
 @study_app.command("run")
 def run_command(
     preset: PresetOption = PresetName["quick"],
+    assignments: SetStageOption = None,
     seed: SeedOption = 0,
     device: DeviceOption = Device.auto,
     threads: ThreadsOption = 0,
@@ -58,16 +62,28 @@ def run_command(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Do the whole study in order; what is finished is skipped, what is not goes on.
+    """Run all stages; finished ones are skipped, interrupted ones resume.
 
     Example: gan-denoise study run --preset quick --out runs/quick
     """
     check_torch()
     from gan_denoise.study.pipeline import run_study
+    from gan_denoise.study.train.image_shape import check_preset
 
-    run, options = run_folder(out, preset), run_options(seed, device, threads, precision, True, False)
-    report = run_study(preset.value, run, data, options, shown=not as_json)
-    settings = {"preset": preset.value, "seed": seed, "device": device, "threads": threads, "precision": precision}
+    original = PRESETS[preset.value]
+    configs = set_preset_fields(original, assignments or ())
+    check_preset(configs)
+    changes = changed_fields(original, configs)
+    run, options = run_folder(out, preset, changes), run_options(seed, device, threads, precision, True, False)
+    report = run_study(preset.value, run, data, options, configs, print_tables=not as_json)
+    settings = {
+        "preset": preset.value,
+        "changes": changes,
+        "seed": seed,
+        "device": device,
+        "threads": threads,
+        "precision": precision,
+    }
     written = [report, report.with_suffix(".md"), RunFolder(run).export, *sorted(RunFolder(run).results.iterdir())]
     then = ("generate", "--model", RunFolder(run).export, "--out", "grid.png")
     print_result("study run", [f"report: {report}"], as_json, then, settings=settings, written=written)
@@ -81,13 +97,13 @@ def experiment_command(
     threads: ThreadsOption = 0,
     precision: PrecisionOption = Precision.float32,
     data: DataOption = None,
-    out: Annotated[Path, typer.Option(help="The folder of all experiments.", rich_help_panel=OUTPUT)] = Path(
+    out: Annotated[Path, typer.Option(help="Folder of all experiments.", rich_help_panel=OUTPUT)] = Path(
         "runs/experiments"
     ),
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Train one of the experiments beside the study; what is finished is skipped, what is not goes on.
+    """Train an experiment; finished stages are skipped, interrupted ones resume.
 
     Example: gan-denoise study experiment joint-l2-only --seed 1
     """
@@ -103,12 +119,12 @@ def experiment_command(
 
 @study_app.command("compare")
 def compare_command(
-    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="Runs, with any of the stages.")],
+    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="Run folders, with any of the stages.")],
     every_epoch: Annotated[
-        bool, typer.Option("--epochs", help="Compare all saved epochs, not the last alone.")
+        bool, typer.Option("--epochs", help="Compare all saved epochs instead of the last.")
     ] = False,
-    on_test: Annotated[bool, typer.Option("--test", help="Against the test images: for published figures.")] = False,
-    n: Annotated[int, typer.Option("-n", min=97, max=10_000, help="How many images of each generator.")] = 10_000,
+    on_test: Annotated[bool, typer.Option("--test", help="Use the test images, for published figures.")] = False,
+    n: Annotated[int, typer.Option("-n", min=97, max=10_000, help="Images of each generator.")] = 10_000,
     seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Seed of the latents.")] = 0,
     threads: ThreadsOption = 0,
     data: DataOption = None,
@@ -116,7 +132,7 @@ def compare_command(
     table_format: FormatOption = TableFormat.table,
     quiet: QuietOption = False,
 ) -> None:
-    """Measure trained runs side by side, on held-out training images, and sum up their seeds.
+    """Compare trained runs on held-out training images, with mean and spread over seeds.
 
     Example: gan-denoise study compare runs/best runs/experiments/*-0 --epochs --json > compare.json
     """
@@ -146,7 +162,7 @@ def check_command(
     table_format: FormatOption = TableFormat.table,
     quiet: QuietOption = False,
 ) -> None:
-    """Hold a study's figures against the shipped model's; exit 7 when one is further off than its tolerance.
+    """Compare a study's metrics with the shipped model's; exit 7 outside tolerance.
 
     Example: gan-denoise study check runs/reproduce
     """
@@ -160,12 +176,12 @@ def check_command(
 
 @study_app.command("report")
 def report_command(
-    run: Annotated[Path, typer.Argument(help="A folder that `study run` made.")],
+    run: Annotated[Path, typer.Argument(help="Folder of a study.")],
     data: DataOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Write report.md and report.html from what the study's folder holds.
+    """Write report.md and report.html from the study's results.
 
     Example: gan-denoise study report runs/quick
     """
@@ -174,7 +190,7 @@ def report_command(
     from gan_denoise.study.report.build import write_report
 
     if not run.is_dir():
-        raise InputError(f"{run}: no such folder, a study's folder wanted", "gan-denoise study run --out " + str(run))
+        raise InputError(f"{run}: not found", f"gan-denoise study run --out {run}")
     report = write_report(run, sources.load_fashion_mnist(data).test.images)
     then = ("generate", "--model", RunFolder(run).export, "--out", "grid.png")
     print_result("study report", [f"report: {report}"], as_json, then, written=[report, report.with_suffix(".md")])

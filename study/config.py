@@ -1,4 +1,4 @@
-"""What is trained and how: frozen dataclasses, and the presets as Python constants."""
+"""Configurations of networks and their training: frozen dataclasses that check their fields."""
 
 from __future__ import annotations
 
@@ -10,16 +10,21 @@ from typing import Any
 from gan_denoise.errors import UsageError
 
 
+def _check(field: str, value: object, holds: bool, expected: str) -> None:
+    if not holds:
+        raise UsageError.expected(field, expected, value)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GanConfig:
-    """Generator, discriminator and their training. The paper gives `epochs`, `batch` and the losses."""
+    """The paper's GAN and its training. The paper states `epochs`, `batch` and the losses."""
 
-    generator_widths: tuple[int, ...] = (64, 64, 16)  # channels after the dense layer and each doubling
+    generator_widths: tuple[int, ...] = (64, 64, 16)  # channels after the dense layer and after each doubling
     discriminator_widths: tuple[int, ...] = (32, 64, 128)  # channels after each halving
     dropout: float = 0.3  # probability, in the discriminator
     latent_size: int = 100  # entries of z
-    learning_rate: float = 1e-3  # Adam's, for both networks
-    beta1: float = 0.5  # Adam's
+    learning_rate: float = 1e-3  # of Adam, for both networks
+    beta1: float = 0.5  # of Adam
     epochs: int = 20
     batch: int = 256  # images
     images: int = 60_000  # training images used, from the first
@@ -33,15 +38,17 @@ class GanConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DenoiserConfig:
-    """The denoiser and its training. The paper gives the noise's kind, `epochs`, `batch` and the loss."""
+    """The paper's denoiser and its training. The paper states the kind of noise, `epochs`, `batch` and the loss."""
 
     widths: tuple[int, ...] = (64, 96)  # channels after each halving
-    sigma_min: float = 0.0  # weakest and strongest noise, drawn per image, in units of [0, 1]
+    sigma_min: float = (
+        0.0  # standard deviation of the noise, uniform per image from sigma_min to sigma_max; pixels are in [0, 1]
+    )
     sigma_max: float = 0.5
-    clip_probability: float = 0.5  # share of images whose noise is clipped to [0, 1], as files hold it
-    learning_rate: float = 3e-3  # Adam's
-    beta1: float = 0.9  # Adam's
-    max_gradient_norm: float = 1.0  # longer gradients are scaled down to it
+    clip_probability: float = 0.5  # fraction of noisy images that are clipped to [0, 1], as image files are
+    learning_rate: float = 3e-3  # of Adam
+    beta1: float = 0.9  # of Adam
+    max_gradient_norm: float = 1.0  # gradients with a larger norm are scaled down to it
     epochs: int = 20
     batch: int = 256  # images
     images: int = 60_000  # training images used, from the first
@@ -49,21 +56,21 @@ class DenoiserConfig:
     def __post_init__(self) -> None:
         _check_training(self)
         _check("sigma_min", self.sigma_min, 0 <= self.sigma_min <= self.sigma_max, f"0 to {self.sigma_max}")
-        _check("clip_probability", self.clip_probability, 0 <= self.clip_probability <= 1, "a share from 0 to 1")
+        _check("clip_probability", self.clip_probability, 0 <= self.clip_probability <= 1, "a number from 0 to 1")
         _check("max_gradient_norm", self.max_gradient_norm, self.max_gradient_norm > 0, "above 0")
         _check("beta1", self.beta1, 0 <= self.beta1 < 1, "a number from 0 to below 1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FullyConnectedGanConfig:
-    """The GAN of 2014 (models/mlp_gan.py), trained as the paper's is."""
+    """The fully connected GAN of 2014 (models/mlp_gan.py), trained with the paper's losses."""
 
     generator_widths: tuple[int, ...] = (1200, 1200)  # units of each hidden layer
     discriminator_widths: tuple[int, ...] = (240, 240)  # maxout units of each hidden layer
     dropout: float = 0.5  # probability, in the discriminator
     latent_size: int = 100  # entries of z
-    learning_rate: float = 2e-4  # Adam's, for both networks
-    beta1: float = 0.5  # Adam's
+    learning_rate: float = 2e-4  # of Adam, for both networks
+    beta1: float = 0.5  # of Adam
     epochs: int = 20
     batch: int = 256  # images
     images: int = 60_000  # training images used, from the first
@@ -77,38 +84,34 @@ class FullyConnectedGanConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConditionalGanConfig:
-    """Our generator and discriminator (models/conditional_gan.py) and their training, within the paper's budget."""
+    """The class-conditional GAN (models/conditional_gan.py) and its training, within the paper's budget."""
 
     generator_widths: tuple[int, ...] = (64, 64, 16)  # channels after the dense layer and each doubling
-    generator_blocks: tuple[int, ...] = (0, 1, 0)  # residual blocks at each of them
+    generator_blocks: tuple[int, ...] = (0, 1, 0)  # residual blocks at each width
     discriminator_widths: tuple[int, ...] = (48, 96, 192)  # channels after each halving
-    discriminator_blocks: tuple[int, ...] = (0, 0, 0)  # residual blocks at each of them
-    latent_size: int = 100  # entries of z, the last ten of which choose the class
-    learning_rate: float = 4e-4  # Adam's, for both networks
-    beta1: float = 0.0  # Adam's
+    discriminator_blocks: tuple[int, ...] = (0, 0, 0)  # residual blocks at each width
+    latent_size: int = 100  # entries of z; the last ten choose the class
+    learning_rate: float = 4e-4  # of Adam, for both networks
+    beta1: float = 0.0  # of Adam
     beta2: float = 0.99
-    lr_decay_fraction: float = 0.3  # share of the steps, the last ones, over which the rate falls to zero
-    penalty: float = 0.2  # weight of the gradient penalties R1 and R2, per squared unit of [-1, 1]
-    penalty_interval: int = 16  # steps
-    ema_half_life_images: int = 10_000  # images after which a weight counts half in the averaged generator
+    lr_decay_fraction: float = 0.3  # fraction of the steps, at the end, over which the learning rate falls to 0
+    penalty: float = 0.2  # weight of the gradient penalties R1 and R2; pixels in [-1, 1]
+    penalty_interval: int = 16  # steps between gradient penalties
+    ema_half_life_images: int = 10_000  # half-life of the generator's EMA, in images
     epochs: int = 20
     batch: int = 64  # images
     images: int = 60_000  # training images used, from the first
 
     def __post_init__(self) -> None:
         _check_training(self)
-        for blocks, widths in (
-            ("generator_blocks", "generator_widths"),
-            ("discriminator_blocks", "discriminator_widths"),
-        ):
-            counts = getattr(self, blocks)
-            _check(
-                blocks, counts, len(counts) == len(getattr(self, widths)) and min(counts) >= 0, f"as many as {widths}"
-            )
+        for network in ("generator", "discriminator"):
+            blocks, widths = getattr(self, f"{network}_blocks"), getattr(self, f"{network}_widths")
+            fits = len(blocks) == len(widths) and min(blocks) >= 0
+            _check(f"{network}_blocks", blocks, fits, f"{len(widths)} numbers of 0 or more, one for each width")
         _check("latent_size", self.latent_size, self.latent_size > 10, "more than the ten that choose the class")
         _check("beta1", self.beta1, 0 <= self.beta1 < 1, "a number from 0 to below 1")
         _check("beta2", self.beta2, 0 <= self.beta2 < 1, "a number from 0 to below 1")
-        _check("lr_decay_fraction", self.lr_decay_fraction, 0 <= self.lr_decay_fraction <= 1, "a share from 0 to 1")
+        _check("lr_decay_fraction", self.lr_decay_fraction, 0 <= self.lr_decay_fraction <= 1, "a number from 0 to 1")
         _check("penalty", self.penalty, self.penalty >= 0, "0 or more")
         _check("penalty_interval", self.penalty_interval, self.penalty_interval >= 1, "1 or more")
         _check("ema_half_life_images", self.ema_half_life_images, self.ema_half_life_images >= 1, "1 or more")
@@ -116,32 +119,40 @@ class ConditionalGanConfig:
 
 @dataclass(frozen=True, slots=True)
 class UNetShape:
-    """The sizes of models/unet.py."""
+    """The size of models/unet.py."""
 
-    widths: tuple[int, int] = (64, 96)  # channels at a half and at a quarter of the side
-    blocks: tuple[int, int, int] = (2, 3, 2)  # residual blocks going down, at the bottom and going up
+    widths: tuple[int, int] = (64, 96)  # channels at 1/2 and at 1/4 of the side
+    blocks: tuple[int, int, int] = (2, 3, 2)  # residual blocks in the encoder, at the bottom and in the decoder
+
+    def __post_init__(self) -> None:
+        _check("widths", self.widths, min(self.widths) >= 1, "2 numbers of 1 or more")
+        _check("blocks", self.blocks, min(self.blocks) >= 0, "3 numbers of 0 or more")
 
 
 @dataclass(frozen=True, slots=True)
 class DnCNNShape:
-    """The sizes of models/dncnn.py; the defaults are its paper's."""
+    """The size of models/dncnn.py; the defaults are those of its paper."""
 
     width: int = 64  # channels
     depth: int = 17  # convolutions
 
+    def __post_init__(self) -> None:
+        _check("width", self.width, self.width >= 1, "1 or more")
+        _check("depth", self.depth, self.depth >= 2, "2 or more")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BlindDenoiserConfig:
-    """A denoiser that is given noisy images, and its training: ours, and DnCNN to measure it against."""
+    """A blind denoiser, U-Net or the baseline DnCNN, and its training on noisy images."""
 
     network: UNetShape | DnCNNShape = UNetShape()
-    sigma_max: float = 0.6  # noise is sigma_max * u^2 with u uniform per image, in units of [0, 1]
-    clip_probability: float = 0.5  # share of images whose noise is clipped to [0, 1], as files hold it
-    noisy_targets: bool = False  # Noise2Noise: the target is a second noisy image, no clean one is seen
-    learning_rate: float = 2e-3  # Adam's
+    sigma_max: float = 0.6  # sigma is sigma_max * u^2, u uniform in [0, 1] per image; pixels are in [0, 1]
+    clip_probability: float = 0.5  # fraction of noisy images that are clipped to [0, 1], as image files are
+    noisy_targets: bool = False  # Noise2Noise: the target is a second noisy copy instead of the clean image
+    learning_rate: float = 2e-3  # of Adam
     warmup_steps: int = 200  # steps
-    lr_decay_fraction: float = 0.7  # share of the steps, the last ones, over which the rate falls to zero
-    max_gradient_norm: float = 1.0  # longer gradients are scaled down to it
+    lr_decay_fraction: float = 0.7  # fraction of the steps, at the end, over which the learning rate falls to 0
+    max_gradient_norm: float = 1.0  # gradients with a larger norm are scaled down to it
     epochs: int = 20
     batch: int = 64  # images
     images: int = 60_000  # training images used, from the first
@@ -149,39 +160,40 @@ class BlindDenoiserConfig:
     def __post_init__(self) -> None:
         _check_training(self)
         _check("sigma_max", self.sigma_max, self.sigma_max > 0, "above 0")
-        _check("clip_probability", self.clip_probability, 0 <= self.clip_probability <= 1, "a share from 0 to 1")
+        _check("clip_probability", self.clip_probability, 0 <= self.clip_probability <= 1, "a number from 0 to 1")
         _check("warmup_steps", self.warmup_steps, self.warmup_steps >= 0, "0 or more")
-        _check("lr_decay_fraction", self.lr_decay_fraction, 0 <= self.lr_decay_fraction <= 1, "a share from 0 to 1")
+        _check("lr_decay_fraction", self.lr_decay_fraction, 0 <= self.lr_decay_fraction <= 1, "a number from 0 to 1")
         _check("max_gradient_norm", self.max_gradient_norm, self.max_gradient_norm > 0, "above 0")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JointConfig:
-    """Generator and denoiser trained as one system; what is not here is as in the preset's `gan` and `denoiser`."""
+    """Joint training of generator and denoiser; `gan` and `denoiser` describe the networks and the penalties."""
 
     gan: ConditionalGanConfig
     denoiser: BlindDenoiserConfig
-    from_scratch: bool = False  # otherwise from the finished stages `gan` and `denoiser` of the run
-    adversarial: bool = True  # the denoiser is trained to deceive a discriminator of its own
-    squared_error: bool = True  # the denoiser is trained on noised real images
-    backprop_through_denoiser: bool = True  # the generator is trained through the denoiser too
-    adversarial_weight: float = 5.0  # of the denoiser's adversarial loss against its squared error
-    error_floor: float = 1e-4  # a mean squared error that counts as none: 40 dB
-    denoising_batch: int = 32  # real images a step that the denoiser restores
-    generator_learning_rate: float = 1e-4  # Adam's, for the generator and both discriminators
-    denoiser_learning_rate: float = 1e-4  # Adam's; a few times more, and the denoiser leaves the images behind (LOG.md)
+    from_scratch: bool = False  # False: start from the run's finished stages `gan` and `denoiser`
+    adversarial: bool = True  # the denoiser has an adversarial loss, from a discriminator of denoised images
+    squared_error: bool = True  # the denoiser has a log squared error, on noisy real images
+    backprop_through_denoiser: bool = True  # the generator also gets the gradient of the denoised images
+    adversarial_weight: float = 5.0  # of the denoiser's adversarial loss, relative to its squared error
+    error_floor: float = 1e-4  # added to the mean squared error before the logarithm: 40 dB
+    denoising_batch: int = 32  # noisy real images per step
+    generator_learning_rate: float = 1e-4  # of Adam, for the generator and both discriminators
+    denoiser_learning_rate: float = (
+        1e-4  # of Adam; a few times more, and the denoiser no longer preserves the images (LOG.md)
+    )
     warmup_steps: int = 200  # steps
-    lr_decay_fraction: float = 0.7  # share of the steps, the last ones, over which the rates fall to zero
-    ema_half_life_images: int = 10_000  # images after which a weight counts half in both averaged networks
+    lr_decay_fraction: float = 0.7  # fraction of the steps, at the end, over which the learning rates fall to 0
+    ema_half_life_images: int = 10_000  # half-life of the EMA of generator and denoiser, in images
     epochs: int = 1
     batch: int = 64  # images
     images: int = 60_000  # training images used, from the first
 
     def __post_init__(self) -> None:
         _check("epochs", self.epochs, self.epochs >= 1, "1 or more")
-        _check("batch", self.batch, self.batch >= 2, "2 or more, for batch norm,")
-        _check("images", self.images, self.batch <= self.images <= 60_000, "from the batch to 60000")
-        _check("batch", self.batch, self.images % self.batch != 1, f"no remainder of 1 in {self.images} images")
+        _check("batch", self.batch, self.batch >= 2, "2 or more")
+        _check("images", self.images, self.batch <= self.images <= 60_000, f"{self.batch} (the batch) to 60000")
         _check("adversarial_weight", self.adversarial_weight, self.adversarial_weight > 0, "above 0")
         _check("error_floor", self.error_floor, self.error_floor > 0, "above 0")
         _check("denoising_batch", self.denoising_batch, 1 <= self.denoising_batch <= self.batch, "from 1 to the batch")
@@ -197,7 +209,7 @@ class JointConfig:
             0 < self.denoiser_learning_rate < 1,
             "a number between 0 and 1",
         )
-        _check("lr_decay_fraction", self.lr_decay_fraction, 0 <= self.lr_decay_fraction <= 1, "a share from 0 to 1")
+        _check("lr_decay_fraction", self.lr_decay_fraction, 0 <= self.lr_decay_fraction <= 1, "a number from 0 to 1")
         _check("ema_half_life_images", self.ema_half_life_images, self.ema_half_life_images >= 1, "1 or more")
         _check("denoiser.network", self.denoiser.network, isinstance(self.denoiser.network, UNetShape), "a UNetShape")
         _check("losses", "none", self.adversarial or self.squared_error, "adversarial, squared_error or both")
@@ -205,11 +217,11 @@ class JointConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassifierConfig:
-    """The classifier behind the Fréchet distance. It never sees the last 10,000 training images."""
+    """The feature network of FFD-1. It is not trained on the last 10,000 training images."""
 
-    widths: tuple[int, ...] = (24, 48, 96)  # channels of each stage; the last is the number of features
-    learning_rate: float = 0.1  # the peak of SGD's one-cycle schedule
-    momentum: float = 0.9  # Nesterov's
+    widths: tuple[int, ...] = (24, 48, 96)  # channels of each stage; the last one is the number of features
+    learning_rate: float = 0.1  # of SGD, the peak of its one-cycle schedule
+    momentum: float = 0.9  # of Nesterov's method
     weight_decay: float = 5e-4
     label_smoothing: float = 0.05
     epochs: int = 12
@@ -218,7 +230,7 @@ class ClassifierConfig:
 
     def __post_init__(self) -> None:
         _check_training(self)
-        _check("images", self.images, self.images <= 50_000, "50000 or fewer, since the rest measures the floor,")
+        _check("images", self.images, self.images <= 50_000, "at most 50000, the rest is held out")
 
 
 AnyGanConfig = GanConfig | FullyConnectedGanConfig | ConditionalGanConfig
@@ -229,7 +241,7 @@ Config = NetworkConfig | JointConfig
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """One configuration for each stage of the study; without `join` generator and denoiser know nothing of another."""
+    """One configuration for each stage of the study; without `joint` there is no joint training."""
 
     gan: AnyGanConfig
     denoiser: AnyDenoiserConfig
@@ -238,16 +250,13 @@ class Preset:
 
 
 def config_sha256(config: Config | Preset) -> str:
-    """A hash of every field, so that two runs can be told apart and a published one recognised.
-
-    A stage that a preset does not have is left out.
-    """
-    known = {name: value for name, value in asdict(config).items() if value is not None}
-    return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()
+    """SHA-256 of all fields, in hex: equal for equal configurations. A stage that a preset lacks is left out."""
+    present = {name: value for name, value in asdict(config).items() if value is not None}
+    return hashlib.sha256(json.dumps(present, sort_keys=True).encode()).hexdigest()
 
 
 def to_json(config: Config) -> dict[str, Any]:
-    """The fields as JSON would give them back: tuples are lists."""
+    """The fields as JSON values: tuples are lists."""
     loaded: dict[str, Any] = json.loads(json.dumps(asdict(config)))
     return loaded
 
@@ -259,25 +268,27 @@ def _check_training(config: NetworkConfig) -> None:
             _check(field.name, value, len(value) > 0 and min(value) >= 1, "one or more numbers of 1 or more")
     _check("learning_rate", config.learning_rate, 0 < config.learning_rate < 1, "a number between 0 and 1")
     _check("epochs", config.epochs, config.epochs >= 1, "1 or more")
-    _check("batch", config.batch, config.batch >= 2, "2 or more, for batch norm,")
-    _check("images", config.images, config.batch <= config.images <= 60_000, "from the batch to 60000")
-    # A last batch of one image would have no variance for batch norm.
-    _check("batch", config.batch, config.images % config.batch != 1, f"no remainder of 1 in {config.images} images")
+    _check("batch", config.batch, config.batch >= 2, "2 or more")
+    _check("images", config.images, config.batch <= config.images <= 60_000, f"{config.batch} (the batch) to 60000")
 
 
-def _check(field: str, value: object, holds: bool, wanted: str) -> None:
-    if not holds:
-        raise UsageError(f"{field}: {value} found, {wanted} wanted")
+def check_batch(batch: int, images: int) -> None:
+    """Raises UsageError if the last batch of an epoch would be one image, whose variance batch norm cannot compute."""
+    if images % batch == 1:
+        hint = f"--batch {batch + 1 if images % (batch + 1) != 1 else batch - 1}"
+        raise UsageError.expected("--batch", f"a size that does not leave 1 of {images} images over", batch, hint)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """How a stage is run. What changes the result's bits (seed, device, threads) belongs to its fingerprint."""
+    """How a stage is run. Seed, device, threads and precision change the weights and are part of the fingerprint."""
 
     seed: int = 0
     device: str = "auto"  # auto, cpu or cuda
-    threads: int = 0  # 0 means one a usable core
-    precision: str = "float32"  # or bfloat16: convolutions in half precision, weights and losses not
+    threads: int = 0  # 0: one per available core
+    precision: str = (
+        "float32"  # or bfloat16: convolutions and matrix products in bfloat16, weights and losses in float32
+    )
     resume: bool = False
-    resume_inexact: bool = False  # go on although what belongs to the identity differs
+    resume_inexact: bool = False  # resume even if the fingerprint changed
     tensorboard: bool = False

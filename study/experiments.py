@@ -1,4 +1,4 @@
-"""What is trained beside the study: the join with a part taken out or its cost spent elsewhere, and rivals."""
+"""Experiments beside the study: ablations of joint training, controls of equal cost, and baselines."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from gan_denoise.study.presets import BEST
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Experiment:
-    """What is trained, in this order; a stage of the experiment `base` experiment is taken from its folder of the same seed."""
+    """The stages to train, in this order. With `base`, `gan` and `denoiser` are those of that experiment and seed."""
 
     description: str
     gan: Config | None = None
     denoiser: Config | None = None
     joint: JointConfig | None = None
-    base: str = ""  # whose finished `gan` and `denoiser` it goes on from
+    base: str = ""  # the experiment whose finished `gan` and `denoiser` it starts from
 
 
-FIT = 55_000  # images: the other training images are held out, to choose by
+FIT = 55_000  # training images; the others are held out, for choices between experiments
 QUARTER_GAN = dataclasses.replace(BEST[0], epochs=5, images=FIT)
 QUARTER_DENOISER = dataclasses.replace(BEST[1], epochs=5, images=FIT)
 QUARTER_JOINT = JointConfig(gan=QUARTER_GAN, denoiser=QUARTER_DENOISER, epochs=1, images=FIT)
-# The join's two discriminators see its one epoch twice: seven epochs of the generator alone cost as many updates.
-ALONE = dataclasses.replace(QUARTER_GAN, epochs=7)
-HEAVY = dataclasses.replace(ALONE, generator_blocks=(6, 11, 0))  # the denoiser's operations, in the generator
-# The denoiser has much to mend, so it answers first to its discriminator. The generator learns as if there were none.
-YOUNG = JointConfig(
+# Joint training updates two discriminators in its epoch, so seven epochs of the GAN only have as many updates.
+GAN_ONLY = dataclasses.replace(QUARTER_GAN, epochs=7)
+LARGE_GAN = dataclasses.replace(GAN_ONLY, generator_blocks=(6, 11, 0))  # as many operations as with the denoiser
+# Early images need large changes, so the adversarial loss dominates; the generator gets no gradient from the denoiser.
+JOINT_FROM_SCRATCH = JointConfig(
     gan=BEST[0],
     denoiser=BEST[1],
     from_scratch=True,
@@ -49,7 +49,7 @@ YOUNG = JointConfig(
 )
 SIXTEEN = dataclasses.replace(BEST[0], epochs=16)
 
-# Small batches at a high rate, a short memory of Adam's, and no more images than it takes (docs/speedrun.md).
+# Small batches, a high learning rate, a small beta2, and no more images than needed (docs/speedrun.md).
 SPEEDRUN = dataclasses.replace(
     BEST[0],
     discriminator_widths=(32, 64, 128),
@@ -66,53 +66,57 @@ DNCNN_RATES = (3e-4, 1e-3, 3e-3)
 
 
 def dncnn(rate: float) -> BlindDenoiserConfig:
-    """DnCNN for as long as our denoiser takes: five epochs cost as much as the other's twenty."""
+    """DnCNN with the training cost of preset best's denoiser: 5 epochs take as long as 20 of the U-Net."""
     return BlindDenoiserConfig(network=DnCNNShape(), learning_rate=rate, epochs=5, images=FIT)
 
 
 EXPERIMENTS = {
     "quarter": Experiment(
-        description="the joined system at a quarter of the budget",
+        description="joint training with a quarter of the budget",
         gan=QUARTER_GAN,
         denoiser=QUARTER_DENOISER,
         joint=QUARTER_JOINT,
     ),
-    "gan-only": Experiment(description="is it the join, or the discriminators' updates that it costs?", gan=ALONE),
-    "large-gan": Experiment(description="is it the join, or the operations that the denoiser adds?", gan=HEAVY),
+    "gan-only": Experiment(
+        description="control: the GAN only, with as many discriminator updates as quarter", gan=GAN_ONLY
+    ),
+    "large-gan": Experiment(
+        description="control: the GAN only, with as many operations as generator and denoiser", gan=LARGE_GAN
+    ),
     "sixteen": Experiment(
-        description="do 16 epochs and the join, with fewer updates, beat the 20 epochs of preset best alone?",
+        description="16 epochs and joint training: fewer updates than 20 epochs of the GAN only",
         gan=SIXTEEN,
         denoiser=BEST[1],
         joint=JointConfig(gan=SIXTEEN, denoiser=BEST[1]),
     ),
     "joint-l2-only": Experiment(
-        description="the join with squared error alone",
+        description="ablation: joint training with the L2 loss only",
         joint=dataclasses.replace(QUARTER_JOINT, adversarial=False),
         base="quarter",
     ),
     "adversarial": Experiment(
-        description="the join with the adversarial loss alone",
+        description="ablation: joint training with the adversarial loss only",
         joint=dataclasses.replace(QUARTER_JOINT, squared_error=False),
         base="quarter",
     ),
     "joint-no-backprop": Experiment(
-        description="the join without training the generator through the denoiser",
+        description="ablation: joint training without gradients from the denoiser to the generator",
         joint=dataclasses.replace(QUARTER_JOINT, backprop_through_denoiser=False),
         base="quarter",
     ),
     "joint-from-scratch": Experiment(
-        description="does a denoiser of the same age help, one that is trained to deceive first and to restore second?",
-        joint=YOUNG,
+        description="generator and denoiser trained jointly from scratch, 3 epochs",
+        joint=JOINT_FROM_SCRATCH,
     ),
-    "speedrun": Experiment(description="the shortest training to the distance of preset paper", gan=SPEEDRUN),
-    "2014": Experiment(description="the first GAN", gan=FullyConnectedGanConfig()),
-    "paper": Experiment(description="the paper's GAN, another seed", gan=GanConfig()),
+    "speedrun": Experiment(description="the shortest training that reaches the FFD-1 of preset paper", gan=SPEEDRUN),
+    "2014": Experiment(description="baseline: the fully connected GAN of 2014", gan=FullyConnectedGanConfig()),
+    "paper": Experiment(description="the paper's GAN, for more seeds", gan=GanConfig()),
     **{
-        f"dncnn-{rate:g}": Experiment(description=f"DnCNN on our noise, rate {rate:g}", denoiser=dncnn(rate))
+        f"dncnn-{rate:g}": Experiment(description=f"baseline: DnCNN, learning rate {rate:g}", denoiser=dncnn(rate))
         for rate in DNCNN_RATES
     },
     "noise2noise": Experiment(
-        description="DnCNN that never sees a clean image",
+        description="DnCNN trained on noisy targets only (Noise2Noise)",
         denoiser=dataclasses.replace(dncnn(1e-3), noisy_targets=True),
     ),
 }

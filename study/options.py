@@ -1,15 +1,19 @@
-"""The options that several commands of `train` and `study` have, and what becomes of them."""
+"""Command-line options that several commands of `train` and `study` share."""
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable, Mapping
 from enum import Enum, StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gan_denoise.errors import missing_extra
-from gan_denoise.options import MACHINE, OUTPUT
+from gan_denoise.options import MACHINE, MAX_SEED, OUTPUT
+from gan_denoise.study.overrides import run_name
 from gan_denoise.study.presets import PRESETS
 
 if TYPE_CHECKING:
@@ -28,7 +32,7 @@ class Device(StrEnum):
 
 
 class Precision(StrEnum):
-    """What convolutions compute in while training."""
+    """What convolutions and matrix products compute in while training."""
 
     float32 = "float32"
     bfloat16 = "bfloat16"
@@ -37,41 +41,91 @@ class Precision(StrEnum):
 PresetOption = Annotated[
     PresetName,
     typer.Option(
-        help="smoke, smoke-best: seconds, a test; quick: minutes; paper: the paper's networks and budget; best: ours."
+        help="smoke, smoke-best: seconds, for tests; quick: minutes; paper: the paper's networks and budget; "
+        "best: class-conditional GAN, blind denoiser and joint training, the paper's budget."
     ),
 ]
-EpochsOption = Annotated[int | None, typer.Option(help="Default: the preset's.")]
-BatchOption = Annotated[int | None, typer.Option(help="Images a step. Default: the preset's.")]
-DeviceOption = Annotated[Device, typer.Option(help="auto takes a GPU when there is one.", rich_help_panel=MACHINE)]
+EpochsOption = Annotated[int | None, typer.Option(help="Epochs. Default: the preset's.")]
+BatchOption = Annotated[int | None, typer.Option(help="Batch size. Default: the preset's.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="FIELD=VALUE",
+        help="Change a field of the configuration; repeatable. Tuples: widths=64,64. Nested: network.widths=32,64.",
+    ),
+]
+SetStageOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="STAGE.FIELD=VALUE",
+        help="Change a field of gan, denoiser or joint, such as gan.learning_rate=1e-3; repeatable.",
+    ),
+]
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="Read the configuration from JSON, as --dry-run prints it. Missing fields are the preset's.",
+    ),
+]
+SeedOrConfigOption = Annotated[
+    int | None, typer.Option(min=0, max=MAX_SEED, help="Random seed. Default: that of --config, or 0.")
+]
+DeviceOption = Annotated[Device, typer.Option(help="auto: a GPU if there is one.", rich_help_panel=MACHINE)]
 PrecisionOption = Annotated[
     Precision,
     typer.Option(
-        help="bfloat16 is twice as fast where the processor has it, and slow where not.", rich_help_panel=MACHINE
+        help="bfloat16: twice as fast on CPUs with native bfloat16, much slower on others.", rich_help_panel=MACHINE
     ),
 ]
 PairsOption = Annotated[
     tuple[Path, Path] | None,
-    typer.Option(metavar="NOISY CLEAN", help="Train on real noise: two folders of images of the same names."),
+    typer.Option(metavar="NOISY CLEAN", help="Train on real noise: two folders of images with equal names."),
 ]
-OutOption = Annotated[Path | None, typer.Option(help="The run's folder. Default: runs/PRESET.", rich_help_panel=OUTPUT)]
-ResumeOption = Annotated[bool, typer.Option("--resume", help="Go on where an earlier run in the folder stopped.")]
+OutOption = Annotated[
+    Path | None, typer.Option(help="Run folder. Default: runs/PRESET[-CHANGES].", rich_help_panel=OUTPUT)
+]
+ResumeOption = Annotated[bool, typer.Option("--resume", help="Resume the interrupted training in the run folder.")]
 ResumeInexactOption = Annotated[
     bool,
-    typer.Option(
-        "--resume-inexact", help="Go on although options, data or torch differ from before; the run records it."
-    ),
+    typer.Option("--resume-inexact", help="Resume even if options, data or torch changed; recorded in meta.json."),
 ]
 TensorBoardOption = Annotated[
-    bool, typer.Option("--tensorboard", help="Write event files too.", rich_help_panel=OUTPUT)
+    bool, typer.Option("--tensorboard", help="Also write TensorBoard event files.", rich_help_panel=OUTPUT)
 ]
 DryRunOption = Annotated[
-    bool, typer.Option("--dry-run", help="Print the resolved configuration and stop.", rich_help_panel=OUTPUT)
+    bool, typer.Option("--dry-run", help="Print the configuration as JSON and exit.", rich_help_panel=OUTPUT)
 ]
 
 
-def run_folder(out: Path | None, preset: PresetName) -> Path:
-    """Where a run goes: `out`, or a folder of the preset's name."""
-    return out if out is not None else Path("runs") / str(preset.value)
+def without_options(
+    command: Callable[..., None], names: tuple[str, ...], replaced: Mapping[str, Any] | None = None
+) -> Callable[..., None]:
+    """The command with fewer options: `names` keep their defaults, `replaced` get other annotations.
+
+    typer reads a command's signature, so one function serves several commands that differ in a few options.
+    """
+
+    @functools.wraps(command)
+    def shorter(**options: Any) -> None:
+        command(**options)
+
+    parameters = [
+        parameter.replace(annotation=(replaced or {}).get(name, parameter.annotation))
+        for name, parameter in inspect.signature(command, eval_str=True).parameters.items()
+        if name not in names
+    ]
+    shorter.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    shorter.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return shorter
+
+
+def run_folder(out: Path | None, preset: PresetName, changes: Mapping[str, str]) -> Path:
+    """The folder of a run: `out`, or `runs/` and a name made of the preset and the changed fields."""
+    return out if out is not None else Path("runs") / run_name(str(preset.value), dict(changes))
 
 
 def run_options(
@@ -83,7 +137,7 @@ def run_options(
     tensorboard: bool,
     resume_inexact: bool = False,
 ) -> RunOptions:
-    """What the options say about how a stage is run."""
+    """The options of a stage."""
     from gan_denoise.study.config import RunOptions
 
     return RunOptions(
@@ -98,7 +152,7 @@ def run_options(
 
 
 def check_torch() -> None:
-    """Raises InputError, which names the extra, when torch is not installed."""
+    """Raises InputError, which names the extra, if torch is not installed."""
     try:
         import torch  # noqa: F401
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""The whole study in order: data, training, export, measuring, report. A finished stage is not run again."""
+"""The whole study in order: data, training, export, evaluation, report. Finished stages are skipped."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from gan_denoise.export.run_folder import DENOISER, GAN, JOINT, RunFolder
 from gan_denoise.files import write_atomic
 from gan_denoise.study.config import Preset, RunOptions
 from gan_denoise.study.experiments import EXPERIMENTS
+from gan_denoise.study.overrides import changed_fields, run_name
 from gan_denoise.study.presets import PRESETS
 from gan_denoise.study.report.build import write_report
 from gan_denoise.study.train.dispatch import is_finished, train
@@ -33,7 +34,7 @@ from gan_denoise.study.train.dispatch import is_finished, train
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class EvalBudget:
-    """How much is measured: test images denoised, images generated, calls a batch size in the benchmark."""
+    """The amount of evaluation: test images to denoise, images to generate, timed calls per batch size."""
 
     denoised: int = 500
     generated: int = 10_000
@@ -44,35 +45,44 @@ TINY_BUDGET = EvalBudget(denoised=8, generated=200, repeats=3)
 BUDGETS = {"smoke": TINY_BUDGET, "smoke-best": TINY_BUDGET, "quick": EvalBudget(denoised=200)}
 
 
-def run_study(preset_name: str, folder: Path, data: Path | None, options: RunOptions, shown: bool = True) -> Path:
-    """Do what is left of the study in `folder`, print its tables on stdout if `shown`; returns the report's path.
+def run_study(
+    preset_name: str,
+    folder: Path,
+    data: Path | None,
+    options: RunOptions,
+    preset: Preset | None = None,
+    print_tables: bool = True,
+) -> Path:
+    """Run the stages of the study in `folder` that are not finished; returns the path of the report.
 
-    Progress goes to stderr. Raises what the stages raise; then what is finished stays finished.
+    `preset` replaces the configurations of the preset `preset_name`. Progress goes to stderr, tables to stdout.
+    Raises what the stages raise; finished stages stay finished.
     """
-    preset, effort = PRESETS[preset_name], BUDGETS.get(preset_name, EvalBudget())
-    _say("data")
-    sources.fetch_fashion_mnist(data, status=_say)
+    preset = preset or PRESETS[preset_name]
+    budget = BUDGETS.get(preset_name, EvalBudget())
+    _print_stage("data")
+    sources.fetch_fashion_mnist(data, status=_print_stage)
     dataset = sources.load_fashion_mnist(data)
-    _describe(folder, preset_name, preset, options)
+    _write_study(folder, preset_name, preset, options)
 
     for name, config in ((GAN, preset.gan), (DENOISER, preset.denoiser), (JOINT, preset.joint)):
         if config is not None and not is_finished(config, folder, options):
-            _say(f"train {name}")
+            _print_stage(f"train {name}")
             train(config, dataset, folder, options)
     exported = RunFolder(folder).export
     if not _is_exported(RunFolder(folder).final, exported):
-        _say("export")
+        _print_stage("export")
         export_run(folder, exported, force=True)
 
-    for report in _measured(folder, exported, dataset, effort, options):
-        if shown:
-            print_table(side_by_side(report) if report.command == "eval denoising" else report)
-    _say("report")
+    for table in _measure(folder, exported, dataset, budget, options):
+        if print_tables:
+            print_table(side_by_side(table) if table.command == "eval denoising" else table)
+    _print_stage("report")
     return write_report(folder, dataset.test.images)
 
 
 def run_experiment(name: str, folder: Path, dataset: Dataset, options: RunOptions) -> Path:
-    """Train what is left of an experiment and of the one that it goes on from; returns `folder`/NAME-SEED.
+    """Train the unfinished stages of an experiment and of its base; returns `folder`/NAME-SEED.
 
     Raises what the stages raise.
     """
@@ -91,49 +101,49 @@ def run_experiment(name: str, folder: Path, dataset: Dataset, options: RunOption
     return run
 
 
-def _measured(
-    folder: Path, exported: Path, dataset: Dataset, effort: EvalBudget, options: RunOptions
+def _measure(
+    folder: Path, exported: Path, dataset: Dataset, budget: EvalBudget, options: RunOptions
 ) -> list[ResultTable]:
-    """The three tables, those that an earlier run measured on the same graphs read from its files."""
+    """The three tables, read from their files if these were measured on the same inputs."""
     threads = options.threads
 
     def denoising() -> ResultTable:
-        return denoising_report(exported, dataset, effort.denoised, 0, threads, tracked("denoising"))
+        return denoising_report(exported, dataset, budget.denoised, 0, threads, tracked("denoising"))
 
     def generation() -> ResultTable:
-        return generation_report(exported, dataset, effort.generated, 0, threads, tracked("generating"))
+        return generation_report(exported, dataset, budget.generated, 0, threads, tracked("generating"))
 
     def bench() -> ResultTable:
-        return bench_report(exported, effort.repeats, threads, track=tracked("timing"))
+        return bench_report(exported, budget.repeats, threads, track=tracked("timing"))
 
     measures = {"denoising": denoising, "generation": generation, "bench": bench}
-    inputs = _inputs_sha256(exported, dataset, effort)
-    return [_once(RunFolder(folder).result(name), inputs, measure) for name, measure in measures.items()]
+    inputs = _inputs_sha256(exported, dataset, budget)
+    return [_cached(RunFolder(folder).result(name), inputs, measure) for name, measure in measures.items()]
 
 
-def _once(path: Path, inputs: str, measure: Callable[[], ResultTable]) -> ResultTable:
-    """What `measure` gives, kept in `path`; a kept one is taken if it was measured on the same inputs."""
+def _cached(path: Path, inputs: str, measure: Callable[[], ResultTable]) -> ResultTable:
+    """The table in the file `path` if it was measured on the same inputs, else a new one, which is written there."""
     with contextlib.suppress(OSError, ValueError, KeyError):
-        kept = from_json(path.read_text())
-        if kept.settings["inputs_sha256"] == inputs:
-            return kept
-    _say(f"measure {path.stem}")
-    report = measure()
-    report = dataclasses.replace(report, settings={**report.settings, "inputs_sha256": inputs})
-    write_atomic(path.with_suffix(".csv"), to_csv(report))
-    write_atomic(path, to_json(report))
-    return report
+        table = from_json(path.read_text())
+        if table.settings["inputs_sha256"] == inputs:
+            return table
+    _print_stage(f"measure {path.stem}")
+    table = measure()
+    table = dataclasses.replace(table, settings={**table.settings, "inputs_sha256": inputs})
+    write_atomic(path.with_suffix(".csv"), to_csv(table))
+    write_atomic(path, to_json(table))
+    return table
 
 
-def _inputs_sha256(exported: Path, dataset: Dataset, effort: EvalBudget) -> str:
-    """One hash of all that the tables depend on: graphs, features, filters' parameters, data, effort, version."""
+def _inputs_sha256(exported: Path, dataset: Dataset, budget: EvalBudget) -> str:
+    """SHA-256 of all that the tables depend on: graphs, features, filter parameters, data, budget, version."""
     files = (exported / HASHES, runtime.SHIPPED / runtime.FEATURES.file, ffd.FILE, TUNED)
-    parts = [*(path.read_bytes() for path in files), f"{dataset.sha256} {effort} {__version__}".encode()]
+    parts = [*(path.read_bytes() for path in files), f"{dataset.sha256} {budget} {__version__}".encode()]
     return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 
 
 def _is_exported(run: RunFolder, exported: Path) -> bool:
-    """Whether the export is whole and made from the weights that the run has now."""
+    """Whether the export is complete and was made from the run's current weights."""
     weights = (run.gan.weights("generator"), run.denoiser.weights("denoiser"))
     pairs = {path.name: path for path in (file.with_suffix(".json") for file in weights)}
     try:
@@ -144,22 +154,26 @@ def _is_exported(run: RunFolder, exported: Path) -> bool:
         return False
 
 
-def _describe(folder: Path, preset_name: str, preset: Preset, options: RunOptions) -> None:
-    """Write `study.json`, from which the report knows what was asked for.
+def _write_study(folder: Path, preset_name: str, preset: Preset, options: RunOptions) -> None:
+    """Write `study.json`: the study's name, preset, seed, changed fields and configurations.
 
-    Raises InputError when the folder holds a study of another preset or seed; then it stays as it is.
+    Raises InputError if the folder holds a study of another preset, seed or configuration, which stays unchanged.
     """
     path = RunFolder(folder).study
-    asked = {"preset": preset_name, "seed": options.seed}
+    changes = changed_fields(PRESETS[preset_name], preset)
+    study = {"preset": preset_name, "seed": options.seed, "changes": changes}
     if path.exists():
+        hint = "choose another --out"
         try:
-            found = {name: json.loads(path.read_text())[name] for name in asked}
-        except (ValueError, KeyError) as error:
-            raise InputError(f"{path}: damaged, a study's description wanted", "another --out starts anew") from error
-        if found != asked:
-            raise InputError(f"{folder}: a study with {found} found, {asked} wanted", "another --out starts anew")
-    write_atomic(path, json.dumps({**asked, "config": dataclasses.asdict(preset)}, indent=1) + "\n")
+            content = json.loads(path.read_text())
+            existing = {"preset": content["preset"], "seed": content["seed"], "changes": content.get("changes", {})}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"{path}: damaged", hint) from error
+        if existing != study:
+            raise InputError.expected(folder, f"a study with {study}", existing, hint)
+    content = {"name": run_name(preset_name, changes), **study, "config": dataclasses.asdict(preset)}
+    write_atomic(path, json.dumps(content, indent=1) + "\n")
 
 
-def _say(line: str) -> None:
-    print_status(f"study: {line}")
+def _print_stage(stage: str) -> None:
+    print_status(f"study: {stage}")

@@ -1,1 +1,1 @@
-"""One training run on disk."""
+"""A training run on disk: stages, checkpoints, metadata, logs, progress."""

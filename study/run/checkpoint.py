@@ -1,7 +1,7 @@
-"""Checkpoints: safetensors and a readable JSON beside it, written atomically, the last two kept.
+"""Checkpoints: safetensors and a readable JSON, written atomically; the last two are kept.
 
-`step-00000470.json` holds a hash of itself and of `step-00000470.safetensors` and is written after it, so a checkpoint
-exists when its JSON does, and a damaged one is noticed and the one before it taken.
+`step-00000470.json` is written after `step-00000470.safetensors` and holds a hash of both, so a checkpoint exists once
+its JSON does. A damaged checkpoint is detected, and the previous one is loaded.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Modules = dict[str, nn.Module | Optimizer]
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What was saved after `step` steps; `trainer_state` are the trainer's own numbers, such as sums over the epoch."""
+    """The state after `step` steps; `trainer_state` holds the trainer's own numbers, such as sums over the epoch."""
 
     step: int
     tensors: dict[str, Tensor]
@@ -37,35 +37,36 @@ class Checkpoint:
 
 
 def save(folder: Path, step: int, modules: Modules, trainer_state: dict[str, Any]) -> None:
-    """Write the state of networks and optimizers after `step` steps. Raises OutputError when it cannot."""
+    """Write the state of networks and optimizers after `step` steps. Raises OutputError if writing fails."""
     tensors = {f"{name}/{key}": value for name, module in modules.items() for key, value in _state(module).items()}
     content = save_tensors({key: value.detach().cpu().contiguous() for key, value in tensors.items()})
     stem = f"step-{step:08d}"
     write_atomic(folder / f"{stem}.safetensors", content)
-    write_atomic(folder / f"{stem}.json", _described(step, trainer_state, content))
-    for old in _descriptions(folder)[KEEP_LAST:]:
+    write_atomic(folder / f"{stem}.json", _description(step, trainer_state, content))
+    for old in _list_descriptions(folder)[KEEP_LAST:]:
         old.unlink()
         old.with_suffix(".safetensors").unlink(missing_ok=True)
 
 
 def load_latest(folder: Path) -> Checkpoint | None:
-    """The newest checkpoint that is whole, or None when there is none at all.
+    """The newest intact checkpoint, or None if there are no checkpoints.
 
-    Warns when a newer one is damaged. Raises InputError when there are checkpoints and all are damaged.
+    Warns if a newer one is damaged. Raises InputError if all are damaged.
     """
-    descriptions = _descriptions(folder)
-    for description in descriptions:
+    descriptions = _list_descriptions(folder)
+    for path in descriptions:
         try:
-            return _load(description)
+            return _load(path)
         except (OSError, ValueError, KeyError, SafetensorError) as error:
-            warnings.warn(f"{description}: damaged ({error}), the checkpoint before it is taken", stacklevel=2)
+            warnings.warn(f"{path}: damaged ({error}); falling back to the previous checkpoint", stacklevel=2)
     if descriptions:
-        raise InputError(f"{folder}: {len(descriptions)} damaged checkpoints found, a whole one wanted", "start anew")
+        got = f"{len(descriptions)} damaged"
+        raise InputError.expected(folder, "an intact checkpoint", got, "train again with another --out")
     return None
 
 
 def restore(modules: Modules, tensors: dict[str, Tensor]) -> None:
-    """Put saved tensors back into networks and optimizers of the same structure."""
+    """Load saved tensors into networks and optimizers of the same structure."""
     for name, module in modules.items():
         state = {key.removeprefix(f"{name}/"): value for key, value in tensors.items() if key.startswith(f"{name}/")}
         if isinstance(module, nn.Module):
@@ -74,23 +75,23 @@ def restore(modules: Modules, tensors: dict[str, Tensor]) -> None:
             _restore_optimizer(module, state)
 
 
-def _load(description: Path) -> Checkpoint:
-    text = description.read_text()
-    found = json.loads(text)
-    content = description.with_suffix(".safetensors").read_bytes()
-    if text != _described(found["step"], found["trainer_state"], content):
+def _load(path: Path) -> Checkpoint:
+    text = path.read_text()
+    description = json.loads(text)
+    content = path.with_suffix(".safetensors").read_bytes()
+    if text != _description(description["step"], description["trainer_state"], content):
         raise ValueError("hash mismatch")
-    return Checkpoint(found["step"], load_tensors(content), found["trainer_state"])
+    return Checkpoint(description["step"], load_tensors(content), description["trainer_state"])
 
 
-def _described(step: int, trainer_state: dict[str, Any], content: bytes) -> str:
-    """The JSON beside the tensors' bytes, equal in every letter when it is made again of what was read from it."""
+def _description(step: int, trainer_state: dict[str, Any], content: bytes) -> str:
+    """The JSON text for the tensors' bytes; a function of its arguments, so that a reader can compare it."""
     description = {"step": step, "trainer_state": trainer_state}
     sha256 = hashlib.sha256(json.dumps(description, allow_nan=False).encode() + content).hexdigest()
     return json.dumps({**description, "sha256": sha256}, indent=1) + "\n"
 
 
-def _descriptions(folder: Path) -> list[Path]:
+def _list_descriptions(folder: Path) -> list[Path]:
     return sorted(folder.glob("step-*.json"), reverse=True)
 
 
@@ -98,7 +99,7 @@ def _state(module: nn.Module | Optimizer) -> dict[str, Tensor]:
     if isinstance(module, nn.Module):
         return module.state_dict()
     states = module.state_dict()["state"]
-    return {f"{index}/{key}": torch.as_tensor(value) for index, s in states.items() for key, value in s.items()}
+    return {f"{index}/{key}": torch.as_tensor(value) for index, state in states.items() for key, value in state.items()}
 
 
 def _restore_optimizer(optimizer: Optimizer, flat: dict[str, Tensor]) -> None:

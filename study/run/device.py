@@ -1,4 +1,4 @@
-"""Device, threads, precision and memory settings of PyTorch for one training run."""
+"""Device, threads, precision and memory settings of PyTorch for a training run."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from gan_denoise.errors import InputError
 from gan_denoise.machine import computes_bfloat16, usable_cores
 from gan_denoise.study.config import RunOptions
 
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h; the second is at most 32 MiB
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # constants of malloc.h; the second is at most 32 MiB
 Network = TypeVar("Network", bound=nn.Module)
 
 
 def pick_device(name: str) -> torch.device:
     """The torch device for `auto`, `cpu` or `cuda`. Raises InputError for `cuda` without a GPU."""
     if name == "cuda" and not torch.cuda.is_available():
-        raise InputError("device: no usable CUDA GPU found, one wanted", "--device cpu")
+        raise InputError.expected("--device", "a usable CUDA GPU", "none", "--device cpu")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 def prepare_torch(options: RunOptions) -> torch.device:
-    """Set threads, ask for repeatable kernels, and for memory that is kept from step to step; returns the device."""
+    """Set threads, deterministic kernels and memory reuse; returns the device."""
     device = pick_device(options.device)
     _keep_memory()
     torch.set_num_threads(options.threads or usable_cores())
@@ -36,7 +36,7 @@ def prepare_torch(options: RunOptions) -> torch.device:
 
 
 def _keep_memory() -> None:
-    """Tell the C library not to give freed memory back: to get it again takes a tenth of a step. Only glibc is told."""
+    """Make glibc keep freed memory: to allocate it again takes a tenth of a step. No effect on other C libraries."""
     with contextlib.suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
         for parameter, value in ((M_MMAP_THRESHOLD, 32 * 1024**2), (M_TRIM_THRESHOLD, 2**31 - 1)):
@@ -44,19 +44,18 @@ def _keep_memory() -> None:
 
 
 def warn_slow_bfloat16(options: RunOptions) -> None:
+    """Print a warning if bfloat16 is chosen on a CPU that emulates it."""
     on_cpu = pick_device(options.device).type == "cpu"
     if on_cpu and options.precision == "bfloat16" and computes_bfloat16() is False:
-        print_status(
-            "bfloat16: no instructions for it found in this processor; it is ten times slower here than float32"
-        )
+        print_status("warning: this CPU has no native bfloat16; about 10x slower than float32")
 
 
 def training_precision(device: torch.device, options: RunOptions) -> torch.autocast:
-    """The context in which a step's networks run, as `options.precision` says."""
+    """The autocast context of a training step: bfloat16 or, disabled, float32."""
     half = options.precision == "bfloat16"
     return torch.autocast(device.type, torch.bfloat16, half, cache_enabled=False)  # weights change within a step
 
 
 def on_device(network: Network, device: torch.device) -> Network:
-    """The network on `device`, its convolutions' weights laid out channels last, which is faster on both kinds."""
+    """The network on `device` with channels-last weights, which is faster on CPU and GPU."""
     return network.to(device).to(memory_format=torch.channels_last)

@@ -1,4 +1,4 @@
-"""What a stage's weights depend on: written down before its first step, compared when it goes on."""
+"""The fingerprint of a stage, all that its weights depend on: written before the first step, compared on resume."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from gan_denoise.machine import machine_name, usable_cores
 from gan_denoise.study.config import Config, RunOptions, config_sha256, to_json
 from gan_denoise.study.run.device import pick_device
 
-INEXACT = "inexact_resumes"  # where a run's description keeps what was changed on the way
+INEXACT = "inexact_resumes"  # key in meta.json: the changes of each --resume-inexact
 
 
 def run_fingerprint(config: Config, dataset: Dataset, options: RunOptions) -> dict[str, Any]:
-    """What two runs must share for their weights to be equal bit for bit."""
+    """All that two trainings must share for their weights to be bit-equal."""
     return {
         "config": to_json(config),
         "config_sha256": config_sha256(config),
@@ -40,57 +40,56 @@ def run_fingerprint(config: Config, dataset: Dataset, options: RunOptions) -> di
 
 
 def verify_fingerprint(stage: StageFolder, fingerprint: dict[str, Any], options: RunOptions) -> dict[str, list[Any]]:
-    """What differs from the run described in the stage's meta.json, each as before and now; describes the run where there is none.
+    """What changed since the stage's meta.json was written, name to [before, now]; writes meta.json for a new stage.
 
-    Raises OutputError when there is one and it is not to go on, InputError when something differs and may not.
+    Raises OutputError if the stage has been started and `options` do not resume it, InputError if something changed and
+    `resume_inexact` is not set.
     """
     if not stage.meta.exists() and not list(stage.checkpoints.glob("step-*.json")):
-        circumstances = {
+        environment = {
             "version": __version__,
             "commit": _git_commit(),
             "machine": machine_name(),
             "python": platform.python_version(),
         }
-        write_atomic(stage.meta, json.dumps({"fingerprint": fingerprint, **circumstances}, indent=1) + "\n")
+        write_atomic(stage.meta, json.dumps({"fingerprint": fingerprint, **environment}, indent=1) + "\n")
         return {}
     if not (options.resume or options.resume_inexact):
-        raise OutputError(f"{stage.path}: holds a run", "--resume goes on with it, another --out starts anew")
-    found, wanted = _flat(stage.read_fingerprint()), _flat(fingerprint)
-    names = dict.fromkeys([*wanted, *found])
-    changed = {name: [found.get(name), wanted.get(name)] for name in names if found.get(name) != wanted.get(name)}
+        raise OutputError(f"{stage.path}: holds a training run", "add --resume to continue it, or choose another --out")
+    before, now = _flatten(stage.read_fingerprint()), _flatten(fingerprint)
+    names = dict.fromkeys([*now, *before])
+    changed = {name: [before.get(name), now.get(name)] for name in names if before.get(name) != now.get(name)}
     if changed and not options.resume_inexact:
-        name, (before, now) = next(iter(changed.items()))
-        hint = "give the same options as before, or another --out; --resume-inexact goes on and records it"
-        raise InputError(f"{name}: the run in {stage.path} has {before}, {now} was asked for", hint)
+        name, (old, new) = next(iter(changed.items()))
+        hint = "give the options of the first start, or another --out; --resume-inexact resumes and records the change"
+        raise InputError(f"{name}: run {stage.path} was started with {old}, got {new}", hint)
     return changed
 
 
-def _flat(fingerprint: dict[str, Any]) -> dict[str, Any]:
-    """A fingerprint whose configuration's dials stand beside the rest, each under its name."""
+def _flatten(fingerprint: dict[str, Any]) -> dict[str, Any]:
+    """The fingerprint with the fields of its configuration at the top level."""
     rest = {name: value for name, value in fingerprint.items() if name not in ("config", "config_sha256")}
     return {**fingerprint.get("config", {}), **rest}
 
 
 def record_changes(stage: StageFolder, fingerprint: dict[str, Any], changed: dict[str, list[Any]], step: int) -> None:
-    """Add to the description of the run in a stage's folder what is other from `step` on; its fingerprint is the new one.
+    """Record in the stage's meta.json what changed at `step`, and the new fingerprint.
 
-    Weights that it had finished with count no more: they are not those of the new fingerprint.
+    Invalidates finished weights, which belong to the old fingerprint.
     """
     if changed:
-        for weights in (*stage.path.glob("*.safetensors"), *stage.final.path.glob("*/*.safetensors")):
-            weights.with_suffix(".json").unlink(missing_ok=True)
-        described = stage.read_meta()
-        inexact = [*described.get(INEXACT, []), {"step": step, "changed": changed}]
-        write_atomic(
-            stage.meta, json.dumps({**described, "fingerprint": fingerprint, INEXACT: inexact}, indent=1) + "\n"
-        )
+        for file in (*stage.path.glob("*.safetensors"), *stage.final.path.glob("*/*.safetensors")):
+            file.with_suffix(".json").unlink(missing_ok=True)
+        meta = stage.read_meta()
+        inexact = [*meta.get(INEXACT, []), {"step": step, "changed": changed}]
+        write_atomic(stage.meta, json.dumps({**meta, "fingerprint": fingerprint, INEXACT: inexact}, indent=1) + "\n")
 
 
 def check_exact(stage: StageFolder) -> None:
-    """Raises InputError when the run in a stage's folder went on under other conditions than it began."""
+    """Raises InputError if the stage was resumed with --resume-inexact."""
     if stage.read_meta().get(INEXACT):
-        found = f"{stage.path}: a training that --resume-inexact continued found, an exact one wanted"
-        raise InputError(found, "another --out starts anew; export takes this one as it is")
+        hint = "train again with another --out; `export` accepts this run"
+        raise InputError.expected(stage.path, "a training without changes", "one resumed with --resume-inexact", hint)
 
 
 def _git_commit() -> str:
@@ -101,10 +100,10 @@ def _git_commit() -> str:
 
 
 def describe_images(dataset: Dataset) -> dict[str, list[int] | list[str]]:
-    """What the identity of a stage says of images that are not as those of Fashion-MNIST are."""
-    known: dict[str, list[int] | list[str]] = {}
+    """The shape and the classes of the images, where they differ from those of Fashion-MNIST."""
+    description: dict[str, list[int] | list[str]] = {}
     if dataset.train.shape != (1, SIDE, SIDE):
-        known["image_shape"] = list(dataset.train.shape)
+        description["image_shape"] = list(dataset.train.shape)
     if dataset.classes != CLASSES:
-        known["classes"] = list(dataset.classes)
-    return known
+        description["classes"] = list(dataset.classes)
+    return description

@@ -1,4 +1,4 @@
-"""Whether a generator draws one image for all latents."""
+"""Detect mode collapse: a generator that makes nearly the same image from all latents."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ COLLAPSE_FRACTION = 0.1  # of the standard deviation between real images
 
 
 def inter_image_std(images: NDArray[np.float32]) -> float:
-    """The standard deviation between images (N, C, H, W), pixel by pixel, then averaged: 0 when all are equal."""
+    """The standard deviation over images (N, C, H, W) of each pixel, averaged over pixels: 0 if all are equal."""
     return float(images.astype(np.float64).std(axis=0).mean())
 
 
-def collapse_warning(between: float | None, real: float | None) -> str:
-    """What to say when the variety of generated images, beside that of real ones, is a collapse's, else nothing."""
-    if between is None or real is None or between >= COLLAPSE_FRACTION * real:
+def collapse_warning(generated: float | None, real: float | None) -> str:
+    """A warning if the `inter_image_std` of generated images is far below that of real ones, else an empty string."""
+    if generated is None or real is None or generated >= COLLAPSE_FRACTION * real:
         return ""
-    found = f"a standard deviation of {between:.3f} between images of different latents found"
-    return f"the generator has collapsed, or has learnt nothing yet: {found}, {COLLAPSE_FRACTION * real:.3f} or more wanted"
+    limit = COLLAPSE_FRACTION * real
+    return f"mode collapse, or nothing learned yet: inter_image_std: expected {limit:.3f} or more, got {generated:.3f}"

@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar with images/s and time left on a terminal, otherwise one line an epoch."""
+"""Progress on stderr: a bar with images/s and time left on a terminal, else one line per epoch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gan_denoise.errors import missing_extra
 
 
 class EpochProgress:
-    """Shows how far a stage is, and writes TensorBoard event files when asked to."""
+    """Shows the progress of a stage and, if enabled, writes TensorBoard event files."""
 
     def __init__(self, folder: Path, epochs: int, epoch_steps: int, epoch_images: int, tensorboard: bool) -> None:
         self.name, self.epochs, self.epoch_steps = folder.name, epochs, epoch_steps
@@ -44,17 +44,17 @@ class EpochProgress:
             self.writer.close()
 
     def start(self, step: int) -> None:
-        """Show the bar, `step` steps of it done. Raises InputError when TensorBoard is wanted and not installed."""
+        """Show the bar, with `step` steps done. Raises InputError if TensorBoard is enabled but not installed."""
         self.writer = _event_writer(self.folder) if self.tensorboard else None
         total = self.epochs * self.epoch_steps * self.images_per_step
         self.task = self.bar.add_task(self.name, total=total, completed=round(step * self.images_per_step))
 
     def advance(self) -> None:
-        """One step more."""
+        """Count one more step."""
         self.bar.advance(self.task, self.images_per_step)
 
-    def epoch_done(self, epoch: int, event: Mapping[str, float], warning: str) -> None:
-        """Print or show the epoch's numbers, and what is wrong with them."""
+    def end_epoch(self, epoch: int, event: Mapping[str, float], warning: str) -> None:
+        """Print the epoch's numbers and, if not empty, a warning."""
         numbers = "  ".join(f"{name} {value:.4g}" for name, value in event.items())
         lines = [f"{self.name} epoch {epoch}/{self.epochs}  {numbers}", *([f"warning: {warning}"] if warning else [])]
         for line in lines:

@@ -1,14 +1,14 @@
-"""One training stage in its folder: its lock, fingerprint, log, checkpoints, progress, and how it stops.
+"""A training stage in its folder: lock, fingerprint, log, checkpoints, progress and signals.
 
-A trainer keeps its own visible loop:
+A trainer has its own visible loop:
 
-    with Stage.open(folder, fingerprint, modules, steps, steps_in_epoch, options) as stage:
+    with Stage.open(folder, fingerprint, modules, epochs, epoch_steps, epoch_images, options) as stage:
         for step in stage.steps():
             ...                                     # one update
-            stage.accumulate(loss=...)                   # sums over the epoch
-            if stage.is_epoch_end(step):              # files of the epoch are named by stage.epoch
-                stage.log_epoch(step, ...)          # means of the sums, and what else was measured
-            stage.end_step(step)                   # saves when it is time, leaves when a signal asked for it
+            stage.accumulate(loss=...)              # sums over the epoch
+            if stage.is_epoch_end(step):            # stage.epoch names the files of the epoch
+                stage.log_epoch(step, ...)          # means of the sums, and measurements
+            stage.end_step(step)                    # saves at intervals; raises Interrupted after a signal
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SAVE_EVERY = 200  # steps
 
 @dataclass
 class Stage:
-    """An open stage; see the module's text. `step` counts finished steps over all epochs."""
+    """An open stage; see the module docstring. `step` counts finished steps over all epochs."""
 
     folder: StageFolder
     modules: checkpoint.Modules
@@ -47,8 +47,8 @@ class Stage:
     log: RunLog
     progress: EpochProgress
     step: int = 0
-    epoch: int = 1  # the one that is trained, or ends; counted on where --resume-inexact changes an epoch's steps
-    sums_start: int = 0  # the step that the sums begin with
+    epoch: int = 1  # the current one; keeps counting if --resume-inexact changes the steps of an epoch
+    sums_start: int = 0  # the first step of the sums
     sums: dict[str, float] = field(default_factory=dict)
     started: float = field(default_factory=time.monotonic)
     stop_signal: int = 0
@@ -65,11 +65,10 @@ class Stage:
         epoch_images: int,
         options: RunOptions,
     ) -> Iterator[Stage]:
-        """Lock the folder, go on from its last checkpoint when asked to, and restore the signals at the end.
+        """Lock the folder, resume from its last checkpoint if there is one, and handle SIGINT and SIGTERM.
 
-        Raises LockedError when another process holds it, OutputError when it holds a run and `resume` is not
-        set, InputError when what it holds was trained differently, Interrupted when a signal asked to stop. What a
-        step raises for want of memory comes out as OutputError.
+        Raises LockedError if another process holds the lock, OutputError if the folder holds a run and `resume` is not
+        set or if memory runs out, InputError if the run has another fingerprint, and Interrupted after a signal.
         """
         with exclusive_lock(folder.path, "lock"), contextlib.ExitStack() as stack:
             progress = stack.enter_context(
@@ -78,34 +77,34 @@ class Stage:
             stage = cls(folder, modules, epochs * epoch_steps, epoch_steps, RunLog(folder.log), progress)
             changed = verify_fingerprint(folder, fingerprint, options)
             stage._resume(exactly=not changed)
-            if stage.step < stage.total_steps:  # or nothing comes of them
+            if stage.step < stage.total_steps:  # else nothing will be trained
                 warn_slow_bfloat16(options)
                 record_changes(folder, fingerprint, changed, stage.step)
-            stack.enter_context(_stopping(stage._stop))
+            stack.enter_context(_signals_call(stage._stop))
             try:
                 yield stage
             except DivergedError as error:
-                hint = "try another --seed or --batch; the last checkpoint is from before"
+                hint = "try another --seed or --batch; the last checkpoint is from before the divergence"
                 raise DivergedError(f"step {stage.step}: {error.message}", hint) from error
             except RuntimeError as error:  # torch.OutOfMemoryError on a GPU; a plain one on the CPU
                 if not ("out of memory" in str(error) or "can't allocate memory" in str(error)):
                     raise
                 batch = fingerprint["config"]["batch"]
-                hint = f"--batch {max(batch // 2, 2)}, which trains another model; the last checkpoint is from before"
-                raise OutputError(f"step {stage.step}: no memory for a batch of {batch} found", hint) from error
-            if stage.stop_signal:  # it came after the last step
+                hint = f"--batch {max(batch // 2, 2)}; it changes the result, so it needs another --out"
+                raise OutputError(f"step {stage.step}: not enough memory for a batch of {batch}", hint) from error
+            if stage.stop_signal:  # a signal after the last step
                 raise stage._interrupted()
 
     def steps(self) -> Iterator[int]:
-        """The numbers of the steps that are left."""
+        """The numbers of the remaining steps."""
         self.progress.start(self.step)
         yield from range(self.step, self.total_steps)
 
     def accumulate(self, **values: float) -> None:
-        """Add up numbers whose means over the epoch are logged. Raises DivergedError when one is not finite."""
+        """Add values whose means over the epoch are logged. Raises DivergedError if one is not finite."""
         for name, value in values.items():
             if not np.isfinite(value):
-                raise DivergedError(f"{name}: {value} found, a finite number wanted")
+                raise DivergedError.expected(name, "a finite number", value)
             self.sums[name] = self.sums.get(name, 0.0) + value
 
     def is_epoch_end(self, step: int) -> bool:
@@ -113,9 +112,9 @@ class Stage:
         return (step + 1) % self.epoch_steps == 0
 
     def log_epoch(self, step: int, images: int, **measured: float) -> None:
-        """Log the means over the epoch that ends with `step`, what was measured after it, and images/s.
+        """Log the means over the epoch that ends with `step`, the measurements after it, and images/s.
 
-        Where a `inter_image_std` was measured and the `inter_image_std_real` of as many images of the data, a collapse is said too.
+        Warns of mode collapse if `inter_image_std` and `inter_image_std_real` are among the measurements.
         """
         seconds = self.sums.pop("seconds", 0.0) + time.monotonic() - self.started
         means = {name: value / (step + 1 - self.sums_start) for name, value in self.sums.items()}
@@ -123,16 +122,16 @@ class Stage:
         event = {name: float(f"{value:.6g}") for name, value in event.items()}
         warning = mode_collapse.collapse_warning(event.get("inter_image_std"), event.get("inter_image_std_real"))
         self.log.append(step=step + 1, epoch=self.epoch, **event, **({"warning": warning} if warning else {}))
-        self.progress.epoch_done(self.epoch, event, warning)
+        self.progress.end_epoch(self.epoch, event, warning)
         self.epoch, self.sums, self.sums_start = self.epoch + 1, {}, step + 1
 
     def end_step(self, step: int) -> None:
-        """Save after an epoch, every so many steps, and when a signal asked to stop; then raise Interrupted."""
+        """Save at the end of an epoch, every SAVE_EVERY steps and after a signal; raises Interrupted after a signal."""
         self.step = step + 1
         self.progress.advance()
-        ends = self.is_epoch_end(step)
-        if ends or self.step % SAVE_EVERY == 0 or self.stop_signal:
-            self._save(new_epoch=ends)
+        is_end = self.is_epoch_end(step)
+        if is_end or self.step % SAVE_EVERY == 0 or self.stop_signal:
+            self._save(new_epoch=is_end)
         if self.stop_signal:
             raise self._interrupted()
 
@@ -149,24 +148,26 @@ class Stage:
         if saved is not None:
             try:
                 checkpoint.restore(self.modules, saved.tensors)
-            except RuntimeError as error:  # only where the configuration may differ
-                found = f"{self.folder.path}: a checkpoint of networks of other shapes found, the same wanted"
-                raise InputError(found, "give the sizes of before, or another --out") from error
+            except RuntimeError as error:  # only with --resume-inexact
+                hint = "give the sizes of the first start, or another --out"
+                raise InputError.expected(
+                    self.folder.path, "a checkpoint of the same networks", "other sizes", hint
+                ) from error
             self.step, self.epoch, self.sums_start = saved.step, saved.trainer_state["epoch"], saved.step
-            if exactly:  # else an epoch may be of another length, and its sums of other things
+            if exactly:  # else the epoch may have another length, and the sums other terms
                 self.sums, self.sums_start = dict(saved.trainer_state["sums"]), saved.trainer_state["sums_start"]
         self.log.rewind(self.step)
 
     def _interrupted(self) -> Interrupted:
-        hint = "the same command goes on (`train` wants --resume)"
-        return Interrupted(f"stopped after step {self.step}, saved", hint, self.stop_signal)
+        hint = "the same command resumes; for `train`, add --resume"
+        return Interrupted(f"stopped after step {self.step}; checkpoint saved", hint, self.stop_signal)
 
     def _stop(self, number: int) -> None:
         self.stop_signal = number
 
 
 @contextlib.contextmanager
-def _stopping(stop: Callable[[int], None]) -> Iterator[None]:
+def _signals_call(stop: Callable[[int], None]) -> Iterator[None]:
     """The first SIGINT or SIGTERM calls `stop`; a second one ends the process at once."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 

@@ -1,1 +1,1 @@
-"""One module a network, each with one visible training loop."""
+"""Training: one module per network, each with one visible loop."""

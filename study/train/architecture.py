@@ -1,4 +1,4 @@
-"""Read a network's layers off the network itself, for the architecture figures."""
+"""List the layers of a network, for the architecture figures."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ Layers = list[dict[str, Any]]
 
 
 @torch.no_grad()
-def layers_of(network: nn.Module, input_shape: tuple[int, ...], *others: Tensor) -> Layers:
-    """One entry a layer in the order of the data's way: `layer`, `output` shape per sample, `parameters`.
+def list_layers(network: nn.Module, input_shape: tuple[int, ...], *extra_inputs: Tensor) -> Layers:
+    """One entry per layer in the order of execution: `layer`, `output` shape per sample, `parameters`.
 
-    The network is run once on zeros of `input_shape` and on `others`, in evaluation, on its own device.
+    Runs the network once on zeros (1, *input_shape) and on `extra_inputs`, in evaluation mode, on its device.
     """
     device = next(network.parameters()).device
     layers: Layers = [{"layer": "Input", "output": list(input_shape), "parameters": 0}]
 
-    def note(module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
+    def record(module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
         count = sum(parameter.numel() for parameter in module.parameters())
         layers.append({"layer": _title(module), "output": list(output.shape[1:]), "parameters": count})
 
     leaves = [module for module in network.modules() if not list(module.children())]
-    hooks = [module.register_forward_hook(note) for module in leaves]
+    hooks = [module.register_forward_hook(record) for module in leaves]
     was_training = network.training
     network.eval()
-    network(torch.zeros(1, *input_shape, device=device), *(other.to(device) for other in others))
+    network(torch.zeros(1, *input_shape, device=device), *(extra.to(device) for extra in extra_inputs))
     network.train(was_training)
     for hook in hooks:
         hook.remove()
     return layers
 
 
-def describe(folder: StageFolder, **networks: Layers) -> None:
+def write_architecture(folder: StageFolder, **networks: Layers) -> None:
     """Write `architecture.json`: the layers of each named network."""
     write_atomic(folder.architecture, json.dumps(networks, indent=1) + "\n")
 
 
 def _title(module: nn.Module) -> str:
-    """The layer's kind with the numbers that matter, as in `Conv2d 4x4, stride 2`."""
+    """The layer's type and main parameters, as in `Conv2d 4x4, stride 2`."""
     kind = type(module).__name__
     match module:
         case nn.Conv2d() | nn.ConvTranspose2d():
@@ -53,5 +53,5 @@ def _title(module: nn.Module) -> str:
             return f"{kind} {module.p:g}"
         case nn.LeakyReLU():
             return f"{kind} {module.negative_slope:g}"
-    described = module.extra_repr() if kind == "GaussianNoise" else ""
-    return f"{kind} {described}".strip()
+    details = module.extra_repr() if kind == "GaussianNoise" else ""
+    return f"{kind} {details}".strip()

@@ -1,4 +1,4 @@
-"""Train the paper's denoiser: clean images in, noise added by its first layer, mean squared error, Adam."""
+"""Train the paper's denoiser: its first layer adds the noise to clean images; mean squared error, Adam."""
 
 from __future__ import annotations
 
@@ -16,22 +16,23 @@ from gan_denoise.export.convert import weights
 from gan_denoise.export.run_folder import RunFolder
 from gan_denoise.models.autoencoder import Denoiser
 from gan_denoise.study.config import DenoiserConfig, RunOptions
-from gan_denoise.study.run.device import on_device, prepare_torch
+from gan_denoise.study.run.checkpoint import Modules
+from gan_denoise.study.run.device import on_device, prepare_torch, training_precision
 from gan_denoise.study.run.metadata import run_fingerprint
 from gan_denoise.study.run.stage import Stage
-from gan_denoise.study.train.architecture import describe, layers_of
-from gan_denoise.study.train.batches import batch_indices, pixels, seed_step, steps_per_epoch
+from gan_denoise.study.train.architecture import list_layers, write_architecture
+from gan_denoise.study.train.batches import batch_indices, scale_pixels, seed_step, steps_per_epoch
 from gan_denoise.study.train.image_shape import channel_kwargs
 from gan_denoise.study.train.optim import optimizer_step
-from gan_denoise.study.train.validation import restore, validation
+from gan_denoise.study.train.validation import denoise_images, validation_images
 
 
 def train_autoencoder(config: DenoiserConfig, dataset: Dataset, run: Path, options: RunOptions) -> None:
-    """Train in `run`/denoiser and leave `denoiser.safetensors` there; goes on where an earlier run stopped.
+    """Train in `run`/denoiser and write `denoiser.safetensors` there; resumes from the last checkpoint.
 
-    After each epoch PSNR and SSIM are measured on the first 500 held-out images, with the same noise each time. Those
-    of Fashion-MNIST are the last 5,000 training images, so they are unseen only when `images` is 55,000 or less.
-    Raises what Stage.open raises, and DivergedError when a loss or a gradient is not finite.
+    After each epoch the log gets PSNR and SSIM on the first 500 held-out images, with the same noise each time. For
+    Fashion-MNIST these are among the last 5,000 training images, so they are unseen only if `images` is at most 55,000.
+    Raises what Stage.open raises, and DivergedError if a loss or a gradient is not finite.
     """
     folder = RunFolder(run).denoiser
     device = prepare_torch(options)
@@ -41,27 +42,28 @@ def train_autoencoder(config: DenoiserConfig, dataset: Dataset, run: Path, optio
     denoiser = on_device(Denoiser(**arguments), device)
     adam = Adam(denoiser.parameters(), config.learning_rate, (config.beta1, 0.999))
     images = torch.from_numpy(dataset.train.images[: config.images]).to(device)
-    held_out, noisy = validation(dataset)
+    held_out, noisy = validation_images(dataset)
     fingerprint = run_fingerprint(config, dataset, options)
     epoch_steps = steps_per_epoch(len(images), config.batch)
+    modules: Modules = {"denoiser": denoiser, "adam": adam}
 
-    with Stage.open(
-        folder, fingerprint, {"denoiser": denoiser, "adam": adam}, config.epochs, epoch_steps, len(images), options
-    ) as stage:
-        describe(folder, denoiser=layers_of(denoiser, dataset.train.shape))
+    with Stage.open(folder, fingerprint, modules, config.epochs, epoch_steps, len(images), options) as stage:
+        write_architecture(folder, denoiser=list_layers(denoiser, dataset.train.shape))
         for step in stage.steps():
             # batch
             seed_step(options.seed, step)
-            clean = images[batch_indices(options.seed, step, len(images), config.batch).to(device)]
-            clean = pixels(clean)  # (B, C, H, W) in [0, 1]
+            indices = batch_indices(options.seed, step, len(images), config.batch).to(device)
+            clean = scale_pixels(images[indices])  # (B, C, H, W) in [0, 1]
 
             # step
-            stage.accumulate(loss=denoiser_step(denoiser, adam, clean, config.max_gradient_norm))
+            with training_precision(device, options):
+                loss = denoiser_step(denoiser, adam, clean, config.max_gradient_norm)
+            stage.accumulate(loss=loss)
 
             # log
             if stage.is_epoch_end(step):
-                restored = restore(denoiser, noisy)
-                quality = psnr(held_out, restored).mean(), ssim(held_out, restored).mean()
+                denoised = denoise_images(denoiser, noisy)
+                quality = psnr(held_out, denoised).mean(), ssim(held_out, denoised).mean()
                 stage.log_epoch(step, len(images), psnr_db=float(quality[0]), ssim=float(quality[1]))
 
             # save
@@ -71,6 +73,6 @@ def train_autoencoder(config: DenoiserConfig, dataset: Dataset, run: Path, optio
 
 def denoiser_step(denoiser: nn.Module, adam: Optimizer, clean: Tensor, max_gradient_norm: float) -> float:
     """One update from clean images (B, C, H, W) in [0, 1]; the network adds the noise. Returns the loss."""
-    loss = mse_loss(denoiser(clean), clean)
+    loss = mse_loss(denoiser(clean).float(), clean)
     optimizer_step(adam, loss, max_gradient_norm)
     return loss.item()

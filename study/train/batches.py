@@ -1,6 +1,6 @@
-"""Seeded batches: which images a step sees and which random numbers it draws depend on seed and step alone.
+"""Seeded batches: the images and the random numbers of a step depend on the seed and the step number only.
 
-So nothing but the step's number has to be kept to go on after an interruption, in the middle of an epoch too.
+So the step number is all that a checkpoint needs to resume, also in the middle of an epoch.
 """
 
 from __future__ import annotations
@@ -12,25 +12,28 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gan_denoise.study.config import check_batch
+
 
 def steps_per_epoch(count: int, batch: int) -> int:
-    """Steps in which each of `count` images is seen once; the last one may be smaller than `batch`."""
+    """The steps of an epoch of `count` images; the last batch may be smaller. Raises UsageError if it would be 1."""
+    check_batch(batch, count)
     return math.ceil(count / batch)
 
 
 def batch_indices(seed: int, step: int, count: int, batch: int) -> Tensor:
-    """Indices, int64 (at most `batch`,), of the images of `step`, counted over all epochs from 0."""
+    """The indices of the images of `step`, int64 (at most `batch`,); steps count from 0 over all epochs."""
     epoch, position = divmod(step, steps_per_epoch(count, batch))
     return _epoch_order(seed, epoch, count)[position * batch : (position + 1) * batch]
 
 
-def pixels(images: Tensor) -> Tensor:
-    """Images (B, C, H, W) in [0, 1] from bytes (B, H, W), or (B, C, H, W)."""
+def scale_pixels(images: Tensor) -> Tensor:
+    """Images float32 (B, C, H, W) in [0, 1] from uint8 (B, H, W) or (B, C, H, W)."""
     return (images if images.ndim == 4 else images.unsqueeze(1)) / 255
 
 
 def seed_step(seed: int, step: int) -> None:
-    """Seed torch's global generators for one step: latents, noise and dropout all come from it."""
+    """Seed torch's global generators for one step: latents, noise and dropout draw from them."""
     torch.manual_seed(_mix(seed, step, 1))
 
 
@@ -40,5 +43,5 @@ def _epoch_order(seed: int, epoch: int, count: int) -> Tensor:
 
 
 def _mix(seed: int, counter: int, stream: int) -> int:
-    """One 63-bit seed from three numbers, without the overlaps that seed + counter would have."""
+    """One 63-bit seed from three numbers; seed + counter would give equal seeds for different pairs."""
     return int(np.random.SeedSequence((seed, counter, stream)).generate_state(1, np.uint64)[0]) >> 1

@@ -1,4 +1,4 @@
-"""Train the classifier whose penultimate layer the Fréchet distance is measured on."""
+"""Train the feature network of FFD-1: a classifier whose penultimate layer gives the features."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from gan_denoise.export.convert import weights
 from gan_denoise.export.run_folder import RunFolder
 from gan_denoise.models.classifier import FeatureNetwork
 from gan_denoise.study.config import ClassifierConfig, RunOptions
-from gan_denoise.study.run.device import on_device, prepare_torch
+from gan_denoise.study.run.device import on_device, prepare_torch, training_precision
 from gan_denoise.study.run.metadata import run_fingerprint
 from gan_denoise.study.run.stage import Stage
-from gan_denoise.study.train.architecture import describe
+from gan_denoise.study.train.architecture import write_architecture
 from gan_denoise.study.train.batches import batch_indices, seed_step, steps_per_epoch
-from gan_denoise.study.train.optim import optimizer_step
+from gan_denoise.study.train.optim import optimizer_step, set_lr
 
-SHIFT = 2  # pixels, the furthest that augmentation moves an image
+SHIFT = 2  # pixels, the largest shift of the augmentation
 
 
 def train_classifier(config: ClassifierConfig, dataset: Dataset, run: Path, options: RunOptions) -> None:
-    """Train in `run`/classifier and leave `classifier.safetensors` there; goes on where an earlier run stopped.
+    """Train in `run`/classifier and write `classifier.safetensors` there; resumes from the last checkpoint.
 
-    Sees the first 50,000 training images at most; accuracy is logged on the other 10,000.
-    Raises what Stage.open raises, and DivergedError when a loss or a gradient is not finite.
+    Trains on the first 50,000 training images at most; the log gets the accuracy on the other 10,000.
+    Raises what Stage.open raises, and DivergedError if a loss or a gradient is not finite.
     """
     folder = RunFolder(run).classifier
     device = prepare_torch(options)
@@ -49,21 +49,22 @@ def train_classifier(config: ClassifierConfig, dataset: Dataset, run: Path, opti
     with Stage.open(
         folder, fingerprint, {"network": network, "sgd": sgd}, config.epochs, epoch_steps, len(images), options
     ) as stage:
-        describe(folder)
+        write_architecture(folder)
         for step in stage.steps():
             # batch
             seed_step(options.seed, step)
-            chosen = batch_indices(options.seed, step, len(images), config.batch).to(device)
-            image = augment(images[chosen].unsqueeze(1) / 255)  # (B, 1, 28, 28) in [0, 1]
+            indices = batch_indices(options.seed, step, len(images), config.batch).to(device)
+            image = augment(images[indices].unsqueeze(1) / 255)  # (B, 1, 28, 28) in [0, 1]
 
             # step
-            sgd.param_groups[0]["lr"] = learning_rate(step, total_steps, config.learning_rate)
-            loss, right = classifier_step(network, sgd, image, labels[chosen], config.label_smoothing)
-            stage.accumulate(loss=loss, accuracy_training=right)
+            set_lr(sgd, one_cycle_lr(step, total_steps, config.learning_rate))
+            with training_precision(device, options):
+                loss, accuracy = classifier_step(network, sgd, image, labels[indices], config.label_smoothing)
+            stage.accumulate(loss=loss, accuracy_training=accuracy)
 
             # log
             if stage.is_epoch_end(step):
-                stage.log_epoch(step, len(images), accuracy_unseen=accuracy(network, unseen))
+                stage.log_epoch(step, len(images), accuracy_unseen=measure_accuracy(network, unseen))
 
             # save
             stage.end_step(step)
@@ -74,24 +75,25 @@ def classifier_step(
     network: nn.Module, sgd: Optimizer, image: Tensor, label: Tensor, label_smoothing: float
 ) -> tuple[float, float]:
     """One update from images (B, C, H, W) and labels (B,). Returns the loss and the accuracy in [0, 1]."""
-    logits = network(image)[1]  # (B, classes)
+    logits = network(image)[1].float()  # (B, classes)
     loss = cross_entropy(logits, label, label_smoothing=label_smoothing)
     optimizer_step(sgd, loss)
     return loss.item(), (logits.argmax(1) == label).float().mean().item()
 
 
 def augment(image: Tensor) -> Tensor:
-    """Mirror half of the images and move all of them by the same up to 2 pixels; (B, C, H, W) stays."""
-    mirrored = torch.rand(len(image), 1, 1, 1, device=image.device) < 0.5
-    image = torch.where(mirrored, image.flip(-1), image)
+    """Mirror half of the images and shift the batch by up to 2 pixels; the shape (B, C, H, W) stays."""
+    mirror = torch.rand(len(image), 1, 1, 1, device=image.device) < 0.5
+    image = torch.where(mirror, image.flip(-1), image)
     down, right = (int(shift) for shift in torch.randint(0, 2 * SHIFT + 1, (2,)))
     height, width = image.shape[-2:]
     return pad(image, (SHIFT,) * 4)[..., down : down + height, right : right + width]
 
 
-def learning_rate(step: int, total_steps: int, peak: float) -> float:
-    """One cycle: up from a twenty-fifth of the peak over the first third, then down to nothing, as cosines.
+def one_cycle_lr(step: int, total_steps: int, peak: float) -> float:
+    """The learning rate of a one-cycle schedule: a cosine from 1/25 of the peak up to it, and one down to 0.
 
+    The first 30 % of the steps go up.
     Source: Smith and Topin 2017, arXiv:1708.07120.
     """
     rise = 0.3 * total_steps
@@ -101,14 +103,14 @@ def learning_rate(step: int, total_steps: int, peak: float) -> float:
 
 
 @torch.no_grad()
-def accuracy(network: nn.Module, split: Split, batch: int = 500) -> float:
-    """The share in [0, 1] of images that the network in evaluation gives their own label."""
+def measure_accuracy(network: nn.Module, split: Split, batch: int = 500) -> float:
+    """The accuracy in [0, 1], with the network in evaluation mode."""
     device = next(network.parameters()).device
     network.eval()
-    right = 0
+    correct = 0
     for start in range(0, len(split), batch):
         image = torch.from_numpy(split.images[start : start + batch]).to(device).unsqueeze(1) / 255
         label = torch.from_numpy(split.labels[start : start + batch]).to(device)
-        right += int((network(image)[1].argmax(1) == label).sum())
+        correct += int((network(image)[1].argmax(1) == label).sum())
     network.train()
-    return right / len(split)
+    return correct / len(split)

@@ -1,31 +1,42 @@
-"""The commands of train: parse, call one function, print."""
+"""The commands `train gan`, `denoiser`, `joint` and `classifier`: parse, call one function, print."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeVar
 
 import typer
 
 from gan_denoise.console import print_result
-from gan_denoise.errors import UsageError
+from gan_denoise.errors import InputError, UsageError
+from gan_denoise.export.run_folder import CLASSIFIER, DENOISER, GAN, JOINT, RunFolder
 from gan_denoise.options import (
     ChannelsOption,
+    DataOption,
     DatasetName,
     DatasetOption,
     DatasetPathOption,
     JsonOption,
     QuietOption,
-    SeedOption,
     SizeOption,
     ThreadsOption,
 )
-from gan_denoise.study.config import BlindDenoiserConfig, Config, config_sha256, to_json
+from gan_denoise.study.config import (
+    BlindDenoiserConfig,
+    Config,
+    JointConfig,
+    Preset,
+    RunOptions,
+    check_batch,
+    config_sha256,
+    to_json,
+)
 from gan_denoise.study.options import (
     BatchOption,
+    ConfigOption,
     Device,
     DeviceOption,
     DryRunOption,
@@ -38,11 +49,15 @@ from gan_denoise.study.options import (
     PresetOption,
     ResumeInexactOption,
     ResumeOption,
+    SeedOrConfigOption,
+    SetOption,
     TensorBoardOption,
     check_torch,
     run_folder,
     run_options,
+    without_options,
 )
+from gan_denoise.study.overrides import changed_fields, read_config, set_fields
 from gan_denoise.study.presets import PRESETS
 
 app = typer.Typer(
@@ -51,16 +66,41 @@ app = typer.Typer(
 )
 
 SomeConfig = TypeVar("SomeConfig", bound=Config)
+FASHION_MNIST_SIDE = 28  # pixels
 
 
-def _add_stage(stage: str, preset_name: str, text: str) -> None:
-    """The command `train STAGE`; `text` is its help."""
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Images:
+    """The options that choose the images."""
+
+    dataset: DatasetName
+    data: Path | None
+    size: int | None
+    channels: int | None
+    pairs: tuple[Path, Path] | None
+
+    def arguments(self) -> list[object]:
+        """The options to give to the next stage's command."""
+        chosen = {
+            "--dataset": self.dataset.value,
+            "--data": self.data,
+            "--size": self.size,
+            "--channels": self.channels,
+        }
+        defaults = (None, DatasetName.fashion_mnist.value)
+        return [part for name, value in chosen.items() if value not in defaults for part in (name, value)]
+
+
+def _add_stage(stage: str, preset_name: str, text: str, *absent: str) -> None:
+    """The command `train STAGE` with the help `text`, without the options `absent`."""
 
     def command(
         preset: PresetOption = PresetName[preset_name],
         epochs: EpochsOption = None,
         batch: BatchOption = None,
-        seed: SeedOption = 0,
+        assignments: SetOption = None,
+        config_file: ConfigOption = None,
+        seed: SeedOrConfigOption = None,
         device: DeviceOption = Device.auto,
         threads: ThreadsOption = 0,
         precision: PrecisionOption = Precision.float32,
@@ -77,41 +117,40 @@ def _add_stage(stage: str, preset_name: str, text: str) -> None:
         as_json: JsonOption = False,
         quiet: QuietOption = False,
     ) -> None:
-        config = _resolved(_config_of(preset, stage), epochs, batch)
-        _refuse_data(stage, config, dataset, data, size, channels, pairs)
-        if not _printed(config, size, seed, dry_run):
-            check_torch()
-            from gan_denoise.data import datasets
-            from gan_denoise.data.paired_images import read_image_pairs
-            from gan_denoise.study.train.dispatch import train
+        base = _config_of(preset, stage)
+        config, file_seed = (base, None) if config_file is None else read_config(config_file, base)
+        config = _with_epochs_and_batch(set_fields(config, assignments or ()), epochs, batch)
+        seed = seed if seed is not None else file_seed or 0
+        images = _Images(dataset, data, size, channels, pairs)
+        scaled = _check(config, images)
+        settings = {**to_json(scaled), "seed": seed, "config_sha256": config_sha256(scaled)}
+        if dry_run:
+            typer.echo(json.dumps(settings, indent=1))
+            return
+        check_torch()
+        run = run_folder(out, preset, changed_fields(base, config))
+        options = run_options(seed, device, threads, precision, resume, tensorboard, resume_inexact)
+        _train(config, images, run, options)
+        settings |= {"device": device, "threads": threads, "precision": precision}
+        following = _next_command(preset, PRESETS[preset.value], RunFolder(run), images)
+        print_result(f"train {stage}", [run / stage], as_json, following, settings=settings, written=[run / stage])
 
-            options = run_options(seed, device, threads, precision, resume, tensorboard, resume_inexact)
-            if pairs is None:
-                loaded = datasets.load_dataset(dataset.value, data, size, channels)
-            else:
-                loaded = read_image_pairs(*pairs, size or 28, channels or 1)
-            run = run_folder(out, preset)
-            train(config, loaded, run, options)
-            settings = {**_described(config, size, seed), "device": device, "threads": threads, "precision": precision}
-            facts = {"settings": settings, "written": [run / stage]}
-            chosen = {"--dataset": dataset.value, "--data": data, "--size": size, "--channels": channels}
-            next_stage = None if pairs else _after(stage, preset)
-            print_result(f"train {stage}", [run / stage], as_json, _then(next_stage, preset, chosen, run), **facts)
-
-    app.command(stage, help=text)(command)
+    replaced = {"data": DataOption} if "dataset" in absent else {}
+    app.command(stage, help=text)(without_options(command, absent, replaced))
 
 
 _add_stage(
-    "gan",
+    GAN,
     "quick",
     """Train generator and discriminator.
 
     Example: gan-denoise train gan --preset quick --out runs/mine
     Example: gan-denoise train gan --dataset folder --data photos --size 64 --channels 3 --out runs/photos
     """,
+    "pairs",
 )
 _add_stage(
-    "denoiser",
+    DENOISER,
     "quick",
     """Train the denoiser.
 
@@ -120,31 +159,33 @@ _add_stage(
     """,
 )
 _add_stage(
-    "joint",
+    JOINT,
     "best",
-    """Train a finished generator and a finished denoiser as one system, in the same run.
+    """Train a run's finished generator and denoiser jointly.
 
     Example: gan-denoise train joint --preset best --out runs/best
     """,
+    "pairs",
 )
 _add_stage(
-    "classifier",
+    CLASSIFIER,
     "paper",
-    """Train the classifier that FFD-1 is measured on. The shipped one is what `eval` uses.
+    """Train the feature network of FFD-1 on Fashion-MNIST; `eval` uses the shipped one.
 
     Example: gan-denoise train classifier --preset paper --out runs/features
     """,
+    *("dataset", "size", "channels", "pairs"),
 )
 
 
 def _config_of(preset: PresetName, stage: str) -> Config:
     config: Config | None = getattr(PRESETS[preset.value], stage)
     if config is None:
-        raise UsageError(f"--preset: {preset.value} found, which has no stage {stage}", "--preset best has it")
+        raise UsageError.expected("--preset", f"one with the stage {stage}", preset.value, "--preset best")
     return config
 
 
-def _resolved(config: SomeConfig, epochs: int | None, batch: int | None) -> SomeConfig:
+def _with_epochs_and_batch(config: SomeConfig, epochs: int | None, batch: int | None) -> SomeConfig:
     return dataclasses.replace(
         config,
         epochs=config.epochs if epochs is None else epochs,
@@ -152,51 +193,68 @@ def _resolved(config: SomeConfig, epochs: int | None, batch: int | None) -> Some
     )
 
 
-def _refuse_data(
-    stage: str,
-    config: Config,
-    dataset: DatasetName,
-    data: Path | None,
-    size: int | None,
-    channels: int | None,
-    pairs: tuple[Path, Path] | None,
-) -> None:
-    """Raises UsageError for images that the stage is not trained on."""
-    if stage == "classifier" and (dataset != DatasetName.fashion_mnist or size or channels):
-        raise UsageError("--dataset --size --channels: found, none wanted: FFD-1 is measured on Fashion-MNIST as it is")
-    if pairs is None:
-        return
-    if not isinstance(config, BlindDenoiserConfig):
-        hint = "gan-denoise train denoiser --preset best"
-        raise UsageError(f"--pairs: found with the {stage} of a preset that has no blind denoiser, one wanted", hint)
-    if data is not None or dataset != DatasetName.fashion_mnist:
-        raise UsageError("--pairs --dataset --data: both found, one wanted")
+def _check(config: Config, images: _Images) -> Config:
+    """The configuration scaled to the images. Raises UsageError for what training would refuse before it reads them."""
+    from gan_denoise.data.datasets import check_image_size
+    from gan_denoise.study.train.image_shape import FASHION_MNIST_IMAGES, check_size, scale_config
+
+    is_fashion_mnist = images.dataset == DatasetName.fashion_mnist
+    if images.pairs is not None:
+        if not isinstance(config, BlindDenoiserConfig):
+            hint = "gan-denoise train denoiser --preset best"
+            raise UsageError.expected("--pairs", "a preset with a blind denoiser", type(config).__name__, hint)
+        if images.data is not None or not is_fashion_mnist:
+            raise UsageError.expected("--pairs", "no --dataset and no --data", "one of them")
+    if images.data is None and images.dataset in (DatasetName.folder, DatasetName.npz):
+        raise UsageError.expected("--data", f"the path of the images, for --dataset {images.dataset}", "none")
+    check_image_size(images.size, images.channels)
+    if is_fashion_mnist and images.pairs is None:
+        check_batch(config.batch, min(config.images, FASHION_MNIST_IMAGES))
+    size = images.size or FASHION_MNIST_SIDE  # arrays of other sizes are checked when they have been read
+    scaled = scale_config(config, size)
+    if images.size or is_fashion_mnist:
+        check_size(scaled, size)
+    return scaled
 
 
-def _printed(config: Config, size: int | None, seed: int, dry_run: bool) -> bool:
-    """Print the configuration when that is all that was asked for."""
-    if dry_run:
-        typer.echo(json.dumps(_described(config, size, seed), indent=1))
-    return dry_run
+def _train(config: Config, images: _Images, run: Path, options: RunOptions) -> None:
+    from gan_denoise.data.datasets import load_dataset
+    from gan_denoise.data.paired_images import read_image_pairs
+    from gan_denoise.study.train.dispatch import train
+
+    if images.pairs is None:
+        dataset = load_dataset(images.dataset.value, images.data, images.size, images.channels)
+    else:
+        dataset = read_image_pairs(*images.pairs, images.size or FASHION_MNIST_SIDE, images.channels or 1)
+    train(config, dataset, run, options)
 
 
-def _described(config: Config, size: int | None, seed: int) -> dict[str, object]:
+def _next_command(preset_name: PresetName, preset: Preset, run: RunFolder, images: _Images) -> tuple[object, ...]:
+    """The command that can follow: the next stage on the same images, or the export."""
+    has_gan, has_denoiser = run.gan.weights("generator").exists(), run.denoiser.weights("denoiser").exists()
+    if has_denoiser and not run.gan.path.exists():
+        return ("export", run.path, "--out", "exported")  # the denoiser alone
+    if not has_gan:
+        stage = GAN
+    elif not has_denoiser:
+        stage = DENOISER
+    elif preset.joint and not images.pairs and _can_join(preset.joint, run):
+        stage = JOINT
+    else:
+        return ("export", run.path, "--out", "exported")
+    resume = ["--resume"] if run.stage(stage).path.exists() else []
+    return ("train", stage, "--preset", preset_name.value, *images.arguments(), "--out", run.path, *resume)
+
+
+def _can_join(config: JointConfig, run: RunFolder) -> bool:
+    """Whether joint training is not done yet and could start from the run's finished stages."""
     from gan_denoise.study.train.image_shape import scale_config
+    from gan_denoise.study.train.joint import check_network_sizes
 
-    config = scale_config(config, size or 28)
-    return {**to_json(config), "seed": seed, "config_sha256": config_sha256(config)}
-
-
-def _after(stage: str, preset: PresetName) -> str | None:
-    """The stage that comes after this one in the preset."""
-    joins = PRESETS[preset.value].joint is not None
-    return {"gan": "denoiser", "denoiser": "joint" if joins else None}.get(stage)
-
-
-def _then(stage: str | None, preset: PresetName, chosen: Mapping[str, object], run: Path) -> tuple[object, ...]:
-    """The command that trains `stage` on the same images, or without one the export."""
-    if stage is None:
-        return ("export", run, "--out", "exported")
-    of_default = (None, DatasetName.fashion_mnist.value)
-    images = [part for name, value in chosen.items() if value not in of_default for part in (name, value)]
-    return ("train", stage, "--preset", preset.value, *images, "--out", run)
+    if run.joint.final.denoiser.weights("denoiser").exists() or not run.gan.weights("discriminator").exists():
+        return False
+    shape = run.gan.read_fingerprint().get("image_shape", [1, FASHION_MNIST_SIDE, FASHION_MNIST_SIDE])
+    with contextlib.suppress(InputError):
+        check_network_sizes(scale_config(config, shape[-1]), run)
+        return True
+    return False

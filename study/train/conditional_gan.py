@@ -1,4 +1,4 @@
-"""Train our GAN: class-conditional, relativistic pairs, lazy gradient penalties, averaged weights."""
+"""Train the class-conditional GAN: relativistic pairs, lazy gradient penalties, EMA of the generator."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from gan_denoise.study.run.device import on_device, prepare_torch, training_prec
 from gan_denoise.study.run.metadata import run_fingerprint
 from gan_denoise.study.run.mode_collapse import inter_image_std
 from gan_denoise.study.run.stage import Stage
-from gan_denoise.study.train.architecture import describe, layers_of
-from gan_denoise.study.train.batches import batch_indices, pixels, seed_step, steps_per_epoch
+from gan_denoise.study.train.architecture import list_layers, write_architecture
+from gan_denoise.study.train.batches import batch_indices, scale_pixels, seed_step, steps_per_epoch
 from gan_denoise.study.train.image_shape import class_kwargs, size_kwargs
 from gan_denoise.study.train.losses import discriminator_step, set_class
 from gan_denoise.study.train.optim import lr_factor, optimizer_step, recalibrate_batch_norm, set_lr, update_ema
-from gan_denoise.study.train.validation import SAMPLES, sample
+from gan_denoise.study.train.validation import SAMPLES, generate_samples
 
 
 def train_conditional_gan(config: ConditionalGanConfig, dataset: Dataset, run: Path, options: RunOptions) -> None:
-    """Train in `run`/gan and leave the averaged `generator.safetensors` there; goes on where an earlier run stopped.
+    """Train in `run`/gan and write the EMA to `generator.safetensors` there; resumes from the last checkpoint.
 
-    Raises what Stage.open raises, and DivergedError when a loss or a gradient is not finite.
+    Raises what Stage.open raises, and DivergedError if a loss or a gradient is not finite.
     """
     folder = RunFolder(run).gan
     device = prepare_torch(options)
@@ -39,14 +39,14 @@ def train_conditional_gan(config: ConditionalGanConfig, dataset: Dataset, run: P
     image_kwargs = {**size_kwargs(dataset), **class_kwargs(dataset, config.latent_size)}
     generator = on_device(build_generator(config, **image_kwargs), device)
     discriminator = on_device(build_discriminator(config, **image_kwargs), device)
-    averaged = copy.deepcopy(generator).requires_grad_(False)
+    ema_generator = copy.deepcopy(generator).requires_grad_(False)
     betas = (config.beta1, config.beta2)
     generator_adam = Adam(generator.parameters(), config.learning_rate, betas)
     discriminator_adam = Adam(discriminator.parameters(), config.learning_rate, betas)
     images = torch.from_numpy(dataset.train.images[: config.images]).to(device)
     labels = torch.from_numpy(dataset.train.labels[: config.images]).to(device, torch.int64)
     fingerprint = run_fingerprint(config, dataset, options)
-    modules = {"generator": generator, "discriminator": discriminator, "averaged": averaged}
+    modules = {"generator": generator, "discriminator": discriminator, "ema_generator": ema_generator}
     optimizers = {"generator_adam": generator_adam, "discriminator_adam": discriminator_adam}
     epoch_steps = steps_per_epoch(len(images), config.batch)
     total = config.epochs * epoch_steps
@@ -55,15 +55,17 @@ def train_conditional_gan(config: ConditionalGanConfig, dataset: Dataset, run: P
     with Stage.open(
         folder, fingerprint, {**modules, **optimizers}, config.epochs, epoch_steps, len(images), options
     ) as stage:
-        generator_layers = layers_of(generator, (config.latent_size,))
-        describe(
-            folder, generator=generator_layers, discriminator=layers_of(discriminator, dataset.train.shape, labels[:1])
+        generator_layers = list_layers(generator, (config.latent_size,))
+        write_architecture(
+            folder,
+            generator=generator_layers,
+            discriminator=list_layers(discriminator, dataset.train.shape, labels[:1]),
         )
         for step in stage.steps():
             # batch
             seed_step(options.seed, step)
-            chosen = batch_indices(options.seed, step, len(images), config.batch).to(device)
-            real, label = pixels(images[chosen]), labels[chosen]  # (B, C, H, W) in [0, 1], (B,)
+            indices = batch_indices(options.seed, step, len(images), config.batch).to(device)
+            real, label = scale_pixels(images[indices]), labels[indices]  # (B, C, H, W) in [0, 1], (B,)
             z = set_class(torch.randn(len(real), config.latent_size, device=device), label, len(dataset.classes))
 
             # step
@@ -72,47 +74,56 @@ def train_conditional_gan(config: ConditionalGanConfig, dataset: Dataset, run: P
             set_lr(discriminator_adam, rate)
             penalty = config.penalty * config.penalty_interval if step % config.penalty_interval == 0 else 0.0
             with training_precision(device, options):
-                counts = pair_step(
+                scalars = pair_step(
                     generator, discriminator, generator_adam, discriminator_adam, real, label, z, penalty
                 )
-            update_ema(averaged, generator, len(real), config.ema_half_life_images)
-            stage.accumulate(**counts)
+            update_ema(ema_generator, generator, len(real), config.ema_half_life_images)
+            stage.accumulate(**scalars)
 
             # log and sample
             if stage.is_epoch_end(step):
-                save_averaged(averaged, config, StageFolder(folder.epoch(stage.epoch)), options.seed, **image_kwargs)
-                shown = sample(averaged, config.latent_size)
-                save_png(grid(shown), folder.sample(stage.epoch))
+                save_ema_generator(
+                    ema_generator, config, StageFolder(folder.epoch(stage.epoch)), options.seed, **image_kwargs
+                )
+                samples = generate_samples(ema_generator, config.latent_size)
+                save_png(grid(samples), folder.sample(stage.epoch))
                 stage.log_epoch(
-                    step, len(images), inter_image_std=inter_image_std(shown), inter_image_std_real=inter_image_std_real
+                    step,
+                    len(images),
+                    inter_image_std=inter_image_std(samples),
+                    inter_image_std_real=inter_image_std_real,
                 )
 
             # save
             stage.end_step(step)
         save_discriminator(discriminator, config, folder.weights("discriminator"), **image_kwargs)
-        save_averaged(averaged, config, folder, options.seed, **image_kwargs)
+        save_ema_generator(ema_generator, config, folder, options.seed, **image_kwargs)
 
 
-def save_averaged(
-    averaged: ConditionalGenerator, config: ConditionalGanConfig, folder: StageFolder, seed: int, **image_kwargs: int
+def save_ema_generator(
+    ema_generator: ConditionalGenerator,
+    config: ConditionalGanConfig,
+    folder: StageFolder,
+    seed: int,
+    **image_kwargs: int,
 ) -> None:
-    """Write the averaged generator, its batch norm measured anew, to `folder`; `image_kwargs` as for `build_generator`."""
-    recalibrate_batch_norm(averaged, config.latent_size, seed)
+    """Write the EMA generator to `folder`, with recalibrated batch norm; `image_kwargs` as for `build_generator`."""
+    recalibrate_batch_norm(ema_generator, config.latent_size, seed)
     shape = {"widths": config.generator_widths, "blocks": config.generator_blocks}
     weights.save_weights(
-        folder.weights("generator"), averaged, {**shape, "latent_size": config.latent_size, **image_kwargs}
+        folder.weights("generator"), ema_generator, {**shape, "latent_size": config.latent_size, **image_kwargs}
     )
 
 
 def build_generator(config: ConditionalGanConfig, **image_kwargs: int) -> ConditionalGenerator:
-    """The untrained generator of `config`; `image_kwargs` are `size`, `channels` and `classes` if not 28, 1 and 10."""
+    """The untrained generator of `config`; `image_kwargs` are `size`, `channels` and `classes`."""
     return ConditionalGenerator(config.generator_widths, config.generator_blocks, config.latent_size, **image_kwargs)
 
 
 def save_discriminator(
     discriminator: ConditionalDiscriminator, config: ConditionalGanConfig, path: Path, **image_kwargs: int
 ) -> None:
-    """Write the discriminator, from which a joined training goes on."""
+    """Write the discriminator, from which joint training starts."""
     shape = {"widths": config.discriminator_widths, "blocks": config.discriminator_blocks}
     weights.save_weights(path, discriminator, {**shape, **image_kwargs})
 
@@ -132,11 +143,11 @@ def pair_step(
     z: Tensor,
     penalty: float,
 ) -> dict[str, float]:
-    """One update of the discriminator, then one of the generator; see `challenge`, whose numbers it returns.
+    """One update of the discriminator, then one of the generator; returns the scalars of `discriminator_step`.
 
-    Takes z (B, latent_size) of the same classes as the real images.
+    Takes real images (B, C, H, W) in [0, 1], their classes (B,), and z (B, latent_size) of the same classes.
     """
     fake = generator(z)
-    gradient, counts = discriminator_step(discriminator, discriminator_adam, real, label, fake, penalty)
+    gradient, scalars = discriminator_step(discriminator, discriminator_adam, real, label, fake, penalty)
     optimizer_step(generator_adam, (fake * gradient).sum())
-    return counts
+    return scalars

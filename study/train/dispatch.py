@@ -1,4 +1,4 @@
-"""Which trainer a configuration is for, and whether it has finished."""
+"""Choose the trainer of a configuration, and check whether a stage is finished."""
 
 from __future__ import annotations
 
@@ -26,13 +26,18 @@ from gan_denoise.study.train.blind_denoiser import train_blind_denoiser
 from gan_denoise.study.train.classifier import train_classifier
 from gan_denoise.study.train.conditional_gan import train_conditional_gan
 from gan_denoise.study.train.gan import train_gan
-from gan_denoise.study.train.image_shape import scale_config
+from gan_denoise.study.train.image_shape import check_size, scale_config
 from gan_denoise.study.train.joint import started_from, train_joint
 
 
 def train(config: Config, dataset: Dataset, run: Path, options: RunOptions) -> None:
-    """Train what `config` describes, on the scale of the images, in `run`. Raises what its trainer raises."""
-    config = scale_config(config, dataset.train.shape[-1])
+    """Train `config`, scaled to the size of the images, in `run`. Raises what the trainer raises.
+
+    Raises UsageError if the networks do not fit the size of the images.
+    """
+    size = dataset.train.shape[-1]
+    config = scale_config(config, size)
+    check_size(config, size)
     match config:
         case GanConfig() | FullyConnectedGanConfig():
             train_gan(config, dataset, run, options)
@@ -51,9 +56,10 @@ def train(config: Config, dataset: Dataset, run: Path, options: RunOptions) -> N
 
 
 def is_finished(config: Config, run: Path, options: RunOptions) -> bool:
-    """Whether this configuration and seed ended in `run` with whole weights; a join, from the weights of now.
+    """Whether `run` holds the final weights of this configuration and seed.
 
-    Raises InputError when the weights are damaged, or their training went on inexactly.
+    Joint training counts as finished only if it started from the current weights of `gan` and `denoiser`. Raises
+    InputError if the weights are damaged, or the training was resumed inexactly.
     """
     path = _last_file(config, RunFolder(run))
     if not path.exists() or not path.with_suffix(".json").exists():
@@ -68,7 +74,7 @@ def is_finished(config: Config, run: Path, options: RunOptions) -> bool:
 
 
 def _last_file(config: Config, run: RunFolder) -> Path:
-    """What a stage writes last."""
+    """The file that a stage writes last."""
     match config:
         case GanConfig() | FullyConnectedGanConfig() | ConditionalGanConfig():
             return run.gan.weights("generator")

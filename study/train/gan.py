@@ -1,8 +1,9 @@
-"""Train the paper's GAN, or the one of 2014: generator and discriminator in turn, binary cross-entropy, Adam."""
+"""Train the paper's GAN, or the fully connected one of 2014: alternating updates, binary cross-entropy, Adam."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import assert_never
 
 import torch
 from torch import Tensor, nn
@@ -21,22 +22,24 @@ from gan_denoise.study.run.device import on_device, prepare_torch, training_prec
 from gan_denoise.study.run.metadata import run_fingerprint
 from gan_denoise.study.run.mode_collapse import inter_image_std
 from gan_denoise.study.run.stage import Stage
-from gan_denoise.study.train.architecture import describe, layers_of
-from gan_denoise.study.train.batches import batch_indices, pixels, seed_step, steps_per_epoch
+from gan_denoise.study.train.architecture import list_layers, write_architecture
+from gan_denoise.study.train.batches import batch_indices, scale_pixels, seed_step, steps_per_epoch
 from gan_denoise.study.train.image_shape import size_kwargs
 from gan_denoise.study.train.optim import optimizer_step
-from gan_denoise.study.train.validation import SAMPLES, sample
+from gan_denoise.study.train.validation import SAMPLES, generate_samples
 
 
 def train_gan(config: GanConfig | FullyConnectedGanConfig, dataset: Dataset, run: Path, options: RunOptions) -> None:
-    """Train in `run`/gan and leave `generator.safetensors` there; goes on where an earlier run stopped.
+    """Train in `run`/gan and write `generator.safetensors` there; resumes from the last checkpoint.
 
-    Raises what Stage.open raises, and DivergedError when a loss or a gradient is not finite.
+    Raises what Stage.open raises, and DivergedError if a loss or a gradient is not finite.
     """
     folder = RunFolder(run).gan
     device = prepare_torch(options)
     torch.manual_seed(options.seed)
-    generator, discriminator = (on_device(network, device) for network in networks(config, **size_kwargs(dataset)))
+    generator, discriminator = (
+        on_device(network, device) for network in build_networks(config, **size_kwargs(dataset))
+    )
     generator_adam = Adam(generator.parameters(), config.learning_rate, (config.beta1, 0.999))
     discriminator_adam = Adam(discriminator.parameters(), config.learning_rate, (config.beta1, 0.999))
     images = torch.from_numpy(dataset.train.images[: config.images]).to(device)
@@ -49,26 +52,31 @@ def train_gan(config: GanConfig | FullyConnectedGanConfig, dataset: Dataset, run
     with Stage.open(
         folder, fingerprint, {**modules, **optimizers}, config.epochs, epoch_steps, len(images), options
     ) as stage:
-        generator_layers = layers_of(generator, (config.latent_size,))
-        describe(folder, generator=generator_layers, discriminator=layers_of(discriminator, dataset.train.shape))
+        generator_layers = list_layers(generator, (config.latent_size,))
+        write_architecture(
+            folder, generator=generator_layers, discriminator=list_layers(discriminator, dataset.train.shape)
+        )
         for step in stage.steps():
             # batch
             seed_step(options.seed, step)
             real = images[batch_indices(options.seed, step, len(images), config.batch).to(device)]
-            real = pixels(real)  # (B, C, H, W) in [0, 1]
+            real = scale_pixels(real)  # (B, C, H, W) in [0, 1]
             z = torch.randn(len(real), config.latent_size, device=device)
 
             # step
             with training_precision(device, options):
-                counts = gan_step(generator, discriminator, generator_adam, discriminator_adam, real, z)
-            stage.accumulate(**counts)
+                scalars = gan_step(generator, discriminator, generator_adam, discriminator_adam, real, z)
+            stage.accumulate(**scalars)
 
             # log and sample
             if stage.is_epoch_end(step):
-                shown = sample(generator, config.latent_size)
-                save_png(grid(shown), folder.sample(stage.epoch))
+                samples = generate_samples(generator, config.latent_size)
+                save_png(grid(samples), folder.sample(stage.epoch))
                 stage.log_epoch(
-                    step, len(images), inter_image_std=inter_image_std(shown), inter_image_std_real=inter_image_std_real
+                    step,
+                    len(images),
+                    inter_image_std=inter_image_std(samples),
+                    inter_image_std_real=inter_image_std_real,
                 )
 
             # save
@@ -77,15 +85,17 @@ def train_gan(config: GanConfig | FullyConnectedGanConfig, dataset: Dataset, run
         weights.save_weights(folder.weights("generator"), generator, arguments)
 
 
-def networks(config: GanConfig | FullyConnectedGanConfig, **sides: int) -> tuple[nn.Module, nn.Module]:
-    """The untrained generator and discriminator of `config`; `sides` are `size` and `channels` if not 28 and 1."""
+def build_networks(config: GanConfig | FullyConnectedGanConfig, **image_kwargs: int) -> tuple[nn.Module, nn.Module]:
+    """The untrained generator and discriminator of `config`; `image_kwargs` are `size` and `channels`."""
     match config:
         case GanConfig():
-            generator: nn.Module = Generator(config.generator_widths, config.latent_size, **sides)
-            return generator, Discriminator(config.discriminator_widths, config.dropout, **sides)
+            generator: nn.Module = Generator(config.generator_widths, config.latent_size, **image_kwargs)
+            return generator, Discriminator(config.discriminator_widths, config.dropout, **image_kwargs)
         case FullyConnectedGanConfig():
-            generator = FullyConnectedGenerator(config.generator_widths, config.latent_size, **sides)
-            return generator, FullyConnectedDiscriminator(config.discriminator_widths, config.dropout, **sides)
+            generator = FullyConnectedGenerator(config.generator_widths, config.latent_size, **image_kwargs)
+            return generator, FullyConnectedDiscriminator(config.discriminator_widths, config.dropout, **image_kwargs)
+        case _:
+            assert_never(config)
 
 
 def gan_step(
@@ -98,19 +108,19 @@ def gan_step(
 ) -> dict[str, float]:
     """One update of the discriminator, then one of the generator with the non-saturating loss.
 
-    Takes real images (B, C, H, W) in [0, 1] and z (B, latent_size); the networks' own randomness is torch's
-    global generator. Returns both losses and the discriminator's accuracy on real and on fake, each in [0, 1].
+    Takes real images (B, C, H, W) in [0, 1] and z (B, latent_size); dropout draws from torch's global generator.
+    Returns both losses and the discriminator's accuracy on real and on fake images, in [0, 1].
     Source: Goodfellow et al. 2014, algorithm 1, with the loss of its section 3.
     """
     fake = generator(z)
     logits = discriminator(torch.cat([real, fake.detach()]))  # (2B,)
-    says_real = torch.cat([torch.ones_like(logits[: len(real)]), torch.zeros_like(logits[len(real) :])])
-    discriminator_loss = 2 * binary_cross_entropy_with_logits(logits, says_real)  # the sum of both means
+    targets = torch.cat([torch.ones_like(logits[: len(real)]), torch.zeros_like(logits[len(real) :])])
+    discriminator_loss = 2 * binary_cross_entropy_with_logits(logits, targets)  # the sum of both means
     optimizer_step(discriminator_adam, discriminator_loss)
 
-    discriminator.requires_grad_(False)  # only the gradient to the image is needed
-    fooled = discriminator(fake)
-    generator_loss = binary_cross_entropy_with_logits(fooled, torch.ones_like(fooled))
+    discriminator.requires_grad_(False)  # only the gradient with respect to the image is needed
+    fake_logits = discriminator(fake)
+    generator_loss = binary_cross_entropy_with_logits(fake_logits, torch.ones_like(fake_logits))
     optimizer_step(generator_adam, generator_loss)
     discriminator.requires_grad_(True)
     return {

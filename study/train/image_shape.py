@@ -1,67 +1,129 @@
-"""What the size and the colours of a data set's images change: widths, and the arguments of networks.
+"""How the size, channels and classes of a data set's images change a configuration and the networks' arguments.
 
-For grey images of 28x28 nothing changes, so that configurations and weights of Fashion-MNIST stay what they are.
+Nothing changes for 28x28 grey images, so Fashion-MNIST keeps its configurations and weights.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from typing import TypeVar
+from typing import TypeVar, assert_never, cast
 
 from gan_denoise.data.dataset import Dataset
 from gan_denoise.data.fashion_mnist import CLASSES, SIDE
-from gan_denoise.errors import InputError
-from gan_denoise.study.config import ConditionalGanConfig, Config, GanConfig, JointConfig
+from gan_denoise.errors import InputError, UsageError
+from gan_denoise.study.config import (
+    BlindDenoiserConfig,
+    ClassifierConfig,
+    ConditionalGanConfig,
+    Config,
+    DenoiserConfig,
+    FullyConnectedGanConfig,
+    GanConfig,
+    JointConfig,
+    Preset,
+    check_batch,
+)
 
 SomeConfig = TypeVar("SomeConfig", bound=Config)
+FASHION_MNIST_IMAGES = 60_000  # training images
+MAX_BASE_SIZE = 8  # pixels a side of the map that a convolutional generator starts with, for images of 64x64
 
 
 def scale_config(config: SomeConfig, size: int) -> SomeConfig:
-    """The configuration for images of `size`: at 64 a convolutional GAN doubles and halves once more.
+    """The configuration for images of `size`: at 64x64 a convolutional GAN gets more doublings and halvings.
 
-    So its maps are 7, 8 or 8 pixels wide where the generator starts, and 3, 4 or 4 where the discriminator ends.
+    The generator then starts with a map of 8x8, as it does with 7x7 for 28x28. A configuration that has been scaled
+    stays as it is.
     """
-    if size < 64:
-        return config
+    return cast(SomeConfig, _scaled(config, size))
+
+
+def check_size(config: Config, size: int) -> None:
+    """Raises UsageError if the networks cannot halve or double as often as their widths say, for images of `size`."""
     match config:
-        case GanConfig():
-            generator, discriminator = _widths(config)
-            return dataclasses.replace(config, generator_widths=generator, discriminator_widths=discriminator)
-        case ConditionalGanConfig():
-            generator, discriminator = _widths(config)
-            return dataclasses.replace(
-                config,
-                generator_widths=generator,
-                generator_blocks=(0, *config.generator_blocks),
-                discriminator_widths=discriminator,
-                discriminator_blocks=(*config.discriminator_blocks, 0),
-            )
+        case GanConfig() | ConditionalGanConfig():
+            _check_halvings("generator_widths", config.generator_widths, len(config.generator_widths) - 1, size)
+            if size >> len(config.discriminator_widths) < 1:
+                _refuse_widths("discriminator_widths", config.discriminator_widths, size)
+        case DenoiserConfig():
+            _check_halvings("widths", config.widths, len(config.widths), size)
+        case ClassifierConfig():
+            if size >> (len(config.widths) - 1) < 1:
+                _refuse_widths("widths", config.widths, size)
         case JointConfig():
-            return dataclasses.replace(config, gan=scale_config(config.gan, size))
-    return config
+            check_size(config.gan, size)
+        case FullyConnectedGanConfig() | BlindDenoiserConfig():
+            pass  # these take any of the sizes
+        case _:
+            assert_never(config)
+
+
+def check_preset(preset: Preset) -> None:
+    """Raises UsageError if a stage of the study cannot be trained on Fashion-MNIST: network sizes, batch."""
+    for config in (preset.gan, preset.denoiser, preset.joint):
+        if config is not None:
+            check_size(config, SIDE)
+            check_batch(config.batch, min(config.images, FASHION_MNIST_IMAGES))
 
 
 def size_kwargs(dataset: Dataset) -> dict[str, int]:
-    """What a generator or discriminator is told of the images: `size` and `channels`."""
+    """The arguments `size` and `channels` of a generator or discriminator, where they are not the defaults."""
     _, size, _ = dataset.train.shape
     return {**channel_kwargs(dataset), **({} if size == SIDE else {"size": size})}
 
 
 def channel_kwargs(dataset: Dataset) -> dict[str, int]:
-    """What a denoiser, which takes any size, is told of the images."""
-    count = dataset.train.shape[0]
-    return {} if count == 1 else {"channels": count}
+    """The argument `channels` of a denoiser, which takes any size, where it is not the default."""
+    channels = dataset.train.shape[0]
+    return {} if channels == 1 else {"channels": channels}
 
 
 def class_kwargs(dataset: Dataset, latent_size: int) -> dict[str, int]:
-    """What a class-conditional network is told of the classes. Raises InputError when there are none or too many."""
+    """The argument `classes` of a class-conditional network. Raises InputError if there are no or too many classes."""
     count = len(dataset.classes)
     if not 2 <= count < latent_size:
-        message = f"{dataset.source}: {count or 'no'} classes found, 2 to {latent_size - 1} wanted by this preset"
-        raise InputError(message, "--preset paper needs none")
+        classes = f"2 to {latent_size - 1} classes for this preset"
+        raise InputError.expected(dataset.source, classes, count, "--preset paper needs no classes")
     return {} if count == len(CLASSES) else {"classes": count}
 
 
-def _widths(config: GanConfig | ConditionalGanConfig) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _scaled(config: Config, size: int) -> Config:
+    match config:
+        case GanConfig() | ConditionalGanConfig():
+            while size >= 64 and size >> (len(config.generator_widths) - 1) > MAX_BASE_SIZE:
+                config = _doubled_once_more(config)
+            return config
+        case JointConfig():
+            return dataclasses.replace(config, gan=scale_config(config.gan, size)) if size >= 64 else config
+        case FullyConnectedGanConfig() | DenoiserConfig() | BlindDenoiserConfig() | ClassifierConfig():
+            return config
+        case _:
+            assert_never(config)
+
+
+def _doubled_once_more(config: GanConfig | ConditionalGanConfig) -> GanConfig | ConditionalGanConfig:
     generator, discriminator = config.generator_widths, config.discriminator_widths
-    return (2 * generator[0], *generator), (*discriminator, 2 * discriminator[-1])
+    widths = {
+        "generator_widths": (2 * generator[0], *generator),
+        "discriminator_widths": (*discriminator, 2 * discriminator[-1]),
+    }
+    match config:
+        case GanConfig():
+            return dataclasses.replace(config, **widths)  # type: ignore[arg-type]
+        case ConditionalGanConfig():
+            blocks = {
+                "generator_blocks": (0, *config.generator_blocks),
+                "discriminator_blocks": (*config.discriminator_blocks, 0),
+            }
+            return dataclasses.replace(config, **widths, **blocks)  # type: ignore[arg-type]
+        case _:
+            assert_never(config)
+
+
+def _check_halvings(field: str, widths: tuple[int, ...], halvings: int, size: int) -> None:
+    if size % 2**halvings:
+        _refuse_widths(field, widths, size)
+
+
+def _refuse_widths(field: str, widths: tuple[int, ...], size: int) -> None:
+    raise UsageError.expected(field, f"fewer widths, for images of {size}x{size}", len(widths))

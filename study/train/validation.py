@@ -1,10 +1,8 @@
-"""What is measured and drawn after each epoch: restored held-out images and fixed samples."""
+"""Measurements after each epoch: denoised held-out images and samples from fixed latents."""
 
 from __future__ import annotations
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from gan_denoise.data.dataset import Dataset
@@ -15,11 +13,11 @@ from gan_denoise.export import latents
 VALIDATION_IMAGES = 500
 VALIDATION_SIGMA = 25 / 255
 
-SAMPLES = 64  # images in the grid of each epoch, from latents that never change
+SAMPLES = 64  # images in the grid of each epoch, always from the same latents
 
 
-def validation(dataset: Dataset) -> tuple[ImagesF32, ImagesF32]:
-    """Held-out images (N, C, H, W) in [0, 1], at most 500, and the same with noise: the real one, if it is known."""
+def validation_images(dataset: Dataset) -> tuple[ImagesF32, ImagesF32]:
+    """Held-out images (N, C, H, W) in [0, 1], at most 500, and their noisy versions: real noise if the data has it."""
     held_out = dataset.held_out
     clean = to_float(held_out.images[:VALIDATION_IMAGES])
     if held_out.noisy is not None:
@@ -28,21 +26,21 @@ def validation(dataset: Dataset) -> tuple[ImagesF32, ImagesF32]:
 
 
 @torch.no_grad()
-def restore(denoiser: nn.Module, noisy: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What the denoiser in evaluation makes of noisy images (N, C, H, W)."""
+def denoise_images(denoiser: nn.Module, noisy: ImagesF32) -> ImagesF32:
+    """The denoised images (N, C, H, W), with the denoiser in evaluation mode."""
     device = next(denoiser.parameters()).device
     denoiser.eval()
-    restored: NDArray[np.float32] = denoiser(torch.from_numpy(noisy).to(device)).cpu().numpy()
+    denoised: ImagesF32 = denoiser(torch.from_numpy(noisy).to(device)).cpu().numpy()
     denoiser.train()
-    return restored
+    return denoised
 
 
 @torch.no_grad()
-def sample(generator: nn.Module, latent_size: int) -> NDArray[np.float32]:
-    """Images (64, C, H, W) in [0, 1] from the fixed latents 0 to 63 of seed 0, batch norm in evaluation."""
+def generate_samples(generator: nn.Module, latent_size: int) -> ImagesF32:
+    """Images (64, C, H, W) in [0, 1] from latents 0 to 63 of seed 0, with the generator in evaluation mode."""
     device = next(generator.parameters()).device
     generator.eval()
     z = torch.from_numpy(latents.latents(0, 0, SAMPLES, latent_size)).to(device)
-    image: NDArray[np.float32] = generator(z).cpu().numpy()
+    image: ImagesF32 = generator(z).cpu().numpy()
     generator.train()
     return image

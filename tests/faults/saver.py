@@ -1,6 +1,7 @@
-"""Saves checkpoints on demand: each line of stdin, a folder, is served by a child that stops before it saves.
+"""A server for test_checkpoints: for each line of stdin, a folder, a forked child saves checkpoints there.
 
-Prints the child's process id, and when it has ended its wait status. The child ends with an error's exit code.
+The child stops itself before the save under test and exits with the error's exit code. Prints the child's process id
+and, when it has ended, its wait status.
 """
 
 import os
@@ -26,7 +27,7 @@ def main() -> None:
 
 
 def save_third(folder: Path) -> int:
-    """The checkpoints of steps 1 and 2, then a stop, then that of step 3, for which the first has to go."""
+    """Save steps 1 and 2, stop, then save step 3, which deletes step 1; returns the exit code."""
     for step in (1, 2):
         checkpoint.save(folder, step, modules(step), {})
     os.kill(os.getpid(), signal.SIGSTOP)
@@ -34,7 +35,7 @@ def save_third(folder: Path) -> int:
         checkpoint.save(folder, 3, modules(3), {})
     except GanDenoiseError as error:
         return error.exit_code
-    except OSError:  # the front door's exit code for what no command expected
+    except OSError:  # the command line's exit code for it
         return OutputError.exit_code
     return 0
 

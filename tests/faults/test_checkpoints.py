@@ -1,4 +1,4 @@
-"""FAULTS, checkpoint: system calls that are failed and processes that are killed in the midst of saving, by strace."""
+"""Faults of checkpoints: failing system calls and kills while saving, injected by strace."""
 
 import os
 import signal
@@ -24,18 +24,18 @@ def saver() -> Iterator[Straced]:
 
 
 def modules(step: int) -> checkpoint.Modules:
-    """As those that saver.py saves."""
+    """The modules that saver.py saves."""
     network = nn.Linear(32, 32)
     nn.init.constant_(network.weight, step)
     return {"network": network}
 
 
 def loaded_step(folder: Path) -> int:
-    """The step of the checkpoint that a resumed training starts from, its tensors those of that step."""
-    found = checkpoint.load_latest(folder)
-    assert found is not None
-    assert torch.equal(found.tensors["network/weight"], torch.full((32, 32), float(found.step)))
-    return found.step
+    """The step of the newest intact checkpoint, whose tensors must be those of that step."""
+    saved = checkpoint.load_latest(folder)
+    assert saved is not None
+    assert torch.equal(saved.tensors["network/weight"], torch.full((32, 32), float(saved.step)))
+    return saved.step
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -71,12 +71,12 @@ def test_row_18_a_call_that_fails_leaves_the_old_one_and_no_temporary(
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".json"])
-def test_row_19_whatever_bit_is_flipped_the_one_before_is_taken_and_said(tmp_path: Path, suffix: str) -> None:
+def test_row_19_after_any_bit_flip_the_previous_one_loads_with_a_warning(tmp_path: Path, suffix: str) -> None:
     for step in (1, 2):
         checkpoint.save(tmp_path, step, modules(step), {"sums": {"loss": 0.5}})
     damaged = tmp_path / f"step-00000002{suffix}"
     content = damaged.read_bytes()
-    for bit in range(0, 8 * len(content), 61):  # of each byte in eight some bit, all eight in turn
+    for bit in range(0, 8 * len(content), 61):  # one bit in every eighth byte, each of the eight positions in turn
         damaged.write_bytes(flipped(content, bit))
         with pytest.warns(UserWarning, match=r"step-00000002.json: damaged"):
             assert loaded_step(tmp_path) == 1
@@ -88,8 +88,11 @@ def flipped(content: bytes, bit: int) -> bytes:
     return bytes(changed)
 
 
-def test_row_19_nothing_but_damaged_ones_is_refused(tmp_path: Path) -> None:
+def test_row_19_only_damaged_ones_are_refused(tmp_path: Path) -> None:
     checkpoint.save(tmp_path, 1, modules(1), {})
     (tmp_path / "step-00000001.safetensors").write_bytes(b"")
-    with pytest.warns(UserWarning, match="damaged"), pytest.raises(InputError, match="1 damaged"):
+    with (
+        pytest.warns(UserWarning, match="damaged"),
+        pytest.raises(InputError, match="expected an intact checkpoint, got 1 damaged"),
+    ):
         checkpoint.load_latest(tmp_path)

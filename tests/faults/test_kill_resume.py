@@ -1,4 +1,4 @@
-"""FAULTS, training: processes that are killed, stopped, stopped twice, and that meet in one folder."""
+"""Faults of training processes: killed, stopped, stopped twice, two in one folder."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def stop_in_the_middle_of_an_epoch(process: subprocess.Popen[bytes], stage: Path
 
 
 def assert_same_weights(one: Path, other: Path) -> None:
-    wanted, found = load_file(one), load_file(other)
-    assert wanted.keys() == found.keys()
-    for name in wanted:
-        assert torch.equal(wanted[name], found[name]), name
+    first, second = load_file(one), load_file(other)
+    assert first.keys() == second.keys()
+    for name in first:
+        assert torch.equal(first[name], second[name]), name
 
 
 def test_row_10_killed_at_20_random_moments_all_stages_end_with_the_bits_of_an_unbroken_run(tmp_path: Path) -> None:
@@ -51,24 +51,24 @@ def test_row_10_killed_at_20_random_moments_all_stages_end_with_the_bits_of_an_u
         [sys.executable, TRAINER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as trainer:
 
-        def status_of_life(folder: Path, seconds: float | None) -> int:
-            """The wait status of a process that trains in `folder`, killed after so long."""
+        def train_until(folder: Path, seconds: float | None) -> int:
+            """The wait status of a process that trains in `folder`, killed after `seconds`."""
             assert trainer.stdin is not None
             assert trainer.stdout is not None
             print(folder, file=trainer.stdin, flush=True)
             child = int(trainer.stdout.readline())
             if seconds is not None and not select.select([trainer.stdout], [], [], seconds)[0]:
-                os.kill(child, signal.SIGKILL)  # the trainer has not waited for it, so the number is still its
+                os.kill(child, signal.SIGKILL)  # not yet waited for, so the process id is still valid
             return int(trainer.stdout.readline())
 
-        assert status_of_life(tmp_path / "unbroken", None) == 0
+        assert train_until(tmp_path / "unbroken", None) == 0
         while kills < KILLS:
             broken += 1
             longest = 1.5
-            while status := status_of_life(tmp_path / str(broken), moments.uniform(0.1, longest)):
+            while status := train_until(tmp_path / str(broken), moments.uniform(0.1, longest)):
                 assert os.WTERMSIG(status) == signal.SIGKILL
                 kills += 1
-                longest *= 1.1  # a slow machine, too, gets through an epoch in the end
+                longest *= 1.1  # so that a slow machine finishes too
             for part in ("gan/generator", "gan/discriminator", "denoiser/denoiser", "joint/final/denoiser/denoiser"):
                 assert_same_weights(*(tmp_path / run / f"{part}.safetensors" for run in ("unbroken", str(broken))))
         trainer.stdin.close()  # type: ignore[union-attr]
@@ -94,7 +94,7 @@ def test_row_10_killed_and_resumed_gives_the_bits_of_an_unbroken_run(
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_row_11_a_signal_saves_within_the_epoch_and_resume_goes_on(tmp_path: Path, number: int, code: int) -> None:
+def test_row_11_a_signal_saves_within_the_epoch_and_resume_continues(tmp_path: Path, number: int, code: int) -> None:
     unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
     first, second = train("gan", unbroken), train("gan", broken)
     assert stop_in_the_middle_of_an_epoch(second, broken / "gan", number) == code
@@ -105,8 +105,8 @@ def test_row_11_a_signal_saves_within_the_epoch_and_resume_goes_on(tmp_path: Pat
     assert_same_weights(unbroken / "gan/generator.safetensors", broken / "gan/generator.safetensors")
 
 
-def test_row_11_a_second_ctrl_c_leaves_at_once_and_the_last_checkpoint_is_valid(tmp_path: Path) -> None:
-    for attempt in range(20):  # the first one's save may be over before the second one comes
+def test_row_11_a_second_ctrl_c_exits_at_once_and_the_last_checkpoint_is_valid(tmp_path: Path) -> None:
+    for attempt in range(20):  # the first signal's save may end before the second signal
         run = tmp_path / str(attempt)
         process = train("gan", run)
         wait_for(run / "gan/checkpoints/step-00000064.json", process)
@@ -124,7 +124,7 @@ def test_row_11_a_second_ctrl_c_leaves_at_once_and_the_last_checkpoint_is_valid(
 
 
 def catches(process: subprocess.Popen[bytes], number: int) -> bool:
-    """Whether the process still has a handler of its own for the signal; not once it has ended."""
+    """Whether the process has a handler for the signal; false once it has ended."""
     status = Path(f"/proc/{process.pid}/status").read_text()
     caught = status.split("SigCgt:")[1].split()[0] if "SigCgt:" in status else "0"
     return bool(int(caught, 16) >> (number - 1) & 1)
@@ -138,15 +138,15 @@ def wait_for(file: Path, process: subprocess.Popen[bytes]) -> None:
         time.sleep(0.01)
 
 
-def test_row_22_two_writers_are_kept_apart_and_the_lock_dies_with_its_holder(tmp_path: Path) -> None:
-    holder = train("gan", tmp_path, "--epochs", "40")  # ten seconds, and more than the second takes to begin
+def test_row_22_a_second_writer_is_refused_and_the_lock_ends_with_its_holder(tmp_path: Path) -> None:
+    holder = train("gan", tmp_path, "--epochs", "40")  # ten seconds: longer than the second process takes to start
     try:
         wait_for(tmp_path / "gan/meta.json", holder)
         second = subprocess.run(
             [*COMMAND, "gan", "--preset", "smoke", "--out", tmp_path], capture_output=True, text=True
         )
         assert second.returncode == 6
-        assert second.stderr.startswith(f"error: {tmp_path}/gan: process {holder.pid} is writing to it\nhint: ")
+        assert second.stderr.startswith(f"error: {tmp_path}/gan: locked by process {holder.pid}\nhint: ")
     finally:
         holder.kill()
         holder.wait()

@@ -1,6 +1,6 @@
-"""Trains on demand: each line of stdin, a folder, is served by a child that trains all stages there, or goes on.
+"""A training server for test_kill_resume: for each line of stdin, a folder, a forked child trains or resumes there.
 
-Prints the child's process id, and when it has ended its wait status. Sharing the imports makes a life short.
+Prints the child's process id and, when it has ended, its wait status. Forking saves the time of the imports.
 """
 
 import dataclasses
@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import torch
-import torch._dynamo  # as optimizers do, which would take a life's first seconds
+import torch._dynamo  # optimizers import it, which takes seconds
 
 from gan_denoise.data import fashion_mnist
 from gan_denoise.study.config import RunOptions

@@ -14,13 +14,13 @@ from gan_denoise.models.unet import UNet
 
 
 @pytest.mark.parametrize(("widths", "size"), [((8, 8, 4), 28), ((16, 8, 8, 4), 32), ((8, 4), 64)])
-def test_generator_makes_images_in_range(widths: tuple[int, ...], size: int) -> None:
+def test_generator_output_is_in_range(widths: tuple[int, ...], size: int) -> None:
     image = Generator(widths, latent_size=10, size=size, channels=3)(torch.randn(5, 10) * 10)
     assert image.shape == (5, 3, size, size)
     assert 0 <= image.min() < image.max() <= 1
 
 
-def test_generator_refuses_a_size_it_cannot_double_to() -> None:
+def test_generator_refuses_a_size_that_doublings_cannot_reach() -> None:
     with pytest.raises(ValueError, match="multiple of 8"):
         Generator((8, 8, 8, 8), size=28)
 
@@ -39,7 +39,7 @@ def test_discriminator_gives_one_logit_an_image_and_has_the_papers_layers() -> N
     assert nn.BatchNorm2d not in kinds  # real and fake share a batch
 
 
-def test_noise_is_gaussian_of_the_given_strength_in_training_only() -> None:
+def test_noise_is_gaussian_of_the_given_sigma_in_training_only() -> None:
     noise = GaussianNoise(0.2, 0.2, clip_probability=0)
     torch.manual_seed(0)
     added = noise(torch.zeros(64, 1, 28, 28))
@@ -50,14 +50,14 @@ def test_noise_is_gaussian_of_the_given_strength_in_training_only() -> None:
     assert torch.equal(noise(added), added)
 
 
-def test_noise_strength_is_drawn_per_image() -> None:
+def test_sigma_is_drawn_per_image() -> None:
     torch.manual_seed(0)
-    strengths = GaussianNoise(0.1, 0.5, clip_probability=0)(torch.zeros(200, 1, 28, 28)).std(dim=(1, 2, 3))
-    assert 0.09 < strengths.min() < 0.13
-    assert 0.46 < strengths.max() < 0.54
+    sigmas = GaussianNoise(0.1, 0.5, clip_probability=0)(torch.zeros(200, 1, 28, 28)).std(dim=(1, 2, 3))
+    assert 0.09 < sigmas.min() < 0.13
+    assert 0.46 < sigmas.max() < 0.54
 
 
-def test_a_share_of_the_images_is_clipped_as_files_are() -> None:
+def test_a_fraction_of_the_images_is_clipped() -> None:
     torch.manual_seed(0)
     noisy = GaussianNoise(0.3, 0.3, clip_probability=0.25)(torch.full((400, 1, 28, 28), 0.5))
     pixels = noisy.flatten(1)  # (N, 784)
@@ -95,13 +95,13 @@ def test_residual_denoisers_keep_the_shape_and_clip_in_evaluation_only(network: 
     assert clipped.max() == 1
 
 
-def test_the_unets_faint_haze_is_black_in_evaluation_and_other_greys_stay() -> None:
+def test_the_unet_applies_the_black_level_threshold_in_evaluation_and_keeps_other_greys() -> None:
     network = UNet((8, 12), (1, 1, 1)).eval()  # the identity
     greys = torch.linspace(0, 1, 28 * 28).reshape(1, 1, 28, 28)
     after = network(greys)
     assert (after[greys < 2 / 255] == 0).all()
     assert torch.equal(after[greys > 4 / 255], greys[greys > 4 / 255])
-    assert (after.flatten().diff() >= 0).all()  # nothing jumps: networks that differ in the last bit stay together
+    assert (after.flatten().diff() >= 0).all()  # continuous: a rounding difference stays small
     assert after.flatten().diff().max() < 2.1 / (28 * 28)
     assert torch.equal(network.train()(greys), greys)
 

@@ -1,4 +1,4 @@
-"""The whole study, smallest preset, by the command and on the real data: everything once, and nothing twice."""
+"""The whole study by its command, smallest presets, real data: every stage runs once, finished ones are skipped."""
 
 import json
 import re
@@ -18,7 +18,7 @@ def stages(done: subprocess.CompletedProcess[str]) -> list[str]:
     return [line.removeprefix("study: ") for line in done.stderr.splitlines() if line.startswith("study: ")]
 
 
-def test_the_study_does_everything_once_and_skips_what_is_finished(tmp_path: Path) -> None:
+def test_the_study_runs_each_stage_once_and_skips_finished_ones(tmp_path: Path) -> None:
     folder = tmp_path / "a study"
     first = study(folder)
     assert first.returncode == 0, first.stderr
@@ -31,7 +31,7 @@ def test_the_study_does_everything_once_and_skips_what_is_finished(tmp_path: Pat
     assert "<svg" in (folder / "report.html").read_text() or "data:image/svg" in (folder / "report.html").read_text()
 
     rows = json.loads((folder / "results/denoising.json").read_text())["rows"]
-    assert len(rows) == 2 * 6 * 9  # kinds of noise, strengths, methods
+    assert len(rows) == 2 * 6 * 9  # kinds of noise, noise levels, methods
     assert len((folder / "results/denoising.csv").read_text().splitlines()) == 1 + len(rows)
     (folder / "results/bench.json").unlink()
     (folder / "denoiser/denoiser.json").unlink()  # as after a kill between the last checkpoint and the weights
@@ -43,24 +43,35 @@ def test_the_study_does_everything_once_and_skips_what_is_finished(tmp_path: Pat
     description = (folder / "study.json").read_text()
     other = study(folder, "--seed", "1")
     assert other.returncode == 3
-    assert "another --out starts anew" in other.stderr
+    assert "choose another --out" in other.stderr
     assert (folder / "study.json").read_text() == description
 
 
-def test_our_own_networks_go_through_the_study_joined(tmp_path: Path) -> None:
-    done = study(tmp_path / "ours", preset="smoke-best")
+def test_the_study_of_smoke_best_has_joint_training(tmp_path: Path) -> None:
+    done = study(tmp_path / "study", "--set", "gan.learning_rate=1e-3", preset="smoke-best")
     assert done.returncode == 0, done.stderr
     assert stages(done)[:5] == ["data", "train gan", "train denoiser", "train joint", "export"]
-    rows = json.loads((tmp_path / "ours/results/generation.json").read_text())["rows"]
+    rows = json.loads((tmp_path / "study/results/generation.json").read_text())["rows"]
     assert [row["set"] for row in rows[:2]] == ["raw", "denoised"]
     assert 0 <= rows[0]["class_accuracy"] <= 1
-    report = (tmp_path / "ours/report.md").read_text()
+    description = json.loads((tmp_path / "study/study.json").read_text())
+    assert description["name"] == "smoke-best-gan.learning_rate=0.001"
+    assert description["changes"] == {"gan.learning_rate": "0.001"}
+    for stage, field in (("gan", ["learning_rate"]), ("joint", ["gan", "learning_rate"])):
+        value = json.loads((tmp_path / f"study/{stage}/meta.json").read_text())["fingerprint"]["config"]
+        for name in field:
+            value = value[name]
+        assert value == 1e-3
+    unchanged = study(tmp_path / "study", preset="smoke-best")
+    assert unchanged.returncode == 3
+    assert "expected a study with {'preset': 'smoke-best', 'seed': 0, 'changes': {}}, got" in unchanged.stderr
+    report = (tmp_path / "study/report.md").read_text()
     assert "The networks are ours" in report
     assert "*Figure H. The joined training" in report
-    assert "The join took" in report
+    assert "The joint training took" in report
 
 
-def test_two_studies_with_one_seed_differ_in_their_times_alone(tmp_path: Path) -> None:
+def test_two_studies_with_one_seed_differ_only_in_their_times(tmp_path: Path) -> None:
     one, other = tmp_path / "one", tmp_path / "other"
     for folder in (one, other):
         assert study(folder).returncode == 0
@@ -77,7 +88,7 @@ def test_two_studies_with_one_seed_differ_in_their_times_alone(tmp_path: Path) -
 
 
 def without_times(folder: Path) -> str:
-    """The report without what a clock said: durations, images/s, ms/image, the times and ratios of bench."""
+    """The report without measured times: durations, images/s, ms/image, the times and ratios of bench."""
     page = (folder / "report.md").read_text().replace(str(folder), "RUN")
     for pattern in (
         r"took \S+ \w+",

@@ -1,4 +1,4 @@
-"""Checkpoints: exact round trips, the last two kept, a damaged one noticed."""
+"""Checkpoints: exact round trips; the last two are kept."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def trained(steps: int) -> tuple[nn.Module, torch.optim.Optimizer]:
     return network, adam
 
 
-def test_restored_training_goes_on_bit_for_bit(tmp_path: Path) -> None:
+def test_a_restored_training_continues_bit_for_bit(tmp_path: Path) -> None:
     network, adam = trained(3)
     checkpoint.save(tmp_path, 3, {"network": network, "adam": adam}, {"sums": {"loss": 0.1}})
     saved = checkpoint.load_latest(tmp_path)
@@ -33,8 +33,8 @@ def test_restored_training_goes_on_bit_for_bit(tmp_path: Path) -> None:
         fresh_adam.zero_grad()
         fresh(torch.randn(8, 3)).square().sum().backward()
         fresh_adam.step()
-    wanted, _ = trained(5)
-    for name, value in wanted.state_dict().items():
+    unbroken, _ = trained(5)
+    for name, value in unbroken.state_dict().items():
         assert torch.equal(fresh.state_dict()[name], value), name
 
 

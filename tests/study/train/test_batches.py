@@ -1,19 +1,21 @@
-"""Seeded batches: every image once an epoch, and nothing but seed and step decides."""
+"""Seeded batches: every image once an epoch; seed and step determine the rest."""
 
+import pytest
 import torch
 
+from gan_denoise.errors import UsageError
 from gan_denoise.study.train.batches import batch_indices, seed_step, steps_per_epoch
 
 
-def test_every_image_is_seen_once_an_epoch() -> None:
+def test_every_image_is_used_once_an_epoch() -> None:
     steps = steps_per_epoch(1000, 256)
     assert steps == 4
     for epoch in range(2):
-        seen = torch.cat([batch_indices(0, epoch * steps + i, 1000, 256) for i in range(steps)])
-        assert sorted(seen.tolist()) == list(range(1000))
+        used = torch.cat([batch_indices(0, epoch * steps + i, 1000, 256) for i in range(steps)])
+        assert sorted(used.tolist()) == list(range(1000))
 
 
-def test_epochs_and_seeds_have_orders_of_their_own() -> None:
+def test_epochs_and_seeds_have_different_orders() -> None:
     first = batch_indices(0, 0, 1000, 256)
     assert not torch.equal(first, batch_indices(0, 4, 1000, 256))
     assert not torch.equal(first, batch_indices(1, 0, 1000, 256))
@@ -22,11 +24,17 @@ def test_epochs_and_seeds_have_orders_of_their_own() -> None:
 
 def test_a_step_draws_the_same_numbers_whatever_came_before() -> None:
     seed_step(3, 7)
-    wanted = torch.randn(5)
+    expected = torch.randn(5)
     torch.randn(100)
     seed_step(3, 7)
-    assert torch.equal(torch.randn(5), wanted)
+    assert torch.equal(torch.randn(5), expected)
     seed_step(3, 8)
-    assert not torch.equal(torch.randn(5), wanted)
+    assert not torch.equal(torch.randn(5), expected)
     seed_step(4, 6)  # seed + step is the same as 3 + 7
-    assert not torch.equal(torch.randn(5), wanted)
+    assert not torch.equal(torch.randn(5), expected)
+
+
+def test_a_last_batch_of_one_image_is_refused_by_the_images_that_there_are() -> None:
+    assert steps_per_epoch(23, 17) == 2
+    with pytest.raises(UsageError, match="does not leave 1 of 18 images over, got 17"):
+        steps_per_epoch(18, 17)

@@ -1,30 +1,40 @@
-"""Training by real processes: killed, stopped and resumed to the same bits; misuse refused."""
+"""The `train` commands and the trainers: logs, precision, progress, hints, memory."""
 
 import dataclasses
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
+from typer.testing import CliRunner
 
 from gan_denoise import machine
+from gan_denoise.cli import app
 from gan_denoise.data.dataset import Dataset
+from gan_denoise.export.run_folder import RunFolder
 from gan_denoise.models.dcgan import Discriminator, Generator
+from gan_denoise.options import DatasetName
 from gan_denoise.study.config import RunOptions
+from gan_denoise.study.options import PresetName
 from gan_denoise.study.presets import PRESETS
 from gan_denoise.study.run.log import read_log
 from gan_denoise.study.train.autoencoder import train_autoencoder
-from gan_denoise.study.train.classifier import learning_rate
+from gan_denoise.study.train.classifier import one_cycle_lr
+from gan_denoise.study.train.commands import _Images, _next_command
+from gan_denoise.study.train.dispatch import train
 from gan_denoise.study.train.gan import gan_step, train_gan
 
 COMMAND = [sys.executable, "-m", "gan_denoise.cli", "train"]
 
 
-def test_a_finished_run_holds_what_the_report_needs(trained: Path) -> None:
+def test_a_finished_run_has_the_files_that_the_report_needs(trained: Path) -> None:
     meta = json.loads((trained / "gan/meta.json").read_text())
     assert meta["fingerprint"]["config"]["epochs"] == 2
     assert meta["fingerprint"]["threads"] == 1
@@ -63,15 +73,15 @@ def test_one_gan_step_moves_both_networks_the_right_way() -> None:
     assert all(parameter.requires_grad for parameter in discriminator.parameters())
 
 
-def test_the_one_cycle_schedule_rises_to_its_peak_and_ends_at_nothing() -> None:
-    rates = [learning_rate(step, 1000, 0.1) for step in range(1001)]
+def test_the_one_cycle_schedule_rises_to_its_peak_and_ends_at_zero() -> None:
+    rates = [one_cycle_lr(step, 1000, 0.1) for step in range(1001)]
     assert rates[0] == pytest.approx(0.004)
     assert max(rates) == pytest.approx(0.1)
     assert rates.index(max(rates)) == 300
     assert rates[-1] == pytest.approx(0, abs=1e-9)
 
 
-def test_tensorboard_files_are_written_when_asked_for(excerpt: Dataset, tmp_path: Path) -> None:
+def test_tensorboard_files_are_written_with_the_option(excerpt: Dataset, tmp_path: Path) -> None:
     train_autoencoder(PRESETS["smoke"].denoiser, excerpt, tmp_path, RunOptions(threads=1, tensorboard=True))
     assert list((tmp_path / "denoiser/tensorboard").glob("events.out.tfevents.*"))
 
@@ -79,7 +89,7 @@ def test_tensorboard_files_are_written_when_asked_for(excerpt: Dataset, tmp_path
 @pytest.mark.parametrize(
     ("precision", "flags"), [("bfloat16", "avx2"), ("bfloat16", "avx512_bf16"), ("float32", "avx2")]
 )
-def test_bfloat16_where_the_processor_has_none_is_said(
+def test_bfloat16_without_cpu_support_prints_a_warning(
     precision: str,
     flags: str,
     excerpt: Dataset,
@@ -90,8 +100,62 @@ def test_bfloat16_where_the_processor_has_none_is_said(
     (tmp_path / "cpuinfo").write_text(f"flags : {flags}")
     monkeypatch.setattr(machine, "CPUINFO", tmp_path / "cpuinfo")
     train_gan(PRESETS["smoke"].gan, excerpt, tmp_path, RunOptions(threads=1, precision=precision, device="cpu"))
-    said = capfd.readouterr().err
-    assert ("bfloat16: no instructions for it found" in said) == (precision == "bfloat16" and flags == "avx2")
+    stderr = capfd.readouterr().err
+    assert ("this CPU has no native bfloat16" in stderr) == (precision == "bfloat16" and flags == "avx2")
+
+
+@pytest.mark.parametrize("stage", ["denoiser", "classifier"])
+def test_bfloat16_reaches_the_stage_and_its_loss_stays_finite(stage: str, excerpt: Dataset, tmp_path: Path) -> None:
+    config = dataclasses.replace(getattr(PRESETS["smoke"], stage), epochs=1, images=64)
+    weights = {}
+    for precision in ("float32", "bfloat16"):
+        run = tmp_path / precision
+        train(config, excerpt, run, RunOptions(threads=1, precision=precision, device="cpu"))
+        weights[precision] = load_file(run / stage / f"{stage}.safetensors")
+        assert np.isfinite(read_log(run / stage / "log.jsonl")[-1]["loss"])
+    for name, value in weights["float32"].items():
+        assert value.dtype == weights["bfloat16"][name].dtype
+    assert any(not torch.equal(value, weights["bfloat16"][name]) for name, value in weights["float32"].items())
+
+
+def in_process(*arguments: object) -> Any:
+    return CliRunner().invoke(app, list(map(str, arguments)), catch_exceptions=False)
+
+
+def test_each_next_command_works_on_what_was_just_made(excerpt: Dataset, tmp_path: Path) -> None:
+    np.savez(tmp_path / "few.npz", images=excerpt.train.images[:64], labels=excerpt.train.labels[:64])
+    images = ["--dataset", "npz", "--data", tmp_path / "few.npz"]
+    run, out = tmp_path / "a run", tmp_path / "exported"
+    command = ["train", "gan", "--preset", "smoke-best", *images, "--set", "epochs=1", "--out", run]
+    stages = []
+    while command[0] == "train":
+        stages.append(command[1])
+        done = in_process(*command, "--threads", "1")
+        assert done.exit_code == 0, done.output
+        (line,) = [line for line in done.stderr.splitlines() if line.startswith("next: gan-denoise ")]
+        command = shlex.split(line)[2:]
+    assert stages == ["gan", "denoiser", "joint"]
+    assert command == ["export", str(run), "--out", "exported"]
+    assert in_process(*command[:-1], out).exit_code == 0
+
+
+def test_joint_training_is_not_the_next_command_where_it_would_refuse(trained: Path, tmp_path: Path) -> None:
+    run = RunFolder(trained)  # preset smoke: no discriminator was saved
+    images = _Images(DatasetName.fashion_mnist, None, None, None, None)
+    following = _next_command(PresetName["smoke-best"], PRESETS["smoke-best"], run, images)
+    assert following == ("export", trained, "--out", "exported")
+    empty = RunFolder(tmp_path)
+    assert _next_command(PresetName["smoke"], PRESETS["smoke"], empty, images)[:2] == ("train", "gan")
+
+
+def test_a_run_with_changes_is_named_after_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = in_process(
+        "train", "denoiser", "--preset", "smoke", "--set", "epochs=1", "--set", "widths=4,8", "--threads", 1
+    )
+    assert done.stdout == "runs/smoke-widths=4,8-epochs=1/denoiser\n"
+    meta = json.loads((tmp_path / "runs/smoke-widths=4,8-epochs=1/denoiser/meta.json").read_text())
+    assert (meta["fingerprint"]["config"]["widths"], meta["fingerprint"]["config"]["epochs"]) == ([4, 8], 1)
 
 
 def test_progress_without_a_terminal_is_one_line_an_epoch(tmp_path: Path) -> None:
@@ -105,11 +169,12 @@ def test_progress_without_a_terminal_is_one_line_an_epoch(tmp_path: Path) -> Non
     assert "\x1b" not in done.stderr
 
 
-def test_memory_is_kept_from_step_to_step() -> None:
+def test_freed_memory_is_reused_in_the_next_step() -> None:
     code = """
 import resource, sys, torch
-from gan_denoise.study.fingerprint import Options
-from gan_denoise.study.stage import prepare_torch
+from gan_denoise.options import DatasetName
+from gan_denoise.study.config import RunOptions
+from gan_denoise.study.run.device import prepare_torch
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -117,12 +182,12 @@ def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 if sys.argv[1] == "prepared":
-    prepare_torch(Options(threads=1))
+    prepare_torch(RunOptions(threads=1))
 print(faults(), faults())
 """
-    found = {}
+    page_faults = {}
     for how in ("prepared", "plain"):
         done = subprocess.run([sys.executable, "-c", code, how], capture_output=True, text=True, check=True)
-        found[how] = [int(number) for number in done.stdout.split()]
-    assert found["prepared"][1] < found["prepared"][0] / 5
-    assert found["plain"][1] > found["plain"][0] / 2
+        page_faults[how] = [int(number) for number in done.stdout.split()]
+    assert page_faults["prepared"][1] < page_faults["prepared"][0] / 5
+    assert page_faults["plain"][1] > page_faults["plain"][0] / 2

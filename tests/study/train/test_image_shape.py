@@ -1,4 +1,4 @@
-"""Images of other sizes, colours and classes all the way: training, export, generate, denoise; misfits refused."""
+"""Images of other sizes, channels and classes, from training to generate and denoise; mismatches are refused."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from gan_denoise.cli import app
 from gan_denoise.data import datasets
 from gan_denoise.data.dataset import Dataset, Split
 from gan_denoise.data.fashion_mnist import CLASSES
-from gan_denoise.errors import InputError
+from gan_denoise.errors import InputError, UsageError
 from gan_denoise.eval.inputs import load_fashion_model
 from gan_denoise.export import latents, runtime
 from gan_denoise.export.convert.bundle import export_run
@@ -25,27 +25,28 @@ from gan_denoise.export.convert.to_onnx import to_onnx, with_metadata
 from gan_denoise.export.generate import generate_batches, parse_label
 from gan_denoise.export.images import CAPTION, GAP, SCALE, read_image
 from gan_denoise.export.package.torch_fidelity import to_torch_fidelity
+from gan_denoise.export.run_folder import RunFolder
 from gan_denoise.export.shards import write_shards
 from gan_denoise.models.autoencoder import Denoiser
 from gan_denoise.models.dcgan import Generator
-from gan_denoise.study.config import RunOptions, config_sha256
+from gan_denoise.study.config import Config, RunOptions, config_sha256
 from gan_denoise.study.presets import PRESETS
-from gan_denoise.study.run.metadata import describe_images, read_fingerprint, run_fingerprint
+from gan_denoise.study.run.metadata import describe_images, run_fingerprint
 from gan_denoise.study.train.dispatch import is_finished, train
 from gan_denoise.study.train.image_shape import scale_config
 
 OPTIONS = RunOptions(threads=1)
-SMOKE, OURS = PRESETS["smoke"], PRESETS["smoke-best"]
+SMOKE, BEST = PRESETS["smoke"], PRESETS["smoke-best"]
 
 
 def few(dataset: Dataset, size: int, channels: int, classes: tuple[str, ...] = CLASSES) -> Dataset:
     """The excerpt's first 96 training images of that many classes, in another size and tinted if in colour."""
     large = datasets.resize_dataset(dataset, size, channels)
-    kept = np.flatnonzero(large.train.labels < max(1, len(classes)))[:96] if classes else np.arange(96)
-    images = large.train.images[kept]
+    indices = np.flatnonzero(large.train.labels < max(1, len(classes)))[:96] if classes else np.arange(96)
+    images = large.train.images[indices]
     if channels == 3:
         images[:, 2] //= 4  # a yellow cast
-    return dataclasses.replace(large, train=Split(images, large.train.labels[kept]), classes=classes)
+    return dataclasses.replace(large, train=Split(images, large.train.labels[indices]), classes=classes)
 
 
 @pytest.fixture(scope="module")
@@ -69,26 +70,28 @@ def exported(run: Path) -> Path:
     return run / "export"
 
 
-def test_a_gan_of_64_doubles_and_halves_once_more_and_others_stay() -> None:
+def test_a_gan_for_64x64_has_one_more_doubling_and_halving_and_scaling_twice_changes_nothing() -> None:
     for preset in PRESETS.values():
         for config in (preset.gan, preset.denoiser, preset.joint):
             assert config is None or scale_config(config, 28) is scale_config(config, 32) is config
     paper = scale_config(PRESETS["paper"].gan, 64)
     assert (paper.generator_widths, paper.discriminator_widths) == ((128, 64, 64, 16), (32, 64, 128, 256))
-    best = PRESETS["best"].join
+    best = PRESETS["best"].joint
     assert best is not None
     gan = scale_config(best, 64).gan
     assert (gan.generator_widths, gan.generator_blocks) == ((128, 64, 64, 16), (0, 0, 1, 0))
     assert config_sha256(paper) != config_sha256(PRESETS["paper"].gan)
+    assert scale_config(paper, 64) == paper
+    assert scale_config(scale_config(best, 64), 64) == scale_config(best, 64)
 
 
-def test_nothing_is_said_of_fashion_mnists_own_images(excerpt: Dataset, colour: Dataset) -> None:
+def test_images_like_fashion_mnists_are_not_described(excerpt: Dataset, colour: Dataset) -> None:
     assert describe_images(excerpt) == {}
-    found = run_fingerprint(SMOKE.gan, colour, OPTIONS)
-    assert (found["image_shape"], found["classes"]) == ([3, 64, 64], [])
+    fingerprint = run_fingerprint(SMOKE.gan, colour, OPTIONS)
+    assert (fingerprint["image_shape"], fingerprint["classes"]) == ([3, 64, 64], [])
 
 
-def test_what_is_trained_on_64_in_colour_draws_and_restores_that(exported: Path, tmp_path: Path) -> None:
+def test_a_model_of_64x64_colour_generates_and_denoises_such_images(exported: Path, tmp_path: Path) -> None:
     runner = CliRunner()
     for out in ("grid.png", "arrays.npz", "folder"):
         done = runner.invoke(app, ["generate", "--model", str(exported), "-n", "6", "--out", str(tmp_path / out)])
@@ -115,20 +118,20 @@ def test_what_is_trained_on_64_in_colour_draws_and_restores_that(exported: Path,
     np.testing.assert_allclose(read_image(tmp_path / "grey.png", (3, 64, 64)), np.full((1, 3, 64, 64), 0.2))
 
 
-def test_array_files_and_torch_fidelity_get_the_colours_too(exported: Path, tmp_path: Path) -> None:
+def test_array_files_and_torch_fidelity_have_the_colours(exported: Path, tmp_path: Path) -> None:
     graph = runtime.load_graph(runtime.FUSED, exported)
     write_shards(graph, 0, 5, tmp_path / "many")
     write_shards(graph, 0, 5, tmp_path / "many")  # whole, so nothing is written
     with np.load(tmp_path / "many/000000.npz") as arrays:
         assert arrays["denoised"].shape == (5, 3, 64, 64)
-        wanted = arrays["denoised"].astype(int)
-    assert (np.ptp(wanted, axis=1) > 0).any()  # not grey
+        expected = arrays["denoised"].astype(int)
+    assert (np.ptp(expected, axis=1) > 0).any()  # not grey
     part = runtime.Signature("images", "z", ("images",))
-    (found,) = runtime.Graph(to_torch_fidelity(exported), part, "images")(latents.latents(0, 0, 5))
-    assert np.abs(found.astype(int) - wanted).max() <= 1
+    (images,) = runtime.Graph(to_torch_fidelity(exported), part, "images")(latents.latents(0, 0, 5))
+    assert np.abs(images.astype(int) - expected).max() <= 1
 
 
-def test_the_tables_about_fashion_mnist_refuse_it_in_one_line(exported: Path) -> None:
+def test_the_tables_about_fashion_mnist_refuse_other_images(exported: Path) -> None:
     for signature in (runtime.FUSED, runtime.DENOISER):
         with pytest.raises(InputError, match=r"onnx: images of \[3, 64, 64\] found, \[1, 28, 28\] wanted"):
             load_fashion_model(signature, exported, 1)
@@ -139,10 +142,10 @@ def test_the_tables_about_fashion_mnist_refuse_it_in_one_line(exported: Path) ->
     assert load_fashion_model(runtime.FUSED, None, 1).output_shapes[0] == (1, 28, 28)
 
 
-def test_our_networks_take_other_sizes_colours_and_classes(excerpt: Dataset, tmp_path: Path) -> None:
+def test_the_networks_of_best_take_other_sizes_colours_and_classes(excerpt: Dataset, tmp_path: Path) -> None:
     data = few(excerpt, 32, 3, ("left, right", "Up", "down"))
-    assert OURS.join is not None
-    for config in (OURS.gan, OURS.denoiser, OURS.join):
+    assert BEST.joint is not None
+    for config in (BEST.gan, BEST.denoiser, BEST.joint):
         train(dataclasses.replace(config, epochs=1), data, tmp_path, OPTIONS)
         assert not is_finished(config, tmp_path, OPTIONS)  # one epoch is not two
         assert is_finished(dataclasses.replace(config, epochs=1), tmp_path, OPTIONS)
@@ -155,13 +158,13 @@ def test_our_networks_take_other_sizes_colours_and_classes(excerpt: Dataset, tmp
     assert image.shape == (4, 3, 32, 32)
 
     other = few(excerpt, 32, 1, ("left, right", "Up", "down"))
-    with pytest.raises(InputError, match=r"gan: images \[3, 32, 32\] found, \[1, 32, 32\] wanted"):
-        train(OURS.join, other, tmp_path, OPTIONS)
-    with pytest.raises(InputError, match="no classes found, 2 to 99 wanted by this preset"):
-        train(OURS.gan, dataclasses.replace(data, classes=()), tmp_path / "none", OPTIONS)
+    with pytest.raises(InputError, match=r"gan: image_shape: expected \[1, 32, 32\], got \[3, 32, 32\]"):
+        train(BEST.joint, other, tmp_path, OPTIONS)
+    with pytest.raises(InputError, match="expected 2 to 99 classes for this preset, got 0"):
+        train(BEST.gan, dataclasses.replace(data, classes=()), tmp_path / "none", OPTIONS)
 
 
-def test_dncnn_and_the_gan_of_2014_take_them_too(colour: Dataset, tmp_path: Path) -> None:
+def test_dncnn_and_the_gan_of_2014_take_them(colour: Dataset, tmp_path: Path) -> None:
     from gan_denoise.study.config import BlindDenoiserConfig, DnCNNShape, FullyConnectedGanConfig
 
     plain = {"epochs": 1, "batch": 48, "images": 48}
@@ -173,9 +176,9 @@ def test_dncnn_and_the_gan_of_2014_take_them_too(colour: Dataset, tmp_path: Path
 
 def test_a_resumed_run_with_other_images_is_refused(run: Path, excerpt: Dataset) -> None:
     config, resume = dataclasses.replace(SMOKE.gan, epochs=1), dataclasses.replace(OPTIONS, resume=True)
-    with pytest.raises(InputError, match="data_sha256: the run in"):
+    with pytest.raises(InputError, match=r"data_sha256: run .* was started with"):
         train(config, dataclasses.replace(few(excerpt, 64, 3, ()), sha256="another"), run, resume)
-    assert read_fingerprint(run / "gan")["image_shape"] == [3, 64, 64]
+    assert RunFolder(run).gan.read_fingerprint()["image_shape"] == [3, 64, 64]
 
 
 def test_a_generator_and_a_denoiser_of_other_images_are_not_exported(run: Path, trained: Path, tmp_path: Path) -> None:
@@ -202,12 +205,41 @@ def test_graphs_of_other_channels_or_ranges_are_not_fused() -> None:
     fuse(generator, with_metadata(denoiser, {"pixel_range": "[0, 1]"}))
 
 
-@pytest.mark.parametrize("option", [["--dataset", "mnist"], ["--size", "32"]])
-def test_the_features_of_ffd_1_stay_those_of_fashion_mnist(option: list[str]) -> None:
-    done = CliRunner().invoke(app, ["train", "features", *option])
-    assert "FFD-1 is measured on Fashion-MNIST" in str(done.exception)
+UNUSABLE = {
+    "gan": ("--pairs",),
+    "denoiser": (),
+    "joint": ("--pairs",),
+    "classifier": ("--dataset", "--size", "--channels", "--pairs"),
+}
 
 
-def test_a_dry_run_shows_the_networks_on_their_scale() -> None:
+@pytest.mark.parametrize("stage", UNUSABLE)
+def test_each_stage_has_the_options_that_it_can_use_and_no_others(stage: str) -> None:
+    page = CliRunner().invoke(app, ["train", stage, "--help"], env={"COLUMNS": "200"}).output
+    options = {"--preset", "--set", "--config", "--data", "--dataset", "--size", "--channels", "--pairs", "--resume"}
+    assert {option for option in options if f"{option} " in page} == options - set(UNUSABLE[stage])
+    for option in UNUSABLE[stage]:
+        assert CliRunner().invoke(app, ["train", stage, option, "1", "--dry-run"]).exit_code == 2
+    assert ("Folder of Fashion-MNIST" in page) == (stage == "classifier")
+
+
+@pytest.mark.parametrize(
+    ("config", "size"),
+    [
+        (dataclasses.replace(SMOKE.gan, generator_widths=(8, 8, 8, 8)), 28),
+        (dataclasses.replace(SMOKE.gan, discriminator_widths=(8,) * 6), 32),
+        (dataclasses.replace(SMOKE.denoiser, widths=(8, 8, 8)), 28),
+        (dataclasses.replace(SMOKE.classifier, widths=(8,) * 6), 28),
+    ],
+)
+def test_widths_that_do_not_fit_the_images_are_refused_before_training(
+    config: Config, size: int, excerpt: Dataset, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=rf"widths: expected fewer widths, for images of {size}x{size}, got "):
+        train(config, few(excerpt, size, 1), tmp_path, OPTIONS)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_dry_run_prints_the_scaled_networks() -> None:
     done = CliRunner().invoke(app, ["train", "gan", "--preset", "paper", "--size", "64", "--dry-run"])
     assert '"generator_widths": [\n  128,\n  64,' in done.stdout

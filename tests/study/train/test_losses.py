@@ -1,4 +1,4 @@
-"""The losses, the averaging and the schedule of our own GAN."""
+"""Losses, EMA and learning-rate schedule of the class-conditional GAN."""
 
 import math
 
@@ -14,8 +14,8 @@ from gan_denoise.study.train.optim import lr_factor, recalibrate_batch_norm, upd
 
 def test_the_losses_are_those_of_relativistic_pairs() -> None:
     real, fake = torch.tensor([3.0, 0.0]), torch.tensor([1.0, 1.0])
-    wanted = (math.log(1 + math.exp(-2)) + math.log(1 + math.exp(1))) / 2
-    assert discriminator_loss(real, fake).item() == pytest.approx(wanted, abs=1e-6)
+    expected = (math.log(1 + math.exp(-2)) + math.log(1 + math.exp(1))) / 2
+    assert discriminator_loss(real, fake).item() == pytest.approx(expected, abs=1e-6)
     assert generator_loss(real, fake).item() == pytest.approx(discriminator_loss(fake, real).item(), abs=1e-6)
     assert discriminator_loss(real, real).item() == pytest.approx(math.log(2), abs=1e-6)
 
@@ -30,18 +30,18 @@ def test_the_gradient_penalty_of_a_linear_discriminator_is_its_slope() -> None:
     penalty.backward()
     assert penalty.item() == pytest.approx(9 * 784, rel=1e-5)
     assert weight.grad is not None
-    assert weight.grad.item() == pytest.approx(2 * 3 * 784, rel=1e-5)  # it can be trained on
+    assert weight.grad.item() == pytest.approx(2 * 3 * 784, rel=1e-5)  # it is differentiable
 
 
-def test_latents_name_the_class_and_are_otherwise_the_same() -> None:
+def test_set_class_chooses_the_class_and_only_permutes() -> None:
     z, label = torch.randn(200, 100), torch.arange(200) % 10
-    chosen = set_class(z, label)
-    assert torch.equal(chosen[:, -10:].argmax(dim=1), label)
-    assert torch.equal(chosen[:, :-10], z[:, :-10])
-    assert torch.equal(chosen[:, -10:].sort(dim=1).values, z[:, -10:].sort(dim=1).values)
+    changed = set_class(z, label)
+    assert torch.equal(changed[:, -10:].argmax(dim=1), label)
+    assert torch.equal(changed[:, :-10], z[:, :-10])
+    assert torch.equal(changed[:, -10:].sort(dim=1).values, z[:, -10:].sort(dim=1).values)
 
 
-def test_the_generator_draws_the_class_that_z_names_and_nothing_else_of_those_entries() -> None:
+def test_only_the_largest_class_entry_of_z_matters() -> None:
     generator = ConditionalGenerator((8, 8, 4), (1, 1, 1)).eval()
     z = torch.randn(6, 100)
     same, other = z.clone(), set_class(z, (z[:, -10:].argmax(dim=1) + 1) % 10)
@@ -51,26 +51,26 @@ def test_the_generator_draws_the_class_that_z_names_and_nothing_else_of_those_en
     assert generator(z).shape == (6, 1, 28, 28)
 
 
-def test_the_discriminator_looks_at_the_class() -> None:
+def test_the_discriminator_depends_on_the_class() -> None:
     discriminator = ConditionalDiscriminator((8, 8, 8), (0, 1, 0))
     image = torch.rand(5, 1, 28, 28)
     logits = discriminator(image, torch.tensor([0, 1, 2, 3, 4]))
     assert logits.shape == (5,)
-    moved = discriminator(image, torch.tensor([0, 1, 2, 3, 5]))
-    assert torch.equal(moved[:4], logits[:4])
-    assert moved[4] != logits[4]
+    other_class = discriminator(image, torch.tensor([0, 1, 2, 3, 5]))
+    assert torch.equal(other_class[:4], logits[:4])
+    assert other_class[4] != logits[4]
 
 
-def test_averaging_forgets_half_in_its_half_life() -> None:
-    averaged, network = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)
-    nn.init.zeros_(averaged.weight)
+def test_the_ema_moves_half_way_in_its_half_life() -> None:
+    ema, network = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)
+    nn.init.zeros_(ema.weight)
     nn.init.ones_(network.weight)
     for _ in range(10):
-        update_ema(averaged, network, images=64, half_life=640)
-    assert averaged.weight.item() == pytest.approx(0.5, abs=1e-6)
+        update_ema(ema, network, images=64, half_life=640)
+    assert ema.weight.item() == pytest.approx(0.5, abs=1e-6)
 
 
-def test_renewed_batch_norm_fits_the_weights_that_are_there() -> None:
+def test_recalibrated_batch_norm_fits_the_current_weights() -> None:
     torch.manual_seed(0)
     generator = ConditionalGenerator((8, 8, 4), (0, 1, 0)).requires_grad_(False)
     for parameter in generator.parameters():
@@ -89,7 +89,7 @@ def test_renewed_batch_norm_fits_the_weights_that_are_there() -> None:
     assert torch.equal(first.running_var, statistics)
 
 
-def test_the_schedule_warms_up_stays_and_decays() -> None:
+def test_the_schedule_warms_up_is_constant_and_decays() -> None:
     factors = [lr_factor(step, 100, 9, 0.5) for step in range(100)]
     assert factors[0] == pytest.approx(0.1)
     assert factors[9:51] == [1.0] * 42
@@ -98,7 +98,7 @@ def test_the_schedule_warms_up_stays_and_decays() -> None:
     assert [lr_factor(step, 10, 0, 0) for step in range(10)] == [1.0] * 10
 
 
-def test_one_pair_step_moves_both_networks_the_right_way() -> None:
+def test_pair_steps_lower_the_discriminators_loss() -> None:
     torch.manual_seed(0)
     generator, discriminator = ConditionalGenerator((8, 8, 4), (0, 1, 0)), ConditionalDiscriminator((8, 8), (0, 0))
     adams = [torch.optim.Adam(n.parameters(), 5e-3, (0.0, 0.99)) for n in (generator, discriminator)]
