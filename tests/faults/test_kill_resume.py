@@ -146,7 +146,7 @@ def test_row_22_a_second_writer_is_refused_and_the_lock_ends_with_its_holder(tmp
             [*COMMAND, "gan", "--preset", "smoke", "--out", tmp_path], capture_output=True, text=True
         )
         assert second.returncode == 6
-        assert second.stderr.startswith(f"error: {tmp_path}/gan: locked by process {holder.pid}\nhint: ")
+        assert second.stderr.startswith(f"error: {tmp_path}/gan: process {holder.pid} is writing to it\nhint: ")
     finally:
         holder.kill()
         holder.wait()
