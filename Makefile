@@ -12,7 +12,7 @@ help:
 	@echo "make bench   time and measure everything in docs/benchmarks.md again (25 to 40 minutes, nothing beside it)"
 	@echo "make speedrun   the shortest training to the distance of preset paper, five seeds (5 minutes, nothing beside it)"
 	@echo "make soak    100 kills of a training, 20,000 mutations of each kind of file (20 minutes)"
-	@echo "make docs    write docs/cli.md, docs/tour.ipynb and docs/components.cdx.json again from the help, docs/tour.py and the locks"
+	@echo "make docs    write docs/cli.md, docs/api.md, docs/tour.ipynb and docs/components.cdx.json again from the help, docs/tour.py and the locks"
 	@echo "make demo    the model as a page for the browser, in runs/demo (wants npm)"
 	@echo "make camera  train a colour denoiser on a camera's noise and write docs/camera.md (half an hour)"
 	@echo "make test    environment, data, the tests"
@@ -36,6 +36,7 @@ speedrun: data
 
 docs: .venv/installed
 	$(BIN)/python scripts/cli_docs.py
+	$(BIN)/python scripts/api_docs.py
 	$(BIN)/python scripts/notebook.py
 	$(BIN)/python scripts/components.py
 
@@ -72,7 +73,7 @@ test: data
 check: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy $(addprefix -p gan_denoise.,cli console data errors eval export files machine markdown models options rng study)
+	$(BIN)/mypy $(addprefix -p gan_denoise.,api cli console data errors eval export files machine markdown models options rng study)
 
 format: .venv/installed
 	$(BIN)/ruff format .

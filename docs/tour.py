@@ -1,8 +1,8 @@
 # %% [markdown]
 # # A tour of gan-denoise
 #
-# A generator draws clothes, a denoiser cleans them, and both run as one ONNX graph. Nothing here needs PyTorch or the
-# data set. `make docs` made this notebook by running `docs/tour.py`.
+# What can the shipped model do? A generator makes images of clothes, a denoiser removes their artefacts, and both are
+# one ONNX graph. Nothing here needs PyTorch or the data set. `make docs` writes this notebook from `docs/tour.py`.
 
 # %%
 from gan_denoise.export import latents, runtime
@@ -10,19 +10,19 @@ from gan_denoise.export.generate import parse_label
 from gan_denoise.export.images import paired_grid
 
 graph = runtime.load_graph(runtime.FUSED)  # the shipped model; a path as second argument loads another
-print("takes", graph.signature.input, graph.input_shape)
-print("gives", *zip(graph.signature.outputs, graph.output_shapes, strict=True))
+print("input", graph.signature.input, graph.input_shape)
+print("outputs", *zip(graph.signature.outputs, graph.output_shapes, strict=True))
 
 # %% [markdown]
-# Row i of `latents` depends on the seed and on i alone, so image 7 is image 7 in any batch on any machine. Each row
-# of raw images stands above the same ones denoised.
+# Row i of `latents` depends on the seed and on i alone, so image 7 is the same in any batch on any machine. Each row of
+# raw images is above the same images denoised.
 
 # %%
 image, denoised = graph(latents.latents(seed=0, start=0, count=32))
 paired_grid({"raw": image, "denoised": denoised})
 
 # %% [markdown]
-# The largest of the last ten entries of z chooses the class. The rest of z is the style, and it stays.
+# The largest of the last ten entries of z chooses the class. The other entries are the style, which does not change.
 
 # %%
 z, classes = latents.latents(seed=3, start=0, count=10), int(graph.metadata["classes"])
@@ -30,7 +30,7 @@ rows = {name: graph(latents.set_class(z, parse_label(graph, name), classes))[1] 
 paired_grid(rows)
 
 # %% [markdown]
-# The denoiser is a graph of its own too, for images with Gaussian noise whose strength it is not told.
+# The denoiser is also a separate graph. It removes Gaussian noise of unknown level.
 
 # %%
 import numpy as np
@@ -44,19 +44,19 @@ paired_grid({"noisy": noisy.clip(0, 1), "restored": restored.clip(0, 1)})
 
 # %% [markdown]
 # FFD-1 is a Fréchet distance to the test images on the features of a shipped classifier: lower is better. Its reference
-# is in the package. 1,000 images come out higher than the 10,000 that published figures are measured on.
+# is in the package. It is higher for 1,000 images than for the 10,000 of published results.
 
 # %%
 from gan_denoise.data.images import to_uint8
 from gan_denoise.eval.metrics import ffd
 
-raw, cleaned = graph.batched(latents.latents(seed=0, start=0, count=1000))
+raw, denoised_many = graph.batched(latents.latents(seed=0, start=0, count=1000))
 network = ffd.load_network()
-for name, pixels in (("raw", raw), ("denoised", cleaned)):
+for name, pixels in (("raw", raw), ("denoised", denoised_many)):
     print(f"{name:8} {ffd.distance(to_uint8(pixels), network):.3f}")
 
 # %% [markdown]
-# `fused.onnx` needs nothing of this package. Any ONNX runtime will do:
+# `fused.onnx` needs nothing of this package. Any ONNX runtime runs it:
 
 # %%
 import onnxruntime
@@ -66,4 +66,4 @@ for value in (*session.get_inputs(), *session.get_outputs()):
     print(value.name, value.type, value.shape)
 
 # %% [markdown]
-# From here: [how it works](how_it_works.md), [how to replace a part](replace.md), [the command line](cli.md).
+# Next: [Python API](api.md), [how it works](how_it_works.md), [replace a part](replace.md), [commands](cli.md).

@@ -1,7 +1,7 @@
-"""Writes docs/components.cdx.json, what this project is made of, from its locks: `make docs`.
+"""Write docs/components.cdx.json, the list of this project's components, from its lock files: `make docs`.
 
-CycloneDX 1.6. A component is required when `pip install gan-denoise` brings it, optional when an extra does. Licences
-are those that the installed packages name. The hashes of the Python packages' files stand in requirements.lock.
+CycloneDX 1.6. A component is required if `pip install gan-denoise` installs it, optional if an extra does. Licences
+come from the installed packages. The hashes of the Python packages' files are in requirements.lock.
 """
 
 from __future__ import annotations
@@ -23,55 +23,57 @@ NAME = re.compile(r"[A-Za-z0-9._-]+")
 LICENCE = "License :: "
 
 
-def document() -> dict[str, Any]:
-    """The whole list, in the same order each time and without a date, so that it changes when the locks do."""
+def list_components() -> dict[str, Any]:
+    """The whole list, in a fixed order and without a date, so that it changes only if a lock file changes."""
     return {
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
         "version": 1,
         "metadata": {"component": {"type": "application", "name": "gan-denoise", "version": __version__}},
-        "components": [*of_python(), *of_the_page()],
+        "components": [*_python_components(), *_npm_components()],
     }
 
 
-def of_python() -> Iterator[dict[str, Any]]:
+def _python_components() -> Iterator[dict[str, Any]]:
     """The packages of requirements.lock."""
-    wanted_by = dict(locked())
-    required = below({normal(NAME.match(line)[0]) for line in project()["dependencies"]}, wanted_by)  # type: ignore[index]
-    for name, version in wanted_by:
+    dependants = dict(_locked_packages())
+    direct = {_normalise(NAME.match(line)[0]) for line in _project()["dependencies"]}  # type: ignore[index]
+    required = _with_dependencies(direct, dependants)
+    for name, version in dependants:
         component = {"type": "library", "name": name, "version": version, "purl": f"pkg:pypi/{name}@{version}"}
-        licences = [{"license": {"name": text}} for text in [licence(name)] if text]
+        licences = [{"license": {"name": text}} for text in [_licence(name)] if text]
         scope = "required" if name in required else "optional"
         yield {**component, "scope": scope, **({"licenses": licences} if licences else {})}
 
 
-def locked() -> Iterator[tuple[tuple[str, str], set[str]]]:
-    """Name and version of each package in the lock, and who wants it."""
+def _locked_packages() -> Iterator[tuple[tuple[str, str], set[str]]]:
+    """Name and version of each package in the lock file, and the packages that depend on it."""
     for entry in re.split(r"\n(?=[a-z0-9])", (ROOT / "requirements.lock").read_text()):
-        if found := re.match(r"([\w.-]+)==([\w.+-]+)", entry):
+        if package := re.match(r"([\w.-]+)==([\w.+-]+)", entry):
             comments = entry.split("# via", 1)[1]
-            yield (normal(found[1]), found[2]), {normal(name) for name in NAME.findall(comments)}
+            yield (_normalise(package[1]), package[2]), {_normalise(name) for name in NAME.findall(comments)}
 
 
-def below(names: set[str], wanted_by: dict[tuple[str, str], set[str]]) -> set[str]:
-    """These packages and all that they want."""
-    more = names | {name for (name, _), wanting in wanted_by.items() if wanting & names}
-    return names if more == names else below(more, wanted_by)
+def _with_dependencies(names: set[str], dependants: dict[tuple[str, str], set[str]]) -> set[str]:
+    """These packages and all their dependencies."""
+    more = names | {name for (name, _), users in dependants.items() if users & names}
+    return names if more == names else _with_dependencies(more, dependants)
 
 
-def licence(name: str) -> str:
-    """What an installed package says of itself, in a line; nothing where it is not installed or says nothing."""
+def _licence(name: str) -> str:
+    """The licence in an installed package's metadata, in one line; empty if there is none or it is not installed."""
     try:
-        found = metadata(name)
+        package = metadata(name)
     except PackageNotFoundError:
         return ""
-    classifiers = [line.split(" :: ")[-1] for line in found.get_all("Classifier", []) if line.startswith(LICENCE)]
-    text = found.get("License-Expression") or ", ".join(classifiers) or found.get("License") or ""
+    classifiers = [line.split(" :: ")[-1] for line in package.get_all("Classifier", []) if line.startswith(LICENCE)]
+    expression, text = ("".join(package.get_all(key, [])[:1]) for key in ("License-Expression", "License"))
+    text = expression or ", ".join(classifiers) or text
     return text.strip().splitlines()[0] if text.strip() else ""
 
 
-def of_the_page() -> Iterator[dict[str, Any]]:
-    """onnxruntime for the browser, which the wheel carries, and what went into it."""
+def _npm_components() -> Iterator[dict[str, Any]]:
+    """onnxruntime-web, which the wheel contains, and its dependencies."""
     content = json.loads((ROOT / "export/demo/package-lock.json").read_text())
     for path, entry in content["packages"].items():
         if path:
@@ -87,14 +89,14 @@ def of_the_page() -> Iterator[dict[str, Any]]:
             }
 
 
-def project() -> dict[str, Any]:
-    found: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    return found
+def _project() -> dict[str, Any]:
+    project: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return project
 
 
-def normal(name: str) -> str:
+def _normalise(name: str) -> str:
     return re.sub(r"[._-]+", "-", name).lower()
 
 
 if __name__ == "__main__":
-    FILE.write_text(json.dumps(document(), indent=1) + "\n")
+    FILE.write_text(json.dumps(list_components(), indent=1) + "\n")

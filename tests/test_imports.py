@@ -19,6 +19,13 @@ MAY_IMPORT = {
     "eval": {"eval", "export", "models", "data"} | LEAVES,
     "study": {"study", "eval", "export", "models", "data"} | LEAVES,
 }
+API_MAY_IMPORT = (
+    "gan_denoise.data",
+    "gan_denoise.export",
+    "gan_denoise.eval.metrics",
+    "gan_denoise.errors",
+    "gan_denoise.options",
+)
 # Inside a package: each folder or module imports from itself and from those after it alone.
 ORDER = {
     "eval": ["commands", "generation", "denoising", "bench", "metrics"],
@@ -57,6 +64,16 @@ def test_imports_point_one_way(room: str) -> None:
     for path in files:
         rooms = {name.split(".")[1] for name in imported(path) if name.startswith("gan_denoise.")}
         assert rooms <= MAY_IMPORT[room], path
+
+
+def test_the_api_stands_on_data_export_and_metrics_and_nothing_on_it() -> None:
+    uses = {name for name in imported(ROOT / "api.py") if name.startswith("gan_denoise.")}
+    assert uses
+    assert all(name.startswith(API_MAY_IMPORT) for name in uses), uses
+    assert not uses & {"gan_denoise.export.convert", "gan_denoise.export.demo", "gan_denoise.export.package"}
+    for path in [*ROOT.glob("*.py"), *(path for folder in MAY_IMPORT for path in (ROOT / folder).rglob("*.py"))]:
+        if path.name != "__init__.py" or path.parent != ROOT:  # it imports the public names when they are used
+            assert not any(name.startswith("gan_denoise.api") for name in imported(path)), path
 
 
 @pytest.mark.parametrize("package", ORDER)

@@ -14,6 +14,7 @@ env/bin/gan-denoise denoise images/image/*.png --out denoised
 test -s grid.png && test "$(ls denoised | wc -l)" = 4
 env/bin/gan-denoise generate -n 97 --out images.npz
 env/bin/gan-denoise eval ffd images.npz
+env/bin/python -c 'import gan_denoise as g; m = g.load_model(); print(g.psnr(*m.generate(4)).mean(), m.denoise(m.generate(1)[0]).shape)'
 env/bin/gan-denoise demo --out page
 test -s page/index.html && test -s page/fused.onnx && test -s page/ort-wasm-simd-threaded.wasm
 echo "the wheel works: $(basename "$2")"

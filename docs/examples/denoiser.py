@@ -1,11 +1,11 @@
-"""A denoiser of your own after the shipped generator: python docs/examples/denoiser.py FOLDER [STEPS]."""
+"""Put your own denoiser after the shipped generator: python docs/examples/denoiser.py FOLDER [STEPS]."""
 
 import sys
 from pathlib import Path
 
 import onnx
 import torch
-from torch.nn import Conv2d, ReLU, Sequential
+from torch import Tensor, nn
 
 from gan_denoise.data import sources
 from gan_denoise.export.convert.fuse import fuse
@@ -14,17 +14,22 @@ from gan_denoise.export.runtime import DENOISER, FUSED, GENERATOR, read_graph
 from gan_denoise.files import write_atomic
 
 
-class Residual(Sequential):
-    """Noisy images (N, 1, H, W) to restored ones in [0, 1]: less what its layers take for noise."""
+class Residual(nn.Module):
+    """Noisy images (N, 1, H, W) to restored ones in [0, 1]: subtracts the noise that it predicts."""
 
-    def forward(self, noisy: torch.Tensor) -> torch.Tensor:
-        return (noisy - super().forward(noisy)).clamp(0, 1)
+    def __init__(self) -> None:
+        super().__init__()
+        self.noise = nn.Sequential(nn.Conv2d(1, 16, 5, padding=2), nn.ReLU(), nn.Conv2d(16, 1, 5, padding=2))
+
+    def forward(self, noisy: Tensor) -> Tensor:
+        noise: Tensor = self.noise(noisy)
+        return (noisy - noise).clamp(0, 1)
 
 
-out, steps = Path(sys.argv[1]), int(sys.argv[2]) if sys.argv[2:] else 300
+folder, steps = Path(sys.argv[1]), int(sys.argv[2]) if sys.argv[2:] else 300
 torch.manual_seed(0)
 images = torch.from_numpy(sources.load_fashion_mnist().train.images).unsqueeze(1)
-denoiser = Residual(Conv2d(1, 16, 5, padding=2), ReLU(), Conv2d(16, 1, 5, padding=2))
+denoiser = Residual()
 adam = torch.optim.Adam(denoiser.parameters(), 5e-3)
 for _ in range(steps):
     clean = images[torch.randint(len(images), (32,))] / 255  # (32, 1, 28, 28)
@@ -35,4 +40,4 @@ for _ in range(steps):
 graph = with_metadata(to_onnx(denoiser, DENOISER, (1, 28, 28)), {"pixel_range": "[0, 1]"})
 fused = fuse(onnx.load_model_from_string(read_graph(GENERATOR, None)), graph)
 for signature, model in ((DENOISER, graph), (FUSED, fused)):
-    write_atomic(out / signature.file, model.SerializeToString())
+    write_atomic(folder / signature.file, model.SerializeToString())

@@ -1,4 +1,4 @@
-"""A generator of your own before the shipped denoiser: python docs/examples/generator.py own.onnx [IMAGES]."""
+"""Put your own generator before the shipped denoiser: python docs/examples/generator.py own.onnx [IMAGES]."""
 
 import sys
 from pathlib import Path
@@ -21,16 +21,17 @@ class Gaussian(nn.Module):
         super().__init__()
         pixels = images.flatten(1)  # (images, 784)
         _, lengths, axes = torch.pca_lowrank(pixels, 100)
-        self.paint = nn.Linear(100, pixels.shape[1])
-        self.paint.weight.data = axes * lengths / len(pixels) ** 0.5
-        self.paint.bias.data = pixels.mean(0)
+        self.linear = nn.Linear(100, pixels.shape[1])
+        self.linear.weight.data = axes * lengths / len(pixels) ** 0.5
+        self.linear.bias.data = pixels.mean(0)
 
     def forward(self, z: Tensor) -> Tensor:
-        return self.paint(z).clamp(0, 1).unflatten(1, (1, 28, 28))
+        pixels: Tensor = self.linear(z).clamp(0, 1)
+        return pixels.reshape(-1, 1, 28, 28)
 
 
-out, count = Path(sys.argv[1]), int(sys.argv[2]) if sys.argv[2:] else 10_000
+file, count = Path(sys.argv[1]), int(sys.argv[2]) if sys.argv[2:] else 10_000
 torch.manual_seed(0)
 generator = Gaussian(torch.from_numpy(to_float(sources.load_fashion_mnist().train.images[:count])))
 graph = with_metadata(to_onnx(generator, GENERATOR, (100,)), {"pixel_range": "[0, 1]"})
-onnx.save_model(fuse(graph, onnx.load_model_from_string(read_graph(DENOISER, None))), out)
+onnx.save_model(fuse(graph, onnx.load_model_from_string(read_graph(DENOISER, None))), file)

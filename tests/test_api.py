@@ -1,0 +1,173 @@
+"""The public Python API: what each function takes, returns and refuses."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+import gan_denoise
+from gan_denoise.data.dataset import Dataset
+from gan_denoise.data.images import to_float
+from gan_denoise.errors import InputError, UsageError
+from gan_denoise.eval.metrics import ffd
+from gan_denoise.export import latents, runtime
+
+RAMP = np.linspace(0, 1, 28 * 28, dtype=np.float32).reshape(28, 28)  # a ramp from black to white
+
+
+def restored(image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What the shipped denoiser makes of one image (28, 28)."""
+    (batch,) = runtime.load_graph(runtime.DENOISER)(image[None, None])
+    image_restored: NDArray[np.float32] = batch[0, 0].clip(0, 1)
+    return image_restored
+
+
+def test_every_public_name_is_there_and_no_other() -> None:
+    assert set(gan_denoise.__all__) <= set(dir(gan_denoise))
+    for name in gan_denoise.__all__:
+        assert callable(getattr(gan_denoise, name))
+    with pytest.raises(AttributeError, match="no attribute 'training'"):
+        getattr(gan_denoise, "training")  # noqa: B009
+
+
+def test_the_import_is_lazy_and_nothing_needs_torch() -> None:
+    code = (
+        "import sys, gan_denoise; print([name for name in ('numpy', 'onnxruntime', 'scipy') if name in sys.modules]);"
+        "gan_denoise.load_model().generate(1); print('scipy' in sys.modules, 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["[]", "False False"]
+
+
+def test_generate_gives_the_images_of_the_fused_graph() -> None:
+    image, denoised = gan_denoise.generate(70, seed=3)  # more than a batch
+    expected = runtime.load_graph(runtime.FUSED)(latents.latents(3, 0, 70))
+    np.testing.assert_allclose(image, expected[0], atol=1e-6)
+    np.testing.assert_allclose(denoised, expected[1], atol=1e-6)
+    assert image.dtype == np.float32
+    assert image.shape == (70, 1, 28, 28)
+    assert np.array_equal(gan_denoise.generate(2, seed=3).image, image[:2])
+
+
+def test_a_label_is_a_name_or_a_number() -> None:
+    model = gan_denoise.load_model()
+    named, numbered = model.generate(3, label="sneaker"), model.generate(3, label=7)
+    assert np.array_equal(named.image, numbered.image)
+    assert not np.array_equal(named.image, model.generate(3).image)
+    with pytest.raises(UsageError, match="hat"):
+        model.generate(3, label="hat")
+
+
+@pytest.mark.parametrize("arguments", [{"n": 0}, {"seed": -1}, {"seed": 2**63}])
+def test_generate_refuses_counts_and_seeds_out_of_range(arguments: dict[str, int]) -> None:
+    with pytest.raises(InputError, match=f"^{next(iter(arguments))}: expected"):
+        gan_denoise.generate(**arguments)
+
+
+def test_a_model_is_a_folder_or_a_file(exported: Path, identity_graph: Callable[..., bytes], tmp_path: Path) -> None:
+    own = gan_denoise.load_model(exported, threads=1)
+    assert own.generate(2).image.shape == (2, 1, 28, 28)
+    assert not np.array_equal(own.denoise(RAMP), restored(RAMP))
+    (tmp_path / "own.onnx").write_bytes(identity_graph(4))
+    file = gan_denoise.load_model(str(tmp_path / "own.onnx"))
+    with pytest.raises(InputError, match="image"):  # normal z as pixels leave [0, 1]
+        file.generate(2)
+    with pytest.raises(InputError, match="noisy"):
+        file.denoise(RAMP)
+    with pytest.raises(InputError, match="nothing: not found"):
+        gan_denoise.load_model(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.float16])
+@pytest.mark.parametrize("shape", [(28, 28), (28, 28, 1), (1, 1, 28, 28)])
+def test_denoise_returns_the_shape_and_dtype_of_a_float_array(shape: tuple[int, ...], dtype: type) -> None:
+    noisy: NDArray[Any] = RAMP.astype(dtype)
+    result = gan_denoise.denoise(noisy.reshape(shape))
+    assert result.shape == shape
+    assert result.dtype == dtype
+    np.testing.assert_allclose(result.reshape(28, 28), restored(noisy.astype(np.float32)), atol=1e-3)
+
+
+def test_denoise_takes_8_bits_as_an_array_and_as_a_pillow_image() -> None:
+    noisy = np.rint(RAMP * 255).astype(np.uint8)
+    expected = np.rint(restored(noisy.astype(np.float32) / np.float32(255)) * 255)
+    array, image = gan_denoise.denoise(noisy), gan_denoise.denoise(Image.fromarray(noisy))
+    assert array.dtype == np.uint8
+    assert (image.mode, image.size) == ("L", (28, 28))
+    assert np.abs(array - expected).max() <= 1  # rounding
+    assert np.array_equal(np.asarray(image), array)
+
+
+def test_denoise_removes_noise_that_leaves_the_range_and_clips_the_result(excerpt: Dataset) -> None:
+    clean = to_float(excerpt.test.images[:20])
+    noisy = clean + 0.2 * np.random.default_rng(0).standard_normal(clean.shape, dtype=np.float32)
+    result = gan_denoise.denoise(noisy)
+    assert 0 <= result.min() < result.max() <= 1
+    assert gan_denoise.psnr(clean, result).mean() > gan_denoise.psnr(clean, noisy).mean() + 8
+    assert gan_denoise.ssim(clean, result).mean() > 0.8
+
+
+def test_larger_images_are_denoised_in_tiles() -> None:
+    large = np.tile(RAMP, (2, 3))  # (56, 84)
+    result = gan_denoise.denoise(np.stack([large, large.T.copy().reshape(56, 84)])[:, None])
+    assert result.shape == (2, 1, 56, 84)
+    assert np.array_equal(result[0, 0], gan_denoise.denoise(large))
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (np.zeros((27, 28), np.float32), "H >= 28"),
+        (np.zeros((28, 28, 3), np.uint8), "C = 1"),
+        (np.zeros((5, 28, 28), np.uint8), "C = 1"),
+        (np.zeros((0, 1, 28, 28), np.uint8), "one or more"),
+        (np.zeros((28, 28), np.int64), "got int64"),
+        (np.zeros((28, 28), np.uint16), "got uint16"),
+        (np.full((28, 28), 255.0, np.float32), "got 255 to 255"),
+        (np.full((28, 28), np.nan, np.float32), "got nan"),
+        (np.full((28, 28), -np.inf, np.float32), "got -inf"),
+        (Image.new("RGB", (28, 28)), "C = 1"),
+        (Image.new("I;16", (28, 28)), "got I;16"),
+        (Image.new("RGBA", (28, 28)), "got RGBA"),
+    ],
+)
+def test_denoise_refuses_what_the_model_cannot_restore(images: Any, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        gan_denoise.denoise(images)
+
+
+def test_the_metrics_agree_with_those_of_the_commands(excerpt: Dataset) -> None:
+    images = excerpt.test.images
+    expected = ffd.distance(images, ffd.load_network())
+    assert gan_denoise.ffd(images) == pytest.approx(expected, rel=1e-6)
+    assert gan_denoise.ffd(to_float(images)) == pytest.approx(expected, rel=1e-6)
+    features = gan_denoise.extract_features(images)
+    assert features.shape == (100, 96)
+    assert features.dtype == np.float32
+    assert gan_denoise.frechet_distance(features, features) == pytest.approx(0, abs=1e-6)
+    assert gan_denoise.frechet_distance(features, features + 1) == pytest.approx(96, rel=1e-4)  # 1 squared an entry
+    same = gan_denoise.prdc(features, features)
+    assert (same["precision"], same["recall"], same["coverage"]) == (1, 1, 1)
+    far = gan_denoise.prdc(features, features + 100, k=3)
+    assert (far["precision"], far["recall"], far["coverage"], far["density"]) == (0, 0, 0, 0)
+    value, error = gan_denoise.kid(features, features + 1)
+    assert value > 3 * error > 0
+
+
+def test_the_metrics_refuse_other_images_and_features() -> None:
+    with pytest.raises(InputError, match="97"):
+        gan_denoise.ffd(np.zeros((96, 28, 28), np.uint8))
+    with pytest.raises(InputError):
+        gan_denoise.ffd(np.full((97, 1, 28, 28), 2, np.float32))
+    with pytest.raises(InputError, match="features"):
+        gan_denoise.frechet_distance(np.zeros((5, 8)), np.zeros((5, 8)))
+    with pytest.raises(InputError, match="width"):
+        gan_denoise.prdc(np.zeros((9, 4)), np.zeros((9, 5)))
