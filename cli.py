@@ -18,6 +18,7 @@ from gan_denoise.errors import GanDenoiseError, OutputError
 from gan_denoise.eval import commands as eval_commands
 from gan_denoise.export import commands as export_commands
 from gan_denoise.export.demo import commands as demo_commands
+from gan_denoise.export.package import commands as package_commands
 from gan_denoise.study import commands as study_commands
 from gan_denoise.study.train import commands as train_commands
 
@@ -33,6 +34,8 @@ app.command(rich_help_panel=MODEL)(demo_commands.demo)
 app.command(rich_help_panel=MODEL)(eval_commands.bench)
 app.add_typer(eval_commands.app, name="eval", rich_help_panel=MODEL)
 app.command(rich_help_panel=MODEL)(export_commands.export)
+app.add_typer(package_commands.app, name="package", rich_help_panel=MODEL)
+app.command(rich_help_panel=MODEL)(package_commands.quantize)
 app.add_typer(data_commands.app, name="data", rich_help_panel=STUDY)
 app.add_typer(train_commands.app, name="train", rich_help_panel=STUDY)
 app.add_typer(study_commands.study_app, name="study", rich_help_panel=STUDY)

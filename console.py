@@ -15,6 +15,7 @@ import typer
 from gan_denoise import __version__
 
 Track = Callable[[Sequence[Any]], Iterable[Any]]
+SCHEMA = 1  # version of all JSON output; raise it when a key is renamed or removed
 
 _quiet = False  # set by --quiet
 
@@ -29,16 +30,18 @@ def set_quiet(quiet: bool) -> bool:
 def print_result(
     command: str, lines: Iterable[object], as_json: bool, next_command: Sequence[object], **facts: Any
 ) -> None:
-    """Print the `lines`, then the `next:` hint; or with `as_json` only a JSON object of `facts`.
+    """Print the `lines`, then the `next:` hint, if any; or with `as_json` only a JSON object of `facts`.
 
-    The object also holds the command's name and the version; values that JSON lacks become strings.
+    The object also holds the schema version, the command's name and the version; values that JSON lacks become strings.
     """
     if as_json:
-        typer.echo(json.dumps({"command": command, "version": __version__, **facts}, indent=1, default=str))
+        header = {"schema": SCHEMA, "command": command, "version": __version__}
+        typer.echo(json.dumps(header | facts, indent=1, default=str))
         return
     for line in lines:
         typer.echo(str(line))
-    print_next(next_command)
+    if next_command:
+        print_next(next_command)
 
 
 def print_next(next_command: Sequence[object]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -48,12 +50,28 @@ def open_image(path: Path, channels: int) -> Image.Image:
     The header is checked before any pixel is decoded. Transparency is dropped. Raises InputError if the file is
     missing, not an image, damaged, of more than MAX_PIXELS pixels, or of more than 8 bits a channel.
     """
+    with _open_checked(path) as image:
+        return ImageOps.exif_transpose(image).convert("L" if channels == 1 else "RGB")
+
+
+def read_image_size(path: Path) -> tuple[int, int]:
+    """Width and height that the header of an image file states, before any rotation; no pixels are decoded.
+
+    Raises InputError as `open_image` does, except for damage after the header.
+    """
+    with _open_checked(path) as image:
+        return image.size
+
+
+@contextmanager
+def _open_checked(path: Path) -> Iterator[Image.Image]:
+    """Open an image file and check its header; errors inside the block become InputErrors too."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns about sizes and palettes, which are checked here
             with Image.open(path, formats=FORMATS) as image:
                 _check_header(image, path)
-                return ImageOps.exif_transpose(image).convert("L" if channels == 1 else "RGB")
+                yield image
     except InputError:
         raise
     except UnidentifiedImageError as error:

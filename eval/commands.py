@@ -62,7 +62,7 @@ def bench(
     peers, models = parse_backends("torch" if vs is None else vs)
     _warn()
     if profile:
-        lighter = ("export", *(() if model is None else (model,)), "--precision", "int8", "--out", "int8.onnx")
+        lighter = ("quantize", "int8", *(() if model is None else (model,)), "--out", "int8.onnx")
         report = profile_report(model, repeats, threads)
         print_table(report, as_json=as_json, table_format=table_format, next_command=lighter)
         return

@@ -1,1 +1,1 @@
-"""Everything ONNX: conversion, fusing, the parity gate and the runtime."""
+"""ONNX: convert networks, check and run graphs, read and write images, package for other tools."""

@@ -1,16 +1,15 @@
-"""The commands export, generate, denoise and demo: parse, call one function, print."""
+"""The commands export, generate and denoise: parse options, call one function, print the result."""
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from gan_denoise.console import model_option, print_result, print_status, tracked
+from gan_denoise.console import print_result, print_status, tracked
 from gan_denoise.errors import UsageError, missing_extra
-from gan_denoise.files import check_overwrite, write_atomic
+from gan_denoise.files import check_overwrite
 from gan_denoise.options import (
     BATCH,
     MACHINE,
@@ -23,49 +22,12 @@ from gan_denoise.options import (
     ThreadsOption,
 )
 
-MIN_MEASURED = 97  # images that `eval ffd` takes
-MAX_IN_MEMORY = 100_000  # images in one file, or as files of their own
-
-
-class Purpose(StrEnum):
-    """Whose tool a graph is written for."""
-
-    fidelity = "fidelity"
-    hub = "hub"
-
-
-class Precision(StrEnum):
-    """How a graph keeps its numbers, other than in float32."""
-
-    float16 = "float16"
-    int8 = "int8"
+MAX_IN_MEMORY = 100_000  # images in one file, or as one PNG file each
 
 
 def export(
-    out: Annotated[
-        Path,
-        typer.Option(help="The folder to write; with --for fidelity or --precision, the file.", rich_help_panel=OUTPUT),
-    ],
-    run: Annotated[
-        Path | None,
-        typer.Argument(
-            help="The folder that `train` or `study run` made; with --for or --precision, an exported folder or graph.",
-            show_default="with --for or --precision, the shipped model",
-        ),
-    ] = None,
-    purpose: Annotated[
-        Purpose | None,
-        typer.Option(
-            "--for",
-            help="fidelity: one graph for torch-fidelity, z to 8-bit colour images; "
-            "hub: a folder as the Hugging Face Hub has them, with a model card.",
-        ),
-    ] = None,
-    raw: Annotated[bool, typer.Option("--raw", help="With --for fidelity: the images before the denoiser.")] = False,
-    precision: Annotated[
-        Precision | None,
-        typer.Option(help="Write one fused graph in half the space; int8 is faster where the processor has VNNI."),
-    ] = None,
+    run: Annotated[Path, typer.Argument(help="The folder of a trained run.")],
+    out: Annotated[Path, typer.Option(help="The folder to write.", rich_help_panel=OUTPUT)],
     force: ForceOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -73,79 +35,82 @@ def export(
     """Convert a trained run to generator.onnx, denoiser.onnx and fused.onnx; a denoiser alone to denoiser.onnx.
 
     Example: gan-denoise export runs/quick --out exported
-    Example: gan-denoise export --for fidelity --out images.onnx
-    Example: gan-denoise export --for hub --out hub
-    Example: gan-denoise export exported --precision int8 --out int8.onnx
     """
-    if purpose is not None and precision is not None:
-        raise UsageError("--for --precision: both found, one wanted")
-    if raw and purpose is not Purpose.fidelity:
-        raise UsageError(
-            "--raw: found without --for fidelity, both or none wanted", "an export holds raw and denoised images"
-        )
-    if precision is not None:
-        _export_in_precision(run, out, precision, force, as_json)
-    elif purpose is Purpose.fidelity:
-        _export_for_fidelity(run, out, raw, force, as_json)
-    elif purpose is Purpose.hub:
-        _export_for_hub(run, out, force, as_json)
-    elif run is None:
-        raise UsageError("RUN: none found, the folder that `train` or `study run` made wanted")
+    try:
+        from gan_denoise.export.convert.bundle import export_run
+        from gan_denoise.export.convert.parity import TOLERANCE
+    except ModuleNotFoundError as error:
+        raise missing_extra(error.name or "torch", "train") from error
+    from gan_denoise.export import next_command, runtime
+
+    print_status(f"{run}: converting, then checking each graph against PyTorch")
+    differences = export_run(run, out, force)
+    lines = [
+        f"{out / file}  largest difference {difference:.1e}, limit {TOLERANCE:.0e}"
+        for file, difference in differences.items()
+    ]
+    if runtime.FUSED.file in differences:
+        command = next_command.generate_with(out)
     else:
-        _export_run(run, out, force, as_json)
+        command = next_command.after_denoise(runtime.load_graph(runtime.DENOISER, out), out)
+    written = [out / file for file in differences]
+    print_result(
+        "export", lines, as_json, command, settings={"run": run}, written=written, worst_difference=differences
+    )
 
 
 def generate(
     model: ModelOption = None,
     n: Annotated[int, typer.Option("-n", min=1, help="How many images.")] = 64,
-    seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Image i depends on the seed and i alone.")] = 0,
-    label: Annotated[str | None, typer.Option(help="One class only: the start of its name, or its number.")] = None,
+    seed: Annotated[
+        int, typer.Option(min=0, max=MAX_SEED, help="Random seed; image i depends on it and on i only.")
+    ] = 0,
+    label: Annotated[str | None, typer.Option(help="Only one class: the start of its name, or its number.")] = None,
     out: Annotated[
         Path,
         typer.Option(
-            help="A grid (.png), arrays (.npz) or a folder: of PNG files, above 100,000 images of arrays.",
+            help="A grid (.png), arrays (.npz), or a folder: of PNG files, or above 100,000 images of .npz files.",
             rich_help_panel=OUTPUT,
         ),
     ] = Path("grid.png"),
-    batch: Annotated[int, typer.Option(min=1, help="Images at a time.", rich_help_panel=MACHINE)] = BATCH,
+    batch: Annotated[int, typer.Option(min=1, help="Batch size.", rich_help_panel=MACHINE)] = BATCH,
     threads: ThreadsOption = 0,
     force: ForceOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Make images, raw and denoised, with the fused graph.
+    """Generate images, raw and denoised, with the fused graph.
 
-    Above 100,000 images a folder holds array files of 10,000 each, and the same command goes on where it stopped.
+    Above 100,000 images a folder holds files of 10,000 each, and the same command resumes an interrupted call.
     Example: gan-denoise generate -n 64 --label sneaker --out grid.png
     Example: gan-denoise generate -n 1000000 --out many
     """
-    from gan_denoise.export import runtime, writers
+    from gan_denoise.export import next_command, runtime, writers
     from gan_denoise.export.generate import generate_batches, parse_label
 
     write = writers.writer_for(out)
-    many = n > MAX_IN_MEMORY
-    if many and write is not writers.write_folder:
-        raise UsageError(f"-n: {n} found, {MAX_IN_MEMORY} at most wanted for one file", "--out FOLDER takes any number")
-    if not many:
+    in_shards = n > MAX_IN_MEMORY
+    if in_shards and write is not writers.write_folder:
+        raise UsageError.expected("-n", f"at most {MAX_IN_MEMORY} for one file", n, "--out FOLDER takes any number")
+    if not in_shards:
         check_overwrite(out, force)
     graph = runtime.load_graph(runtime.FUSED, model, threads)
-    chosen = None if label is None else parse_label(graph, label)
-    if many:
+    number = None if label is None else parse_label(graph, label)
+    if in_shards:
         from gan_denoise.export.shards import write_shards
 
-        write_shards(graph, seed, n, out, batch, chosen, force, tracked("generate"))
+        write_shards(graph, seed, n, out, batch, number, force, tracked("generate"))
     else:
-        write(generate_batches(graph, seed, n, batch, chosen, track=tracked("generate")), out)
-    measurable = out.suffix.lower() != ".png" and n >= MIN_MEASURED
-    then = ("eval", "ffd", out) if measurable else ("eval", "generation", *model_option(model))
-    settings = {"n": n, "seed": seed, "label": chosen, "batch": batch}
-    print_result("generate", [out], as_json, then, model_sha256=graph.sha256, settings=settings, written=[out])
+        write(generate_batches(graph, seed, n, batch, number, track=tracked("generate")), out)
+    command = next_command.after_generate(graph, model, out, n)
+    settings = {"n": n, "seed": seed, "label": number, "batch": batch}
+    print_result("generate", [out], as_json, command, model_sha256=graph.sha256, settings=settings, written=[out])
 
 
 def denoise(
-    images: Annotated[list[Path], typer.Argument(help="Image files, as large as the model takes them or larger.")],
+    images: Annotated[list[Path], typer.Argument(help="Image files of the model's input size or larger.")],
     out: Annotated[
-        Path, typer.Option(help="The folder to write to; the files keep their names, as PNG.", rich_help_panel=OUTPUT)
+        Path, typer.Option(help="The folder to write; files keep their names, as PNG.", rich_help_panel=OUTPUT)
     ],
     model: ModelOption = None,
     threads: ThreadsOption = 0,
@@ -153,81 +118,36 @@ def denoise(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Denoise image files with the denoiser; larger ones in overlapping squares.
+    """Denoise image files; larger images in overlapping tiles.
 
+    All names, sizes and formats are checked before anything is written. Damaged pixels, or colours that the model does
+    not take, stop the command at that file; files written before it stay.
     Example: gan-denoise denoise noisy/*.png --out clean
     """
     import numpy as np
 
-    from gan_denoise.export import runtime, tiling
-    from gan_denoise.export.images import read_image, save_png, to_pil
+    from gan_denoise.data.images import to_pil, to_uint8
+    from gan_denoise.export import next_command, runtime, tiling
+    from gan_denoise.export.images import check_header, read_image, save_png
 
     graph = runtime.load_graph(runtime.DENOISER, model, threads)
-    images = list(dict.fromkeys(images))  # one that is given twice is denoised once
+    sources = _output_files(images, out)
+    for target, path in sources.items():
+        check_overwrite(target, force)
+        check_header(path, graph.input_shape)
+    for target, path in tracked("denoise")(list(sources.items())):
+        denoised = tiling.denoise_tiled(graph, read_image(path, graph.input_shape, or_larger=True))
+        save_png(to_pil(to_uint8(np.clip(denoised, 0, 1))[0]), target)
+    written, command = list(sources), next_command.after_denoise(graph, model)
+    print_result("denoise", written, as_json, command, model_sha256=graph.sha256, written=written)
+
+
+def _output_files(images: list[Path], out: Path) -> dict[Path, Path]:
+    """The image for each file to write; a repeated image counts once. Raises UsageError when two share a file."""
     sources: dict[Path, Path] = {}
-    for path in images:
+    for path in dict.fromkeys(images):
         other = sources.setdefault(out / f"{path.stem}.png", path)
         if other != path:
-            message = f"IMAGES: {other} and {path} found, which would both become {path.stem}.png"
-            raise UsageError(message, "denoise them into different folders")
-    for target in sources:
-        check_overwrite(target, force)
-    for path in images:  # all are read before any is written
-        read_image(path, graph.input_shape, or_larger=True)
-    for target, path in tracked("denoise")(list(sources.items())):
-        restored = tiling.denoise_tiled(graph, read_image(path, graph.input_shape, or_larger=True))
-        save_png(to_pil(np.clip(restored, 0, 1)), target)
-    written, then = list(sources), ("eval", "denoising", *model_option(model))
-    print_result("denoise", written, as_json, then, model_sha256=graph.sha256, written=written)
-
-
-def _export_run(run: Path, out: Path, force: bool, as_json: bool) -> None:
-    try:
-        from gan_denoise.export.convert.bundle import export_run
-    except ModuleNotFoundError as error:
-        raise missing_extra(error.name or "torch", "train") from error
-    print_status(f"{run}: converting, then checking each graph against PyTorch")
-    differences = export_run(run, out, force)
-    lines = [
-        f"{out / file}  worst difference {difference:.1e}, {1e-4:.0e} allowed"
-        for file, difference in differences.items()
-    ]
-    whole = "fused.onnx" in differences
-    generate, measure = (
-        ("generate", "--model", out, "--out", "grid.png"),
-        ("eval", "denoising", "--versus", f"mine={out}"),
-    )
-    written = [out / file for file in differences]
-    then = generate if whole else measure
-    print_result("export", lines, as_json, then, settings={"run": run}, written=written, worst_difference=differences)
-
-
-def _export_for_fidelity(model: Path | None, out: Path, raw: bool, force: bool, as_json: bool) -> None:
-    from gan_denoise.export.package.torch_fidelity import to_torch_fidelity
-
-    check_overwrite(out, force)
-    write_atomic(out, to_torch_fidelity(model, denoised=not raw))
-    settings = {"model": model, "for": "fidelity", "raw": raw}
-    print_result(
-        "export", [out], as_json, ("eval", "generation", *model_option(model)), settings=settings, written=[out]
-    )
-
-
-def _export_for_hub(model: Path | None, out: Path, force: bool, as_json: bool) -> None:
-    from gan_denoise.export.package.huggingface import write_huggingface
-
-    written = write_huggingface(model, out, force)
-    then = ("generate", "--model", out / "onnx/model.onnx", "--out", "grid.png")
-    print_result("export", written, as_json, then, settings={"model": model, "for": "hub"}, written=written)
-
-
-def _export_in_precision(model: Path | None, out: Path, precision: Precision, force: bool, as_json: bool) -> None:
-    from gan_denoise.export.package.quantize import MIN_PSNR_DB, quantize
-
-    check_overwrite(out, force)
-    content, agreement = quantize(model, precision)
-    write_atomic(out, content)
-    line = f"{out}  {len(content):,} bytes, within {agreement:.1f} dB of float32, {MIN_PSNR_DB[precision]:g} wanted"
-    then = ("bench", *model_option(model), "--vs", f"{precision}={out}")
-    settings = {"model": model, "precision": precision}
-    print_result("export", [line], as_json, then, settings=settings, written=[out], agreement_db=agreement)
+            got = f"{other} and {path}, both written as {path.stem}.png"
+            raise UsageError.expected("IMAGES", "different names", got, "denoise them into different folders")
+    return sources

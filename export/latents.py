@@ -1,10 +1,11 @@
-"""Latent vectors z from seeds, and the entries of z that choose the class."""
+"""Latent vectors z from seeds, and the class that they choose."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from gan_denoise.data.images import ArrayF32
+from gan_denoise.models.z_layout import split_z
 from gan_denoise.options import MAX_SEED
 from gan_denoise.rng import LATENTS, sample_rng
 
@@ -19,17 +20,17 @@ def latents(seed: int, start: int, count: int, size: int = 100) -> ArrayF32:
 
 
 def another_seed(seed: int) -> int:
-    """A seed whose latents are not those of `seed`: for a choice that is then tried on `seed`."""
+    """A seed with other latents than `seed`: use it to choose a setting that is then evaluated on `seed`."""
     return seed + 1 if seed < MAX_SEED else 0
 
 
 def set_class(z: ArrayF32, label: int, classes: int) -> ArrayF32:
-    """The same latents (N, size) with class `label` chosen by the last `classes` entries, of which the largest wins.
+    """A copy of z (N, size) float32 that chooses class `label`.
 
-    The largest changes places with the label's own, so the rest of z, and with it the style, stays.
+    Swaps the largest class entry with that of `label`, so all other entries, and with them the style, are unchanged.
     """
     chosen = z.copy()
-    entries = chosen[:, -classes:]  # a view
+    _, entries = split_z(chosen, classes)  # a view of the copy
     rows = np.arange(len(z))
     largest = entries.argmax(axis=1)
     entries[rows, largest], entries[:, label] = entries[:, label].copy(), entries[rows, largest].copy()

@@ -1,4 +1,4 @@
-"""Model files from strangers: what onnxruntime may see is decided before it sees it."""
+"""Check untrusted model files before onnxruntime loads them."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from gan_denoise.errors import InputError
 MAX_BYTES = 512 * 1024 * 1024
 MAX_NODES = 10_000
 MAX_VALUES = 2**22  # numbers in a tensor, for one sample
-MAX_TOUCHED = 2**26  # numbers that all nodes read and write, for one sample; the shipped model's are 2**21
-MAX_PRODUCTS = 2**34  # multiply-adds for one sample, under a second of two cores; the shipped model's are 2**27
+MAX_TOUCHED = 2**26  # numbers that all nodes read and write, for one sample; the shipped model has 2**21
+MAX_PRODUCTS = 2**34  # multiply-adds for one sample, under a second on two cores; the shipped model has 2**27
 HINT = "gan-denoise export RUN --out DIR makes a model"
+Violation = tuple[str, str]  # what was expected, and what the model has
 
-# What our exports use, and plain layers of others' networks. None takes its output's shape from values that a graph
-# computes, runs a graph inside it or reads a file; shape inference then bounds them all.
+# The operators of our exports and common layers of other networks. None of them takes its output shape from computed
+# values, runs a graph inside it or reads a file, so shape inference bounds the size of every tensor.
 OPERATORS = frozenset(
     """
     Abs Add AveragePool BatchNormalization Cast Clip Concat Constant Conv ConvTranspose DepthToSpace
@@ -36,80 +37,82 @@ OPERATORS = frozenset(
 
 
 def load_untrusted_model(file: Path) -> bytes:
-    """The bytes of a model file from anywhere, once it is plain ONNX whose tensors keep within bounds.
+    """Read a model file from any source; it holds plain ONNX within the limits above.
 
-    Raises InputError when it is a link or no plain file, too large, no ONNX, keeps weights elsewhere, or holds local
-    functions, graphs inside graphs, operators outside OPERATORS, tensors of more than MAX_VALUES a sample or more work
-    than MAX_TOUCHED and MAX_PRODUCTS.
+    Raises InputError when it is a link or no regular file, too large, not ONNX, has weights in other files, or holds
+    local functions, nested graphs, operators outside OPERATORS, tensors of more than MAX_VALUES per sample, or more
+    work per sample than MAX_TOUCHED and MAX_PRODUCTS.
     """
     content = _read(file)
     try:
         model = onnx.load_model_from_string(content)
     except DecodeError as error:
-        raise InputError(f"{file}: {len(content)} bytes that are no ONNX found, an ONNX model wanted", HINT) from error
-    for reason in _objections(model):
-        raise InputError(f"{file}: {reason} wanted", HINT)
+        raise InputError.expected(file, "an ONNX model", f"{len(content)} bytes of something else", HINT) from error
+    for expected, got in _violations(model):
+        raise InputError.expected(file, expected, got, HINT)
     return content
 
 
 def _read(file: Path) -> bytes:
-    """The whole file, opened once and without following a link, so that what was looked at is what is read."""
+    """The whole file, opened once and without following a link, so that the checked file is the one that is read."""
     try:
         handle = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         if file.is_symlink():
-            raise InputError(f"{file}: a link found, a plain file wanted", f"give {os.path.realpath(file)}") from error
-        raise InputError(f"{file}: {error.strerror or error} found, an ONNX model wanted", HINT) from error
+            hint = f"give {os.path.realpath(file)}"
+            raise InputError.expected(file, "a regular file", "a link", hint) from error
+        reason = "not found" if isinstance(error, FileNotFoundError) else f"cannot be read ({error.strerror or error})"
+        raise InputError(f"{file}: {reason}", HINT) from error
     with open(handle, "rb") as opened:
         state = os.fstat(handle)
         if not stat.S_ISREG(state.st_mode):
-            raise InputError(f"{file}: no plain file found, an ONNX model wanted", HINT)
+            raise InputError.expected(file, "a regular file", "a folder or device", HINT)
         if state.st_size > MAX_BYTES:
-            raise InputError(f"{file}: {state.st_size} bytes found, at most {MAX_BYTES} wanted", HINT)
+            raise InputError.expected(file, f"at most {MAX_BYTES} bytes", state.st_size, HINT)
         return opened.read(MAX_BYTES)
 
 
-def _objections(model: ModelProto) -> Iterator[str]:
-    """What is wrong and what is wanted instead; the shapes come last, since inferring them needs the rest in order."""
+def _violations(model: ModelProto) -> Iterator[Violation]:
+    """Check shapes last: inferring them is safe only when the rest is in order."""
     graph = model.graph
     if model.functions:
-        yield f"local functions found ({model.functions[0].name}), none"
+        yield "no local functions", model.functions[0].name
     if graph.sparse_initializer or model.training_info:
-        yield "sparse weights or training graphs found, none"
+        yield "a graph for inference with dense weights", "sparse weights or training graphs"
     domains = {entry.domain for entry in model.opset_import} | {node.domain for node in graph.node}
     if foreign := domains - {"", "ai.onnx"}:
-        yield f"operators of {sorted(foreign)[0]} found, those of ONNX itself"
+        yield "standard ONNX operators", f"operators of {sorted(foreign)[0]}"
     if len(graph.node) > MAX_NODES:
-        yield f"{len(graph.node)} nodes found, at most {MAX_NODES}"
+        yield f"at most {MAX_NODES} nodes", str(len(graph.node))
     for node in graph.node:
-        yield from _of_node(node)
+        yield from _node_violations(node)
     for tensor in graph.initializer:
-        yield from _of_tensor(tensor)
-    yield from _of_shapes(model)
+        yield from _tensor_violations(tensor)
+    yield from _shape_violations(model)
 
 
-def _of_node(node: NodeProto) -> Iterator[str]:
+def _node_violations(node: NodeProto) -> Iterator[Violation]:
     if node.op_type not in OPERATORS:
-        yield f"operator {node.op_type} found, one of {', '.join(sorted(OPERATORS))}"
+        yield f"operators among {', '.join(sorted(OPERATORS))}", node.op_type
     for attribute in node.attribute:
         if attribute.type in (AttributeProto.GRAPH, AttributeProto.GRAPHS) or attribute.HasField("g"):
-            yield f"a graph inside {node.op_type} found, none"
+            yield "no nested graphs", f"a graph inside {node.op_type}"
         for tensor in (*([attribute.t] if attribute.HasField("t") else []), *attribute.tensors):
-            yield from _of_tensor(tensor)
+            yield from _tensor_violations(tensor)
 
 
-def _of_tensor(tensor: TensorProto) -> Iterator[str]:
+def _tensor_violations(tensor: TensorProto) -> Iterator[Violation]:
     if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
-        yield f"weights outside the file found ({tensor.name}), weights inside"
+        yield "all weights inside the file", f"weights outside the file ({tensor.name})"
     if not all(0 <= side <= MAX_BYTES for side in tensor.dims) or math.prod(tensor.dims) > tensor.ByteSize():
-        yield f"{tensor.name} of {list(tensor.dims)} in {tensor.ByteSize()} bytes found, as many as its shape says"
+        yield f"{tensor.name} with as many numbers as its shape {list(tensor.dims)}", f"{tensor.ByteSize()} bytes"
 
 
-def _of_shapes(model: ModelProto) -> Iterator[str]:
-    """Infer each tensor's shape for one sample; one that stays unknown may be of any size."""
+def _shape_violations(model: ModelProto) -> Iterator[Violation]:
+    """Infer the shape of each tensor for one sample; a tensor of unknown shape could have any size."""
     single = ModelProto()
     single.CopyFrom(model)
-    del single.graph.value_info[:]  # the stranger's word
+    del single.graph.value_info[:]  # untrusted
     for value in single.graph.input:
         if value.type.tensor_type.shape.dim:
             value.type.tensor_type.shape.dim[0].dim_value = 1
@@ -118,37 +121,37 @@ def _of_shapes(model: ModelProto) -> Iterator[str]:
     try:
         inferred = shape_inference.infer_shapes(single, check_type=True, strict_mode=True, data_prop=True).graph
     except (shape_inference.InferenceError, ValueError, RuntimeError) as error:
-        yield f"shapes that do not fit found ({str(error).splitlines()[0][:160]}), a graph that can run"
+        yield "shapes that fit together", str(error).splitlines()[0][:160]
         return
     shapes = {value.name: _shape(value) for value in (*inferred.input, *inferred.value_info, *inferred.output)}
     for name in (name for node in model.graph.node for name in node.output if name):
         if (shape := shapes.get(name)) is None:
-            yield f"{name} of a size that only running tells found, a free batch and fixed sizes"
+            yield "a free batch and fixed sizes", f"{name} of a size that is unknown before the graph runs"
         elif math.prod(shape) > MAX_VALUES:
-            yield f"{name} of {math.prod(shape)} numbers for one sample found, at most {MAX_VALUES}"
-    known = {tensor.name: list(tensor.dims) for tensor in model.graph.initializer}
-    yield from _of_work(model, known | {name: shape for name, shape in shapes.items() if shape is not None})
+            yield f"at most {MAX_VALUES} numbers per sample in {name}", str(math.prod(shape))
+    weights = {tensor.name: list(tensor.dims) for tensor in model.graph.initializer}
+    yield from _work_violations(model, weights | {name: shape for name, shape in shapes.items() if shape is not None})
 
 
 def _shape(value: onnx.ValueInfoProto) -> list[int] | None:
-    """The sides of a tensor, None where one is free or its shape is not said."""
-    kind = value.type.tensor_type
-    sides = [dim.dim_value for dim in kind.shape.dim]  # 0 where one is free
-    return sides if kind.HasField("shape") and all(side > 0 for side in sides) else None
+    """The sides of a tensor, None when its shape is missing or has a free side."""
+    tensor_type = value.type.tensor_type
+    sides = [dim.dim_value for dim in tensor_type.shape.dim]  # 0 for a free side
+    return sides if tensor_type.HasField("shape") and all(side > 0 for side in sides) else None
 
 
-def _of_work(model: ModelProto, shapes: Mapping[str, Sequence[int]]) -> Iterator[str]:
+def _work_violations(model: ModelProto, shapes: Mapping[str, Sequence[int]]) -> Iterator[Violation]:
     nodes = model.graph.node
     touched = sum(math.prod(shapes.get(name, ())) for node in nodes for name in (*node.input, *node.output))
     if touched > MAX_TOUCHED:
-        yield f"{touched} numbers to read and write for one sample found, at most {MAX_TOUCHED}"
+        yield f"at most {MAX_TOUCHED} numbers to read and write per sample", str(touched)
     products = sum(_products(node, shapes) for node in nodes)
     if products > MAX_PRODUCTS:
-        yield f"{products} multiply-adds for one sample found, at most {MAX_PRODUCTS}"
+        yield f"at most {MAX_PRODUCTS} multiply-adds per sample", str(products)
 
 
 def _products(node: NodeProto, shapes: Mapping[str, Sequence[int]]) -> int:
-    """An upper bound of a node's multiply-adds, or of the numbers under a pool's windows."""
+    """An upper bound of a node's multiply-adds; for a pool, of the numbers in its windows."""
     read, written = (math.prod(shapes.get(names[0], ())) for names in (node.input or [""], node.output))
     if node.op_type in ("Conv", "ConvTranspose"):  # kernel (out, in, *sides), (in, out, *sides)
         return (written if node.op_type == "Conv" else read) * math.prod(shapes.get(node.input[1], ())[1:])

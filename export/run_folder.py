@@ -1,4 +1,4 @@
-"""The layout of a run on disk: the one place that knows the names of its files and folders."""
+"""The layout of a run on disk. No other module spells the names of its files and folders."""
 
 from __future__ import annotations
 
@@ -14,45 +14,45 @@ GAN, DENOISER, JOINT, CLASSIFIER = "gan", "denoiser", "joint", "classifier"  # s
 
 @dataclass(frozen=True, slots=True)
 class StageFolder:
-    """One trained stage: `meta.json`, `log.jsonl`, checkpoints, samples, and its networks' weights."""
+    """The folder of one trained stage: `meta.json`, `log.jsonl`, checkpoints, samples and weights."""
 
     path: Path
 
     @property
     def meta(self) -> Path:
-        """What the stage was trained with; see `read_meta`."""
+        """Configuration, data, seed and machine of the training; see `read_meta`."""
         return self.path / "meta.json"
 
     @property
     def log(self) -> Path:
-        """One JSON line an epoch."""
+        """The training log, one JSON line per epoch."""
         return self.path / "log.jsonl"
 
     @property
     def checkpoints(self) -> Path:
-        """The folder of `study.run.checkpoint`."""
+        """The folder of checkpoints; see `study.run.checkpoint`."""
         return self.path / "checkpoints"
 
     @property
     def architecture(self) -> Path:
-        """The layers of each network, for the report."""
+        """The layers of each network, which the report shows."""
         return self.path / "architecture.json"
 
     @property
     def samples(self) -> Path:
-        """The folder of sample grids, one an epoch."""
+        """The folder of sample grids, one per epoch."""
         return self.path / "samples"
 
     def sample(self, epoch: int) -> Path:
-        """The grid of fixed latents after an epoch."""
+        """The grid of images of fixed latents after an epoch."""
         return self.samples / f"epoch-{epoch:03d}.png"
 
     def weights(self, network: str) -> Path:
-        """The weights of `generator`, `discriminator`, `denoiser` or `classifier`; their JSON lies beside them."""
+        """The weights of `generator`, `discriminator`, `denoiser` or `classifier`; a JSON file beside them."""
         return self.path / f"{network}.safetensors"
 
     def epoch(self, epoch: int) -> Path:
-        """The snapshot after an epoch: weights, or in the stage `joint` a run of its own."""
+        """The snapshot after an epoch: weights, or in the stage `joint` a folder laid out as a run."""
         return self.path / "epochs" / f"{epoch:03d}"
 
     def saved_epochs(self) -> list[int]:
@@ -61,7 +61,7 @@ class StageFolder:
 
     @property
     def final(self) -> RunFolder:
-        """Of the stage `joint`: both final networks, laid out as a run."""
+        """Both final networks of the stage `joint`, laid out as a run."""
         return RunFolder(self.path / "final")
 
     def read_meta(self) -> dict[str, Any]:
@@ -75,19 +75,20 @@ class StageFolder:
             _ = dict(fingerprint["config"]), fingerprint["config_sha256"], fingerprint["data_sha256"]
             int(fingerprint["seed"])
         except (OSError, ValueError, KeyError, TypeError) as error:
-            message = f"{self.meta}: missing or damaged, a run's description wanted"
-            raise InputError(message, "another --out starts anew") from error
+            state = "a missing or damaged file"
+            hint = "train again with another --out"
+            raise InputError.expected(self.meta, "the metadata of a trained stage", state, hint) from error
         return meta
 
     def read_fingerprint(self) -> dict[str, Any]:
-        """What the stage's weights depend on. Raises InputError as `read_meta`."""
+        """The settings that determine the stage's weights. Raises InputError as `read_meta` does."""
         fingerprint: dict[str, Any] = self.read_meta()["fingerprint"]
         return fingerprint
 
 
 @dataclass(frozen=True, slots=True)
 class RunFolder:
-    """A run: its stages, its export, and the study's results and report."""
+    """The folder of a run: its stages, its export, and the results and report of the study."""
 
     path: Path
 
@@ -117,7 +118,7 @@ class RunFolder:
 
     @property
     def final(self) -> RunFolder:
-        """Where `gan` and `denoiser` lie as training left them: joint training's, finished or not, if there is one."""
+        """The folder of the final `gan` and `denoiser`: that of joint training once it has started, else the run."""
         return self.joint.final if self.joint.path.exists() else self
 
     @property
@@ -131,7 +132,7 @@ class RunFolder:
         return self.path / "results"
 
     def result(self, table: str) -> Path:
-        """A measured table as JSON: denoising, generation, controls, bench or compare."""
+        """The measured table `denoising`, `generation`, `controls`, `bench` or `compare`, as JSON."""
         return self.results / f"{table}.json"
 
     @property
@@ -151,10 +152,10 @@ class RunFolder:
 
     @property
     def report(self) -> Path:
-        """The report as markdown; the page lies beside it."""
+        """The report in markdown."""
         return self.path / "report.md"
 
     @property
     def page(self) -> Path:
-        """The report as one HTML page."""
+        """The report as a single HTML page."""
         return self.path / "report.html"

@@ -1,4 +1,4 @@
-"""Run the exported graphs with onnxruntime: sessions, latents from seeds, batches. Imports no torch."""
+"""Load exported graphs and run them with onnxruntime. Imports no torch."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read once, when onnxrunti
 import onnxruntime as ort
 
 SHIPPED = Path(__file__).parent / "shipped"
-CHUNK = 8  # samples that one thread takes at a time from a large batch, at most
-PARALLEL_THRESHOLD = 4  # samples a thread that make a batch large
+CHUNK = 8  # largest number of samples that a thread takes at a time from a large batch
+PARALLEL_THRESHOLD = 4  # samples per thread from which a batch counts as large
 
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What a graph takes and gives: the name of its input and the names of its outputs, in order."""
+    """File name, input name and output names (in order) of a kind of graph."""
 
     file: str
     input: str
@@ -45,9 +45,9 @@ FEATURES = Signature("features.onnx", "image", ("features", "logits"))
 class Graph:
     """An ONNX graph with one float32 input, ready to run.
 
-    Threads share the work of a node in a small batch. Of a large one each takes samples of its own, PART at most at
-    a time, and waits for no other between nodes: the same numbers sooner. `input_shape` and `output_shapes` are per
-    sample, without the batch. `sha256` is that of the file.
+    In a small batch the threads share the work of each node. A large batch is split into chunks of at most CHUNK
+    samples; each thread runs whole chunks, which gives the same numbers faster, since no thread waits for another
+    between nodes. `input_shape` and `output_shapes` are per sample, without the batch. `sha256` is that of the file.
     """
 
     def __init__(self, model: bytes, signature: Signature, name: str, threads: int = 0) -> None:
@@ -61,33 +61,54 @@ class Graph:
             self.output_shapes = tuple(_sample_shape(self._output(o).shape, name) for o in signature.outputs)
             self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
         except UnicodeDecodeError as error:
-            raise InputError(f"{name}: names or notes that are no UTF-8 found, an ONNX model wanted") from error
+            raise InputError.expected(name, "names and metadata in UTF-8", "other bytes") from error
 
     def __call__(self, samples: ArrayF32) -> tuple[ArrayF32, ...]:
         """Outputs, each (N, ...), for samples (N, *input_shape) float32.
 
         Raises InputError when shape or dtype differ or a value is not finite.
         """
-        wanted = ("N", *self.input_shape)
         if samples.dtype != np.float32 or samples.shape[1:] != self.input_shape:
-            found = f"{samples.dtype} {list(samples.shape)}"
-            raise InputError(f"{self.signature.input}: {found} found, float32 {list(wanted)} wanted")
+            expected = f"float32 {['N', *self.input_shape]}"
+            raise InputError.expected(self.signature.input, expected, f"{samples.dtype} {list(samples.shape)}")
         if not np.isfinite(samples).all():
-            raise InputError(f"{self.signature.input}: NaN or infinity found, finite numbers wanted")
+            raise InputError.expected(self.signature.input, "finite numbers", "NaN or infinity")
         if self._threads == 1 or len(samples) < PARALLEL_THRESHOLD * self._threads:
             return self._run(self._session, samples)
         rounds = math.ceil(len(samples) / (CHUNK * self._threads))
-        parts = np.array_split(samples, rounds * self._threads)
-        done = self._pool.map(functools.partial(self._run, self._of_one_thread), parts)
-        return tuple(np.concatenate(outputs) for outputs in zip(*done, strict=True))
+        chunks = np.array_split(samples, rounds * self._threads)
+        results = self._pool.map(functools.partial(self._run, self._single_thread_session), chunks)
+        return tuple(np.concatenate(outputs) for outputs in zip(*results, strict=True))
 
     def batched(self, samples: ArrayF32, batch: int = BATCH) -> tuple[ArrayF32, ...]:
-        """The same as a call, `batch` samples at a time, so that memory stays flat."""
-        parts = [self(samples[start : start + batch]) for start in range(0, max(len(samples), 1), batch)]
-        return tuple(np.concatenate(outputs) for outputs in zip(*parts, strict=True))
+        """The outputs of a call, computed `batch` samples at a time to limit memory."""
+        results = [self(samples[start : start + batch]) for start in range(0, max(len(samples), 1), batch)]
+        return tuple(np.concatenate(outputs) for outputs in zip(*results, strict=True))
+
+    @property
+    def classes(self) -> int:
+        """How many of the last entries of z choose the class (see `models.z_layout`); 0 for a graph without classes.
+
+        Raises InputError when the metadata has no number of entries there.
+        """
+        text = self.metadata.get("classes", "0")
+        count = int(text) if text.isdecimal() else -1
+        if not 0 <= count < self.input_shape[0]:
+            raise InputError.expected(f"{self._name}: classes", f"a number below {self.input_shape[0]}", text)
+        return count
+
+    @property
+    def class_names(self) -> list[str]:
+        """The names of the classes; empty for a graph without classes. Raises InputError when they are not as many."""
+        names = self.metadata.get("class_names", "").split(",")
+        if names == [""]:
+            return []
+        if len(names) != self.classes:
+            raise InputError.expected(f"{self._name}: class_names", f"{self.classes} names", len(names))
+        return names
 
     @functools.cached_property
-    def _of_one_thread(self) -> ort.InferenceSession:
+    def _single_thread_session(self) -> ort.InferenceSession:
         return make_session(self._model, self._name, threads=1)
 
     @functools.cached_property
@@ -97,7 +118,7 @@ class Graph:
     def _run(self, session: ort.InferenceSession, samples: ArrayF32) -> tuple[ArrayF32, ...]:
         try:
             outputs = session.run(list(self.signature.outputs), {self.signature.input: samples})
-        except Exception as error:  # see `session`
+        except Exception as error:  # see `make_session`
             raise InputError(f"{self._name}: onnxruntime cannot run it ({_first_line(error)})") from error
         return tuple(cast(list[ArrayF32], outputs))
 
@@ -106,39 +127,38 @@ class Graph:
 
 
 def load_graph(signature: Signature, path: Path | None = None, threads: int = 0) -> Graph:
-    """The graph in `path` (a file, or a folder that holds `signature.file`), or the shipped one when None.
+    """Load the graph in `path` (a file, or a folder that holds `signature.file`), or the shipped one when None.
 
-    `threads` 0 means one a usable core. Raises InputError when the file is no such graph.
+    `threads` 0 means one per available core. Raises InputError when the file is missing or another kind of graph.
     """
     name = signature.file if path is None else str(graph_file(signature, path))
     return Graph(read_graph(signature, path), signature, name, threads)
 
 
 def read_graph(signature: Signature, path: Path | None) -> bytes:
-    """The bytes that `load` makes a graph of: the shipped file by its hash, any other as `strangers.read_model` allows.
+    """Read the file of a graph: the shipped one verified by its hash, any other checked by `load_untrusted_model`.
 
-    Raises InputError otherwise.
+    Raises InputError when that fails.
     """
     if path is None:
         return _shipped_bytes(signature.file)
-    from gan_denoise.export.model_check import (
-        load_untrusted_model,  # onnx takes its time, and the shipped model needs none
-    )
+    # Imported here: onnx is slow to import, and the shipped model does not need it.
+    from gan_denoise.export.model_check import load_untrusted_model
 
     return load_untrusted_model(graph_file(signature, path))
 
 
 def graph_file(signature: Signature, path: Path | None) -> Path:
-    """The file that `load` reads."""
+    """The file that `load_graph` reads."""
     folder = path or SHIPPED
     return folder / signature.file if folder.is_dir() else folder
 
 
 def make_session(model: bytes, name: str, threads: int = 0, profile: Path | None = None) -> ort.InferenceSession:
-    """A session of onnxruntime on the CPU; `threads` 0 means one a usable core.
+    """Make an onnxruntime session on the CPU; `threads` 0 means one per available core.
 
-    With `profile` the session writes what each node took to a file whose name starts so. Raises InputError when
-    onnxruntime refuses the model.
+    With `profile` the session writes the time of each node to a file whose name starts with it. Raises InputError
+    when onnxruntime rejects the model.
     """
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads or usable_cores()
@@ -147,10 +167,12 @@ def make_session(model: bytes, name: str, threads: int = 0, profile: Path | None
         options.enable_profiling, options.profile_file_prefix = True, str(profile)
     options.log_severity_level = 4  # errors reach the user through exceptions
     try:
-        # Without a fallback, which would try the same again and say so on stdout.
+        # Without the fallback, which would try again and print to stdout.
         return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"], enable_fallback=0)
     except Exception as error:  # onnxruntime raises a dozen types without a common base
-        raise InputError(f"{name}: onnxruntime refuses it ({_first_line(error)}), an ONNX model wanted") from error
+        raise InputError.expected(
+            name, "an ONNX model", f"a file that onnxruntime rejects ({_first_line(error)})"
+        ) from error
 
 
 def _shipped_bytes(file: str) -> bytes:
@@ -158,10 +180,10 @@ def _shipped_bytes(file: str) -> bytes:
         model = (SHIPPED / file).read_bytes()
         if hashlib.sha256(model).hexdigest() == json.loads((SHIPPED / "sha256.json").read_text())[file]:
             return model
-        reason = "damaged"
+        state = "a damaged file"
     except (OSError, ValueError, KeyError) as error:
-        reason = f"missing or unreadable ({error})"
-    raise InputError(f"{file}: {reason}, the shipped model wanted", "pip install --force-reinstall gan-denoise")
+        state = f"a missing or unreadable file ({error})"
+    raise InputError.expected(file, "the shipped model", state, "pip install --force-reinstall gan-denoise")
 
 
 def _first_line(error: Exception) -> str:
@@ -172,13 +194,13 @@ def _check_signature(session: ort.InferenceSession, signature: Signature, name: 
     inputs = [i.name for i in session.get_inputs()]
     outputs = [o.name for o in session.get_outputs()]
     if inputs != [signature.input] or not set(signature.outputs) <= set(outputs):
-        found = f"{', '.join(inputs)} -> {', '.join(outputs)}"
-        raise InputError(f"{name}: {found} found, {signature.input} -> {', '.join(signature.outputs)} wanted")
+        expected = f"a graph {signature.input} -> {', '.join(signature.outputs)}"
+        raise InputError.expected(name, expected, f"{', '.join(inputs)} -> {', '.join(outputs)}")
     if session.get_inputs()[0].type != "tensor(float)":
-        raise InputError(f"{name}: {session.get_inputs()[0].type} input found, tensor(float) wanted")
+        raise InputError.expected(name, "an input of tensor(float)", session.get_inputs()[0].type)
 
 
 def _sample_shape(shape: list[Any], name: str) -> tuple[int, ...]:
     if not shape or isinstance(shape[0], int) or not all(isinstance(side, int) and side > 0 for side in shape[1:]):
-        raise InputError(f"{name}: shape {shape} found, a free batch and fixed sizes wanted")
+        raise InputError.expected(name, "a free batch and fixed sizes", f"shape {shape}")
     return tuple(shape[1:])

@@ -1,4 +1,4 @@
-"""Any number of generated images in array files of one size, so that memory stays flat and a stopped call goes on."""
+"""Write any number of generated images as shards: memory stays flat, and an interrupted call can be resumed."""
 
 from __future__ import annotations
 
@@ -19,12 +19,11 @@ from gan_denoise.export.writers import NAMES, Batches
 from gan_denoise.files import atomic_path, check_free_space, check_overwrite, exclusive_lock, write_atomic
 from gan_denoise.options import BATCH
 
-SHARD = 10_000  # images
+SHARD = 10_000  # images per file
 DESCRIPTION = "shards.json"
 SHARD_NAME = re.compile(r"\d{6,}\.npz")
-LEFTOVER_NAME = re.compile(
-    rf"\.({SHARD_NAME.pattern}|{re.escape(DESCRIPTION)})\..*"
-)  # by a process that was killed while it wrote
+# The temporary files of a process that was killed while it wrote.
+LEFTOVER_NAME = re.compile(rf"\.({SHARD_NAME.pattern}|{re.escape(DESCRIPTION)})\..*")
 
 
 def write_shards(
@@ -37,62 +36,63 @@ def write_shards(
     force: bool = False,
     track: Track = untracked,
 ) -> None:
-    """Latents 0 to count - 1 of `seed` as `out`/000000.npz and on, 10,000 images each, and what they are made of.
+    """Write the images of latents 0 to count - 1 of `seed` as `out`/000000.npz ..., 10,000 images per file.
 
-    Each file holds `image` and `denoised`, uint8 (n, H, W), or (n, 3, H, W) in colour. A folder with the same
-    description goes on: what is whole is kept. `force` starts anew. Raises OutputError when there is anything else and
-    no `force`, or with it files of our names that are not ours, or no room for all before the first is made;
-    LockedError when another process writes there; InputError as `generate` does.
+    Each file holds `image` and `denoised`, uint8 (n, H, W), or (n, 3, H, W) in colour; shards.json describes them all.
+    A folder with the same description is completed: intact files are not written again. `force` starts from scratch.
+    Raises OutputError when the folder holds other files and `force` is not set, when a file with the name of a shard
+    was not written by this function, or when the disk has too little space, before any image is generated; LockedError
+    when another process writes to the folder; InputError as `generate_batches` does.
     """
     channels, *sides = graph.output_shapes[0]
     shape = sides if channels == 1 else (channels, *sides)
-    described = {"model_sha256": graph.sha256, "seed": seed, "label": label, "n": count, "images_per_file": SHARD}
-    ours = [path for path in out.glob("*") if SHARD_NAME.fullmatch(path.name)]
-    check_free_space(out, count * len(NAMES) * math.prod(shape) - sum(path.stat().st_size for path in ours))
+    description = {"model_sha256": graph.sha256, "seed": seed, "label": label, "n": count, "images_per_file": SHARD}
+    shards = [path for path in out.glob("*") if SHARD_NAME.fullmatch(path.name)]
+    check_free_space(out, count * len(NAMES) * math.prod(shape) - sum(path.stat().st_size for path in shards))
     if out.is_file():
         check_overwrite(out, force)
         out.unlink()
     with exclusive_lock(out):
-        _begin(out, described, force)
+        _begin(out, description, force)
         for start in track(range(0, count, SHARD)):
             shard, size = out / f"{start // SHARD:06d}.npz", min(SHARD, count - start)
-            if not _is_whole(shard, (size, *shape)):
-                _write(generate_batches(graph, seed, size, batch, label, first=start), shard)
+            if not _is_intact(shard, (size, *shape)):
+                _write_shard(generate_batches(graph, seed, size, batch, label, first=start), shard)
 
 
-def _begin(out: Path, described: dict[str, Any], force: bool) -> None:
-    """Describe a new folder, or see that an old one is of the same images."""
-    known = _read(out / DESCRIPTION)
-    if known is not None:
+def _begin(out: Path, description: dict[str, Any], force: bool) -> None:
+    """Write the description of a new folder, or check that an existing folder has the same one."""
+    existing = _read_description(out / DESCRIPTION)
+    if existing is not None:
         _remove(out, LEFTOVER_NAME)
-    if known == described and not force:
+    if existing == description and not force:
         return
-    found = sorted(path.name for path in out.iterdir())
-    if found and not force:
-        raise OutputError(f"{out}: exists and holds other images, kept as it is", "--force replaces it")
-    strangers = [name for name in found if SHARD_NAME.fullmatch(name)]
-    if strangers and known is None:
-        raise OutputError(f"{out / strangers[0]}: a file that is not ours, kept as it is", "choose another --out")
+    names = sorted(path.name for path in out.iterdir())
+    if names and not force:
+        raise OutputError(f"{out}: exists with other contents, not overwritten", "--force replaces it")
+    shards = [name for name in names if SHARD_NAME.fullmatch(name)]
+    if shards and existing is None:
+        raise OutputError(f"{out / shards[0]}: unexpected file, not overwritten", "choose another --out")
     _remove(out, SHARD_NAME)
-    write_atomic(out / DESCRIPTION, json.dumps(described, indent=1) + "\n")
+    write_atomic(out / DESCRIPTION, json.dumps(description, indent=1) + "\n")
 
 
-def _write(batches: Batches, shard: Path) -> None:
+def _write_shard(batches: Batches, shard: Path) -> None:
     pairs = [(to_uint8(image), to_uint8(denoised)) for image, denoised in batches]
     image, denoised = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
     with atomic_path(shard) as temporary, temporary.open("wb") as file:
         np.savez(file, image=image, denoised=denoised)
 
 
-def _read(description: Path) -> Any:
+def _read_description(path: Path) -> Any:
     try:
-        return json.loads(description.read_text())
+        return json.loads(path.read_text())
     except (OSError, ValueError):
         return None
 
 
-def _is_whole(shard: Path, shape: tuple[int, ...]) -> bool:
-    """Whether both arrays of a file are there, in bytes and in this shape."""
+def _is_intact(shard: Path, shape: tuple[int, ...]) -> bool:
+    """Whether the file holds both arrays as uint8 in this shape."""
     try:
         with shard.open("rb") as file, np.load(file) as arrays:
             return all(arrays[name].dtype == np.uint8 and arrays[name].shape == shape for name in NAMES)

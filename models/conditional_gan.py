@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
 
 from gan_denoise.models.dcgan import LEAKY_SLOPE, base_size
+from gan_denoise.models.z_layout import split_z
 
 CLASS_SCALE = 3.0  # gives the one-hot class about the norm of the other entries of z
 
@@ -47,9 +48,9 @@ class ConditionalGenerator(nn.Module):
         self.to_image = nn.Conv2d(widths[-1], channels, kernel_size=3, padding=1)
 
     def forward(self, z: Tensor) -> Tensor:
-        latent, label = z[:, : -self.classes], z[:, -self.classes :]
-        one_hot = (label >= label.amax(dim=1, keepdim=True)).to(z.dtype)  # (N, classes)
-        hidden = self.dense(torch.cat([latent, CLASS_SCALE * one_hot], dim=1))  # (N, widths[0] * base * base)
+        free, entries = split_z(z, self.classes)
+        one_hot = (entries >= entries.amax(dim=1, keepdim=True)).to(z.dtype)  # (N, classes)
+        hidden = self.dense(torch.cat([free, CLASS_SCALE * one_hot], dim=1))  # (N, widths[0] * base * base)
         hidden = self.body(hidden.unflatten(1, (-1, self.base, self.base)))  # (N, widths[-1], size, size)
         return torch.sigmoid(self.to_image(hidden).float())  # (N, channels, size, size)
 

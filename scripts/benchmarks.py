@@ -124,7 +124,7 @@ def _precisions(rows: Rows, models: Mapping[str, Path], agreement: Mapping[str, 
     return "\n\n".join(
         [
             "## Fewer bits",
-            "`gan-denoise export --precision float16|int8`. float16 keeps weights in half the space and computes in "
+            "`gan-denoise quantize float16|int8`. float16 keeps weights in half the space and computes in "
             "float32. int8 computes the denoiser's inner convolutions in integers; with VNNI it gains most.",
             _table(heads, lines),
         ]

@@ -14,6 +14,7 @@ from gan_denoise.eval.labels import DENOISED, RAW
 from gan_denoise.eval.metrics import class_balance
 from gan_denoise.export.latents import latents
 from gan_denoise.export.runtime import Graph
+from gan_denoise.models.z_layout import chosen_class
 from gan_denoise.options import BATCH
 
 
@@ -64,10 +65,8 @@ def generate_sets(fused: Graph, n: int, seed: int, track: Track = untracked) -> 
 
 def requested_classes(fused: Graph, n: int, seed: int) -> ImagesU8 | None:
     """The class that each latent asks for, (n,): the largest of its last `classes`; None when the graph has none."""
-    count = int(fused.metadata.get("classes", 0))
-    if not count:
+    if not fused.classes:
         return None
-    size = fused.input_shape[0]
-    parts = [latents(seed, start, min(BATCH, n - start), size)[:, -count:] for start in range(0, n, BATCH)]
-    asked: ImagesU8 = np.concatenate(parts).argmax(axis=1).astype(np.uint8)
-    return asked
+    batches = (latents(seed, start, min(BATCH, n - start), fused.input_shape[0]) for start in range(0, n, BATCH))
+    requested: ImagesU8 = np.concatenate([chosen_class(z, fused.classes) for z in batches]).astype(np.uint8)
+    return requested

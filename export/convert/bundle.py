@@ -1,4 +1,4 @@
-"""The folder that an export makes: graphs, the weights they came from, and their hashes, all or nothing."""
+"""Export a run: graphs, the weights that they were converted from, and hashes, published together."""
 
 from __future__ import annotations
 
@@ -30,53 +30,56 @@ HASHES = "sha256.json"
 
 
 def export_run(run: Path, out: Path, force: bool = False) -> dict[str, float]:
-    """Write `out` from a finished run: the three graphs and two networks' weights, and `features` when the run has it.
+    """Write the export of a finished run to `out`: its graphs, and the weights of generator and denoiser.
 
-    Of a run that went on to the join it takes what the join made, of one that trained no generator the denoiser alone.
+    The graphs are generator, denoiser and fused, and features when the run trained a classifier; of a run without a
+    generator, the denoiser alone. When the run has joint training, its networks are exported. Each graph passes its
+    parity gate before any file gets its final name.
 
-    Each graph passes its parity gate before any file is put under its final name. Returns the worst absolute
-    difference a graph. Raises InputError when training is not finished, GateError when a graph is wrong,
-    OutputError when `out` has files already and `force` is not set, or when writing fails.
+    Returns the worst absolute difference of each graph. Raises InputError when training is not finished, GateError
+    when a graph differs from its network, OutputError when `out` has files and `force` is not set, or writing fails.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())) and not force:
-        raise OutputError(f"{out}: exists and is not empty, kept as it is", "--force replaces what it holds")
+        raise OutputError(f"{out}: exists and is not empty, not overwritten", "--force replaces its files")
     differences: dict[str, float] = {}
-    networks = RunFolder(run).final
-    graphs = {**_image_graphs(networks, differences), **_feature_graph(RunFolder(run).classifier, differences)}
-    _publish(networks, out, graphs)
+    final = RunFolder(run).final
+    graphs = {**_image_graphs(final, differences), **_feature_graph(RunFolder(run).classifier, differences)}
+    _publish(final, out, graphs)
     return differences
 
 
 def _image_graphs(run: RunFolder, differences: dict[str, float]) -> dict[str, bytes]:
-    """The three graphs of z -> image -> denoised, checked, or the last step alone where there is no generator."""
+    """The bytes of the checked graphs generator, denoiser and fused; of the denoiser alone without a generator."""
     if run.denoiser.path.exists() and not run.gan.path.exists():
-        alone = _denoiser_model(run)
-        _checked_denoiser(run, alone, _any_images(_images(run.denoiser.read_fingerprint())), differences)
-        return {DENOISER.file: _bytes(alone)}
-    generator, fingerprint = weights.load_generator(run.gan.path), run.gan.read_fingerprint()
-    classes = _classes(generator, fingerprint)
-    makes = with_metadata(to_onnx(generator, GENERATOR, (generator.latent_size,)), _metadata(fingerprint) | classes)
-    first = Graph(makes.SerializeToString(), GENERATOR, GENERATOR.file)
-    z = latents(0, 0, max(parity.BATCHES), generator.latent_size)
-    differences[GENERATOR.file] = parity.check_network(first, generator, z)
-    restores = _denoiser_model(run)
-    whole = with_metadata(fuse(makes, restores), _metadata(fingerprint, run.denoiser.read_fingerprint()) | classes)
-    second = _checked_denoiser(run, restores, first(z)[0], differences)
-    fused = Graph(whole.SerializeToString(), FUSED, FUSED.file)
-    differences[FUSED.file] = parity.check_fused(fused, first, second, z)
-    return {GENERATOR.file: _bytes(makes), DENOISER.file: _bytes(restores), FUSED.file: _bytes(whole)}
+        model = _denoiser_model(run)
+        images = _random_images(_image_shape(run.denoiser.read_fingerprint()))
+        _checked_denoiser(run, model, images, differences)
+        return {DENOISER.file: _to_bytes(model)}
+    network, fingerprint = weights.load_generator(run.gan.path), run.gan.read_fingerprint()
+    classes = _class_metadata(network, fingerprint)
+    generator = with_metadata(to_onnx(network, GENERATOR, (network.latent_size,)), _metadata(fingerprint) | classes)
+    generator_graph = Graph(generator.SerializeToString(), GENERATOR, GENERATOR.file)
+    z = latents(0, 0, max(parity.BATCHES), network.latent_size)
+    differences[GENERATOR.file] = parity.check_network(generator_graph, network, z)
+    denoiser = _denoiser_model(run)
+    metadata = _metadata(fingerprint, run.denoiser.read_fingerprint()) | classes
+    fused = with_metadata(fuse(generator, denoiser), metadata)
+    denoiser_graph = _checked_denoiser(run, denoiser, generator_graph(z)[0], differences)
+    fused_graph = Graph(fused.SerializeToString(), FUSED, FUSED.file)
+    differences[FUSED.file] = parity.check_fused(fused_graph, generator_graph, denoiser_graph, z)
+    models = {GENERATOR.file: generator, DENOISER.file: denoiser, FUSED.file: fused}
+    return {file: _to_bytes(model) for file, model in models.items()}
 
 
 def _denoiser_model(run: RunFolder) -> onnx.ModelProto:
-    """The graph of noisy images, as large as those it was trained on, to denoised ones."""
+    """The denoiser's graph, for images of the size that it was trained on."""
     fingerprint = run.denoiser.read_fingerprint()
-    return with_metadata(
-        to_onnx(weights.load_denoiser(run.denoiser.path), DENOISER, _images(fingerprint)), _metadata(fingerprint)
-    )
+    model = to_onnx(weights.load_denoiser(run.denoiser.path), DENOISER, _image_shape(fingerprint))
+    return with_metadata(model, _metadata(fingerprint))
 
 
 def _checked_denoiser(run: RunFolder, model: onnx.ModelProto, images: ArrayF32, differences: dict[str, float]) -> Graph:
-    """The same, checked on images (N, C, H, W) with noise."""
+    """The graph of the denoiser's model, checked on images (N, C, H, W) with added noise."""
     graph = Graph(model.SerializeToString(), DENOISER, DENOISER.file)
     noise = latents(1, 0, len(images), int(np.prod(images.shape[1:]))).reshape(images.shape)
     denoiser = weights.load_denoiser(run.denoiser.path)
@@ -90,22 +93,22 @@ def _feature_graph(stage: StageFolder, differences: dict[str, float]) -> dict[st
     network = weights.load_classifier(stage.path)
     model = with_metadata(to_onnx(network, FEATURES, (1, SIDE, SIDE)), _metadata(stage.read_fingerprint()))
     graph = Graph(model.SerializeToString(), FEATURES, FEATURES.file)
-    differences[FEATURES.file] = parity.check_network(graph, network, _any_images((1, SIDE, SIDE)))
-    return {FEATURES.file: _bytes(model)}
+    differences[FEATURES.file] = parity.check_network(graph, network, _random_images((1, SIDE, SIDE)))
+    return {FEATURES.file: _to_bytes(model)}
 
 
-def _any_images(shape: tuple[int, ...]) -> ArrayF32:
+def _random_images(shape: tuple[int, ...]) -> ArrayF32:
     images: ArrayF32 = np.clip(latents(0, 0, max(parity.BATCHES), math.prod(shape)), 0, 1).reshape(-1, *shape)
     return images
 
 
-def _images(fingerprint: dict[str, Any]) -> tuple[int, ...]:
-    """Channels, height and width of the images that a stage was trained on."""
+def _image_shape(fingerprint: dict[str, Any]) -> tuple[int, ...]:
+    """(C, H, W) of the images that a stage was trained on."""
     return tuple(fingerprint.get("image_shape", (1, SIDE, SIDE)))
 
 
 def _publish(run: RunFolder, out: Path, graphs: dict[str, bytes]) -> None:
-    """Put everything in a temporary folder first, then move each file to its final name."""
+    """Write everything to a temporary folder, then move each file to its final name."""
     try:
         with staging_dir(out) as staging:
             for file, content in graphs.items():
@@ -114,46 +117,46 @@ def _publish(run: RunFolder, out: Path, graphs: dict[str, bytes]) -> None:
                 shutil.copyfile(source, staging / source.name)
             new = {file: hashlib.sha256(content).hexdigest() for file, content in graphs.items()}
             out.mkdir(exist_ok=True)
-            stay = _hashes_that_stay(out)
-            (out / HASHES).unlink(missing_ok=True)  # until all are moved the folder does not count as an export
+            remaining = _remaining_hashes(out)
+            (out / HASHES).unlink(missing_ok=True)  # the folder is no complete export until all files are moved
             for path in [] if FUSED.file in graphs else [out / FUSED.file, *out.glob("generator.*")]:
-                stay.pop(path.name, None)  # of a run with another denoiser
+                remaining.pop(path.name, None)  # belongs to a run with another denoiser
                 path.unlink(missing_ok=True)
             for path in sorted(staging.iterdir()):
                 path.replace(out / path.name)
-            write_atomic(out / HASHES, json.dumps({**stay, **new}, indent=1) + "\n")
+            write_atomic(out / HASHES, json.dumps({**remaining, **new}, indent=1) + "\n")
     except OSError as error:
         raise OutputError(f"{out}: {error.strerror or error}", "choose another --out, or free some space") from error
 
 
-def _hashes_that_stay(out: Path) -> dict[str, str]:
-    """Hashes of graphs of an earlier export, such as the feature network, that this one need not replace."""
+def _remaining_hashes(out: Path) -> dict[str, str]:
+    """Hashes of the graphs of an earlier export, of which this one may keep some, such as the feature network."""
     try:
-        found: dict[str, str] = json.loads((out / HASHES).read_text())
+        hashes: dict[str, str] = json.loads((out / HASHES).read_text())
     except (OSError, ValueError):
         return {}
-    return {file: sha256 for file, sha256 in found.items() if (out / file).exists()}
+    return {file: sha256 for file, sha256 in hashes.items() if (out / file).exists()}
 
 
-def _metadata(*identities: dict[str, Any]) -> dict[str, str]:
-    """What a stranger who holds the file alone can learn about it; several stages are joined by commas."""
+def _metadata(*fingerprints: dict[str, Any]) -> dict[str, str]:
+    """The origin of a graph, stored inside it; the values of several stages are separated by commas."""
     return {
         "version": __version__,
-        "config_sha256": ",".join(fingerprint["config_sha256"] for fingerprint in identities),
-        "data_sha256": identities[0]["data_sha256"],
-        "seed": ",".join(str(fingerprint["seed"]) for fingerprint in identities),
+        "config_sha256": ",".join(fingerprint["config_sha256"] for fingerprint in fingerprints),
+        "data_sha256": fingerprints[0]["data_sha256"],
+        "seed": ",".join(str(fingerprint["seed"]) for fingerprint in fingerprints),
         "pixel_range": PIXEL_RANGE,
     }
 
 
-def _classes(generator: weights.AnyGenerator, fingerprint: dict[str, Any]) -> dict[str, str]:
-    """How many of the last entries of z choose the class, and what the classes are called."""
+def _class_metadata(generator: weights.AnyGenerator, fingerprint: dict[str, Any]) -> dict[str, str]:
+    """The number of class entries of z (see `models.z_layout`) and the names of the classes; empty without classes."""
     if not isinstance(generator, ConditionalGenerator):
         return {}
     names = [name.replace(",", " ") for name in fingerprint.get("classes", CLASSES)]
     return {"classes": str(generator.classes), "class_names": ",".join(names)}
 
 
-def _bytes(model: onnx.ModelProto) -> bytes:
+def _to_bytes(model: onnx.ModelProto) -> bytes:
     content: bytes = model.SerializeToString(deterministic=True)
     return content

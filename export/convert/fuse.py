@@ -1,6 +1,8 @@
-"""Generator and denoiser into one graph: z to image and denoised."""
+"""Fuse generator and denoiser into one graph: z -> image, denoised."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 import onnx
 import onnx_ir
@@ -11,23 +13,21 @@ from gan_denoise.export.runtime import FUSED
 
 
 def fuse(generator: onnx.ModelProto, denoiser: onnx.ModelProto) -> onnx.ModelProto:
-    """One graph that feeds the generator's `image` to the denoiser and gives both images.
+    """One graph that feeds the generator's `image` to the denoiser and outputs both images.
 
-    Works on graphs alone, so either side may come from elsewhere. Raises InputError when the image that one
-    makes is not the image that the other takes.
+    Needs no PyTorch networks, so either graph may come from elsewhere. Raises InputError when shapes, pixel ranges,
+    opsets or IR versions of the two differ.
     """
-    _check_join(generator, denoiser)
-    left = compose.add_prefix(_without_metadata(generator), "generator/")
-    right = compose.add_prefix(_without_metadata(denoiser), "denoiser/")
+    _check_compatible(generator, denoiser)
     merged = compose.merge_models(
-        left,
-        right,
+        compose.add_prefix(_without_metadata(generator), "generator/"),
+        compose.add_prefix(_without_metadata(denoiser), "denoiser/"),
         io_map=[("generator/image", "denoiser/noisy")],
         outputs=["generator/image", "denoiser/denoised"],
     )
     names = {"generator/z": FUSED.input, "generator/image": "image", "denoiser/denoised": "denoised"}
     _rename(merged.graph, names)
-    # merge_models lists each opset twice, which later tools trip over; a round trip through the IR mends it.
+    # merge_models lists each opset twice, which other tools reject; a round trip through the IR removes the duplicates.
     fused = onnx_ir.serde.serialize_model(onnx_ir.serde.deserialize_model(merged))
     _name_batch(fused.graph)
     fused.producer_name, fused.producer_version, fused.graph.name = "gan-denoise", "", "graph"
@@ -35,27 +35,23 @@ def fuse(generator: onnx.ModelProto, denoiser: onnx.ModelProto) -> onnx.ModelPro
     return fused
 
 
-def _check_join(generator: onnx.ModelProto, denoiser: onnx.ModelProto) -> None:
-    made, taken = _sides(generator.graph.output, "image"), _sides(denoiser.graph.input, "noisy")
-    if made != taken:
-        raise InputError(f"fuse: the generator makes image {made}, the denoiser takes noisy {taken}; the same wanted")
+def _check_compatible(generator: onnx.ModelProto, denoiser: onnx.ModelProto) -> None:
+    shapes = _image_shape(generator.graph.output, "image"), _image_shape(denoiser.graph.input, "noisy")
     ranges = [_property(model, "pixel_range") for model in (generator, denoiser)]
-    if ranges[0] != ranges[1]:
-        raise InputError(f"fuse: the generator's pixels are {ranges[0]}, the denoiser's {ranges[1]}; the same wanted")
     opsets = [{o.domain: o.version for o in model.opset_import} for model in (generator, denoiser)]
-    if opsets[0] != opsets[1] or generator.ir_version != denoiser.ir_version:
-        raise InputError(
-            f"fuse: generator opset {opsets[0]}, IR {generator.ir_version}; "
-            f"denoiser opset {opsets[1]}, IR {denoiser.ir_version}; the same wanted"
-        )
+    versions = f"opset {opsets[0]}, IR {generator.ir_version}", f"opset {opsets[1]}, IR {denoiser.ir_version}"
+    for name, (of_generator, of_denoiser) in (("image shape", shapes), ("pixel range", ranges), ("opset", versions)):
+        if of_generator != of_denoiser:
+            got = f"{of_generator} of the generator and {of_denoiser} of the denoiser"
+            raise InputError.expected("fuse", f"the same {name}", got)
 
 
-def _sides(values: object, name: str) -> list[int]:
+def _image_shape(values: Iterable[onnx.ValueInfoProto], name: str) -> list[int]:
     """Channels, height and width of the named value."""
-    for value in values:  # type: ignore[attr-defined]
+    for value in values:
         if value.name == name:
             return [side.dim_value for side in value.type.tensor_type.shape.dim][1:]
-    raise InputError(f"fuse: a graph without {name} found, z -> image and noisy -> denoised wanted")
+    raise InputError.expected("fuse", "graphs z -> image and noisy -> denoised", f"a graph without {name}")
 
 
 def _property(model: onnx.ModelProto, key: str) -> str:
@@ -63,7 +59,7 @@ def _property(model: onnx.ModelProto, key: str) -> str:
 
 
 def _without_metadata(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy that says nothing of its origin: merge_models refuses two different origins."""
+    """A copy without metadata: merge_models rejects graphs whose metadata differ."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     del copy.metadata_props[:]
@@ -80,7 +76,7 @@ def _rename(graph: onnx.GraphProto, names: dict[str, str]) -> None:
 
 
 def _name_batch(graph: onnx.GraphProto) -> None:
-    """The same `batch` on all sides: prefixes gave the two halves different names."""
+    """Name the batch axis `batch` everywhere: the prefixes gave the two halves different names."""
     for value in (*graph.input, *graph.output, *graph.value_info):
         for side in value.type.tensor_type.shape.dim:
             if side.dim_param.endswith("batch"):

@@ -1,4 +1,4 @@
-"""The gate before a graph is published: ONNX against PyTorch, and the fused graph against the two in turn."""
+"""The parity gate: compare ONNX with PyTorch, and the fused graph with its two parts, before a graph is published."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ TOLERANCE = 1e-4  # worst absolute difference of a pixel in [0, 1]
 
 
 def check_network(graph: Graph, network: nn.Module, samples: ArrayF32) -> float:
-    """The worst absolute difference between graph and network at each batch of BATCHES, for samples (64, ...).
+    """The worst absolute difference between graph and network over all batch sizes of BATCHES, for samples (64, ...).
 
-    Raises GateError when it is above TOLERANCE or not a number.
+    Raises GateError when it is above TOLERANCE or NaN.
     """
     return _check(graph.signature.file, graph, _torch_runner(network), samples)
 
 
 def check_fused(fused: Graph, generator: Graph, denoiser: Graph, z: ArrayF32) -> float:
-    """The same for the fused graph against generator and denoiser run in turn, z (64, latent_size)."""
+    """The same for the fused graph and for generator and denoiser run one after the other, z (64, latent_size)."""
 
-    def in_turn(samples: ArrayF32) -> tuple[ArrayF32, ...]:
+    def run_in_sequence(samples: ArrayF32) -> tuple[ArrayF32, ...]:
         (image,) = generator(samples)
         return image, *denoiser(image)
 
-    return _check(fused.signature.file, fused, in_turn, z)
+    return _check(fused.signature.file, fused, run_in_sequence, z)
 
 
 def _check(name: str, graph: Graph, reference: Callable[[ArrayF32], tuple[ArrayF32, ...]], samples: ArrayF32) -> float:
     worst = 0.0
     for batch in BATCHES:
-        for found, wanted in zip(graph(samples[:batch]), reference(samples[:batch]), strict=True):
-            difference = float(np.abs(found - wanted).max())
+        for output, expected in zip(graph(samples[:batch]), reference(samples[:batch]), strict=True):
+            difference = float(np.abs(output - expected).max())
             if not difference <= TOLERANCE:  # NaN fails too
-                raise GateError(
-                    f"{name}: worst difference {difference:.3g} at batch {batch}, {TOLERANCE} at most wanted"
+                raise GateError.expected(
+                    name, f"a difference of at most {TOLERANCE}", f"{difference:.3g} at batch {batch}"
                 )
             worst = max(worst, difference)
     return worst

@@ -1,4 +1,4 @@
-"""PyTorch networks to ONNX graphs: tensor names, the dynamic batch and the metadata are fixed here."""
+"""Convert PyTorch networks to ONNX graphs: tensor names, dynamic batch and metadata."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ OPSET = 20
 
 
 def to_onnx(network: nn.Module, signature: Signature, input_shape: tuple[int, ...]) -> onnx.ModelProto:
-    """The network in evaluation as one graph with the tensor names of `signature`.
+    """Convert the network, in evaluation mode, to one graph with the tensor names of `signature`.
 
-    The input is (batch, *input_shape) float32 with any batch; every other side is fixed. Weights are inside and
-    no path of this machine is.
+    The input is (batch, *input_shape) float32 with a free batch; every other side is fixed. The graph holds its
+    weights, and no paths of this machine.
     """
     example = torch.zeros(2, *input_shape, device=next(network.parameters()).device)
     batch = torch.export.Dim("batch", min=1)
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")  # the exporter's own deprecations; parity is checked afterwards
+        warnings.simplefilter("ignore")  # deprecations inside the exporter; parity is checked afterwards
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         program = torch.onnx.export(
             network.eval(),
@@ -45,7 +45,7 @@ def to_onnx(network: nn.Module, signature: Signature, input_shape: tuple[int, ..
 
 
 def with_metadata(model: onnx.ModelProto, metadata: dict[str, str]) -> onnx.ModelProto:
-    """A copy that carries `metadata`, in place of what it carried."""
+    """A copy of the model whose metadata are `metadata` and nothing else."""
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     del copy.metadata_props[:]
@@ -54,7 +54,7 @@ def with_metadata(model: onnx.ModelProto, metadata: dict[str, str]) -> onnx.Mode
 
 
 def _without_traces(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Drop the stack traces, which name source files of this machine."""
+    """Remove stack traces, which contain paths of source files."""
     program = onnx_ir.serde.deserialize_model(model)
     passes.ClearMetadataAndDocStringPass()(program)
     clean = onnx_ir.serde.serialize_model(program)

@@ -1,4 +1,4 @@
-"""Trained weights as files: safetensors, and a readable JSON beside it that says what network they belong to."""
+"""Trained weights as files: safetensors, and beside it a readable JSON that names the network and its arguments."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ CLASSIFIERS = {"FeatureNetwork": FeatureNetwork}
 
 
 def save_weights(path: Path, network: nn.Module, arguments: dict[str, Any]) -> None:
-    """Write weights to `path` (`*.safetensors`) and what the network is built with to `*.json` beside it."""
+    """Write weights to `path` (`*.safetensors`), and class and arguments of the network to `*.json` beside it."""
     content = save_tensors({key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()})
     write_atomic(path, content)
     sha256 = hashlib.sha256(content).hexdigest()
@@ -48,27 +48,27 @@ def save_weights(path: Path, network: nn.Module, arguments: dict[str, Any]) -> N
 
 
 def load_generator(folder: Path) -> AnyGenerator:
-    """The generator in `folder`, in evaluation. Raises InputError when it is missing or damaged."""
+    """Load the generator in `folder`, in evaluation mode. Raises InputError when it is missing or damaged."""
     return _load(StageFolder(folder).weights("generator"), GENERATORS)
 
 
 def load_denoiser(folder: Path) -> AnyDenoiser:
-    """The denoiser in `folder`, in evaluation. Raises InputError when it is missing or damaged."""
+    """Load the denoiser in `folder`, in evaluation mode. Raises InputError when it is missing or damaged."""
     return _load(StageFolder(folder).weights("denoiser"), DENOISERS)
 
 
 def load_discriminator(folder: Path) -> ConditionalDiscriminator:
-    """The discriminator in `folder`, in evaluation. Raises InputError when it is missing or damaged."""
+    """Load the discriminator in `folder`, in evaluation mode. Raises InputError when it is missing or damaged."""
     return _load(StageFolder(folder).weights("discriminator"), DISCRIMINATORS)
 
 
 def load_classifier(folder: Path) -> FeatureNetwork:
-    """The feature network in `folder`, in evaluation. Raises InputError when it is missing or damaged."""
+    """Load the feature network in `folder`, in evaluation mode. Raises InputError when it is missing or damaged."""
     return _load(StageFolder(folder).weights("classifier"), CLASSIFIERS)
 
 
 def read_weights(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """A network's description, and its tensors by name. Raises InputError when they are missing or damaged."""
+    """A network's JSON description, and its tensors by name. Raises InputError when they are missing or damaged."""
     try:
         content = path.read_bytes()
         description: dict[str, Any] = json.loads(path.with_suffix(".json").read_text())
@@ -76,19 +76,18 @@ def read_weights(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
             raise ValueError("hash mismatch")
         return description, load_tensors(content)
     except FileNotFoundError as error:
-        raise InputError(f"{error.filename}: missing, trained weights wanted", "finish the training first") from error
+        raise InputError(f"{error.filename}: not found", "finish the training first") from error
     except (OSError, ValueError, KeyError, SafetensorError) as error:
-        raise InputError(f"{path}: damaged ({error}), trained weights wanted", "train again") from error
+        raise InputError.expected(path, "trained weights", f"a damaged file ({error})", "train again") from error
 
 
-def _load(path: Path, kinds: dict[str, type[Network]]) -> Network:
+def _load(path: Path, classes: dict[str, type[Network]]) -> Network:
     description, tensors = read_weights(path)
-    default = next(iter(kinds))  # of the files from before there was a choice
+    default = next(iter(classes))  # for files that were written when there was one class
     try:
-        network = kinds[description.get("network", default)](**description["arguments"])
+        network = classes[description.get("network", default)](**description["arguments"])
         network.load_state_dict(tensors)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise InputError(
-            f"{path.parent}: weights of another network found, a {' or '.join(kinds)} wanted", "train again"
-        ) from error
+        expected = f"weights of a {' or '.join(classes)}"
+        raise InputError.expected(path, expected, "those of another network", "train again") from error
     return network.eval()

@@ -17,6 +17,7 @@ from gan_denoise.errors import InputError, OutputError
 from gan_denoise.export import latents, runtime
 from gan_denoise.export.runtime import DENOISER, FUSED, Graph
 from gan_denoise.files import staging_dir
+from gan_denoise.models.z_layout import chosen_class, split_z
 
 SOURCE = Path(__file__).parent
 RUNTIME = SOURCE / "ort"  # of npm's onnxruntime-web
@@ -57,16 +58,16 @@ def directions(fused: Graph, count: int = DIRECTIONS) -> ArrayF32:
     They are the largest singular vectors of the linear map that comes nearest to the generator within each class. The
     entries that choose the class are 0.
     """
-    size, classes = fused.input_shape[0], int(fused.metadata.get("classes", "0"))
+    size, classes = fused.input_shape[0], fused.classes
     z = latents.latents(0, 0, SAMPLED, size)
-    free = z[:, : size - classes]  # (N, size - classes)
+    free, _ = split_z(z, classes)  # (N, size - classes)
     pixels = fused.batched(z)[0].reshape(SAMPLED, -1)
-    label = z[:, size - classes :].argmax(axis=1) if classes else np.zeros(SAMPLED, np.intp)
+    label = chosen_class(z, classes) if classes else np.zeros(SAMPLED, np.intp)
     for of_class in (label == number for number in np.unique(label)):
         pixels[of_class] -= pixels[of_class].mean(axis=0)
     effect = np.linalg.lstsq(free, pixels, rcond=None)[0]  # (size - classes, pixels)
     found = np.zeros((min(count, size - classes), size), np.float32)
-    found[:, : size - classes] = np.linalg.svd(effect, full_matrices=False)[0].T[:count]
+    split_z(found, classes)[0][:] = np.linalg.svd(effect, full_matrices=False)[0].T[:count]
     return found
 
 

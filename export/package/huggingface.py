@@ -1,6 +1,6 @@
-"""A folder as the Hugging Face Hub has them: a model card with YAML on top, one ONNX graph, its inputs and outputs.
+"""A folder for the Hugging Face Hub: an ONNX graph, its inputs and outputs as JSON, and a model card.
 
-`hf upload USER/NAME FOLDER` (package `huggingface-hub`) puts it there; nothing here needs that package.
+`hf upload USER/NAME FOLDER` (package `huggingface-hub`) uploads it; this module does not need that package.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from gan_denoise.errors import OutputError
 from gan_denoise.export import runtime
 from gan_denoise.export.runtime import FUSED, Graph
 from gan_denoise.files import check_overwrite, write_atomic
+from gan_denoise.markdown import markdown_table
 
 MODEL, CONFIG, CARD = "onnx/model.onnx", "config.json", "README.md"
 METRICS = {"ffd_1": "FFD-1", "kid": "KID", "precision": "precision", "recall": "recall"}
@@ -31,11 +32,11 @@ image, denoised = session.run(["image", "denoised"], {{"z": z}})  # each {shape}
 
 
 def write_huggingface(path: Path | None, out: Path, force: bool = False) -> list[Path]:
-    """Write `out`/onnx/model.onnx, `out`/config.json and `out`/README.md; returns them, the card last.
+    """Write `out`/onnx/model.onnx, `out`/config.json and `out`/README.md; return their paths, the card last.
 
-    `path` is a fused graph or a folder that holds one, None the shipped one, whose card has its figures. Other files
-    in `out` stay. Raises InputError when the graph is another, OutputError when one of the files exists and `force` is
-    not set.
+    `path` is a fused graph or a folder that holds one, None the shipped one, whose card shows its metrics. Other files
+    in `out` are left alone. Raises InputError for another kind of graph, OutputError when one of the files exists and
+    `force` is not set.
     """
     graph = runtime.load_graph(FUSED, path)
     model = runtime.read_graph(FUSED, path)
@@ -45,7 +46,7 @@ def write_huggingface(path: Path | None, out: Path, force: bool = False) -> list
         CARD: _card(graph),
     }
     if out.is_file():
-        raise OutputError(f"{out}: a file found, a folder wanted", "choose another --out")
+        raise OutputError.expected(out, "a folder", "a file", "choose another --out")
     for name in contents:
         check_overwrite(out / name, force)
     for name, content in contents.items():
@@ -54,7 +55,7 @@ def write_huggingface(path: Path | None, out: Path, force: bool = False) -> list
 
 
 def _config(graph: Graph, model: bytes) -> dict[str, Any]:
-    """What a program needs to run the graph without having read it."""
+    """Inputs, outputs, hash and metadata of the graph, so that a program can run it without inspecting it."""
     inputs = {graph.signature.input: graph.input_shape}
     outputs = dict(zip(graph.signature.outputs, graph.output_shapes, strict=True))
     return {
@@ -74,65 +75,70 @@ def _tensor(name: str, shape: tuple[int, ...], **more: object) -> dict[str, obje
 
 
 def _card(graph: Graph) -> str:
-    """The model card; each value of its YAML is written as JSON, which YAML contains."""
-    figures = _figures(graph)
+    """The model card. The values of its YAML header are written as JSON, a subset of YAML."""
+    rows = _shipped_rows(graph)
     head = {
         "license": "mit",
         "library_name": "onnx",
         "pipeline_tag": TASK,
         "tags": ["onnx", "onnxruntime", "gan", "denoising", "fashion-mnist"],
         "datasets": [DATASET],
-        **({"metrics": [*METRICS]} if figures else {}),
-        **({"model-index": [_index(figures)]} if figures else {}),
+        **({"metrics": [*METRICS], "model-index": [_model_index(rows)]} if rows else {}),
     }
     yaml = [f"{key}: {json.dumps(value)}" for key, value in head.items()]
     shape = ", ".join(map(str, ("16", *graph.output_shapes[0])))
     use = USE.format(size=graph.input_shape[0], shape=f"({shape})")
-    parts = ["\n".join(["---", *yaml, "---"]), "# gan-denoise", _says(graph), use, *_table(figures), _recipe(graph)]
+    parts = [
+        "\n".join(["---", *yaml, "---"]),
+        "# gan-denoise",
+        _description(graph),
+        use,
+        *_results(rows),
+        _origin(graph),
+    ]
     return "\n\n".join(parts) + "\n"
 
 
-def _says(graph: Graph) -> str:
-    classes = int(graph.metadata.get("classes", 0))
-    names = graph.metadata.get("class_names", "").replace(",", ", ")
-    chosen = f" The largest of the last {classes} entries of `z` chooses the class: {names}." if classes else ""
+def _description(graph: Graph) -> str:
+    names = ", ".join(graph.class_names)
+    choice = f" The largest of the last {graph.classes} entries of `z` chooses the class: {names}." if names else ""
     return (
-        "A GAN draws clothes in the manner of Fashion-MNIST, a denoiser cleans them, and both are one ONNX graph: "
-        f"`z` (batch, {graph.input_shape[0]}) gives `image`, as drawn, and `denoised`.{chosen}"
+        "A GAN that generates images of clothes like those of Fashion-MNIST, and a denoiser, in one ONNX graph: "
+        f"`z` (batch, {graph.input_shape[0]}) gives `image`, the raw image, and `denoised`.{choice}"
     )
 
 
-def _recipe(graph: Graph) -> str:
+def _origin(graph: Graph) -> str:
     return (
         f"Written by gan-denoise {__version__}, MIT licence; Fashion-MNIST is by Zalando SE, MIT licence. SHA-256 of "
-        f"the graph: `{graph.sha256}`. What it was trained from stands in its metadata and in `{CONFIG}`."
+        f"the graph: `{graph.sha256}`. Its metadata and `{CONFIG}` name the configuration and data of its training."
     )
 
 
-def _figures(graph: Graph) -> list[dict[str, Any]]:
-    """The rows of the shipped `eval generation`, if they were measured on this graph."""
-    kept = json.loads((runtime.SHIPPED / "results.json").read_text())["generation"]
-    rows: list[dict[str, Any]] = kept["rows"] if kept["model_sha256"] == graph.sha256 else []
+def _shipped_rows(graph: Graph) -> list[dict[str, Any]]:
+    """The rows `raw` and `denoised` of the shipped `eval generation` if it measured this graph, else none."""
+    results = json.loads((runtime.SHIPPED / "results.json").read_text())["generation"]
+    rows: list[dict[str, Any]] = results["rows"] if results["model_sha256"] == graph.sha256 else []
     return [row for row in rows if row["set"] in ("raw", "denoised")]
 
 
-def _index(figures: list[dict[str, Any]]) -> dict[str, Any]:
+def _model_index(rows: list[dict[str, Any]]) -> dict[str, Any]:
     metrics = [
         {"type": key, "name": f"{name}, {row['set']}", "value": round(row[key], 6)}
-        for row in figures
+        for row in rows
         for key, name in METRICS.items()
     ]
     dataset = {"name": "Fashion-MNIST", "type": DATASET, "split": "test"}
     return {"name": "gan-denoise", "results": [{"task": {"type": TASK}, "dataset": dataset, "metrics": metrics}]}
 
 
-def _table(figures: list[dict[str, Any]]) -> list[str]:
-    if not figures:
+def _results(rows: list[dict[str, Any]]) -> list[str]:
+    """A table of metrics and the note below it, or nothing without rows."""
+    if not rows:
         return []
-    lines = [f"| images | {' | '.join(METRICS.values())} |", f"| --- |{' --- |' * len(METRICS)}"]
-    lines += [f"| {row['set']} | {' | '.join(f'{row[key]:.5f}' for key in METRICS)} |" for row in figures]
+    cells = [[row["set"], *(f"{row[key]:.5f}" for key in METRICS)] for row in rows]
     note = (
-        f"{figures[0]['n']:,} images of seed 0 against the 10,000 test images. FFD-1 is a Fréchet distance on the "
-        "features of a Fashion-MNIST classifier; it is no FID and compares only with itself."
+        f"{rows[0]['n']:,} images of seed 0, compared with the 10,000 test images. FFD-1 is a Fréchet distance of the "
+        "features of a Fashion-MNIST classifier; it is not FID and compares only with other values of FFD-1."
     )
-    return ["\n".join(lines), note]
+    return [markdown_table(["images", *METRICS.values()], cells), note]

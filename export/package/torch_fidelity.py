@@ -1,6 +1,6 @@
-"""A graph for torch-fidelity: z in, uint8 colour images out, so that others' metrics run on our generator as a file.
+"""A graph for torch-fidelity: z in, uint8 colour images out, so that its metrics measure a generator from a file.
 
-torch-fidelity (the extra `fidelity`) takes it by name: `fidelity --gpu 0 --fid --input1 images.onnx
+torch-fidelity (the extra `fidelity`) takes the file by name: `fidelity --gpu 0 --fid --input1 images.onnx
 --input1-model-z-size 100 --input1-model-num-samples 10000 --input2 FOLDER`.
 """
 
@@ -20,27 +20,29 @@ from gan_denoise.options import BATCH
 
 OUTPUT = "images"
 COLOURS = 3
+MAX_WRONG_FRACTION = 1e-4  # of pixels that lie between two levels and may be rounded to either
 
 
 def to_torch_fidelity(path: Path | None, denoised: bool = True) -> bytes:
     """The ONNX file with `z` (batch, size) float32 in and `images` (batch, 3, H, W) uint8 out; grey is repeated.
 
-    `path` is a fused graph or a folder that holds one, None the shipped one; for raw images a generator's graph will
-    do. The images are ours rounded to 8 bits, as files hold them. Raises InputError when the graph is another,
-    GateError when an image comes out otherwise.
+    `path` is a fused graph or a folder that holds one, None the shipped one; for raw images a generator's graph is
+    enough. The images are those of the graph, rounded to 8 bits. Raises InputError for another kind of graph,
+    GateError when an image of the new graph differs.
     """
     output = "denoised" if denoised else "image"
-    ours = runtime.load_graph(Signature(FUSED.file, FUSED.input, (output,)), path)
-    if ours.output_shapes[0][0] not in (1, COLOURS):
-        raise InputError(f"{output}: {ours.output_shapes[0][0]} channels found, 1 or {COLOURS} wanted")
-    model = _with_images(onnx.load_model_from_string(runtime.read_graph(FUSED, path)), output, ours.output_shapes[0])
+    original = runtime.load_graph(Signature(FUSED.file, FUSED.input, (output,)), path)
+    shape = original.output_shapes[0]
+    if shape[0] not in (1, COLOURS):
+        raise InputError.expected(output, f"1 or {COLOURS} channels", shape[0])
+    model = _with_uint8_images(onnx.load_model_from_string(runtime.read_graph(FUSED, path)), output, shape)
     content: bytes = model.SerializeToString(deterministic=True)
-    _check(Graph(content, Signature(OUTPUT, FUSED.input, (OUTPUT,)), OUTPUT), ours)
+    _check_images(Graph(content, Signature(OUTPUT, FUSED.input, (OUTPUT,)), OUTPUT), original)
     return content
 
 
-def _with_images(model: onnx.ModelProto, output: str, shape: tuple[int, ...]) -> onnx.ModelProto:
-    """The part of the graph that leads to `output`, and from there to 8 bits and three channels."""
+def _with_uint8_images(model: onnx.ModelProto, output: str, shape: tuple[int, ...]) -> onnx.ModelProto:
+    """The part of the graph that computes `output`, followed by its conversion to 8 bits and three channels."""
     part = onnx.utils.Extractor(model).extract_model([FUSED.input], [output])
     levels, scaled, rounded, grey = (f"{OUTPUT}/{name}" for name in ("levels", "scaled", "rounded", "grey"))
     part.graph.initializer.append(numpy_helper.from_array(np.array(255, np.float32), levels))
@@ -61,10 +63,11 @@ def _with_images(model: onnx.ModelProto, output: str, shape: tuple[int, ...]) ->
     return part
 
 
-def _check(images: Graph, ours: Graph) -> None:
-    """Every pixel as ours, in every channel; one that lies between two levels may fall to either."""
-    z = latents.latents(0, 0, BATCH, ours.input_shape[0])
-    found, wanted = images(z)[0].astype(np.int16), to_uint8(ours(z)[0]).astype(np.int16)
-    off = np.abs(found - wanted.reshape(len(found), -1, *found.shape[2:]))  # (N, 3, H, W)
-    if off.max() > 1 or (off > 0).mean() > 1e-4:
-        raise GateError(f"{OUTPUT}: {(off > 0).mean():.2%} of the pixels off found, the same images wanted")
+def _check_images(converted: Graph, original: Graph) -> None:
+    """Compare every pixel of every channel with the original's, rounded."""
+    z = latents.latents(0, 0, BATCH, original.input_shape[0])
+    images, expected = converted(z)[0].astype(np.int16), to_uint8(original(z)[0]).astype(np.int16)
+    errors = np.abs(images - expected.reshape(len(images), -1, *images.shape[2:]))  # (N, 3, H, W)
+    wrong = (errors > 0).mean()
+    if errors.max() > 1 or wrong > MAX_WRONG_FRACTION:
+        raise GateError.expected(OUTPUT, "the pixels of the original graph", f"{wrong:.2%} of the pixels different")

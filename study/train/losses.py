@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 from torch.optim import Optimizer
 
+from gan_denoise.models.z_layout import split_z
 from gan_denoise.study.train.optim import optimizer_step
 
 ERROR_FLOOR = 1e-6  # added to a mean squared error before the logarithm: 60 dB
@@ -73,12 +74,12 @@ def set_class(z: Tensor, label: Tensor, classes: int = 10) -> Tensor:
 
     Swaps the largest of these entries with the entry of the class, so z stays normal over all classes.
     """
-    entries = z[:, -classes:]  # (N, classes)
+    free, entries = split_z(z, classes)
     rows = torch.arange(len(z), device=z.device)
     largest = entries.argmax(dim=1)
     swapped = entries.clone()
     swapped[rows, largest], swapped[rows, label] = entries[rows, label], entries[rows, largest]
-    return torch.cat([z[:, :-classes], swapped], dim=1)
+    return torch.cat([free, swapped], dim=1)
 
 
 def log_squared_error(restored: Tensor, target: Tensor, floor: float = ERROR_FLOOR) -> Tensor:

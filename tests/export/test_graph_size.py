@@ -18,10 +18,10 @@ def weight(name: str, *shape: int) -> onnx.TensorProto:
 
 
 def graph(nodes: list[onnx.NodeProto], stored: list[onnx.TensorProto], sides: tuple[int | str, ...]) -> onnx.ModelProto:
-    given = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", *sides])
-    made = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", *sides])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, None)
     opsets = [helper.make_opsetid("", 20)]
-    return helper.make_model(helper.make_graph(nodes, "g", [given], [made], stored), opset_imports=opsets)
+    return helper.make_model(helper.make_graph(nodes, "g", [x], [y], stored), opset_imports=opsets)
 
 
 def test_a_small_graph_has_the_numbers_worked_out_by_hand() -> None:
@@ -36,8 +36,8 @@ def test_a_small_graph_has_the_numbers_worked_out_by_hand() -> None:
     ]
     shape = numpy_helper.from_array(np.array([-1, 240], np.int64), "shape")
     stored = [weight("conv", 6, 2, 3, 3), weight("bias", 6), weight("up", 6, 3, 2, 2), shape]
-    found = graph_size(graph(nodes, [*stored, weight("dense", 7, 240), weight("last", 7, 5)], (4, 8, 10)))
-    assert found == GraphSize(parameters=108 + 6 + 72 + 1680 + 35, multiply_adds=120 * 18 + 120 * 12 + 7 * 240 + 5 * 7)
+    size = graph_size(graph(nodes, [*stored, weight("dense", 7, 240), weight("last", 7, 5)], (4, 8, 10)))
+    assert size == GraphSize(parameters=108 + 6 + 72 + 1680 + 35, multiply_adds=120 * 18 + 120 * 12 + 7 * 240 + 5 * 7)
 
 
 def test_constants_count_as_parameters_and_integers_do_not() -> None:
@@ -74,8 +74,10 @@ def products_by_torch(network: nn.Module, *shape: int) -> int:
 
 def test_the_shipped_networks_have_the_multiply_adds_that_torch_counts() -> None:
     denoiser, generator = weights.load_denoiser(runtime.SHIPPED), weights.load_generator(runtime.SHIPPED)
-    restores, makes = (graph_size_of_file(runtime.SHIPPED / f"{name}.onnx") for name in ("denoiser", "generator"))
-    assert restores.multiply_adds == products_by_torch(denoiser, 1, 28, 28)
-    assert makes.multiply_adds == products_by_torch(generator, generator.latent_size)
+    denoiser_size, generator_size = (
+        graph_size_of_file(runtime.SHIPPED / f"{name}.onnx") for name in ("denoiser", "generator")
+    )
+    assert denoiser_size.multiply_adds == products_by_torch(denoiser, 1, 28, 28)
+    assert generator_size.multiply_adds == products_by_torch(generator, generator.latent_size)
     fused = graph_size_of_file(runtime.SHIPPED / "fused.onnx")
-    assert fused.multiply_adds == makes.multiply_adds + restores.multiply_adds
+    assert fused.multiply_adds == generator_size.multiply_adds + denoiser_size.multiply_adds

@@ -1,4 +1,4 @@
-"""The runtime: latents that never change, graphs that are what they say, strangers refused."""
+"""The runtime: reproducible latents, checked graphs, and untrusted files that are refused."""
 
 import hashlib
 import threading
@@ -44,20 +44,20 @@ def test_a_class_is_chosen_by_two_entries_changing_places() -> None:
     assert (chosen[:, -10:].argmax(axis=1) == 7).all()
     assert np.array_equal(chosen[:, :-10], z[:, :-10])
     assert np.array_equal(np.sort(chosen[:, -10:]), np.sort(z[:, -10:]))
-    assert np.array_equal(z, latents.latents(0, 0, 200))  # what was given stays
+    assert np.array_equal(z, latents.latents(0, 0, 200))  # the argument is unchanged
 
 
 def test_labels_are_numbers_or_starts_of_names(exported: Path) -> None:
     graph = runtime.load_graph(runtime.FUSED, exported)
-    with pytest.raises(InputError, match="label: sneaker found, but this model draws no classes"):
+    with pytest.raises(InputError, match="--label: expected a model with classes, got sneaker for one without"):
         parse_label(graph, "sneaker")
     graph.metadata = {"classes": "3", "class_names": "T-shirt/top,Shirt,Sneaker"}
     assert [parse_label(graph, name) for name in ("t-shirt", "SHIRT", "2", "sne")] == [0, 1, 2, 2]
     for name in ("3", "hat"):
-        with pytest.raises(UsageError, match=f"--label: {name} found, one of 0 T-shirt/top, 1 Shirt, 2 Sneaker wanted"):
+        with pytest.raises(UsageError, match=f"--label: expected one of 0 T-shirt/top, 1 Shirt, 2 Sneaker, got {name}"):
             parse_label(graph, name)
-    for name, meant in (("s", "Shirt, Sneaker"), ("", "T-shirt/top, Shirt, Sneaker")):
-        with pytest.raises(UsageError, match=f"--label: {name} found, which may be {meant}; one class wanted"):
+    for name, fitting in (("s", "Shirt, Sneaker"), ("", "T-shirt/top, Shirt, Sneaker")):
+        with pytest.raises(UsageError, match=rf"--label: expected one class, got '{name}' \(fits {fitting}\)"):
             parse_label(graph, name)
 
 
@@ -79,31 +79,31 @@ def test_the_fused_graph_runs_any_batch_with_the_same_images(exported: Path) -> 
 def test_threads_change_nothing_about_the_images(threads: int, count: int) -> None:
     z = latents.latents(0, 0, count)
     plain = runtime.make_session(runtime.read_graph(runtime.FUSED, None), "fused", threads=1)
-    wanted = plain.run(["image", "denoised"], {"z": z})
-    for found, output in zip(runtime.load_graph(runtime.FUSED, threads=threads)(z), wanted, strict=True):
-        np.testing.assert_array_equal(found, output)
+    expected = plain.run(["image", "denoised"], {"z": z})
+    for images, reference in zip(runtime.load_graph(runtime.FUSED, threads=threads)(z), expected, strict=True):
+        np.testing.assert_array_equal(images, reference)
 
 
-def test_a_large_batch_is_shared_out_between_threads_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_batch_is_split_between_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     graph = runtime.load_graph(runtime.FUSED, threads=2)
-    taken: list[tuple[int, int]] = []
+    runs: list[tuple[int, int]] = []
     run = graph._run
 
-    def noting(session: object, samples: np.ndarray) -> tuple[np.ndarray, ...]:
-        taken.append((threading.get_ident(), len(samples)))
+    def record(session: object, samples: np.ndarray) -> tuple[np.ndarray, ...]:
+        runs.append((threading.get_ident(), len(samples)))
         return run(session, samples)
 
-    monkeypatch.setattr(graph, "_run", noting)
+    monkeypatch.setattr(graph, "_run", record)
     graph(latents.latents(0, 0, 3))
-    assert taken == [(threading.get_ident(), 3)]
-    taken.clear()
+    assert runs == [(threading.get_ident(), 3)]
+    runs.clear()
     graph(latents.latents(0, 0, 100))
-    assert sorted(count for _, count in taken) == [*[7] * 12, *[8] * 2]
-    assert threading.get_ident() not in {thread for thread, _ in taken}
-    assert len({thread for thread, _ in taken}) == 2
+    assert sorted(count for _, count in runs) == [*[7] * 12, *[8] * 2]
+    assert threading.get_ident() not in {thread for thread, _ in runs}
+    assert len({thread for thread, _ in runs}) == 2
 
 
-def test_metadata_says_where_a_graph_comes_from(exported: Path) -> None:
+def test_metadata_name_the_origin_of_a_graph(exported: Path) -> None:
     fused = runtime.load_graph(runtime.FUSED, exported)
     assert set(fused.metadata) == {"version", "config_sha256", "data_sha256", "seed", "pixel_range"}
     assert fused.metadata["pixel_range"] == "[0, 1]"
@@ -114,7 +114,7 @@ def test_metadata_says_where_a_graph_comes_from(exported: Path) -> None:
     ("samples", "match"),
     [
         (np.zeros((2, 100), np.float64), "float64"),
-        (np.zeros((2, 99), np.float32), r"\[2, 99\] found, float32 \['N', 100\] wanted"),
+        (np.zeros((2, 99), np.float32), r"expected float32 \['N', 100\], got float32 \[2, 99\]"),
         (np.full((2, 100), np.nan, np.float32), "NaN"),
     ],
 )
@@ -123,43 +123,45 @@ def test_wrong_samples_are_refused(exported: Path, samples: np.ndarray, match: s
         runtime.load_graph(runtime.FUSED, exported)(samples)
 
 
-def stranger(tmp_path: Path, name: str = "z", outputs: tuple[str, ...] = ("image",), side: int | str = 4) -> Path:
+def untrusted_model(
+    tmp_path: Path, name: str = "z", outputs: tuple[str, ...] = ("image",), side: int | str = 4
+) -> Path:
     nodes = [helper.make_node("Identity", [name], [output]) for output in outputs]
     value = [helper.make_tensor_value_info(output, TensorProto.FLOAT, ["N", side]) for output in outputs]
     graph = helper.make_graph(nodes, "g", [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", side])], value)
-    path = tmp_path / "stranger.onnx"
+    path = tmp_path / "untrusted.onnx"
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), path)
     return path
 
 
 def test_a_graph_with_other_names_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"x -> image found, z -> image wanted"):
-        runtime.load_graph(runtime.GENERATOR, stranger(tmp_path, name="x"))
-    with pytest.raises(InputError, match=r"z -> image found, z -> image, denoised wanted"):
-        runtime.load_graph(runtime.FUSED, stranger(tmp_path))
-    assert runtime.load_graph(runtime.GENERATOR, stranger(tmp_path)).input_shape == (4,)
+    with pytest.raises(InputError, match=r"expected a graph z -> image, got x -> image"):
+        runtime.load_graph(runtime.GENERATOR, untrusted_model(tmp_path, name="x"))
+    with pytest.raises(InputError, match=r"expected a graph z -> image, denoised, got z -> image"):
+        runtime.load_graph(runtime.FUSED, untrusted_model(tmp_path))
+    assert runtime.load_graph(runtime.GENERATOR, untrusted_model(tmp_path)).input_shape == (4,)
 
 
 def test_a_graph_with_free_sizes_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="fixed sizes wanted"):
-        runtime.load_graph(runtime.GENERATOR, stranger(tmp_path, side="W"))
+    with pytest.raises(InputError, match="expected a free batch and fixed sizes, got"):
+        runtime.load_graph(runtime.GENERATOR, untrusted_model(tmp_path, side="W"))
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"\x00" * 1000, None])
-def test_what_is_no_model_is_refused(tmp_path: Path, content: bytes | None) -> None:
+def test_files_that_are_not_models_are_refused(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "fused.onnx"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(InputError, match=r"fused\.onnx: .* wanted"):
+    with pytest.raises(InputError, match=r"fused\.onnx: (expected an ONNX model, got|not found)"):
         runtime.load_graph(runtime.FUSED, path)
 
 
 def test_weights_outside_the_file_are_refused(tmp_path: Path) -> None:
-    model = onnx.load(stranger(tmp_path))
+    model = onnx.load(untrusted_model(tmp_path))
     weight = model.graph.initializer.add(name="w", data_type=TensorProto.FLOAT, dims=[4])
     weight.data_location = TensorProto.EXTERNAL
     weight.external_data.add(key="location", value="../secret")
     path = tmp_path / "outside.onnx"
     path.write_bytes(model.SerializeToString())
-    with pytest.raises(InputError, match="weights outside the file"):
+    with pytest.raises(InputError, match="expected all weights inside the file"):
         runtime.load_graph(runtime.GENERATOR, path)

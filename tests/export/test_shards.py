@@ -1,4 +1,4 @@
-"""Any number of images: shards that hold what a file would, that go on, and that are nobody else's."""
+"""Shards: the images of one file, resumed after an interruption, and no other files overwritten."""
 
 import json
 import subprocess
@@ -36,14 +36,14 @@ def test_shards_hold_the_images_of_their_latents(graph: Graph, tmp_path: Path) -
     assert names(tmp_path / "out") == ["000000.npz", "000001.npz", "000002.npz", "shards.json"]
     with np.load(tmp_path / "out/000002.npz") as arrays:
         assert sorted(arrays) == ["denoised", "image"]
-        found = arrays["image"], arrays["denoised"]
-    wanted = graph(latents.latents(3, 20, 5, graph.input_shape[0]))
-    for images, floats in zip(found, wanted, strict=True):
+        stored = arrays["image"], arrays["denoised"]
+    expected = graph(latents.latents(3, 20, 5, graph.input_shape[0]))
+    for images, floats in zip(stored, expected, strict=True):
         assert images.dtype == np.uint8
         assert images.shape == (5, 28, 28)
         assert np.abs(images.astype(int) - to_uint8(floats)).max() <= 1  # another batch, another rounding
-    described = json.loads((tmp_path / "out/shards.json").read_text())
-    assert described == {"model_sha256": graph.sha256, "seed": 3, "label": None, "n": 25, "images_per_file": 10}
+    description = json.loads((tmp_path / "out/shards.json").read_text())
+    assert description == {"model_sha256": graph.sha256, "seed": 3, "label": None, "n": 25, "images_per_file": 10}
 
 
 def damaged(shard: Path, how: str) -> None:
@@ -60,18 +60,18 @@ def damaged(shard: Path, how: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["missing", "fewer images", "an array", "empty", "short", "flipped"])
-def test_what_is_missing_or_damaged_is_made_again_and_nothing_else(graph: Graph, tmp_path: Path, how: str) -> None:
+def test_missing_and_damaged_shards_are_written_again_and_no_others(graph: Graph, tmp_path: Path, how: str) -> None:
     out = tmp_path / "out"
     write_shards(graph, 3, 30, out)
     before = {name: (out / name).read_bytes() for name in names(out)}
     damaged(out / "000001.npz", how)
     (out / ".000002.npz.killed.npz").write_bytes(b"half")
-    kept = (out / "000000.npz").stat().st_mtime_ns
+    modified = (out / "000000.npz").stat().st_mtime_ns
     write_shards(graph, 3, 30, out)
     assert {name: (out / name).read_bytes() for name in names(out)} == before
-    assert (out / "000000.npz").stat().st_mtime_ns == kept
+    assert (out / "000000.npz").stat().st_mtime_ns == modified
     write_shards(graph, 3, 30, out, force=True)
-    assert (out / "000000.npz").stat().st_mtime_ns > kept
+    assert (out / "000000.npz").stat().st_mtime_ns > modified
 
 
 def test_a_shard_appears_whole_or_not_at_all(graph: Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,12 +108,14 @@ def test_one_process_at_a_time_writes_to_a_folder(graph: Graph, tmp_path: Path) 
             write_shards(graph, 3, 30, tmp_path, force=True)
         holder.kill()
     assert names(tmp_path) == []
-    write_shards(graph, 3, 30, tmp_path)  # an empty folder is anybody's
+    write_shards(graph, 3, 30, tmp_path)  # an empty folder is not in the way
     assert len(names(tmp_path)) == 4
 
 
 @pytest.mark.parametrize("change", [{"seed": 4}, {"count": 20}, {"label": 1}])
-def test_other_images_are_kept_unless_forced(graph: Graph, tmp_path: Path, change: dict[str, int]) -> None:
+def test_shards_of_other_images_are_not_overwritten_unless_forced(
+    graph: Graph, tmp_path: Path, change: dict[str, int]
+) -> None:
     out = tmp_path / "out"
     asked = {"seed": 3, "count": 30, "label": None}
     write_shards(graph, asked["seed"], asked["count"], out)
@@ -121,7 +123,7 @@ def test_other_images_are_kept_unless_forced(graph: Graph, tmp_path: Path, chang
     other = asked | change
     if "label" in change:
         graph.metadata["classes"] = "10"
-    with pytest.raises(OutputError, match="holds other images"):
+    with pytest.raises(OutputError, match="exists with other contents"):
         write_shards(graph, other["seed"], other["count"], out, label=other["label"])
     assert (out / "000002.npz").read_bytes() == before
     write_shards(graph, other["seed"], other["count"], out, label=other["label"], force=True)
@@ -133,9 +135,9 @@ def test_other_images_are_kept_unless_forced(graph: Graph, tmp_path: Path, chang
 
 
 @pytest.mark.parametrize("name", ["notes.txt", "2024-results.npz", ".000001.npz.mine"])
-def test_a_folder_of_something_else_is_kept(graph: Graph, tmp_path: Path, name: str) -> None:
+def test_a_folder_of_other_files_is_not_overwritten(graph: Graph, tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("mine")
-    with pytest.raises(OutputError, match="exists and holds other images"):
+    with pytest.raises(OutputError, match="exists with other contents, not overwritten"):
         write_shards(graph, 3, 30, tmp_path)
     assert names(tmp_path) == [name]
     write_shards(graph, 3, 30, tmp_path, force=True)
@@ -143,14 +145,16 @@ def test_a_folder_of_something_else_is_kept(graph: Graph, tmp_path: Path, name: 
     assert len(names(tmp_path)) == 5
 
 
-def test_a_file_of_our_name_that_is_not_ours_is_kept_even_if_forced(graph: Graph, tmp_path: Path) -> None:
+def test_an_unexpected_file_with_the_name_of_a_shard_is_not_overwritten_even_if_forced(
+    graph: Graph, tmp_path: Path
+) -> None:
     (tmp_path / "000001.npz").write_text("mine")
-    with pytest.raises(OutputError, match=r"000001.npz: a file that is not ours"):
+    with pytest.raises(OutputError, match=r"000001.npz: unexpected file, not overwritten"):
         write_shards(graph, 3, 30, tmp_path, force=True)
     assert (tmp_path / "000001.npz").read_text() == "mine"
 
 
-def test_a_file_in_the_way_is_replaced_only_if_forced(graph: Graph, tmp_path: Path) -> None:
+def test_an_existing_file_is_replaced_only_if_forced(graph: Graph, tmp_path: Path) -> None:
     (tmp_path / "out").write_text("mine")
     with pytest.raises(OutputError, match="out: exists, not overwritten"):
         write_shards(graph, 3, 30, tmp_path / "out")

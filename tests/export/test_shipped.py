@@ -1,4 +1,4 @@
-"""The shipped model: small, whole, and as good as its card says, on the real test images."""
+"""The shipped model: small, intact, and as good on the real test images as its card says."""
 
 import hashlib
 import json
@@ -30,11 +30,11 @@ def test_it_is_small_and_whole() -> None:
     assert sum(path.stat().st_size for path in files) <= 17_000_000
     hashes = json.loads((runtime.SHIPPED / "sha256.json").read_text())
     assert set(hashes) == {"generator.onnx", "denoiser.onnx", "fused.onnx", "features.onnx"}
-    for name, wanted in hashes.items():
-        assert hashlib.sha256((runtime.SHIPPED / name).read_bytes()).hexdigest() == wanted
+    for name, sha256 in hashes.items():
+        assert hashlib.sha256((runtime.SHIPPED / name).read_bytes()).hexdigest() == sha256
 
 
-def test_its_kept_figures_are_its_own() -> None:
+def test_its_published_results_were_measured_on_it() -> None:
     hashes = json.loads((runtime.SHIPPED / "sha256.json").read_text())
     assert RESULTS["denoising"]["model_sha256"] == hashes["denoiser.onnx"]
     assert RESULTS["generation"]["model_sha256"] == RESULTS["bench"]["model_sha256"] == hashes["fused.onnx"]
@@ -51,18 +51,20 @@ def test_the_denoiser_beats_the_tuned_median_everywhere(dataset: Dataset, noise:
     assert psnr(clean, restored).mean() > psnr(clean, median).mean() + 1
 
 
-def test_the_feature_network_knows_clothes(dataset: Dataset) -> None:
+def test_the_feature_network_classifies_test_images(dataset: Dataset) -> None:
     features, logits = runtime.load_graph(runtime.FEATURES).batched(to_float(dataset.test.images))
     assert features.shape[1] >= 64
     assert (logits.argmax(1) == dataset.test.labels).mean() >= 0.92
 
 
-def test_the_kept_distances_are_found_again(dataset: Dataset) -> None:
+def test_the_published_distances_are_reproduced(dataset: Dataset) -> None:
     """2,000 images in place of 10,000: the distance is a little larger, and the order is the same."""
     real = measure_real(dataset, ffd.load_network(), n=2000)
-    found = {row["set"]: row["ffd_1"] for row in evaluate_generation(runtime.load_graph(runtime.FUSED), real, n=2000)}
-    kept = {row["set"]: row["ffd_1"] for row in RESULTS["generation"]["rows"]}
-    assert list(found) == list(kept)
+    measured = {
+        row["set"]: row["ffd_1"] for row in evaluate_generation(runtime.load_graph(runtime.FUSED), real, n=2000)
+    }
+    published = {row["set"]: row["ffd_1"] for row in RESULTS["generation"]["rows"]}
+    assert list(measured) == list(published)
     for name in ("raw", "denoised"):
-        assert kept[name] * 0.9 < found[name] < kept[name] * 1.25 + 0.05
-    assert np.argsort(list(found.values())).tolist() == np.argsort(list(kept.values())).tolist()
+        assert published[name] * 0.9 < measured[name] < published[name] * 1.25 + 0.05
+    assert np.argsort(list(measured.values())).tolist() == np.argsort(list(published.values())).tolist()

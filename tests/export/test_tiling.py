@@ -1,4 +1,4 @@
-"""Images larger than the denoiser takes them."""
+"""Images larger than the denoiser's input, denoised in tiles."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from gan_denoise.export.runtime import Graph
 
 
 def copying_graph(channels: int, height: int, width: int) -> Graph:
-    """A denoiser that leaves images as they are."""
+    """A denoiser that returns its input."""
     sides: list[str | int] = ["batch", channels, height, width]
     values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, sides) for name in ("noisy", "denoised")]
     graph = helper.make_graph([helper.make_node("Identity", ["noisy"], ["denoised"])], "g", values[:1], values[1:])

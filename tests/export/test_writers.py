@@ -1,4 +1,4 @@
-"""Generated images on disk: grids, folders, arrays, and images read back."""
+"""Generated images as grids, folders and arrays, and image files read back."""
 
 from pathlib import Path
 

@@ -1,7 +1,7 @@
-"""Publishes exports on demand: each line of stdin, a run, its export and a folder, is served by a stopped child.
+"""Publish exports on demand: each line of stdin (a run, its export, a folder) starts a child, which stops itself.
 
-Prints the child's process id, and when it has ended its wait status. The graphs are those of the export, so that what
-a fault meets is the writing alone. The child ends with an error's exit code.
+Prints the child's process id, and its wait status when it has ended. The child publishes the graphs of the export, so
+that a fault can hit only the writing, and ends with the exit code of the error.
 """
 
 import os
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from gan_denoise.errors import GanDenoiseError
 from gan_denoise.export.convert import bundle
+from gan_denoise.export.run_folder import RunFolder
 
 
 def main() -> None:
@@ -27,7 +28,7 @@ def main() -> None:
 def publish(run: Path, out: Path, graphs: dict[str, bytes]) -> int:
     os.kill(os.getpid(), signal.SIGSTOP)
     try:
-        bundle._publish(run, out, graphs)
+        bundle._publish(RunFolder(run), out, graphs)
     except GanDenoiseError as error:
         return error.exit_code
     return 0

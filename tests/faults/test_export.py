@@ -1,4 +1,4 @@
-"""FAULTS, export and fused graph: no part under a final name, wrong graphs kept back, graphs that do not fit."""
+"""Export under faults: no partial file under a final name, and no wrong or incompatible graph published."""
 
 import os
 import signal
@@ -36,12 +36,12 @@ def publisher() -> Iterator[Straced]:
     publisher.close()
 
 
-def assert_whole(found: Path, wanted: Path) -> None:
-    """No graph under a final name but whole ones; the folder's hashes are there only when all are."""
-    names = {path.name for path in wanted.glob("*.onnx")}
-    graphs = {path.name: path.read_bytes() for path in found.glob("*.onnx")}
-    assert {name: (wanted / name).read_bytes() for name in graphs} == graphs
-    assert not (found / bundle.HASHES).exists() or graphs.keys() == names
+def assert_whole(out: Path, expected: Path) -> None:
+    """Every graph under a final name is complete; the file of hashes exists only when all graphs do."""
+    names = {path.name for path in expected.glob("*.onnx")}
+    graphs = {path.name: path.read_bytes() for path in out.glob("*.onnx")}
+    assert {name: (expected / name).read_bytes() for name in graphs} == graphs
+    assert not (out / bundle.HASHES).exists() or graphs.keys() == names
 
 
 @pytest.mark.parametrize("call", ["write", "fsync", "rename"])
@@ -97,7 +97,7 @@ def perturbed(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 @pytest.mark.parametrize("wrong", ["generator", "denoiser", "features"])
-def test_row_24_one_wrong_weight_in_a_graph_closes_the_gate(
+def test_row_24_one_wrong_weight_in_a_graph_fails_the_gate(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: str
 ) -> None:
     def with_a_wrong_weight(network: torch.nn.Module, signature: runtime.Signature, shape: tuple[int, ...]) -> object:
@@ -106,50 +106,54 @@ def test_row_24_one_wrong_weight_in_a_graph_closes_the_gate(
 
     monkeypatch.setattr(bundle, "to_onnx", with_a_wrong_weight)
     with pytest.raises(
-        GateError, match=rf"^{wrong}\.onnx: worst difference [\d.e-]+ at batch 1, 0.0001 at most"
+        GateError, match=rf"^{wrong}\.onnx: expected a difference of at most 0.0001, got [\d.e+-]+ at batch 1$"
     ) as gate:
         export_run(trained, tmp_path / "out")
     assert gate.value.exit_code == 7
     assert list(tmp_path.iterdir()) == []
 
 
-def test_row_24_a_graph_that_gives_no_numbers_closes_the_gate(trained: Path) -> None:
+def test_row_24_a_graph_that_outputs_nan_fails_the_gate(trained: Path) -> None:
     generator = weights.load_generator(trained / "gan")
     graph = Graph(
         to_onnx(generator, runtime.GENERATOR, (100,)).SerializeToString(), runtime.GENERATOR, "generator.onnx"
     )
     with torch.no_grad():
         generator.to_image.bias.fill_(float("nan"))
-    with pytest.raises(GateError, match="worst difference nan"):
+    with pytest.raises(GateError, match="got nan at batch 1"):
         parity.check_network(graph, generator, latents.latents(0, 0, 64))
 
 
 @pytest.mark.parametrize(
     ("generator", "denoiser", "said"),
     [
-        ({"size": 32}, {}, r"makes image \[1, 32, 32\], the denoiser takes noisy \[1, 28, 28\]"),
-        ({}, {"channels": 3}, r"makes image \[1, 28, 28\], the denoiser takes noisy \[3, 28, 28\]"),
-        ({}, {"range": "[-1, 1]"}, r"the generator's pixels are \[0, 1\], the denoiser's \[-1, 1\]"),
-        ({"range": None}, {}, r"the generator's pixels are unknown, the denoiser's \[0, 1\]"),
+        ({"size": 32}, {}, r"same image shape, got \[1, 32, 32\] of the generator and \[1, 28, 28\] of the denoiser"),
+        (
+            {},
+            {"channels": 3},
+            r"same image shape, got \[1, 28, 28\] of the generator and \[3, 28, 28\] of the denoiser",
+        ),
+        ({}, {"range": "[-1, 1]"}, r"same pixel range, got \[0, 1\] of the generator and \[-1, 1\] of the denoiser"),
+        ({"range": None}, {}, r"same pixel range, got unknown of the generator and \[0, 1\] of the denoiser"),
     ],
 )
 def test_row_25_graphs_that_do_not_fit_are_refused_and_both_sides_named(
     generator: dict[str, object], denoiser: dict[str, object], said: str
 ) -> None:
-    def ranged(model: onnx.ModelProto, given: dict[str, object]) -> onnx.ModelProto:
-        pixel_range = given.get("range", bundle.PIXEL_RANGE)
+    def ranged(model: onnx.ModelProto, settings: dict[str, object]) -> onnx.ModelProto:
+        pixel_range = settings.get("range", bundle.PIXEL_RANGE)
         return model if pixel_range is None else with_metadata(model, {"pixel_range": str(pixel_range)})
 
     channels = int(denoiser.get("channels", 1))  # type: ignore[call-overload]
-    makes = to_onnx(Generator((4, 4, 4), size=int(generator.get("size", 28))), runtime.GENERATOR, (100,))  # type: ignore[call-overload]
-    takes = to_onnx(Denoiser((4,), 0, 0.5, channels=channels), runtime.DENOISER, (channels, 28, 28))
+    generator_model = to_onnx(Generator((4, 4, 4), size=int(generator.get("size", 28))), runtime.GENERATOR, (100,))  # type: ignore[call-overload]
+    denoiser_model = to_onnx(Denoiser((4,), 0, 0.5, channels=channels), runtime.DENOISER, (channels, 28, 28))
     with pytest.raises(InputError, match=said):
-        fuse(ranged(makes, generator), ranged(takes, denoiser))
+        fuse(ranged(generator_model, generator), ranged(denoiser_model, denoiser))
 
 
 @dataclass
 class WrongAt:
-    """A fused graph that gives wrong images at one size of batch alone."""
+    """A fused graph whose images are wrong at one batch size only."""
 
     graph: Graph
     batch: int
@@ -164,19 +168,21 @@ class WrongAt:
 
 
 @pytest.mark.parametrize("batch", [1, 2, 7, 64])
-def test_row_26_a_fused_graph_that_differs_at_one_batch_closes_the_gate(exported: Path, batch: int) -> None:
+def test_row_26_a_fused_graph_that_differs_at_one_batch_fails_the_gate(exported: Path, batch: int) -> None:
     fused, *in_turn = (runtime.load_graph(s, exported) for s in (runtime.FUSED, runtime.GENERATOR, runtime.DENOISER))
     z = latents.latents(0, 0, 64)
     assert parity.check_fused(fused, *in_turn, z) < 1e-5
-    with pytest.raises(GateError, match=rf"^fused\.onnx: worst difference 0\.001\d* at batch {batch}, 0.0001 at most"):
+    with pytest.raises(
+        GateError, match=rf"^fused\.onnx: expected a difference of at most 0.0001, got 0\.001\d* at batch {batch}$"
+    ):
         parity.check_fused(WrongAt(fused, batch), *in_turn, z)  # type: ignore[arg-type]
 
 
-def test_row_26_fusing_that_goes_wrong_closes_the_gate(
+def test_row_26_fusing_that_goes_wrong_fails_the_gate(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bundle, "fuse", lambda *models: perturbed(fuse(*models)))
-    with pytest.raises(GateError, match=r"^fused\.onnx: worst difference [\d.e-]+ at batch 1") as gate:
+    with pytest.raises(GateError, match=r"^fused\.onnx: expected .*, got [\d.e+-]+ at batch 1$") as gate:
         export_run(trained, tmp_path / "out")
     assert gate.value.exit_code == 7
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""FAULTS, inference: model files from strangers are refused before onnxruntime sees them, and the process lives."""
+"""Untrusted model files are refused before onnxruntime loads them, and the process survives."""
 
 import math
 import os
@@ -28,7 +28,7 @@ def model_of(*nodes: NodeProto, weights: tuple[TensorProto, ...] = (), domain: s
 
 
 def refused(model: ModelProto, folder: Path, match: str) -> None:
-    path = folder / "stranger.onnx"
+    path = folder / "untrusted.onnx"
     path.write_bytes(model.SerializeToString())
     with pytest.raises(InputError, match=match):
         load_untrusted_model(path)
@@ -41,7 +41,7 @@ def ints(name: str, *values: int) -> TensorProto:
 SIGMOID = helper.make_node("Sigmoid", ["z"], ["image"])
 
 
-def test_a_plain_model_is_read_as_it_is(tmp_path: Path) -> None:
+def test_a_plain_model_is_read_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "plain.onnx"
     path.write_bytes(model_of(SIGMOID).SerializeToString())
     assert load_untrusted_model(path) == path.read_bytes()
@@ -61,7 +61,7 @@ def test_row_27_external_data_is_refused(tmp_path: Path, location: str, inside_a
         model = model_of(helper.make_node("Constant", [], ["w"], value=weight), add)
     else:
         model = model_of(add, weights=(weight,))
-    refused(model, tmp_path, "weights outside the file found")
+    refused(model, tmp_path, "expected all weights inside the file, got weights outside the file")
 
 
 def test_row_27_a_model_that_is_a_link_is_refused_and_named(tmp_path: Path) -> None:
@@ -69,32 +69,42 @@ def test_row_27_a_model_that_is_a_link_is_refused_and_named(tmp_path: Path) -> N
     path.write_bytes(model_of(SIGMOID).SerializeToString())
     link = tmp_path / "link.onnx"
     link.symlink_to(path)
-    with pytest.raises(InputError, match="a link found") as caught:
+    with pytest.raises(InputError, match="expected a regular file, got a link") as caught:
         load_untrusted_model(link)
     assert str(path) in str(caught.value.hint)
 
 
-def test_row_27_what_is_no_file_is_refused_at_once(tmp_path: Path) -> None:
+def test_row_27_pipes_and_huge_files_are_refused_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.onnx")
-    with pytest.raises(InputError, match="no plain file found"):
+    with pytest.raises(InputError, match="expected a regular file, got a folder or device"):
         load_untrusted_model(tmp_path / "pipe.onnx")
     huge = tmp_path / "huge.onnx"
     with huge.open("wb") as file:
         file.truncate(model_check.MAX_BYTES + 1)
-    with pytest.raises(InputError, match=f"at most {model_check.MAX_BYTES} wanted"):
+    with pytest.raises(
+        InputError, match=f"expected at most {model_check.MAX_BYTES} bytes, got {model_check.MAX_BYTES + 1}"
+    ):
         load_untrusted_model(huge)
 
 
 def test_row_28_foreign_domains_are_refused(tmp_path: Path) -> None:
     foreign = helper.make_node("Gelu", ["z"], ["image"], domain="com.microsoft")
-    refused(model_of(foreign, domain="com.microsoft"), tmp_path, "operators of com.microsoft found")
+    refused(
+        model_of(foreign, domain="com.microsoft"),
+        tmp_path,
+        "expected standard ONNX operators, got operators of com.microsoft",
+    )
 
 
 def test_row_28_graphs_inside_graphs_are_refused(tmp_path: Path) -> None:
     body = helper.make_graph([helper.make_node("Identity", ["z"], ["out"])], "body", [], [])
     for kind, attribute in (("If", "then_branch"), ("Loop", "body"), ("Scan", "body"), ("Sigmoid", "body")):
         node = helper.make_node(kind, ["z"], ["image"], **{attribute: body})
-        refused(model_of(node), tmp_path, f"operator {kind} found|a graph inside {kind} found")
+        refused(
+            model_of(node),
+            tmp_path,
+            f"expected (operators among .*, got {kind}|no nested graphs, got a graph inside {kind})$",
+        )
 
 
 def test_row_28_3000_local_functions_are_refused(tmp_path: Path) -> None:
@@ -103,7 +113,7 @@ def test_row_28_3000_local_functions_are_refused(tmp_path: Path) -> None:
     for i in range(3_000):
         inner = helper.make_node(f"f{i + 1}" if i < 2_999 else "Sigmoid", ["x"], ["y"], domain="f" if i < 2_999 else "")
         model.functions.append(helper.make_function("f", f"f{i}", ["x"], ["y"], [inner], opsets))
-    refused(model, tmp_path, "local functions found")
+    refused(model, tmp_path, "expected no local functions, got f0")
 
 
 def bombs() -> dict[str, ModelProto]:
@@ -143,16 +153,20 @@ def bombs() -> dict[str, ModelProto]:
 
 @pytest.mark.parametrize("name", bombs())
 def test_row_28_bombs_are_refused(tmp_path: Path, name: str) -> None:
-    refused(bombs()[name], tmp_path, "found, .* wanted")
+    refused(bombs()[name], tmp_path, "expected .*, got ")
 
 
-def test_row_28_sizes_that_only_running_tells_are_refused(tmp_path: Path) -> None:
+def test_row_28_sizes_that_are_unknown_before_running_are_refused(tmp_path: Path) -> None:
     shape = helper.make_node("Cast", ["z"], ["shape"], to=TensorProto.INT64)
-    refused(model_of(shape, helper.make_node("Reshape", ["z", "shape"], ["image"])), tmp_path, "only running tells|fit")
+    refused(
+        model_of(shape, helper.make_node("Reshape", ["z", "shape"], ["image"])),
+        tmp_path,
+        "unknown before the graph runs|expected shapes that fit",
+    )
 
 
 def endless() -> dict[str, ModelProto]:
-    """Small files whose tensors keep within bounds, and whose work does not."""
+    """Small files whose tensors are within the limits, and whose work is not."""
     kernel = numpy_helper.from_array(np.ones((4, 4, 127, 127), np.float32), "kernel")
     square = numpy_helper.from_array(np.ones((2048, 2048), np.float32), "square")
 
@@ -175,13 +189,13 @@ def endless() -> dict[str, ModelProto]:
 
 
 @pytest.mark.parametrize("name", endless())
-def test_row_28_work_without_end_is_refused(tmp_path: Path, name: str) -> None:
+def test_row_28_excessive_work_is_refused(tmp_path: Path, name: str) -> None:
     kind = "numbers to read and write" if name == "Exp" else "multiply-adds"
-    refused(endless()[name], tmp_path, rf"\d+ {kind} for one sample found, at most \d+ wanted")
+    refused(endless()[name], tmp_path, rf"expected at most \d+ {kind} per sample, got \d+")
 
 
 @pytest.mark.parametrize("text", [b"shipped-note", b"denoised"])
-def test_row_29_text_that_is_no_utf8_is_refused(tmp_path: Path, exported: Path, text: bytes) -> None:
+def test_row_29_text_that_is_not_utf8_is_refused(tmp_path: Path, exported: Path, text: bytes) -> None:
     model = onnx.load(exported / "fused.onnx")
     onnx.helper.set_model_props(model, {"note": "shipped-note"})
     content = model.SerializeToString()
@@ -195,6 +209,6 @@ def test_row_29_mutated_models_end_in_an_error_or_a_graph_never_by_a_signal(fuzz
     fuzz("model", exported / "fused.onnx")
 
 
-def test_row_29_the_fuzzer_tells_a_crash(fuzz: Fuzz, exported: Path) -> None:
+def test_row_29_the_fuzzer_reports_a_crash(fuzz: Fuzz, exported: Path) -> None:
     with pytest.raises(AssertionError, match="-11"):
         fuzz("model", exported / "fused.onnx", "--crash-at", "5")

@@ -22,7 +22,7 @@ COMMANDS = [
     ["eval", "ffd", f"{ODD} too.npz"],
     ["data", "info"],
     ["train", "gan", "--preset", "smoke", "--epochs", "1", "--threads", "1", "--out", ODD],
-    ["export", "--precision", "float16", "--out", f"{ODD}.onnx"],
+    ["quantize", "float16", "--out", f"{ODD}.onnx"],
 ]
 
 

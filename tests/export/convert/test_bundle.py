@@ -1,4 +1,4 @@
-"""Export and fuse: real training, real graphs, batches other than the traced one, and gates that close."""
+"""Export and fuse: real training, real graphs, batch sizes other than the traced one, and gates that fail."""
 
 import json
 import shutil
@@ -26,15 +26,15 @@ def test_every_graph_agrees_with_pytorch_at_every_batch(trained: Path, tmp_path:
     with torch.no_grad():
         image = generator(torch.from_numpy(z))
         denoised = denoiser(image)
-    found = runtime.load_graph(runtime.FUSED, tmp_path / "out")(z)
-    np.testing.assert_allclose(found[0], image.numpy(), atol=1e-5)
-    np.testing.assert_allclose(found[1], denoised.numpy(), atol=1e-5)
+    images = runtime.load_graph(runtime.FUSED, tmp_path / "out")(z)
+    np.testing.assert_allclose(images[0], image.numpy(), atol=1e-5)
+    np.testing.assert_allclose(images[1], denoised.numpy(), atol=1e-5)
 
 
 def test_the_folder_holds_graphs_weights_and_hashes(exported: Path) -> None:
     names = {path.name for path in exported.iterdir()}
-    wanted = {f"{n}{suffix}" for n in ("generator", "denoiser") for suffix in (".onnx", ".safetensors", ".json")}
-    assert names == wanted | {"fused.onnx", "features.onnx", "sha256.json"}
+    expected = {f"{n}{suffix}" for n in ("generator", "denoiser") for suffix in (".onnx", ".safetensors", ".json")}
+    assert names == expected | {"fused.onnx", "features.onnx", "sha256.json"}
     hashes = json.loads((exported / "sha256.json").read_text())
     assert hashes["fused.onnx"] == runtime.load_graph(runtime.FUSED, exported).sha256
 
@@ -59,7 +59,7 @@ def test_an_unfinished_run_is_refused(trained: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     shutil.copytree(trained, run)
     (run / "gan" / "generator.safetensors").unlink()
-    with pytest.raises(InputError, match=r"generator\.safetensors: missing"):
+    with pytest.raises(InputError, match=r"generator\.safetensors: not found"):
         export_run(run, tmp_path / "out")
 
 
@@ -68,12 +68,12 @@ def test_a_denoiser_without_a_generator_is_exported_alone(trained: Path, exporte
     (tmp_path / "run/denoiser").symlink_to(trained / "denoiser")
     done = CliRunner().invoke(app, ["export", str(tmp_path / "run"), "--out", str(tmp_path / "out")])
     assert done.exit_code == 0
-    assert f"next: gan-denoise eval denoising --versus mine={tmp_path / 'out'}" in done.stderr
+    assert f"next: gan-denoise eval denoising --model {tmp_path / 'out'}" in done.stderr
     files = {path.name for path in (tmp_path / "out").iterdir()}
     assert files == {"denoiser.onnx", "denoiser.json", "denoiser.safetensors", "sha256.json"}
     noisy = np.random.default_rng(0).random((3, 1, 28, 28), np.float32)
-    found, wanted = (runtime.load_graph(runtime.DENOISER, folder)(noisy)[0] for folder in (tmp_path / "out", exported))
-    np.testing.assert_array_equal(found, wanted)
+    alone, whole = (runtime.load_graph(runtime.DENOISER, folder)(noisy)[0] for folder in (tmp_path / "out", exported))
+    np.testing.assert_array_equal(alone, whole)
 
 
 def test_a_denoiser_alone_leaves_no_graph_of_another_denoiser(trained: Path, exported: Path, tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_changed_weights_are_refused(trained: Path, tmp_path: Path) -> None:
         export_run(run, tmp_path / "out")
 
 
-def test_an_export_in_the_way_is_kept(exported: Path, trained: Path, tmp_path: Path) -> None:
+def test_an_existing_export_is_not_overwritten_unless_forced(exported: Path, trained: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     shutil.copytree(exported, out)
     with pytest.raises(OutputError, match="not empty"):

@@ -1,4 +1,4 @@
-"""The folder for the Hugging Face Hub, read as a stranger would: YAML, JSON, onnx and onnxruntime, nothing of ours."""
+"""The folder for the Hugging Face Hub, read by YAML, JSON, onnx and onnxruntime alone."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ import pytest
 from typer.testing import CliRunner
 
 from gan_denoise.cli import app
-from gan_denoise.errors import InputError, OutputError, UsageError
+from gan_denoise.errors import InputError, OutputError
 from gan_denoise.export import runtime
 from gan_denoise.export.package import huggingface
 
 
 def front_matter(card: str) -> dict[str, Any]:
-    """The YAML of a model card; ours has one key a line and JSON after it, which any reader of YAML takes."""
+    """The YAML header of a model card: one key per line and JSON after it, which is valid YAML."""
     first, head, body = card.split("---\n", 2)
     assert (first, body[:15]) == ("", "\n# gan-denoise\n")
     return {key: json.loads(value) for key, value in (line.split(": ", 1) for line in head.splitlines())}
@@ -29,7 +29,7 @@ def front_matter(card: str) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("hub") / "a folder"
-    arguments = ["export", "--for", "hub", "--out", str(out)]
+    arguments = ["package", "huggingface", "--out", str(out)]
     done = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert done.stdout.splitlines() == [str(out / name) for name in ("onnx/model.onnx", "config.json", "README.md")]
     assert isinstance(CliRunner().invoke(app, arguments).exception, OutputError)
@@ -45,13 +45,13 @@ def test_the_graph_runs_by_what_the_config_says(shipped: Path) -> None:
     (z,) = config["inputs"]
     for batch in (1, 5):
         samples = np.random.default_rng(0).standard_normal((batch, *z["shape"][1:]), dtype=z["dtype"])
-        found = session.run([output["name"] for output in config["outputs"]], {z["name"]: samples})
-        for output, images in zip(config["outputs"], found, strict=True):
+        arrays = session.run([output["name"] for output in config["outputs"]], {z["name"]: samples})
+        for output, images in zip(config["outputs"], arrays, strict=True):
             assert (list(images.shape), str(images.dtype)) == ([batch, *output["shape"][1:]], output["dtype"])
             assert output["range"][0] <= images.min() < images.max() <= output["range"][1]
 
 
-def test_the_graph_names_its_batch_and_says_what_it_is(shipped: Path) -> None:
+def test_the_graph_names_its_batch_and_its_metadata_are_in_the_config(shipped: Path) -> None:
     model = onnx.load(shipped / "onnx/model.onnx")
     for value in (*model.graph.input, *model.graph.output):
         assert [side.dim_param for side in value.type.tensor_type.shape.dim if side.dim_param] == ["batch"]
@@ -60,7 +60,7 @@ def test_the_graph_names_its_batch_and_says_what_it_is(shipped: Path) -> None:
     assert properties.keys() >= {"version", "config_sha256", "data_sha256", "seed", "pixel_range", "class_names"}
 
 
-def test_the_card_has_what_the_hub_asks_for_and_the_shipped_figures(shipped: Path) -> None:
+def test_the_card_has_the_hubs_keys_and_the_shipped_metrics(shipped: Path) -> None:
     card = (shipped / "README.md").read_text()
     head = front_matter(card)
     assert (head["license"], head["library_name"], head["datasets"]) == ("mit", "onnx", [huggingface.DATASET])
@@ -69,10 +69,10 @@ def test_the_card_has_what_the_hub_asks_for_and_the_shipped_figures(shipped: Pat
     assert result["task"]["type"] == head["pipeline_tag"]
     values = {metric["name"]: metric["value"] for metric in result["metrics"]}
     rows = json.loads((runtime.SHIPPED / "results.json").read_text())["generation"]["rows"]
-    kept = {row["set"]: row for row in rows}
+    published = {row["set"]: row for row in rows}
     for name in ("raw", "denoised"):
-        assert values[f"FFD-1, {name}"] == pytest.approx(kept[name]["ffd_1"], abs=1e-6)
-    assert f"| denoised | {kept['denoised']['ffd_1']:.5f} |" in card
+        assert values[f"FFD-1, {name}"] == pytest.approx(published[name]["ffd_1"], abs=1e-6)
+    assert f"| denoised | {published['denoised']['ffd_1']:.5f} |" in card
 
 
 def test_the_code_of_the_card_runs_in_its_folder(shipped: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,7 +83,7 @@ def test_the_code_of_the_card_runs_in_its_folder(shipped: Path, monkeypatch: pyt
     assert names["denoised"].shape == (16, 1, 28, 28)
 
 
-def test_a_model_of_ones_own_has_no_figures_of_the_shipped_one(exported: Path, tmp_path: Path) -> None:
+def test_another_model_gets_no_metrics_of_the_shipped_one(exported: Path, tmp_path: Path) -> None:
     huggingface.write_huggingface(exported, tmp_path / "own")
     card = (tmp_path / "own/README.md").read_text()
     assert "model-index" not in front_matter(card)
@@ -91,14 +91,8 @@ def test_a_model_of_ones_own_has_no_figures_of_the_shipped_one(exported: Path, t
     assert (tmp_path / "own/onnx/model.onnx").read_bytes() == (exported / "fused.onnx").read_bytes()
 
 
-def test_raw_images_are_a_matter_of_fidelity(tmp_path: Path) -> None:
-    done = CliRunner().invoke(app, ["export", "--for", "hub", "--raw", "--out", str(tmp_path / "out")])
-    assert isinstance(done.exception, UsageError)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_what_is_no_fused_graph_is_refused_and_a_file_in_the_way_kept(exported: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="z -> image, denoised wanted"):
+def test_other_graphs_are_refused_and_existing_files_not_overwritten(exported: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="expected a graph z -> image, denoised, got z -> image"):
         huggingface.write_huggingface(exported / "generator.onnx", tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "README.md").write_text("mine")

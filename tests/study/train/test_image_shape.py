@@ -184,7 +184,7 @@ def test_a_resumed_run_with_other_images_is_refused(run: Path, excerpt: Dataset)
 def test_a_generator_and_a_denoiser_of_other_images_are_not_exported(run: Path, trained: Path, tmp_path: Path) -> None:
     shutil.copytree(run / "gan", tmp_path / "gan")
     shutil.copytree(trained / "denoiser", tmp_path / "denoiser")
-    with pytest.raises(InputError, match=r"makes image \[3, 64, 64\], the denoiser takes noisy \[1, 28, 28\]"):
+    with pytest.raises(InputError, match=r"got \[3, 64, 64\] of the generator and \[1, 28, 28\] of the denoiser"):
         export_run(tmp_path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
