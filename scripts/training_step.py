@@ -44,7 +44,7 @@ def main() -> None:
     with training_precision(device, options):
         _round(step)
         counter = FlopCounterMode(display=False)
-        counter.mod_tracker = _NoModules()
+        counter.mod_tracker = _NoModules()  # type: ignore[assignment]
         with counter:
             _round(step)
         begin, rounds = time.perf_counter(), 0
@@ -87,11 +87,14 @@ def _paper() -> tuple[Step, int]:
     assert isinstance(config, GanConfig)
     generator, discriminator = (on_device(network, torch.device("cpu")) for network in build_networks(config))
     betas = (config.beta1, 0.999)
-    optimizers = [Adam(network.parameters(), config.learning_rate, betas) for network in (generator, discriminator)]
+    generator_adam, discriminator_adam = (
+        Adam(network.parameters(), config.learning_rate, betas) for network in (generator, discriminator)
+    )
     real = torch.rand(config.batch, 1, 28, 28)
 
     def step(_: int) -> None:
-        gan_step(generator, discriminator, *optimizers, real, torch.randn(config.batch, config.latent_size))
+        z = torch.randn(config.batch, config.latent_size)
+        gan_step(generator, discriminator, generator_adam, discriminator_adam, real, z)
 
     return step, config.batch
 
@@ -102,14 +105,15 @@ def _best_gan() -> tuple[Step, int]:
     generator = on_device(build_generator(config), torch.device("cpu"))
     discriminator = on_device(build_discriminator(config), torch.device("cpu"))
     ema_generator = on_device(build_generator(config), torch.device("cpu")).requires_grad_(False)
-    optimizers = [Adam(network.parameters(), config.learning_rate) for network in (generator, discriminator)]
+    generator_adam, discriminator_adam = (
+        Adam(network.parameters(), config.learning_rate) for network in (generator, discriminator)
+    )
     real, label = torch.rand(config.batch, 1, 28, 28), torch.arange(config.batch) % 10
 
     def step(i: int) -> None:
         penalty = config.penalty * config.penalty_interval if i % config.penalty_interval == 0 else 0.0
-        pair_step(
-            generator, discriminator, *optimizers, real, label, torch.randn(config.batch, config.latent_size), penalty
-        )
+        z = torch.randn(config.batch, config.latent_size)
+        pair_step(generator, discriminator, generator_adam, discriminator_adam, real, label, z, penalty)
         update_ema(ema_generator, generator, config.batch, config.ema_half_life_images)
 
     return step, config.batch
