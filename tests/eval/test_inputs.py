@@ -51,7 +51,7 @@ def test_arrays_of_bytes_are_taken_as_they_are(tmp_path: Path, excerpt: Dataset)
         (np.zeros((9, 32, 32), np.uint8), r"a\.npz, x: uint8 \[9, 32, 32\] found, uint8 \(N, 28, 28\)"),
         (np.zeros((9, 1, 28, 28), np.uint8), r"uint8 \[9, 1, 28, 28\] found"),
         (np.zeros((9, 1, 28, 28), np.float64), r"float64 \[9, 1, 28, 28\] found"),
-        (np.full((9, 1, 28, 28), 2, np.float32), r"values from 2\.0 to 2\.0 found, \[0, 1\] wanted"),
+        (np.full((9, 1, 28, 28), 2, np.float32), r"expected values in \[0, 1\], got 2\.0 to 2\.0"),
         (np.full((9, 1, 28, 28), np.nan, np.float32), r"\[0, 1\] wanted"),
         (np.array([{}], dtype=object), "unreadable"),
     ],

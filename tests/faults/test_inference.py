@@ -93,8 +93,8 @@ def grey(value: float) -> Callable[[Path], None]:
 @pytest.mark.parametrize(
     ("save", "said"),
     [
-        (grey(np.nan), "values from nan to nan found, [0, 1] wanted"),
-        (grey(255), "values from 255.0 to 255.0 found, [0, 1] wanted"),
+        (grey(np.nan), "expected values in [0, 1], got nan to nan"),
+        (grey(255), "expected values in [0, 1], got 255.0 to 255.0"),
         (lambda path: np.savez(path, a=np.zeros((97, 28, 28), np.float64)), "float64 [97, 28, 28] found, uint8"),
         (lambda path: np.savez(path, a=np.zeros((97, 3, 28, 28), np.uint8)), "uint8 [97, 3, 28, 28] found, uint8 (N"),
         (lambda path: np.savez(path, a=np.zeros((97, 32, 32), np.uint8)), "uint8 [97, 32, 32] found, uint8 (N"),
@@ -130,10 +130,10 @@ def pixel_bomb(path: Path) -> None:
             lambda path: Image.new("RGB", (28, 28), "red").save(path),
             "expected a grey image, as the model needs, got one with colours",
         ),
-        (lambda path: Image.new("I;16", (28, 28)).save(path), "mode I;16 found, 8 bits a channel wanted"),
+        (lambda path: Image.new("I;16", (28, 28)).save(path), "expected at most 8 bits a channel, got mode I;16"),
         (lambda path: Image.new("L", (99, 27)).save(path), "expected 28x28 pixels or more, got 99x27"),
         (lambda path: path.write_text("hello"), "expected an image (PNG, "),
-        (lambda path: Image.new("1", (10_000, 8_000)).save(path), "10000x8000 pixels found, 64,000,000 in all at"),
+        (lambda path: Image.new("1", (10_000, 8_000)).save(path), "expected at most 64,000,000 pixels, got 10000x8000"),
         (pixel_bomb, "Image size (2500000000 pixels) exceeds limit"),
     ],
 )

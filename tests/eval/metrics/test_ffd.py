@@ -123,7 +123,7 @@ def test_97_images_are_enough_and_96_or_other_shapes_are_refused(network: runtim
         ffd.distance(images[:96], network)
     with pytest.raises(InputError, match=r"image: float32 \[64, 1, 28, 27\] found"):
         ffd.distance(images[:, :, 1:], network)
-    with pytest.raises(InputError, match="float32 64x28x28 found, uint8 NxHxW or Nx3xHxW wanted"):
+    with pytest.raises(InputError, match="expected uint8 NxHxW or Nx3xHxW, got float32 64x28x28"):
         ffd.distance(images.astype(np.float32), network)
 
 
