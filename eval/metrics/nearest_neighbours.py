@@ -1,4 +1,4 @@
-"""How far images are from the nearest training image: a generator that copies is nearer to it than real ones are."""
+"""Distances to the nearest training image: copies are closer than real images that were not trained on."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ PERCENTILE = 1
 
 
 def find_nearest(images: ImagesU8, train: ImagesU8) -> tuple[Vector, NDArray[np.int64]]:
-    """The Euclidean distance of each image to its nearest training image, (N,), and that one's index, (N,).
+    """The Euclidean distance of each image to its nearest training image, (N,), and the index of that image, (N,).
 
-    Images uint8 (N, H, W) and (T, H, W); distances are those of pixels from 0 to 1, so at most the root of H * W. The
-    search is in float32; the distance to what it finds is exact. Raises InputError for other types or shapes.
+    Images are uint8 (N, H, W) and (T, H, W); distances are those of pixels in [0, 1], at most the root of H * W. The
+    search is in float32; the distance to the image it returns is exact. Raises InputError for other types or shapes.
     """
-    queries, others = _flat(images), _flat(train)
+    queries, others = _flatten(images), _flatten(train)
     if not len(others) or queries.shape[1] != others.shape[1]:
-        found = f"{list(images.shape)} and {list(train.shape)}"
-        raise InputError(f"images: {found} found, images of one size, and 1 or more to compare with, wanted")
+        got = f"{list(images.shape)} and {list(train.shape)}"
+        raise InputError.expected("images", "one or more training images of the same size", got)
     best = np.full(len(queries), np.inf, np.float32)
     index = np.zeros(len(queries), np.int64)
     for start in range(0, len(others), TRAIN_CHUNK):
@@ -29,28 +29,28 @@ def find_nearest(images: ImagesU8, train: ImagesU8) -> tuple[Vector, NDArray[np.
         squares = (part**2).sum(axis=1)
         for first in range(0, len(queries), CHUNK):
             rows = slice(first, first + CHUNK)
-            # The query's own square is the same for all, and left out.
+            # The square of the query is the same for all training images and left out.
             scores = squares - 2 * (_centred(queries[rows]) @ part.T)  # (CHUNK, T')
-            found = scores.argmin(axis=1)
-            lowest = scores[np.arange(len(found)), found]
-            closer = lowest < best[rows]
-            index[rows][closer] = start + found[closer]
-            best[rows][closer] = lowest[closer]
+            nearest = scores.argmin(axis=1)
+            lowest = scores[np.arange(len(nearest)), nearest]
+            improved = lowest < best[rows]
+            index[rows][improved] = start + nearest[improved]
+            best[rows][improved] = lowest[improved]
     return _distances(queries, others, index), index
 
 
-def distance_summary(distances: Vector, yardstick: Vector) -> dict[str, float]:
-    """`median_distance`, and `near_copy_fraction`: the share of distances below the 1st percentile of those of the yardstick.
+def distance_summary(distances: Vector, baseline: Vector) -> dict[str, float]:
+    """`median_distance`, and `near_copy_fraction`: the fraction of distances below the baseline's 1st percentile.
 
-    The yardstick are the distances of real images that were not trained on; without copies `near_copy_fraction` is about 0.01.
+    The baseline are the distances of real images that were not trained on; without copies the fraction is about 0.01.
     """
-    limit = np.percentile(yardstick, PERCENTILE)
+    limit = np.percentile(baseline, PERCENTILE)
     return {"median_distance": float(np.median(distances)), "near_copy_fraction": float((distances < limit).mean())}
 
 
-def _flat(images: ImagesU8) -> ImagesU8:
+def _flatten(images: ImagesU8) -> ImagesU8:
     if images.dtype != np.uint8 or images.ndim != 3:
-        raise InputError(f"images: {images.dtype} {list(images.shape)} found, uint8 (N, H, W) wanted")
+        raise InputError.expected("images", "uint8 (N, H, W)", f"{images.dtype} {list(images.shape)}")
     return images.reshape(len(images), images.shape[1] * images.shape[2])
 
 
