@@ -325,6 +325,20 @@ def test_markdown_and_text_without_a_terminal(shipped: Path, networks_only: None
     assert "\x1b" not in text.stderr
 
 
+def test_the_next_command_accepts_the_model_that_was_measured(shipped: Path, networks_only: None) -> None:
+    def hints(*arguments: str) -> list[str]:
+        result = CliRunner().invoke(cli, [*arguments, "--threads", "1"], catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+        return [line for line in result.stderr.splitlines() if line.startswith("next: ")]
+
+    fused, denoiser = str(shipped / "fused.onnx"), str(shipped / "denoiser.onnx")
+    denoising, copies = ("eval", "denoising", "-n", "1", "--model"), ("eval", "copies", "-n", "2", "--model")
+    assert hints(*denoising, str(shipped)) == [f"next: gan-denoise eval generation --model {shipped}"]
+    assert hints(*denoising, denoiser) == []  # one file, which generates nothing
+    assert hints(*copies, str(shipped)) == [f"next: gan-denoise eval controls --model {shipped}"]
+    assert hints(*copies, fused) == [f"next: gan-denoise eval generation --model {fused}"]  # controls need a denoiser
+
+
 def test_tune_writes_its_file_and_keeps_one_that_exists(
     shipped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -343,8 +357,9 @@ def test_tune_writes_its_file_and_keeps_one_that_exists(
 
 
 def test_nothing_on_the_way_imports_torch_or_an_extra() -> None:
-    modules = [path.stem for path in Path(commands.__file__).parent.glob("*.py")]
-    imports = "".join(f"import gan_denoise.eval.{module}; " for module in modules)
+    folder = Path(commands.__file__).parent
+    modules = [path.relative_to(folder).with_suffix("").parts for path in folder.rglob("*.py")]
+    imports = "".join(f"import gan_denoise.eval.{'.'.join(module)}; " for module in modules)
     code = f"{imports}import sys; print({{'torch', 'sklearn', 'bm3d', 'bm4d'}} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"
