@@ -14,7 +14,7 @@ from gan_denoise.options import MAX_SEED, OUTPUT, DataOption, ForceOption, JsonO
 
 
 def ffd_reference(
-    out: Annotated[Path, typer.Option(metavar="FILE", help="Where to write it.", rich_help_panel=OUTPUT)] = Path(
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Output file.", rich_help_panel=OUTPUT)] = Path(
         "ffd-1.npz"
     ),
     data: DataOption = None,
@@ -38,8 +38,8 @@ def ffd_reference(
 
 
 def tune(
-    out: Annotated[Path, typer.Option(metavar="FILE", help="Where to write the parameters.")] = Path("tuned.json"),
-    n: Annotated[int, typer.Option("-n", min=1, max=5_000, help="How many held-out training images.")] = 100,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Output file.")] = Path("tuned.json"),
+    n: Annotated[int, typer.Option("-n", min=1, max=5_000, help="Number of held-out training images.")] = 100,
     seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Seed of the noise.")] = 1,
     data: DataOption = None,
     force: ForceOption = False,

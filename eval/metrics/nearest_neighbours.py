@@ -18,14 +18,14 @@ def find_nearest(images: ImagesU8, train: ImagesU8) -> tuple[Vector, NDArray[np.
     Images are uint8 (N, H, W) and (T, H, W); distances are those of pixels in [0, 1], at most the root of H * W. The
     search is in float32; the distance to the image it returns is exact. Raises InputError for other types or shapes.
     """
-    queries, others = _flatten(images), _flatten(train)
-    if not len(others) or queries.shape[1] != others.shape[1]:
+    queries, training = _flatten(images), _flatten(train)
+    if not len(training) or queries.shape[1] != training.shape[1]:
         got = f"{list(images.shape)} and {list(train.shape)}"
         raise InputError.expected("images", "one or more training images of the same size", got)
     best = np.full(len(queries), np.inf, np.float32)
     index = np.zeros(len(queries), np.int64)
-    for start in range(0, len(others), TRAIN_CHUNK):
-        part = _centred(others[start : start + TRAIN_CHUNK])  # (T', pixels)
+    for start in range(0, len(training), TRAIN_CHUNK):
+        part = _centred(training[start : start + TRAIN_CHUNK])  # (T', pixels)
         squares = (part**2).sum(axis=1)
         for first in range(0, len(queries), CHUNK):
             rows = slice(first, first + CHUNK)
@@ -36,7 +36,7 @@ def find_nearest(images: ImagesU8, train: ImagesU8) -> tuple[Vector, NDArray[np.
             improved = lowest < best[rows]
             index[rows][improved] = start + nearest[improved]
             best[rows][improved] = lowest[improved]
-    return _distances(queries, others, index), index
+    return _distances(queries, training, index), index
 
 
 def distance_summary(distances: Vector, baseline: Vector) -> dict[str, float]:
@@ -58,10 +58,10 @@ def _centred(pixels: ImagesU8) -> NDArray[np.float32]:
     return pixels.astype(np.float32) / np.float32(255) - np.float32(0.5)
 
 
-def _distances(queries: ImagesU8, others: ImagesU8, index: NDArray[np.int64]) -> Vector:
+def _distances(queries: ImagesU8, training: ImagesU8, index: NDArray[np.int64]) -> Vector:
     distances = np.zeros(len(queries))
     for first in range(0, len(queries), CHUNK):
         rows = slice(first, first + CHUNK)
-        difference = (queries[rows].astype(np.float64) - others[index[rows]]) / 255
+        difference = (queries[rows].astype(np.float64) - training[index[rows]]) / 255
         distances[rows] = np.sqrt((difference**2).sum(axis=1))
     return distances

@@ -74,12 +74,12 @@ def prdc(shared: Overlap, k: int = K) -> dict[str, float]:
 def _squared_distances(a: Features, b: Features) -> Iterator[tuple[slice, Vector]]:
     """Chunks of rows of the (N, M) matrix of squared distances, in float64 from centred features."""
     centre = b.mean(axis=0, dtype=np.float64)
-    others = b - centre  # (M, D) float64: near 0 the squares lose least to cancellation
-    squares = (others**2).sum(axis=1)
+    centred = b - centre  # (M, D) float64: near 0 the squares lose least to cancellation
+    squares = (centred**2).sum(axis=1)
     for start in range(0, len(a), CHUNK):
         rows = slice(start, start + CHUNK)
         chunk = a[rows] - centre
-        distances = chunk @ others.T
+        distances = chunk @ centred.T
         distances *= -2
         distances += squares
         distances += (chunk**2).sum(axis=1)[:, None]

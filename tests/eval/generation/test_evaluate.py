@@ -16,10 +16,18 @@ from gan_denoise.data import sources
 from gan_denoise.data.dataset import Dataset, Split
 from gan_denoise.data.fashion_mnist import CLASSES
 from gan_denoise.data.images import to_float
+from gan_denoise.errors import InputError
 from gan_denoise.eval.generation import diagnostics, evaluate
 from gan_denoise.eval.generation import reference as reference_module
 from gan_denoise.eval.generation.evaluate import evaluate_generation, evaluate_sets
-from gan_denoise.eval.generation.reference import RealImages, collect, measure_real
+from gan_denoise.eval.generation.reference import (
+    RealImages,
+    collect,
+    compare_with_reference,
+    extract_features,
+    measure_real,
+    measure_set,
+)
 from gan_denoise.eval.labels import REAL_BASELINE
 from gan_denoise.eval.metrics import ffd
 from gan_denoise.eval.metrics.kid import kid
@@ -113,6 +121,19 @@ def test_any_sets_are_measured_beside_each_other(real: RealImages, data: Dataset
     assert 0.3 < rows["blurred"]["class_preserved"] < rows["unchanged"]["class_preserved"] == 1.0
     assert [rows["few"][name] for name in (*COLUMNS[1:], "class_preserved")] == [50, *[None] * 7, None]
     assert rows["few"]["contrast"] > 0
+
+
+def test_a_set_is_measured_alike_in_one_batch_and_in_many(real: RealImages, data: Dataset) -> None:
+    images, network = data.train.images[:N], real.reference.network
+    parts = collect(({"x": images[start : start + 40]} for start in range(0, N, 40)), network)["x"]
+    whole = extract_features(to_float(images), network)
+    assert (len(parts), len(whole)) == (N, N)
+    np.testing.assert_array_equal(whole.labels, parts.labels)
+    row, compared = measure_set("x", parts, real.reference), compare_with_reference(whole, real.reference)
+    assert compared.pop("distance") == pytest.approx(row["ffd_1"], rel=1e-4)
+    assert compared == {name: pytest.approx(row[name], abs=0.01) for name in compared}
+    with pytest.raises(InputError, match="expected at least 97 samples"):
+        compare_with_reference(extract_features(to_float(images[:96]), network), real.reference)
 
 
 def test_features_are_kept_of_the_first_images_only(
