@@ -1,1 +1,1 @@
-"""Everything measured: pure functions on arrays; networks run from their exported ONNX."""
+"""Metrics, benchmarks and result tables of images and exported graphs; only `bench --vs torch` imports torch."""

@@ -1,4 +1,4 @@
-"""What `eval` writes to be pinned: the filters' parameters and FFD-1's reference."""
+"""The `eval` commands that write files of this package: the filters' parameters and FFD-1's reference."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from gan_denoise.options import MAX_SEED, OUTPUT, DataOption, ForceOption, JsonO
 
 
 def ffd_reference(
-    out: Annotated[Path, typer.Option(metavar="FILE", help="Where to write it.", rich_help_panel=OUTPUT)] = Path(
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Output file.", rich_help_panel=OUTPUT)] = Path(
         "ffd-1.npz"
     ),
     data: DataOption = None,
@@ -22,7 +22,7 @@ def ffd_reference(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Compute the reference of FFD-1 anew, as it was when it was pinned.
+    """Compute the reference of FFD-1 from the test images.
 
     Example: gan-denoise eval ffd-reference --out ffd-1.npz
     """
@@ -32,22 +32,21 @@ def ffd_reference(
     from gan_denoise.files import check_overwrite, write_atomic
 
     check_overwrite(out, force)
-    write_atomic(
-        out, ffd.reference_file(sources.load_fashion_mnist(data).test.images, runtime.load_graph(runtime.FEATURES))
-    )
-    print_result("eval ffd-reference", [out], as_json, ("eval", "ffd", "images.npz"), written=[out])
+    test_images = sources.load_fashion_mnist(data).test.images
+    write_atomic(out, ffd.reference_file(test_images, runtime.load_graph(runtime.FEATURES)))
+    print_result("eval ffd-reference", [out], as_json, (), written=[out])
 
 
 def tune(
-    out: Annotated[Path, typer.Option(metavar="FILE", help="Where to write the parameters.")] = Path("tuned.json"),
-    n: Annotated[int, typer.Option("-n", min=1, max=5_000, help="How many held-out training images.")] = 100,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Output file.")] = Path("tuned.json"),
+    n: Annotated[int, typer.Option("-n", min=1, max=5_000, help="Number of held-out training images.")] = 100,
     seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Seed of the noise.")] = 1,
     data: DataOption = None,
     force: ForceOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Search the classical filters' parameters on training images (about 30 minutes).
+    """Tune the classical filters on held-out training images (about 30 minutes).
 
     Example: gan-denoise eval tune --out eval/denoising/tuned.json --force
     """
@@ -55,7 +54,7 @@ def tune(
     from gan_denoise.data import sources
     from gan_denoise.data.dataset import split_holdout
     from gan_denoise.data.images import to_float
-    from gan_denoise.eval.denoising.filters import FILTERS
+    from gan_denoise.eval.denoising.filters import FILTERS, TUNED
     from gan_denoise.eval.denoising.methods import NEEDS, not_installed
     from gan_denoise.eval.denoising.tuning import tune as search
     from gan_denoise.files import check_overwrite, write_atomic
@@ -77,4 +76,5 @@ def tune(
     }
     write_atomic(out, json.dumps(content, indent=1) + "\n")
     facts = {"written": [out], "settings": {"n": n, "seed": seed}, "rows": rows}
-    print_result("eval tune", [f"{out}: {len(rows)} settings"], as_json, ("eval", "denoising"), **facts)
+    used = out.resolve() == TUNED.resolve()  # the file that `eval denoising` reads
+    print_result("eval tune", [f"{out}: {len(rows)} settings"], as_json, ("eval", "denoising") if used else (), **facts)

@@ -1,4 +1,4 @@
-"""`bench` and what `eval` measures: parse, call one function, print."""
+"""`bench` and the `eval` commands that measure: parse the options, call one function, print the table."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from gan_denoise.console import model_option
 from gan_denoise.errors import UsageError
 from gan_denoise.eval import artifact_commands
 from gan_denoise.options import (
+    MACHINE,
     DataOption,
     FormatOption,
     JsonOption,
@@ -23,7 +24,9 @@ from gan_denoise.options import (
     ThreadsOption,
 )
 
-Measured = Annotated[int, typer.Option("-n", min=97, help="How many images to generate.")]
+Samples = Annotated[int, typer.Option("-n", min=97, help="Number of images to generate.")]
+
+FUSED_FILE, DENOISER_FILE = "fused.onnx", "denoiser.onnx"  # as in runtime.py, which is slow to import
 
 app = typer.Typer(
     no_args_is_help=True, help="Measure denoising and generation.\n\nExample: gan-denoise eval generation -n 1000"
@@ -35,59 +38,58 @@ def bench(
     vs: Annotated[
         str | None,
         typer.Option(
-            metavar="PEER,...",
-            help="What to time beside it: torch, compile, openvino where installed, another model as NAME=FILE|FOLDER.",
+            metavar="BACKEND,...",
+            help="Backends to compare with: torch, compile, openvino, or another model as NAME=FILE|FOLDER.",
             show_default="torch",
         ),
     ] = None,
-    profile: Annotated[bool, typer.Option("--profile", help="The time of each node in place of the peers.")] = False,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Profile each graph node instead of comparing backends.")
+    ] = False,
     repeats: Annotated[int, typer.Option(min=1, help="Calls for each batch size.")] = 100,
+    pause: Annotated[
+        float, typer.Option(min=0, max=60, help="Seconds between the turns of two backends.", rich_help_panel=MACHINE)
+    ] = 0.25,
     threads: ThreadsOption = 0,
     as_json: JsonOption = False,
     table_format: FormatOption = TableFormat.table,
     quiet: QuietOption = False,
 ) -> None:
-    """Time the fused graph against its two graphs and against what else could run it.
+    """Time the fused graph and compare it with two separate graphs and with other backends.
 
-    Example: gan-denoise bench --repeats 20 --format markdown
     Example: gan-denoise bench --vs torch,compile,openvino,int8=int8.onnx
     """
     from gan_denoise.console import tracked
     from gan_denoise.eval.bench.backends import parse_backends
     from gan_denoise.eval.bench.tables import bench_report, profile_report
-    from gan_denoise.eval.result_table import print_table
+    from gan_denoise.eval.result_table import print_skipped, print_table
 
     if profile and vs is not None:
-        raise UsageError("--profile --vs: both found, one wanted")
-    peers, models = parse_backends("torch" if vs is None else vs)
-    _warn()
+        raise UsageError.expected("--profile, --vs", "one of them", "both")
+    third_party, models = parse_backends("torch" if vs is None else vs)
+    _print_warnings()
     if profile:
-        lighter = ("quantize", "int8", *(() if model is None else (model,)), "--out", "int8.onnx")
-        report = profile_report(model, repeats, threads)
-        print_table(report, as_json=as_json, table_format=table_format, next_command=lighter)
-        return
-    report = bench_report(model, repeats, threads, peers, models, tracked("timing"))
-    for name, reason in report.settings["not measured"].items():
-        typer.echo(f"{name}: not measured ({reason})", err=True)
-    if unstable := sum(row["stable"] is False for row in report.rows):
-        typer.echo(f"{unstable} of {len(report.rows)} rows: unstable, the rounds differ by more than 20 %", err=True)
-    print_table(
-        report,
-        as_json=as_json,
-        table_format=table_format,
-        next_command=("bench", *model_option(model), "--profile"),
-    )
+        table = profile_report(model, repeats, threads)
+        next_command: tuple[object, ...] = ("bench", *model_option(model))
+    else:
+        table = bench_report(model, repeats, threads, third_party, models, tracked("timing"), pause_s=pause)
+        next_command = ("bench", *model_option(model), "--profile")
+        print_skipped(table)
+    if unstable := sum(row.get("stable") is False for row in table.rows):
+        status = f"{unstable} of {len(table.rows)} rows are unstable: the rounds differ by more than 20 %"
+        typer.echo(status, err=True)
+    print_table(table, as_json=as_json, table_format=table_format, next_command=next_command)
 
 
 @app.command()
 def denoising(
     model: ModelOption = None,
-    name: Annotated[str, typer.Option(help="What the model is called in the table.")] = "network",
+    name: Annotated[str, typer.Option(help="Name of the model in the table.")] = "network",
     versus: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=FILE|FOLDER", help="Another denoiser; can be given often.")
+        list[str] | None, typer.Option(metavar="NAME=FILE|FOLDER", help="Another denoiser; repeatable.")
     ] = None,
-    n: Annotated[int, typer.Option("-n", min=1, max=10_000, help="How many test images, from the first.")] = 500,
-    whole: Annotated[bool, typer.Option("--all", help="Measure the networks on all test images too.")] = False,
+    n: Annotated[int, typer.Option("-n", min=1, max=10_000, help="Number of test images, from the first.")] = 500,
+    whole: Annotated[bool, typer.Option("--all", help="Also measure the networks on all test images.")] = False,
     seed: SeedOption = 0,
     threads: ThreadsOption = 0,
     data: DataOption = None,
@@ -98,30 +100,27 @@ def denoising(
     """Compare denoisers and classical filters by PSNR, SSIM and cost.
 
     Example: gan-denoise eval denoising -n 100 --json
-    Example: gan-denoise eval denoising --model exported --versus shipped=export/shipped --all
     """
     from gan_denoise.console import tracked
     from gan_denoise.data import sources
     from gan_denoise.eval.denoising.methods import parse_networks
     from gan_denoise.eval.denoising.tables import denoising_report, side_by_side
-    from gan_denoise.eval.result_table import print_table
+    from gan_denoise.eval.result_table import print_skipped, print_table
 
-    others = parse_networks(versus or [], name)
-    _warn()
-    track = tracked("denoising")
-    report = denoising_report(
-        model, sources.load_fashion_mnist(data), n, seed, threads, track, name=name, versus=others, whole=whole
-    )
-    for method, reason in report.settings["not measured"].items():
-        typer.echo(f"{method}: not measured ({reason})", err=True)
-    table = report if as_json or table_format is TableFormat.csv else side_by_side(report)
-    print_table(table, as_json=as_json, table_format=table_format, next_command=("eval", "generation"))
+    networks = parse_networks(versus or [], name)
+    _print_warnings()
+    dataset, track = sources.load_fashion_mnist(data), tracked("denoising")
+    table = denoising_report(model, dataset, n, seed, threads, track, name=name, versus=networks, whole=whole)
+    print_skipped(table)
+    next_command = ("eval", "generation", *model_option(model)) if _has_graph(model, FUSED_FILE) else ()
+    shown = table if as_json or table_format is TableFormat.csv else side_by_side(table)
+    print_table(shown, as_json=as_json, table_format=table_format, next_command=next_command)
 
 
 @app.command()
 def generation(
     model: ModelOption = None,
-    n: Measured = 10_000,
+    n: Samples = 10_000,
     seed: SeedOption = 0,
     threads: ThreadsOption = 0,
     data: DataOption = None,
@@ -129,25 +128,24 @@ def generation(
     table_format: FormatOption = TableFormat.table,
     quiet: QuietOption = False,
 ) -> None:
-    """Compare raw and denoised generated images with real ones.
+    """Compare raw and denoised generated images with real images.
 
-    Example: gan-denoise eval generation -n 1000 --format markdown
+    Example: gan-denoise eval generation -n 1000
     """
     from gan_denoise.console import tracked
     from gan_denoise.data import sources
     from gan_denoise.eval.generation.tables import generation_report
     from gan_denoise.eval.result_table import print_table
 
-    report = generation_report(model, sources.load_fashion_mnist(data), n, seed, threads, tracked("generating"))
-    print_table(
-        report, as_json=as_json, table_format=table_format, next_command=("eval", "classes", *model_option(model))
-    )
+    table = generation_report(model, sources.load_fashion_mnist(data), n, seed, threads, tracked("generating"))
+    next_command = ("eval", "classes", *model_option(model))
+    print_table(table, as_json=as_json, table_format=table_format, next_command=next_command)
 
 
 @app.command()
 def controls(
     model: ModelFolderOption = None,
-    n: Measured = 10_000,
+    n: Samples = 10_000,
     seed: SeedOption = 0,
     threads: ThreadsOption = 0,
     data: DataOption = None,
@@ -155,25 +153,25 @@ def controls(
     table_format: FormatOption = TableFormat.table,
     quiet: QuietOption = False,
 ) -> None:
-    """Compare the denoiser with plain filters of the same images, a Gaussian mixture, and denoised real images.
+    """Compare the denoiser with filters of the same images, a Gaussian mixture, and denoised real images.
 
-    Example: gan-denoise eval controls --format markdown
+    Example: gan-denoise eval controls -n 1000
     """
     from gan_denoise.console import tracked
     from gan_denoise.data import sources
     from gan_denoise.eval.generation.tables import controls_report
-    from gan_denoise.eval.result_table import print_table
+    from gan_denoise.eval.result_table import print_skipped, print_table
 
-    report = controls_report(model, sources.load_fashion_mnist(data), n, seed, threads, tracked("controls"))
-    for name, reason in report.settings["not measured"].items():
-        typer.echo(f"{name}: not measured ({reason})", err=True)
-    print_table(report, as_json=as_json, table_format=table_format, next_command=("bench", *model_option(model)))
+    table = controls_report(model, sources.load_fashion_mnist(data), n, seed, threads, tracked("controls"))
+    print_skipped(table)
+    next_command = ("bench", *model_option(model))
+    print_table(table, as_json=as_json, table_format=table_format, next_command=next_command)
 
 
 @app.command("classes")
 def classes_command(
     model: ModelOption = None,
-    n: Measured = 10_000,
+    n: Samples = 10_000,
     seed: SeedOption = 0,
     threads: ThreadsOption = 0,
     data: DataOption = None,
@@ -181,7 +179,7 @@ def classes_command(
     table_format: FormatOption = TableFormat.table,
     quiet: QuietOption = False,
 ) -> None:
-    """Show the classes of generated images, and what they miss of each.
+    """Show the class distribution and the recall of each class of generated images.
 
     Example: gan-denoise eval classes -n 1000
     """
@@ -190,16 +188,15 @@ def classes_command(
     from gan_denoise.eval.generation.tables import classes_report
     from gan_denoise.eval.result_table import print_table
 
-    report = classes_report(model, sources.load_fashion_mnist(data), n, seed, threads, tracked("generating"))
-    print_table(
-        report, as_json=as_json, table_format=table_format, next_command=("eval", "copies", *model_option(model))
-    )
+    table = classes_report(model, sources.load_fashion_mnist(data), n, seed, threads, tracked("generating"))
+    next_command = ("eval", "copies", *model_option(model))
+    print_table(table, as_json=as_json, table_format=table_format, next_command=next_command)
 
 
 @app.command()
 def copies(
     model: ModelOption = None,
-    n: Annotated[int, typer.Option("-n", min=1, help="How many images, and test images beside them.")] = 10_000,
+    n: Annotated[int, typer.Option("-n", min=1, help="Number of images, and of test images as the baseline.")] = 10_000,
     seed: SeedOption = 0,
     threads: ThreadsOption = 0,
     data: DataOption = None,
@@ -207,7 +204,7 @@ def copies(
     table_format: FormatOption = TableFormat.table,
     quiet: QuietOption = False,
 ) -> None:
-    """Look for copies of training images among generated images.
+    """Search generated images for copies of training images.
 
     Example: gan-denoise eval copies -n 1000
     """
@@ -216,39 +213,44 @@ def copies(
     from gan_denoise.eval.generation.tables import copies_report
     from gan_denoise.eval.result_table import print_table
 
-    report = copies_report(model, sources.load_fashion_mnist(data), n, seed, threads, tracked("searching"))
-    print_table(report, as_json=as_json, table_format=table_format, next_command=("eval", "controls"))
+    table = copies_report(model, sources.load_fashion_mnist(data), n, seed, threads, tracked("searching"))
+    complete = _has_graph(model, FUSED_FILE) and _has_graph(model, DENOISER_FILE)
+    next_command = ("eval", "controls" if complete else "generation", *model_option(model))
+    print_table(table, as_json=as_json, table_format=table_format, next_command=next_command)
 
 
 @app.command("ffd")
 def ffd_command(
-    images: Annotated[Path, typer.Argument(help="An .npz file, or a folder of PNG files, as generate writes them.")],
+    images: Annotated[Path, typer.Argument(help="An .npz file or a folder of PNG files, as written by generate.")],
     threads: ThreadsOption = 0,
     as_json: JsonOption = False,
     table_format: FormatOption = TableFormat.table,
     quiet: QuietOption = False,
 ) -> None:
-    """Measure FFD-1 of any 28x28 images; needs no data set.
+    """Measure FFD-1 of any 28x28 images, without the data set.
 
     Example: gan-denoise eval ffd images.npz
     """
     from gan_denoise.eval.generation.tables import ffd_report
     from gan_denoise.eval.result_table import print_table
 
-    report = ffd_report(images, threads)
-    print_table(report, as_json=as_json, table_format=table_format, next_command=("eval", "generation"))
+    table = ffd_report(images, threads)
+    print_table(table, as_json=as_json, table_format=table_format)
 
 
 app.command()(artifact_commands.tune)
 app.command(hidden=True)(artifact_commands.ffd_reference)
 
 
-def _warn() -> None:
+def _has_graph(model: Path | None, file: str) -> bool:
+    """Whether `--model` names a folder with this graph; the shipped folder has all."""
+    return model is None or (model / file).exists()
+
+
+def _print_warnings() -> None:
     from gan_denoise.machine import load_average, load_warning, runtimes_warning
 
-    for warning in (
-        load_warning(load_average(), os.cpu_count() or 1),
-        runtimes_warning(),
-    ):  # the load is the whole machine's
+    load = load_warning(load_average(), os.cpu_count() or 1)  # the load average is that of the whole machine
+    for warning in (load, runtimes_warning()):
         if warning:
             typer.echo(warning, err=True)

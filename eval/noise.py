@@ -16,14 +16,14 @@ NOISES = ("float", "8-bit")
 def add_noise(clean: ImagesF32, sigma: float, noise: str, seed: int, start: int = 0) -> ImagesF32:
     """Noisy images of the same shape, float32: clean + sigma * normal, sigma in units of the [0, 1] range.
 
-    `noise` "float" leaves it unclipped; "8-bit" clips to [0, 1] and rounds to multiples of 1/255, as files do.
-    Image i has a generator of its own from `seed` and `start + i`, so neither batch nor count changes its noise;
-    it is the same unit noise at every sigma. Raises InputError for an unknown kind or a negative sigma.
+    `noise` "float" is unclipped; "8-bit" is clipped to [0, 1] and rounded to multiples of 1/255, as in files. Image i
+    has its own random stream from `seed` and `start + i`, so neither batch nor count changes its noise; the unit noise
+    is the same at every sigma. Raises InputError for an unknown kind or a negative sigma.
     """
     if noise not in NOISES:
-        raise InputError(f"noise: {noise!r} found, one of {', '.join(NOISES)} wanted")
+        raise InputError.expected("noise", f"one of {', '.join(NOISES)}", repr(noise))
     if not 0 <= sigma < np.inf:
-        raise InputError(f"sigma: {sigma} found, a finite number of 0 or more wanted")
+        raise InputError.expected("sigma", "a finite number of 0 or more", sigma)
     check_images(clean, clean)
     shape = clean.shape[1:]
     unit = [sample_rng(seed, start + i, NOISE).standard_normal(shape, dtype=np.float32) for i in range(len(clean))]
@@ -32,6 +32,6 @@ def add_noise(clean: ImagesF32, sigma: float, noise: str, seed: int, start: int 
 
 
 def to_8_bit(images: ImagesF32) -> ImagesF32:
-    """The images clipped to [0, 1] and rounded to multiples of 1/255, float32."""
+    """Images clipped to [0, 1] and rounded to multiples of 1/255, float32."""
     levels = np.rint(images.clip(0, 1) * np.float32(255))
     return (levels / np.float32(255)).astype(np.float32)

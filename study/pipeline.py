@@ -15,6 +15,7 @@ from gan_denoise.data import sources
 from gan_denoise.data.dataset import Dataset
 from gan_denoise.errors import InputError
 from gan_denoise.eval.bench.tables import bench_report
+from gan_denoise.eval.bench.timing import PAUSE_S
 from gan_denoise.eval.denoising.filters import TUNED
 from gan_denoise.eval.denoising.tables import denoising_report, side_by_side
 from gan_denoise.eval.generation.tables import generation_report
@@ -39,9 +40,10 @@ class EvalBudget:
     denoised: int = 500
     generated: int = 10_000
     repeats: int = 100
+    pause_s: float = dataclasses.field(default=PAUSE_S, repr=False)  # not a part of the hash of the inputs
 
 
-TINY_BUDGET = EvalBudget(denoised=8, generated=200, repeats=3)
+TINY_BUDGET = EvalBudget(denoised=8, generated=200, repeats=3, pause_s=0)
 BUDGETS = {"smoke": TINY_BUDGET, "smoke-best": TINY_BUDGET, "quick": EvalBudget(denoised=200)}
 
 
@@ -114,7 +116,7 @@ def _measure(
         return generation_report(exported, dataset, budget.generated, 0, threads, tracked("generating"))
 
     def bench() -> ResultTable:
-        return bench_report(exported, budget.repeats, threads, track=tracked("timing"))
+        return bench_report(exported, budget.repeats, threads, track=tracked("timing"), pause_s=budget.pause_s)
 
     measures = {"denoising": denoising, "generation": generation, "bench": bench}
     inputs = _inputs_sha256(exported, dataset, budget)

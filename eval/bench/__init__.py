@@ -1,1 +1,1 @@
-"""The speed benchmark: backends in turn, each in a process of its own."""
+"""The speed benchmark: backends take turns, each in its own process."""

@@ -1,4 +1,4 @@
-"""The ways to generate and denoise that the benchmark compares, each in a process of its own."""
+"""The backends that the benchmark compares: load each as a function from z to images."""
 
 from __future__ import annotations
 
@@ -21,28 +21,29 @@ BUILTIN_BACKENDS = (FUSED, PLAIN, TWO_GRAPHS)
 THIRD_PARTY = {"torch": (EAGER,), "compile": (COMPILED,), "openvino": (LATENCY, THROUGHPUT)}
 WEIGHTS = ("generator.safetensors", "denoiser.safetensors")
 FILES = {TWO_GRAPHS: ("generator.onnx", "denoiser.onnx"), EAGER: WEIGHTS, COMPILED: WEIGHTS}
-SIDE = 1024  # of sgemm's square matrices
+SIDE = 1024  # of the square matrices of SGEMM
 
 
 def parse_backends(names: str) -> tuple[list[str], dict[str, Path]]:
-    """The peers in a list with commas, each once, and the other models in it, NAME=PATH, by name.
+    """The third-party backends in a comma-separated list, each once, and its other models NAME=PATH, by name.
 
-    Raises UsageError for a peer that there is not, and for a name that is taken.
+    Raises UsageError for an unknown backend and for a name that another row has.
     """
     parts = [name for name in dict.fromkeys(part.strip() for part in names.split(",")) if name]
-    found, models = [part for part in parts if "=" not in part], [part.split("=", 1) for part in parts if "=" in part]
-    if unknown := [name for name in found if name not in THIRD_PARTY]:
-        raise UsageError(f"--vs: {unknown[0]} found, {', '.join(THIRD_PARTY)} or NAME=FILE|FOLDER wanted")
-    taken = [*BUILTIN_BACKENDS, *(name for peers in THIRD_PARTY.values() for name in peers), SGEMM]
+    third_party_names = [part for part in parts if "=" not in part]
+    models = [part.split("=", 1) for part in parts if "=" in part]
+    if unknown := [name for name in third_party_names if name not in THIRD_PARTY]:
+        raise UsageError.expected("--vs", f"{', '.join(THIRD_PARTY)} or NAME=FILE|FOLDER", unknown[0])
+    taken = [*BUILTIN_BACKENDS, *(title for titles in THIRD_PARTY.values() for title in titles), SGEMM]
     for name, path in models:
         if not name or not path or name in taken:
-            raise UsageError(f"--vs: {name}={path} found, a name of its own and a path wanted")
+            raise UsageError.expected("--vs", "NAME=PATH with a name that no other row has", f"{name}={path}")
         taken.append(name)
-    return found, {name: Path(path) for name, path in models}
+    return third_party_names, {name: Path(path) for name, path in models}
 
 
 def load_pipeline(name: str, model: Path | None, threads: int) -> Pipeline:
-    """The contender `name` as a function z -> (image, denoised). `model` as for `runtime.load`."""
+    """The backend `name` as a function z -> (image, denoised). `model` as for `runtime.load_graph`."""
     folder, count = model or runtime.SHIPPED, threads or usable_cores()
     loaders: dict[str, Callable[[], Pipeline]] = {
         FUSED: lambda: runtime.load_graph(runtime.FUSED, model, threads),
@@ -58,12 +59,12 @@ def load_pipeline(name: str, model: Path | None, threads: int) -> Pipeline:
 
 
 def sgemm_gflops(seconds: float) -> float:
-    """Billions of operations a second, where a product and a sum are two, from the time of one call of SGEMM."""
+    """GFLOP/s of SGEMM from the seconds of one call; a multiply-add counts as two operations."""
     return 2 * SIDE**3 / seconds / 1e9
 
 
 def _sgemm(threads: int) -> Pipeline:
-    """onnxruntime's own product of two matrices, which says what the processor can do; it takes no notice of z."""
+    """onnxruntime's matrix product, a measure of what the processor can do; it ignores z."""
     shape, kind = (SIDE, SIDE), onnx.TensorProto.FLOAT
     matrices = [helper.make_tensor_value_info(name, kind, shape) for name in ("a", "b", "product")]
     node = helper.make_node("MatMul", ["a", "b"], ["product"])
@@ -75,12 +76,12 @@ def _sgemm(threads: int) -> Pipeline:
 
 
 def _openvino(path: Path, threads: int, throughput: bool) -> Pipeline:
-    runtime.load_graph(runtime.FUSED, path, threads=1)  # refuses what is no such graph
+    runtime.load_graph(runtime.FUSED, path, threads=1)  # raises InputError for another graph
     return third_party.load_openvino(runtime.graph_file(runtime.FUSED, path), threads, throughput)
 
 
 def _plain(signature: runtime.Signature, model: Path | None, threads: int) -> Pipeline:
-    """The graph as anybody would run it: one session, one call a batch."""
+    """The graph in its simplest use: one session, one call a batch."""
     session = runtime.make_session(runtime.read_graph(signature, model), signature.file, threads)
     return lambda samples: tuple(session.run(list(signature.outputs), {signature.input: samples}))
 
@@ -89,15 +90,15 @@ def _two_graphs(model: Path | None, threads: int) -> Pipeline:
     generator = _plain(runtime.GENERATOR, model, threads)
     denoiser = _plain(runtime.DENOISER, model, threads)
 
-    def in_turn(z: ArrayF32) -> tuple[ArrayF32, ...]:
+    def run(z: ArrayF32) -> tuple[ArrayF32, ...]:
         (image,) = generator(z)
         return image, *denoiser(image)
 
-    return in_turn
+    return run
 
 
 def reason_to_skip(name: str, model: Path | None) -> str | None:
-    """Why a contender cannot run here, or None when it can be tried."""
+    """Why a backend cannot run here, or None if it can be tried."""
     if name in (FUSED, PLAIN):
         return None
     if name in (LATENCY, THROUGHPUT):
@@ -107,7 +108,7 @@ def reason_to_skip(name: str, model: Path | None) -> str | None:
     if name == COMPILED and not third_party.compiler_installed():
         return "g++: not installed"
     if model is not None and not model.is_dir():
-        return f"{model}: one file found, a folder with both networks wanted"
+        return f"{model}: expected a folder with both networks, got one file"
     folder = model or runtime.SHIPPED
     missing = [file for file in FILES[name] if not (folder / file).exists()]
-    return f"{folder}: no {' and no '.join(missing)} found" if missing else None
+    return f"{folder}: {' and '.join(missing)} not found" if missing else None

@@ -1,4 +1,4 @@
-"""The tables of times with everything that they depend on."""
+"""The result tables of the speed benchmark, with settings and notes."""
 
 from __future__ import annotations
 
@@ -9,70 +9,96 @@ from gan_denoise.console import Track, untracked
 from gan_denoise.errors import InputError
 from gan_denoise.eval.bench.backends import SIDE, THIRD_PARTY
 from gan_denoise.eval.bench.profile import profile_rows
-from gan_denoise.eval.bench.timing import BATCHES, run_bench
+from gan_denoise.eval.bench.timing import BATCHES, PAUSE_S, WARM_UP, run_bench
 from gan_denoise.eval.result_table import ResultTable
 from gan_denoise.export import graph_size, runtime
 from gan_denoise.machine import describe_machine
+
+NOTES = {
+    "relative time": "time divided by the fused graph's, with a 95 % interval over rounds",
+    "of SGEMM": f"operations a second as a fraction of onnxruntime's {SIDE}x{SIDE} matrix product",
+    "threads": "each runtime's default waiting policy; onnxruntime's threads spin",
+}
 
 
 def bench_report(
     model: Path | None,
     repeats: int,
     threads: int,
-    peers: Sequence[str] = ("torch",),
+    third_party: Sequence[str] = ("torch",),
     models: Mapping[str, Path] | None = None,
     track: Track = untracked,
+    *,
+    pause_s: float = PAUSE_S,
+    warm_up: int = WARM_UP,
 ) -> ResultTable:
-    """The timings of `run_bench` against `peers` (of PEERS); `settings["not measured"]` maps contenders to reasons.
+    """The rows of `run_bench` for the built-in backends, those of `third_party` (keys of THIRD_PARTY), and `models`.
 
-    `models` are other fused graphs by name, of latents of the same size. Raises what `run_bench` raises, and InputError
-    for a model of others.
+    `models` are other fused graphs by name, of the same latent size. Raises as `run_bench`, and InputError for a model
+    of another latent size.
     """
-    fused = runtime.load_graph(runtime.FUSED, model, threads=1)  # one thread starts no pool that could disturb
-    machine = describe_machine(threads)  # before the load is our own
-    size = graph_size.graph_size_of_file(runtime.graph_file(runtime.FUSED, model)).multiply_adds
-    names = [name for peer in peers for name in THIRD_PARTY[peer]]
+    fused = runtime.load_graph(runtime.FUSED, model, threads=1)  # one thread: no thread pool that disturbs the timing
+    machine = describe_machine(threads)  # before this benchmark itself adds to the load
+    multiply_adds = graph_size.graph_size_of_file(runtime.graph_file(runtime.FUSED, model)).multiply_adds
     precision = fused.metadata.get("precision", "float32")
-    otherwise = THIRD_PARTY["openvino"] if precision == "int8" else ()
-    rounding = {name: "rounds integers otherwise" for name in names if name in otherwise}
-    others = [name for name in names if name not in rounding]
-    hashes = {title: _sha256_beside(fused, title, path) for title, path in (models or {}).items()}
-    rows, skipped = run_bench(model, fused.input_shape[0], threads, repeats, BATCHES, others, size, models, track)
+    backends, incomparable = _comparable([name for key in third_party for name in THIRD_PARTY[key]], precision)
+    hashes = {title: _describe_model(fused, title, path) for title, path in (models or {}).items()}
+    rows, skipped = run_bench(
+        model,
+        fused.input_shape[0],
+        threads,
+        repeats,
+        BATCHES,
+        backends,
+        multiply_adds,
+        models,
+        track,
+        pause_s=pause_s,
+        warm_up=warm_up,
+    )
     return ResultTable(
         command="bench",
-        title="z to image and denoised: a process each, in turn",
+        title="Latency and throughput from z to image and denoised",
         rows=rows,
         model_sha256=fused.sha256,
         machine=machine,
         settings={
             "repeats": repeats,
-            "peers": ", ".join(peers),
-            **({"other models": hashes} if hashes else {}),
-            "relative_time": "of the time to the fused graph's, 95 % interval over rounds",
-            "sgemm_fraction": f"operations a second as a share of onnxruntime's own product of {SIDE}x{SIDE} matrices",
+            "third_party": ", ".join(third_party),
+            **({"models": hashes} if hashes else {}),
             "precision": precision,
-            "spinning": "as each runtime has it by itself; onnxruntime's threads spin",
-            "not measured": skipped | rounding,
         },
+        notes=NOTES,
+        skipped=skipped | incomparable,
     )
 
 
-def profile_report(model: Path | None, repeats: int, threads: int) -> ResultTable:
-    """The rows of `profile_rows` for the fused graph at each batch. Raises as `runtime.load`."""
+def profile_report(
+    model: Path | None, repeats: int, threads: int, *, batches: Sequence[int] = BATCHES, warm_up: int = WARM_UP
+) -> ResultTable:
+    """The rows of `profile_rows` for the fused graph at each batch size. Raises as `runtime.load_graph`."""
     fused = runtime.load_graph(runtime.FUSED, model, threads=1)
     machine = describe_machine(threads)
     return ResultTable(
         command="bench --profile",
-        title="The fused graph node by node, in one plain session",
-        rows=[row for batch in BATCHES for row in profile_rows(model, batch, repeats, threads)],
+        title="Time of each node of the fused graph, in one plain session",
+        rows=[row for batch in batches for row in profile_rows(model, batch, repeats, threads, warm_up)],
         model_sha256=fused.sha256,
         machine=machine,
-        settings={"repeats": repeats, "ms": "of a call, mean; what the session adds between nodes is not in it"},
+        settings={"repeats": repeats},
+        notes={"ms": "mean of a call; the time that the session spends between nodes is not included"},
     )
 
 
-def _sha256_beside(fused: runtime.Graph, title: str, path: Path) -> str:
-    other = runtime.load_graph(runtime.FUSED, path, threads=1)
-    if other.input_shape != fused.input_shape:
-        raise InputError(f"{title}: z of {other.input_shape[0]} found, {fused.input_shape[0]} wanted")
-    return f"{path.name}, {other.sha256[:12]}"
+def _comparable(backends: Sequence[str], precision: str) -> tuple[list[str], dict[str, str]]:
+    """The backends that compute the same images at this precision, and the others with the reason."""
+    rounding = THIRD_PARTY["openvino"] if precision == "int8" else ()
+    incomparable = {name: "rounds integers differently" for name in backends if name in rounding}
+    return [name for name in backends if name not in incomparable], incomparable
+
+
+def _describe_model(fused: runtime.Graph, title: str, path: Path) -> str:
+    graph = runtime.load_graph(runtime.FUSED, path, threads=1)
+    if graph.input_shape != fused.input_shape:
+        raise InputError.expected(title, f"z of {fused.input_shape[0]}", graph.input_shape[0])
+    return f"{path.name}, {graph.sha256[:12]}"

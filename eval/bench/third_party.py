@@ -1,4 +1,4 @@
-"""What a user could run instead of onnxruntime; each package is imported only when it is asked for."""
+"""Third-party runtimes as alternatives to onnxruntime; each package is imported on first use."""
 
 from __future__ import annotations
 
@@ -31,44 +31,46 @@ def openvino_installed() -> bool:
 
 
 def compiler_installed() -> bool:
-    """Whether there is a C++ compiler for torch.compile, by the name that it looks for."""
+    """Whether there is a C++ compiler under the name that torch.compile uses."""
     return shutil.which("g++") is not None or sys.platform == "win32"
 
 
 def load_eager(folder: Path, threads: int = 0) -> Pipeline:
-    """A function z (N, latent) -> (image, denoised), run by PyTorch with the weights in `folder`.
+    """A function z (N, latent) -> (image, denoised) that runs PyTorch with the weights in `folder`.
 
-    `threads` 0 leaves torch its own number. Raises InputError when torch is not installed or there are no weights
-    that are whole.
+    `threads` 0 keeps torch's default. Raises InputError when torch is not installed, or weights are missing or damaged.
     """
     return eager_pipeline(*_networks(folder, threads))
 
 
 def load_compiled(folder: Path, threads: int = 0) -> Pipeline:
-    """The same, both networks compiled as one function for each batch size, its weights frozen into it.
+    """As `load_eager`, with both networks compiled into one function with frozen weights for each batch size.
 
-    A batch size that is new takes a minute. Raises as `load_eager`.
+    The first call of a batch size takes a minute. Raises as `load_eager`.
     """
     return compiled_pipeline(*_networks(folder, threads))
 
 
 def eager_pipeline(generator: nn.Module, denoiser: nn.Module) -> Pipeline:
-    """The two modules one after the other, in evaluation and without gradients, from arrays to arrays."""
-    return _as_numpy_function(_in_turn(generator, denoiser))
+    """Run the two modules in sequence on arrays, in evaluation mode and without gradients."""
+    return _as_numpy_function(_in_sequence(generator, denoiser))
 
 
 def compiled_pipeline(generator: nn.Module, denoiser: nn.Module) -> Pipeline:
-    """The same through torch.compile with inductor's freezing."""
+    """As `eager_pipeline`, through torch.compile with inductor's freezing."""
     import torch
 
-    return _as_numpy_function(torch.compile(_in_turn(generator, denoiser), dynamic=False, options={"freezing": True}))
+    return _as_numpy_function(
+        torch.compile(_in_sequence(generator, denoiser), dynamic=False, options={"freezing": True})
+    )
 
 
 def load_openvino(file: Path, threads: int, throughput: bool) -> Pipeline:
-    """A function z (N, latent) -> (image, denoised), run by OpenVINO from the fused graph in `file`.
+    """A function z (N, latent) -> (image, denoised) that runs the fused graph in `file` with OpenVINO.
 
-    It computes in float32 as all contenders do; left alone, it takes bfloat16 where the processor has it, which moves
-    pixels by 0.03. With `throughput` the batch is spread over as many requests as OpenVINO calls best, all at once.
+    It computes in float32 as all backends do; by default OpenVINO uses bfloat16 where the processor supports it, which
+    changes pixels by up to 0.03. With `throughput` the batch is split into OpenVINO's optimal number of
+    parallel requests.
     Raises InputError when OpenVINO is not installed.
     """
     try:
@@ -98,18 +100,18 @@ def _many_requests(queue: Any) -> Pipeline:
     done: dict[int, tuple[ArrayF32, ...]] = {}
     queue.set_callback(lambda request, i: done.__setitem__(i, _outputs(request)))
 
-    def spread(z: ArrayF32) -> tuple[ArrayF32, ...]:
+    def run(z: ArrayF32) -> tuple[ArrayF32, ...]:
         done.clear()
         for i, part in enumerate(np.array_split(z, min(len(queue), len(z)))):
             queue.start_async({0: part}, i)
         queue.wait_all()
         return tuple(np.concatenate(parts) for parts in zip(*(done[i] for i in sorted(done)), strict=True))
 
-    return spread
+    return run
 
 
 def _outputs(request: Any) -> tuple[ArrayF32, ...]:
-    """Copies, for the next call writes into the same memory."""
+    """Copies, because the next call writes into the same memory."""
     return tuple(np.array(request.get_output_tensor(i).data) for i in range(2))
 
 
@@ -120,14 +122,14 @@ def _networks(folder: Path, threads: int) -> tuple[nn.Module, nn.Module]:
         import torch
 
         from gan_denoise.export.convert import weights
-    except ModuleNotFoundError as error:  # half an extra
+    except ModuleNotFoundError as error:  # a part of the extra is missing
         raise missing_extra(error.name or "torch", "train") from error
     if threads:
         torch.set_num_threads(threads)
     return weights.load_generator(folder), weights.load_denoiser(folder)
 
 
-def _in_turn(generator: nn.Module, denoiser: nn.Module) -> Callable[[Any], tuple[Any, Any]]:
+def _in_sequence(generator: nn.Module, denoiser: nn.Module) -> Callable[[Any], tuple[Any, Any]]:
     generator.eval()
     denoiser.eval()
 

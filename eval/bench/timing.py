@@ -1,4 +1,4 @@
-"""The benchmark: how long each contender takes for a batch, in interleaved rounds, and that all agree."""
+"""The benchmark: the time of each backend for a batch, in interleaved rounds, after a check that all agree."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from gan_denoise.export.latents import latents
 BATCHES = (1, 8, 64, 256)
 ROUNDS = 10
 WARM_UP = 3
-PAUSE_S = 0.25  # between turns
+PAUSE_S = 0.25  # between turns: the threads of the previous backend wait for work by spinning, on the same cores
 TOLERANCE = 1e-4
 UNSTABLE = 0.2
 
@@ -36,34 +36,32 @@ def run_bench(
     threads: int = 0,
     repeats: int = 100,
     batches: Sequence[int] = BATCHES,
-    others: Sequence[str] = (),
+    third_party: Sequence[str] = (),
     multiply_adds: int | None = None,
     models: Mapping[str, Path] | None = None,
     track: Track = untracked,
+    *,
+    pause_s: float = PAUSE_S,
+    warm_up: int = WARM_UP,
 ) -> tuple[list[dict[str, Any]], dict[str, str]]:
-    """Rows for the fused graph, plain sessions, `others` and the fused graphs of `models`, and why one has none.
+    """Rows for the fused graph, plain sessions, `third_party` backends and the fused graphs of `models`.
 
-    Each contender has a process of its own; its `repeats` calls a batch are spread over rounds in which the
-    contenders take turns, so that a slow minute of the machine hits all of them. With the `multiply_adds` of an image
-    SGEMM takes its turns too. Outputs are compared before the timing, but for those of `models`, which may compute
-    something else: raises GateError when one differs from the fused graph's by more than 1e-4.
+    Also returns the backends that were skipped, with the reason. Each backend has its own process; its `repeats` calls
+    a batch size are spread over rounds in which the backends take turns, with `pause_s` seconds between them, so that a
+    slow minute of the machine affects all of them. With the `multiply_adds` of an image, SGEMM is timed too. Outputs
+    are compared before the timing, except those of `models`, which may compute different images: raises GateError when
+    one differs from the fused graph's by more than 1e-4.
     """
-    skipped: dict[str, str] = {}
     latent_batches = {batch: latents(0, 0, batch, latent_size) for batch in batches}
     with ExitStack() as stack:
-        workers = [stack.enter_context(Worker(name, model, threads)) for name in (FUSED, PLAIN)]
-        for name in (TWO_GRAPHS, *others):
-            found = reason_to_skip(name, model) or _started(name, model, threads, latent_batches[min(batches)], stack)
-            if isinstance(found, Worker):
-                workers.append(found)
-            else:
-                skipped[name] = found
+        workers, skipped = _start_workers(model, threads, third_party, latent_batches[min(batches)], stack)
         names = [worker.name for worker in workers]
         for z in latent_batches.values():
             _check_agreement(workers, z)
-        strangers = [stack.enter_context(Worker(FUSED, path, threads, title)) for title, path in (models or {}).items()]
-        peak = [] if multiply_adds is None else [stack.enter_context(Worker(SGEMM, model, threads))]
-        times = _time_in_turns([*workers, *strangers, *peak], latent_batches, repeats, track)
+        workers += [stack.enter_context(Worker(FUSED, path, threads, title)) for title, path in (models or {}).items()]
+        if multiply_adds is not None:
+            workers.append(stack.enter_context(Worker(SGEMM, model, threads)))
+        times = _time_in_turns(workers, latent_batches, repeats, track, pause_s, warm_up)
     rows = []
     for batch in batches:
         for name in (*names, *(models or {})):
@@ -77,11 +75,38 @@ def run_bench(
     return rows, skipped
 
 
+def _start_workers(
+    model: Path | None, threads: int, third_party: Sequence[str], z: ArrayF32, stack: ExitStack
+) -> tuple[list[Worker], dict[str, str]]:
+    """Workers of the backends that can run, and the reasons why others are skipped."""
+    workers = [stack.enter_context(Worker(name, model, threads)) for name in (FUSED, PLAIN)]
+    skipped: dict[str, str] = {}
+    for name in (TWO_GRAPHS, *third_party):
+        worker = reason_to_skip(name, model) or _start_worker(name, model, threads, z, stack)
+        if isinstance(worker, Worker):
+            workers.append(worker)
+        else:
+            skipped[name] = worker
+    return workers, skipped
+
+
+def _start_worker(name: str, model: Path | None, threads: int, z: ArrayF32, stack: ExitStack) -> Worker | str:
+    """A worker after its first call, in which torch.compile compiles; for a third-party backend, why it failed."""
+    try:
+        worker = stack.enter_context(Worker(name, model, threads))
+        worker.run(z)
+    except InputError as error:
+        if name in BUILTIN_BACKENDS:
+            raise
+        return error.message
+    return worker
+
+
 def timing_summary(name: str, batch: int, rounds: Rounds) -> dict[str, Any]:
     """One row from the seconds of every call, by round.
 
-    `images_per_s` counts all calls, not the typical one. `spread` is the difference between the slowest and the
-    fastest round's median as a fraction of p50; above 0.2 the row is not `stable`. One round says nothing of both.
+    `images_per_s` is over all calls, not the median call. `spread` is the difference between the slowest and the
+    fastest round's median as a fraction of p50; above 0.2 the row is not `stable`. Both are None for one round.
     """
     calls = np.concatenate(rounds)
     p50, p90, p99 = np.percentile(calls, (50, 90, 99))
@@ -101,19 +126,19 @@ def timing_summary(name: str, batch: int, rounds: Rounds) -> dict[str, Any]:
 
 
 def relative_time(rounds: Rounds, fused: Rounds) -> dict[str, float | None]:
-    """How many times the fused graph's time a contender takes, by the medians of the rounds that both had.
+    """The time of a backend divided by the fused graph's, from the medians of paired rounds.
 
-    `relative_time` is their geometric mean, with a 95 % interval where there are two rounds or more.
+    `relative_time` is the geometric mean of the ratios, with a 95 % interval for two rounds or more.
     """
-    mine, theirs = _medians(rounds), _medians(fused)
-    if len(mine) < 2:
-        return {"relative_time": mine[0] / theirs[0], "relative_time_low": None, "relative_time_high": None}
-    found = ratio_interval(theirs, mine)
-    return {"relative_time": found.value, "relative_time_low": found.low, "relative_time_high": found.high}
+    medians, fused_medians = _medians(rounds), _medians(fused)
+    if len(medians) < 2:
+        return {"relative_time": medians[0] / fused_medians[0], "relative_time_low": None, "relative_time_high": None}
+    ratio = ratio_interval(fused_medians, medians)
+    return {"relative_time": ratio.value, "relative_time_low": ratio.low, "relative_time_high": ratio.high}
 
 
 def sgemm_fraction(row: dict[str, Any], multiply_adds: int, sgemm: Rounds) -> float:
-    """What a contender computes in a second as a fraction of what SGEMM does in the same rounds."""
+    """Operations a second of a backend as a fraction of those of SGEMM in the same rounds."""
     gflops = 2 * multiply_adds * row["batch"] / (row["p50_ms"] / 1000) / 1e9
     return float(gflops / sgemm_gflops(float(np.median(np.concatenate(sgemm)))))
 
@@ -123,27 +148,33 @@ def _medians(rounds: Rounds) -> list[float]:
 
 
 def compare(name: str, outputs: Sequence[ArrayF32], reference: Sequence[ArrayF32]) -> float:
-    """The worst absolute difference from the fused graph's outputs. Raises GateError above 1e-4."""
+    """The largest absolute difference from the fused graph's outputs. Raises GateError above 1e-4."""
     differences = [np.abs(a - b).max() for a, b in zip(outputs, reference, strict=True)]
-    worst = float(np.max(differences))  # Python's max would lose a NaN
-    if not worst <= TOLERANCE:
+    largest = float(np.max(differences))  # Python's max would lose a NaN
+    if not largest <= TOLERANCE:
         batch = len(reference[0])
-        raise GateError(f"{name}: {worst:.3g} off the fused graph found at batch {batch}, {TOLERANCE:g} or less wanted")
-    return worst
+        expected = f"outputs within {TOLERANCE:g} of the fused graph's at batch {batch}"
+        raise GateError.expected(name, expected, f"a difference of {largest:.3g}")
+    return largest
 
 
 def _time_in_turns(
-    workers: list[Worker], latent_batches: dict[int, ArrayF32], repeats: int, track: Track
+    workers: list[Worker],
+    latent_batches: dict[int, ArrayF32],
+    repeats: int,
+    track: Track,
+    pause_s: float,
+    warm_up: int,
 ) -> dict[tuple[str, int], Rounds]:
     for worker in workers:
         for z in latent_batches.values():
-            worker.time(z, WARM_UP)
+            worker.time(z, warm_up)
     times: dict[tuple[str, int], Rounds] = {(w.name, batch): [] for batch in latent_batches for w in workers}
-    shuffled = random.Random(0)
+    random_order = random.Random(0)
     for calls in track(_calls_per_round(repeats)):
         for batch, z in latent_batches.items():
-            for worker in shuffled.sample(workers, len(workers)):  # who comes after whom must not decide
-                time.sleep(PAUSE_S)  # the threads of the one before wait for work by spinning, on our cores
+            for worker in random_order.sample(workers, len(workers)):  # a fixed order would bias the comparison
+                time.sleep(pause_s)
                 times[worker.name, batch].append(worker.time(z, calls))
     return times
 
@@ -151,18 +182,6 @@ def _time_in_turns(
 def _calls_per_round(repeats: int) -> list[int]:
     rounds = min(ROUNDS, repeats)
     return [len(part) for part in np.array_split(np.arange(repeats), rounds)]
-
-
-def _started(name: str, model: Path | None, threads: int, z: ArrayF32, stack: ExitStack) -> Worker | str:
-    """The contender once it has answered, for torch.compile compiles only then; why it cannot, if it is a peer."""
-    try:
-        worker = stack.enter_context(Worker(name, model, threads))
-        worker.run(z)
-    except InputError as error:
-        if name in BUILTIN_BACKENDS:
-            raise
-        return error.message
-    return worker
 
 
 def _check_agreement(workers: list[Worker], z: ArrayF32) -> None:

@@ -1,4 +1,4 @@
-"""One backend in a process of its own."""
+"""One backend in its own process."""
 
 from __future__ import annotations
 
@@ -19,32 +19,35 @@ from gan_denoise.eval.bench.third_party import Pipeline
 
 
 class Worker:
-    """A contender in a process of its own: sessions whose threads spin in one process spoil each other's times.
+    """A backend in its own process: spinning threads of several sessions in one process would disturb the timing.
 
-    A context manager; the process ends with it. Raises what loading the contender raised.
+    A context manager that ends the process. Raises what loading the backend raised.
     """
 
     def __init__(self, name: str, model: Path | None, threads: int, title: str = "") -> None:
         self.name = title or name
-        context = multiprocessing.get_context("spawn")  # a fork would copy the parent's threads' locks
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(theirs, name, model, threads), daemon=True)
+        context = multiprocessing.get_context("spawn")  # fork would copy locks that the parent's threads hold
+        self._pipe, child_pipe = context.Pipe()
+        self._process = context.Process(target=_serve, args=(child_pipe, name, model, threads), daemon=True)
         self._process.start()
-        theirs.close()
+        child_pipe.close()
         try:
-            self._ask(None)
+            self._request(None)
         except BaseException:
             self._stop()
             raise
 
     def time(self, z: ArrayF32, calls: int) -> list[float]:
-        """Seconds of each of `calls` calls with z (N, latent), after one that is not counted. Raises as `run`."""
-        durations, _ = self._ask((z, calls))
+        """Seconds of each of `calls` calls with z (N, latent), after one untimed call. Raises as `run`."""
+        durations, _ = self._request((z, calls))
         return durations
 
     def run(self, z: ArrayF32) -> tuple[ArrayF32, ...]:
-        """(image, denoised) for z (N, latent). Raises InputError when it fails, OutputError when its process ended."""
-        _, outputs = self._ask((z, 0))
+        """(image, denoised) for z (N, latent).
+
+        Raises InputError when the call fails, OutputError when the process ended.
+        """
+        _, outputs = self._request((z, 0))
         return outputs
 
     def __enter__(self) -> Worker:
@@ -55,19 +58,19 @@ class Worker:
     ) -> None:
         self._stop()
 
-    def _ask(self, question: tuple[ArrayF32, int] | None) -> tuple[list[float], tuple[ArrayF32, ...]]:
-        """The answer to (z, calls), or to None whether it is ready."""
+    def _request(self, request: tuple[ArrayF32, int] | None) -> tuple[list[float], tuple[ArrayF32, ...]]:
+        """Send (z, calls), or None to load the backend; return the durations and the outputs."""
         try:
-            self._pipe.send(question)
-            answer = self._pipe.recv()
+            self._pipe.send(request)
+            response = self._pipe.recv()
         except (EOFError, OSError) as error:
             self._process.join()
             code = self._process.exitcode
             hint = "free some memory" if code and code < 0 else ""
             raise OutputError(f"{self.name}: its process ended with {code}", hint) from error
-        if isinstance(answer, GanDenoiseError):
-            raise answer
-        durations, outputs = answer
+        if isinstance(response, GanDenoiseError):
+            raise response
+        durations, outputs = response
         return durations, outputs
 
     def _stop(self) -> None:
@@ -77,31 +80,31 @@ class Worker:
 
 
 def _serve(pipe: Connection, name: str, model: Path | None, threads: int) -> None:
-    """The worker's side: load, then answer requests until the other side is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends us
+    """The loop of the worker process: load the backend, then serve requests until the parent closes the pipe."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends this process
     pipeline: Pipeline | None = None
-    with contextlib.suppress(EOFError, OSError):  # the other side is gone
+    with contextlib.suppress(EOFError, OSError):  # the parent closed the pipe
         while True:
-            question = pipe.recv()
+            request = pipe.recv()
             try:
                 pipeline = pipeline or load_pipeline(name, model, threads)
-                pipe.send(([], ()) if question is None else _answer(pipeline, *question))
+                pipe.send(([], ()) if request is None else _run(pipeline, *request))
             except GanDenoiseError as error:
                 pipe.send(error)
             except OSError:
                 raise
-            except Exception as error:  # whatever a peer and its compiler raise
+            except Exception as error:  # a third-party runtime and its compiler may raise anything
                 reason = (str(error).strip() or "no reason given").splitlines()[0][:160]
                 pipe.send(InputError(f"{name}: {type(error).__name__} ({reason})"))
 
 
-def _answer(pipeline: Pipeline, z: ArrayF32, calls: int) -> tuple[list[float], tuple[ArrayF32, ...]]:
+def _run(pipeline: Pipeline, z: ArrayF32, calls: int) -> tuple[list[float], tuple[ArrayF32, ...]]:
     outputs = pipeline(z)
-    durations = _durations(pipeline, z, calls)
+    durations = _time_calls(pipeline, z, calls)
     return durations, () if calls else tuple(np.asarray(output) for output in outputs)
 
 
-def _durations(pipeline: Pipeline, z: ArrayF32, calls: int) -> list[float]:
+def _time_calls(pipeline: Pipeline, z: ArrayF32, calls: int) -> list[float]:
     seconds = []
     for _ in range(calls):
         start = time.perf_counter()

@@ -1,4 +1,4 @@
-"""The denoising table: noisy images, networks and classical filters side by side."""
+"""The denoising table: noisy images, networks and classical filters, measured on the same noise."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from gan_denoise.eval.noise import NOISES, SIGMAS, add_noise
 from gan_denoise.machine import usable_cores
 
 BENCHMARK_SIGMAS = (0.0, *SIGMAS)
-PSNR_CAP_DB = 100.0  # 8-bit images that differ in one level of one pixel of 784 have 77 dB
-CHUNK = 500
+PSNR_CAP_DB = 100.0  # images of 784 pixels that differ by one 8-bit level in one pixel have 77 dB
+CHUNK = 500  # images of one SSIM computation
 
 
 def evaluate_denoising(
@@ -31,23 +31,23 @@ def evaluate_denoising(
     threads: int = 1,
     track: Track = untracked,
 ) -> Iterator[dict[str, Any]]:
-    """A row for `noisy` and each method at each noise.
+    """A row for `noisy` and each method, for each kind of noise and each sigma.
 
     The columns: `method, noise, sigma, psnr_db, psnr_se, ssim, ms_per_image, parameters, multiply_adds, n`. `clean` are
-    images (N, 1, H, W) in [0, 1]; the noise comes from `seed`. PSNR and SSIM are means over the images, a PSNR counted
-    as 100 dB where it is more, as that of identical images is; `psnr_se` is its standard error, None for one image.
-    `noisy` is the input as it is, unclipped where the noise is; what a method gives is clipped. At sigma 0 a method
-    that is told so is not run: it would return its input. Times are the processor's on one thread, whatever number of
-    `threads` work at once; 0 means one a usable core.
+    images (N, 1, H, W) in [0, 1]; `seed` determines the noise. PSNR and SSIM are means over the images; the PSNR of an
+    image is capped at 100 dB, the value for identical images; `psnr_se` is its standard error, None for one image.
+    `noisy` is the input itself, unclipped for float noise; outputs of methods are clipped. At sigma 0 only blind
+    methods run, since the others return their input. Times are CPU times on one thread, independent of the number of
+    worker `threads`; 0 means one per available core.
     """
     workers = threads or usable_cores()
-    with processes(workers) as pool, ThreadPoolExecutor(workers) as beside:
+    with processes(workers) as pool, ThreadPoolExecutor(workers) as threads_pool:
         for noise, sigma, name in track(list(itertools.product(NOISES, sigmas, (NOISY, *methods)))):
             noisy = add_noise(clean, sigma, noise, seed)
             method = methods.get(name)
             restored, seconds = noisy, None
             if method is not None and (sigma or method.blind):
-                restored, seconds = _restore(method, noisy, noise, sigma, beside if method.blind else pool)
+                restored, seconds = _restore(method, noisy, noise, sigma, threads_pool if method.blind else pool)
             decibels = psnr(clean, restored).clip(max=PSNR_CAP_DB)
             yield {
                 "method": name,
@@ -74,6 +74,6 @@ def _standard_error(values: Vector) -> float | None:
 
 
 def _mean_ssim(clean: ImagesF32, restored: ImagesF32) -> float:
-    """The mean SSIM, worked out in chunks: it needs a dozen float64 copies of the images."""
+    """The mean SSIM, in chunks: the computation holds a dozen float64 copies of the images."""
     starts = range(0, len(clean), CHUNK)
     return float(np.concatenate([ssim(clean[s : s + CHUNK], restored[s : s + CHUNK]) for s in starts]).mean())

@@ -1,4 +1,4 @@
-"""The classical filters that the denoiser is measured against; their parameters are tuned in tuning.py."""
+"""The classical filters that the denoiser is compared with; tuning.py tunes their parameters."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ MODES = {"BayesShrink": "soft", "VisuShrink": "hard"}
 
 
 def gaussian(noisy: ImagesF32, sigma: float, parameters: Parameters) -> ImagesF32:
-    """A Gaussian of standard deviation `width` in pixels, from scipy, with the `border` mode."""
+    """Gaussian filter of standard deviation `width` in pixels, from scipy, with the `border` mode."""
     return _clipped(ndimage.gaussian_filter(noisy, parameters["width"], mode=parameters["border"]))
 
 
 def median(noisy: ImagesF32, sigma: float, parameters: Parameters) -> ImagesF32:
-    """The median of a neighbourhood, from scipy: `footprint` (a name of FOOTPRINTS) and the `border` mode."""
+    """Median filter from scipy: `footprint` (a name of FOOTPRINTS) and the `border` mode."""
     footprint = FOOTPRINTS[parameters["footprint"]]
     return _clipped(ndimage.median_filter(noisy, footprint=footprint, mode=parameters["border"]))
 
 
 def total_variation(noisy: ImagesF32, sigma: float, parameters: Parameters) -> ImagesF32:
-    """Chambolle 2004, from scikit-image: the weight is `weight` times sigma.
+    """Total variation (Chambolle 2004), from scikit-image: the weight is `weight` times sigma.
 
-    It iterates longer than by default, which gives up to 0.1 dB here.
+    It runs more iterations than by default, which gains up to 0.1 dB here.
     """
     weight = parameters["weight"] * sigma
     restored = denoise_tv_chambolle(noisy, weight, eps=1e-5, max_num_iter=200)  # type: ignore[no-untyped-call]
@@ -46,12 +46,13 @@ def total_variation(noisy: ImagesF32, sigma: float, parameters: Parameters) -> I
 
 
 def wavelet(noisy: ImagesF32, sigma: float, parameters: Parameters) -> ImagesF32:
-    """BayesShrink (Chang et al. 2000) or VisuShrink (Donoho and Johnstone 1994), from scikit-image, cycle-spun.
+    """Wavelet shrinkage from scikit-image, with cycle spinning.
 
-    `method`, `wavelet` and `levels` name the transform; the noise that the threshold is made for is `threshold`
-    times sigma. BayesShrink is soft and VisuShrink hard: on 20 training images at most 0.04 dB worse than the other
-    way round, and up to 1.5 dB better. The mean over 4 x 4 translations takes the blocks out (Coifman and Donoho
-    1995), which gave 0.6 to 2 dB on 40.
+    `method` is BayesShrink (Chang et al. 2000) or VisuShrink (Donoho and Johnstone 1994); `wavelet` and `levels`
+    select the transform; the assumed noise level is `threshold` times sigma.
+    BayesShrink uses soft and VisuShrink hard thresholds: on 20 training images at most 0.04 dB worse than the other
+    assignment, and up to 1.5 dB better. The mean over 4 x 4 translations removes block artefacts (Coifman and Donoho
+    1995), which gained 0.6 to 2 dB on 40 training images.
     """
     total = np.zeros_like(noisy, dtype=np.float64)
     for offset in np.ndindex(SHIFTS, SHIFTS):
@@ -69,11 +70,11 @@ def wavelet(noisy: ImagesF32, sigma: float, parameters: Parameters) -> ImagesF32
 
 
 def non_local_means(noisy: ImagesF32, sigma: float, parameters: Parameters) -> ImagesF32:
-    """Buades et al. 2005, from scikit-image: `patch`, search `distance`, and strength `h` times sigma.
+    """Non-local means (Buades et al. 2005), from scikit-image: `patch`, search `distance`, strength `h` times sigma.
 
-    What the noise adds to the patches' distances is taken off as if it were `noise` times sigma: clipped noise is
-    weaker than its sigma says. The fast mode (patch weights without a Gaussian) is as good here as the slow one in a
-    tenth of the time.
+    The expected contribution of the noise to patch distances is subtracted for a noise level of `noise` times sigma,
+    because clipping makes the noise weaker than sigma. The fast mode (patch weights without a Gaussian) gives the same
+    quality here in a tenth of the time.
     """
     restored = denoise_nl_means(
         noisy,
@@ -87,18 +88,18 @@ def non_local_means(noisy: ImagesF32, sigma: float, parameters: Parameters) -> I
 
 
 def bm3d(noisy: ImagesF32, sigma: float, parameters: Parameters) -> ImagesF32:
-    """Dabov et al. 2007 as Mäkinen et al. 2020 have it, from the authors' package `bm3d`: for non-commercial use only.
+    """BM3D (Dabov et al. 2007, Mäkinen et al. 2020) from the authors' package `bm3d`: for non-commercial use only.
 
-    It is for comparison alone: nothing else here needs it, and none of it is in this package. `block` is the side of
-    the blocks in pixels (8 by default, which is much for an image of 28) and the noise is told as `strength` times
-    sigma. The exact variances come from an FFT of 16 x 16 instead of 32 x 32: within 0.01 dB on 10 training images,
-    in a quarter of the time.
+    It is used for comparison alone; this package does not contain or require it. `block` is the side of the blocks in
+    pixels (8 by default, which is large for an image of 28) and the assumed noise level is `strength` times sigma. The
+    exact variances are computed with an FFT of 16 x 16 instead of 32 x 32: within 0.01 dB on 10 training images, in a
+    quarter of the time.
     """
     from bm3d import BM3DProfile
     from bm3d import bm3d as denoise
 
     profile = BM3DProfile()
-    profile.num_threads, profile.nf = 1, 16  # more threads add in another order each time
+    profile.num_threads, profile.nf = 1, 16  # with more threads the order of summation varies
     profile.bs_ht = profile.bs_wiener = parameters["block"]
     return _clipped(denoise(noisy.astype(np.float64), parameters["strength"] * sigma, profile))
 
@@ -114,26 +115,28 @@ FILTERS: dict[str, Filter] = {
 
 
 def restore(method: str, noisy: ImagesF32, sigma: float, parameters: Parameters) -> ImagesF32:
-    """Images (N, 1, H, W) float32 in [0, 1] that the filter `method` makes of noisy ones, one image at a time."""
+    """Denoise images with the filter `method`, one at a time: (N, 1, H, W) float32 in [0, 1]."""
     restored = [FILTERS[method](image, sigma, parameters) for image in noisy[:, 0]]
     return np.stack(restored)[:, np.newaxis] if restored else noisy.copy()
 
 
 def load_tuned(path: Path = TUNED) -> TunedParameters:
-    """The tuned parameters by method, kind of noise and sigma. Raises InputError when the file is no such thing."""
+    """The tuned parameters by method, kind of noise and sigma. Raises InputError for a missing or damaged file."""
     try:
         rows = json.loads(path.read_text())["rows"]
         return {(row["method"], row["noise"], round(row["sigma"], 6)): row["parameters"] for row in rows}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        message = f"{path}: {type(error).__name__} ({error}) found, the tuned parameters wanted"
-        raise InputError(message, f"gan-denoise eval tune --out {path} --force makes it") from error
+        got, hint = f"{type(error).__name__} ({error})", f"run gan-denoise eval tune --out {path} --force"
+        raise InputError.expected(path, "tuned filter parameters", got, hint) from error
 
 
 def tuned_for(tuned: TunedParameters, method: str, noise: str, sigma: float) -> Parameters:
-    """The parameters of one filter at one noise. Raises InputError when it was not tuned there."""
+    """The parameters of one filter for one kind of noise and sigma. Raises InputError where it was not tuned."""
     parameters = tuned.get((method, noise, round(sigma, 6)))
     if parameters is None:
-        raise InputError(f"{method}: no parameters for {noise} noise of sigma {sigma:g} found", "gan-denoise eval tune")
+        sigmas = sorted(known for name, kind, known in tuned if (name, kind) == (method, noise))
+        expected = f"{noise} noise of a tuned sigma ({', '.join(f'{known:g}' for known in sigmas)})"
+        raise InputError.expected(method, expected, f"sigma {sigma:g}")
     return parameters
 
 

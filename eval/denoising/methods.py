@@ -1,4 +1,4 @@
-"""The ways to denoise that stand in one table: networks, classical filters, and support-vector regression."""
+"""The methods of the denoising table: networks, classical filters, and support-vector regression."""
 
 from __future__ import annotations
 
@@ -16,25 +16,24 @@ from gan_denoise.eval.denoising import filters, svr
 from gan_denoise.eval.denoising.filters import FILTERS, TunedParameters, tuned_for
 from gan_denoise.eval.denoising.parallel import Restore
 from gan_denoise.eval.inputs import load_fashion_model
-from gan_denoise.eval.labels import NOISY
+from gan_denoise.eval.labels import NOISY, SUPPORT_VECTORS
 from gan_denoise.export import graph_size, runtime
 from gan_denoise.options import BATCH
 
-SUPPORT_VECTORS = "support-vector regression"
 CLASSICAL = (*FILTERS, SUPPORT_VECTORS)
-NEEDS = {"BM3D": "bm3d", SUPPORT_VECTORS: "sklearn"}  # the module of another package, from the extra `compare`
+NEEDS = {"BM3D": "bm3d", SUPPORT_VECTORS: "sklearn"}  # modules of the extra `compare`
 HINT = 'pip install "gan-denoise[compare]"'
 
 TRAINING_IMAGES = 1000
 TRAINING_SEED = 3
-IMAGES_PER_TASK = 10  # images that a worker filters in a call
+IMAGES_PER_TASK = 10  # images of one call in a worker
 
 
 @dataclass(frozen=True, slots=True)
 class Method:
-    """A way to denoise. `prepare(noise, sigma)` gives the function that restores images in that noise, `batch` a call.
+    """A denoising method. `prepare(noise, sigma)` returns the function that denoises images, `batch` of them in a call.
 
-    A blind one is not told the noise. One that is not blind is Python, so that running two at once takes two processes.
+    A blind method does not use sigma. The others run Python code, so that two at once take two processes.
     """
 
     prepare: Callable[[str, float], Restore]
@@ -45,9 +44,12 @@ class Method:
 
 
 def network(model: Path | None) -> Method:
-    """A denoiser.onnx (a file, its folder, or None for the shipped one) on one thread. Raises as `load_for_tables`."""
+    """A denoiser.onnx (a file, its folder, or None for the shipped one) on one thread.
+
+    Raises as `load_fashion_model`.
+    """
     graph = load_fashion_model(runtime.DENOISER, model, threads=1)
-    graph(np.zeros((BATCH, *graph.input_shape), np.float32))  # the first call allocates
+    graph(np.zeros((BATCH, *graph.input_shape), np.float32))  # the first call allocates memory: not timed
 
     def restore(noisy: ImagesF32) -> ImagesF32:
         return graph(noisy)[0].clip(0, 1)
@@ -57,9 +59,9 @@ def network(model: Path | None) -> Method:
 
 
 def classical(tuned: TunedParameters, training: ImagesF32) -> dict[str, Method]:
-    """The filters with their tuned parameters and the regression, which learns from training images (N, 1, H, W).
+    """The filters with their tuned parameters and the regression, which is fitted on training images (N, 1, H, W).
 
-    Without those of `not_installed`. Preparing one raises InputError when it was not tuned for that noise.
+    Methods of `not_installed` are left out. `prepare` raises InputError for a noise that was not tuned.
     """
 
     def tuned_filter(method: str, noise: str, sigma: float) -> Restore:
@@ -67,8 +69,8 @@ def classical(tuned: TunedParameters, training: ImagesF32) -> dict[str, Method]:
         return partial(filters.restore, method, sigma=sigma, parameters=parameters)
 
     def regression(noise: str, sigma: float) -> Restore:
-        learned = svr.fit(training, sigma, noise, TRAINING_SEED)
-        return partial(svr.restore, learned, sigma=sigma)
+        fitted = svr.fit(training, sigma, noise, TRAINING_SEED)
+        return partial(svr.restore, fitted, sigma=sigma)
 
     prepares: Mapping[str, Callable[[str, float], Restore]] = {
         **{method: partial(tuned_filter, method) for method in FILTERS},
@@ -81,22 +83,22 @@ def classical(tuned: TunedParameters, training: ImagesF32) -> dict[str, Method]:
 
 
 def not_installed() -> dict[str, str]:
-    """The methods whose package is missing, and what brings it; imports nothing."""
+    """The methods whose package is missing, with the reason and the command that installs it; imports nothing."""
     return {name: f"{module}: not installed, {HINT}" for name, module in NEEDS.items() if find_spec(module) is None}
 
 
 def parse_networks(versus: Sequence[str], main: str) -> dict[str, Path]:
-    """The paths of networks `NAME=PATH` by name, beside one called `main`.
+    """The paths of networks `NAME=PATH` by name; `main` is the name of the measured network.
 
-    Raises UsageError when a name or a path is missing, or a name is that of another row.
+    Raises UsageError when a name or a path is missing, or two rows would have the same name.
     """
     taken = {NOISY, *CLASSICAL}
     if main in taken or not main:
-        raise UsageError(f"--name: {main!r} found, a name that no other row has wanted")
+        raise UsageError.expected("--name", "a name that no other row has", repr(main))
     paths: dict[str, Path] = {}
     for item in versus:
         name, _, path = item.partition("=")
         if not name or not path or name in taken | {main} | paths.keys():
-            raise UsageError(f"--versus: {item!r} found, NAME=FILE|FOLDER with a name that no other row has wanted")
+            raise UsageError.expected("--versus", "NAME=FILE|FOLDER with a name that no other row has", repr(item))
         paths[name] = Path(path)
     return paths

@@ -1,4 +1,4 @@
-"""Images spread over workers; each piece is timed on the one thread that makes it."""
+"""Denoise images on several workers; each batch is timed on the thread that computes it."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ Restore = Callable[[ImagesF32], ImagesF32]
 
 
 def in_batches(restore: Restore, noisy: ImagesF32, batch: int, pool: Executor | None = None) -> tuple[ImagesF32, float]:
-    """What `restore` makes of the images, `batch` of them in a call, and the processor's seconds for all of them.
+    """Denoise images in batches; returns the images and the CPU seconds of all calls.
 
-    Those are the seconds of the threads that made the calls, so that neither the other workers nor other programs
-    count; `restore` must not start threads of its own. Without a pool the calls are made here. Raises OutputError when
-    a worker has died.
+    The seconds are those of the threads that call `restore`, so that neither the other workers nor other programs
+    count; `restore` must not start threads of its own. Without a pool the calls run in this thread. Raises OutputError
+    when a worker process died.
     """
     parts = [noisy[start : start + batch] for start in range(0, len(noisy), batch)]
     timed = partial(_timed, restore)
     try:
-        done = list(map(timed, parts) if pool is None else pool.map(timed, parts))
+        results = list(map(timed, parts) if pool is None else pool.map(timed, parts))
     except BrokenExecutor as error:
         raise OutputError(f"worker: died ({error})", "free some memory, or --threads 1") from error
-    return np.concatenate([restored for restored, _ in done]), sum(seconds for _, seconds in done)
+    return np.concatenate([restored for restored, _ in results]), sum(seconds for _, seconds in results)
 
 
 @contextmanager
 def processes(count: int) -> Iterator[Executor | None]:
-    """A pool of `count` processes, or None for one: then this process is enough. What waits when it ends is dropped."""
+    """A pool of `count` processes, or None for one, which needs no pool. Pending calls are cancelled at the end."""
     if count == 1:
         yield None
         return
-    context = multiprocessing.get_context("spawn")  # a fork would copy the locks of onnxruntime's threads
-    pool = ProcessPoolExecutor(count, context, initializer=_leave_interrupts_to_the_parent)
+    context = multiprocessing.get_context("spawn")  # fork would copy locks that onnxruntime's threads hold
+    pool = ProcessPoolExecutor(count, context, initializer=_ignore_interrupts)
     try:
         yield pool
     finally:
@@ -54,5 +54,5 @@ def _timed(restore: Restore, noisy: ImagesF32) -> tuple[ImagesF32, float]:
     return restored, time.thread_time() - start
 
 
-def _leave_interrupts_to_the_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _ignore_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends the pool

@@ -1,4 +1,4 @@
-"""Denoising by drawing: noise is added to an image and taken away in small random steps by a blind denoiser."""
+"""Stochastic denoising: noise is added to an image and removed in small random steps by a blind denoiser."""
 
 from __future__ import annotations
 
@@ -16,34 +16,36 @@ Denoise = Callable[[ImagesF32], ImagesF32]
 
 
 def sigma_schedule(sigma: float, steps: int) -> list[float]:
-    """The strengths of noise on the way from `sigma` to 0, steps + 1 of them: sigma * (1 - i / steps)^2.
+    """The steps + 1 noise levels from `sigma` down to 0: sigma * (1 - i / steps)^2.
 
-    Raises InputError for a sigma that is negative or infinite, or fewer than 1 step.
+    Raises InputError for a negative or infinite sigma, or fewer than 1 step.
     """
-    if not 0 <= sigma < math.inf or steps < 1:
-        raise InputError(f"sigma, steps: {sigma}, {steps} found, a finite number of 0 or more and 1 or more wanted")
+    if not 0 <= sigma < math.inf:
+        raise InputError.expected("sigma", "a finite number of 0 or more", sigma)
+    if steps < 1:
+        raise InputError.expected("steps", "1 or more", steps)
     return [sigma * (1 - i / steps) ** 2 for i in range(steps + 1)]
 
 
 def stochastic_denoise(
     images: ImagesF32, denoise: Denoise, sigma: float, steps: int, seed: int, start: int = 0
 ) -> ImagesF32:
-    """Images (N, 1, H, W) float32 near the given ones that the denoiser takes for clean; sigma 0 changes nothing.
+    """Sample denoised images (N, 1, H, W) float32 near the given images; sigma 0 returns a copy of them.
 
-    Noise of `sigma` is added; then each step mixes image and denoised image as the posterior of a diffusion does,
-    the last one gives the denoised image alone. `denoise` gives the expected clean image and is not told sigma.
-    In the spirit of ES-DDPM (Lyu et al. 2022, arXiv:2205.12524), which so mends what another generator drew. The noise
-    of image i comes from `seed` and `start + i` alone. Raises InputError as `falling`.
+    Noise of `sigma` is added. Then each step mixes the noisy and the denoised image as the posterior of a diffusion
+    model does; the last step returns the denoised image. `denoise` maps noisy images of unknown sigma to the expected
+    clean images. The idea is that of ES-DDPM (Lyu et al. 2022, arXiv:2205.12524), which refines samples of another
+    generator. `seed` and `start + i` determine the noise of image i. Raises InputError as `sigma_schedule`.
     """
-    strengths = sigma_schedule(sigma, steps)
+    sigmas = sigma_schedule(sigma, steps)
     if not sigma:
         return images.copy()
-    first, *others = _unit_noise(images, steps, seed, start)
+    first, *units = _unit_noise(images, steps, seed, start)
     noisy = images + sigma * first
-    for (before, after), unit in zip(itertools.pairwise(strengths[:-1]), others, strict=True):
+    for (before, after), unit in zip(itertools.pairwise(sigmas[:-1]), units, strict=True):
         mean = denoise(noisy)
-        kept = (after / before) ** 2
-        noisy = mean + kept * (noisy - mean) + after * math.sqrt(1 - kept) * unit
+        weight = (after / before) ** 2
+        noisy = mean + weight * (noisy - mean) + after * math.sqrt(1 - weight) * unit
     return denoise(noisy)
 
 

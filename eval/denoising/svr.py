@@ -1,4 +1,4 @@
-"""Denoising by support-vector regression: from a patch of noisy pixels to the noise of the one in its middle."""
+"""Denoising by support-vector regression: from a patch of noisy pixels to the noise of its central pixel."""
 
 from __future__ import annotations
 
@@ -19,28 +19,35 @@ C, EPSILON, GAMMA = 2.0, 0.3, 0.006  # all in units of sigma
 
 
 def fit(clean: ImagesF32, sigma: float, noise: str, seed: int) -> Any:
-    """A scikit-learn SVR (Drucker et al. 1997) for one kind and strength of noise, sigma above 0.
+    """Fit a scikit-learn SVR (Drucker et al. 1997) for one kind of noise and one sigma above 0.
 
-    It learns from 4,000 pixels of training images (N, 1, H, W) in [0, 1], fewer where there are not as many; `seed`
-    chooses them and makes the noise. Patches and noise are divided by sigma, so that one kernel fits all strengths.
+    It is fitted on 4,000 pixels of the training images (N, 1, H, W) in [0, 1], or on all where there are fewer;
+    `seed` selects them and generates the noise. Patches and noise are divided by sigma, so that one kernel width suits
+    all noise levels.
     """
     from sklearn.svm import SVR
 
     noisy = add_noise(clean, sigma, noise, seed)
-    chosen = np.random.default_rng(seed).permutation(clean.size)[:SAMPLES]
-    targets = (clean - noisy).reshape(-1)[chosen] / sigma
-    return SVR(C=C, epsilon=EPSILON, gamma=GAMMA).fit(patches(noisy)[chosen] / sigma, targets)
+    pixels = np.random.default_rng(seed).permutation(clean.size)[:SAMPLES]
+    targets = (clean - noisy).reshape(-1)[pixels] / sigma
+    return SVR(C=C, epsilon=EPSILON, gamma=GAMMA).fit(patches(noisy, pixels) / sigma, targets)
 
 
 def restore(regression: Any, noisy: ImagesF32, sigma: float) -> ImagesF32:
-    """Images (N, 1, H, W) float32 in [0, 1] that a regression of `fit` for the same sigma makes of noisy ones."""
+    """Denoise images with a regression of `fit` for the same sigma: (N, 1, H, W) float32 in [0, 1]."""
     residual = sigma * regression.predict(patches(noisy) / sigma).reshape(noisy.shape)
     restored: ImagesF32 = (noisy + residual).clip(0, 1).astype(np.float32)
     return restored
 
 
-def patches(images: ImagesF32) -> Patches:
-    """The neighbourhood of each pixel, (N * H * W, 25) float64, of images (N, 1, H, W) mirrored at the border."""
-    side = PATCH // 2
-    padded = np.pad(images[:, 0], ((0, 0), (side, side), (side, side)), mode="reflect").astype(np.float64)
-    return sliding_window_view(padded, (PATCH, PATCH), axis=(1, 2)).reshape(-1, PATCH**2)
+def patches(images: ImagesF32, pixels: NDArray[np.integer] | None = None) -> Patches:
+    """The neighbourhoods of pixels, (P, 25) float64, in images (N, 1, H, W) that are mirrored at the border.
+
+    `pixels` (P,) are indices into the flattened images; without them all N * H * W pixels, in order. Only the
+    selected neighbourhoods are copied: those of 1,000 images of 28x28 would take 157 MB.
+    """
+    border = PATCH // 2
+    padded = np.pad(images[:, 0], ((0, 0), (border, border), (border, border)), mode="reflect")
+    windows = sliding_window_view(padded, (PATCH, PATCH), axis=(1, 2))  # (N, H, W, 5, 5), a view
+    chosen = windows if pixels is None else windows[np.unravel_index(pixels, windows.shape[:3])]
+    return chosen.reshape(-1, PATCH**2).astype(np.float64)

@@ -1,4 +1,4 @@
-"""The denoising table as people read it: a line a method, a column a strength of noise."""
+"""The denoising table: measure with settings and notes, and pivot to one line a method and one column a sigma."""
 
 from __future__ import annotations
 
@@ -11,26 +11,36 @@ from typing import Any
 from gan_denoise.console import Track, untracked
 from gan_denoise.data.dataset import Dataset, split_holdout
 from gan_denoise.data.images import to_float
+from gan_denoise.eval.columns import format_value
 from gan_denoise.eval.denoising.evaluate import PSNR_CAP_DB, evaluate_denoising
 from gan_denoise.eval.denoising.filters import load_tuned
 from gan_denoise.eval.denoising.methods import TRAINING_IMAGES, classical, network, not_installed
 from gan_denoise.eval.labels import NETWORK
-from gan_denoise.eval.result_table import ResultTable, format_value
+from gan_denoise.eval.result_table import ResultTable
 from gan_denoise.machine import describe_machine
+from gan_denoise.options import BATCH
+
+NOTES = {
+    "sigma": "standard deviation for pixels in [0, 1]; the filters are given it and return their input at 0",
+    "noise": "float is unclipped, 8-bit is clipped and rounded; outputs are clipped",
+    "PSNR": f"at most {PSNR_CAP_DB:g} dB an image, the value for identical images",
+    "ms/image": f"CPU time on one thread; filters one image at a time, networks in batches of {BATCH}",
+    "BM3D": "the authors' package, for non-commercial use only",
+}
 
 Row = Mapping[str, Any]
 
 
-def side_by_side(report: ResultTable) -> ResultTable:
-    """The rows of `evaluate_denoising` with all strengths in one line: `noise, n, method`, PSNR and SSIM, the costs.
+def side_by_side(table: ResultTable) -> ResultTable:
+    """The rows of `evaluate_denoising` with all sigmas in one line: `n, noise, method`, PSNR and SSIM, the costs.
 
-    The time is the median over the strengths. What a method has none of is left empty.
+    The time is the median over the sigmas. Costs that a method does not have are empty.
     """
     groups: dict[tuple[Any, ...], list[Row]] = {}
-    for row in report.rows:
+    for row in table.rows:
         groups.setdefault((row["n"], row["noise"], row["method"]), []).append(row)
-    rows = [_line(rows) for rows in groups.values()]
-    return dataclasses.replace(report, title=f"{report.title}: PSNR in dB and SSIM", rows=rows)
+    rows = [_line(group) for group in groups.values()]
+    return dataclasses.replace(table, title=f"{table.title}: PSNR in dB and SSIM", rows=rows)
 
 
 def _line(rows: Sequence[Row]) -> dict[str, Any]:
@@ -63,35 +73,31 @@ def denoising_report(
 ) -> ResultTable:
     """The rows of `evaluate_denoising` on the first n test images; if `whole`, the networks' on all after that.
 
-    `model`, called `name`, and those of `versus` are denoisers; `settings["not measured"]` maps methods to reasons.
-    Raises InputError when a model is no denoiser.
+    `model`, called `name` in the table, and the models of `versus` are denoisers. Methods whose package is missing are
+    skipped. Raises InputError when a model is not a denoiser.
     """
     networks = {title: network(path) for title, path in {name: model, **(versus or {})}.items()}
     fit, _ = split_holdout(dataset.train)
     methods = {**networks, **classical(load_tuned(), to_float(fit.images[:TRAINING_IMAGES]))}
-    machine = describe_machine(threads)  # before the load is our own
-    more = ", then all of them for the networks" if whole else ""
+    machine = describe_machine(threads)  # before this benchmark itself adds to the load
     rows: list[dict[str, Any]] = []
     for compared, count in ((methods, n), (networks, len(dataset.test) if whole else 0)):
         if count:
             clean = to_float(dataset.test.images[:count])
             rows += evaluate_denoising(compared, clean, seed, threads=threads, track=track)
+    all_images = ", then all of them for the networks" if whole else ""
     return ResultTable(
         command="eval denoising",
-        title="Gaussian noise removed from test images",
+        title="Denoising of test images with Gaussian noise",
         rows=rows,
         model_sha256=networks[name].sha256,
         machine=machine,
         settings={
-            "images": f"the first {min(n, len(dataset.test))} test images{more}",
+            "images": f"the first {min(n, len(dataset.test))} test images{all_images}",
             "networks": {title: method.sha256 and method.sha256[:12] for title, method in networks.items()},
             "seed": seed,
-            "sigma": "of pixels in [0, 1]; the filters are told it and return their input at 0",
-            "noise": "float is unclipped, 8-bit clipped and rounded; outputs are clipped",
-            "psnr": f"at most {PSNR_CAP_DB:g} dB an image, as for identical ones",
-            "times": "of the processor on one thread, filters one image at a time, networks in batches of 64",
-            "BM3D": "the authors' package, for non-commercial use only",
-            "not measured": not_installed(),
             "data_sha256": dataset.sha256,
         },
+        notes=NOTES,
+        skipped=not_installed(),
     )

@@ -1,4 +1,4 @@
-"""The search for the classical filters' parameters: each gets its best mean PSNR on training images."""
+"""Grid search of the classical filters' parameters: the best mean PSNR on held-out training images."""
 
 from __future__ import annotations
 
@@ -52,19 +52,19 @@ def tune(
     grids: dict[str, Grid] = GRIDS,
     track: Track = untracked,
 ) -> Iterator[dict[str, Any]]:
-    """The best parameters of each filter at each noise: `method, noise, sigma, parameters, psnr_db`.
+    """The best parameters of each filter for each noise: rows `method, noise, sigma, parameters, psnr_db`.
 
-    `clean` (N, 1, H, W) float32 in [0, 1] are training images; the noise comes from `seed`.
+    `clean` (N, 1, H, W) float32 in [0, 1] are training images; `seed` determines the noise.
     """
     for method, noise, sigma in track(list(itertools.product(FILTERS, NOISES, sigmas))):
         noisy = add_noise(clean, sigma, noise, seed)
-        tried = [(_mean_psnr(method, clean, noisy, sigma, p), p) for p in combinations(grids[method])]
-        best, parameters = max(tried, key=lambda pair: pair[0])
+        scores = [(_mean_psnr(method, clean, noisy, sigma, p), p) for p in combinations(grids[method])]
+        best, parameters = max(scores, key=lambda pair: pair[0])
         yield {"method": method, "noise": noise, "sigma": sigma, "parameters": parameters, "psnr_db": round(best, 3)}
 
 
 def combinations(grid: Grid) -> Iterator[dict[str, Any]]:
-    """Every choice of one value for each parameter, in the grid's order."""
+    """All combinations of one value for each parameter, in the order of the grid."""
     for values in itertools.product(*grid.values()):
         yield dict(zip(grid, values, strict=True))
 

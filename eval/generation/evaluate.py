@@ -1,4 +1,4 @@
-"""The generation table: sets of images against real ones, and the floor that real ones set."""
+"""The generation table: sets of images compared with real ones, and the baseline that real images set."""
 
 from __future__ import annotations
 
@@ -9,7 +9,15 @@ import numpy as np
 
 from gan_denoise.console import Track, untracked
 from gan_denoise.data.images import ImagesU8, to_uint8
-from gan_denoise.eval.generation.reference import MAX_FEATURES, ImageSet, RealImages, SetBatches, collect, measure_set
+from gan_denoise.eval.generation.reference import (
+    MAX_FEATURES,
+    ImageSet,
+    RealImages,
+    Reference,
+    SetBatches,
+    collect,
+    measure_set,
+)
 from gan_denoise.eval.labels import DENOISED, RAW
 from gan_denoise.eval.metrics import class_balance
 from gan_denoise.export.latents import latents
@@ -19,52 +27,52 @@ from gan_denoise.options import BATCH
 
 
 def evaluate_sets(batches: SetBatches, real: RealImages) -> list[dict[str, Any]]:
-    """A row for each set of images and one for the floor.
+    """A row for each set of images and one for the real baseline.
 
-    `batches` give images (N, 28, 28) uint8 by the name of their set; sets that belong together, such as images
-    and what a filter makes of them, come in the same batches and in the same order. The columns:
-    `set, n`; `ffd_1`, of all n; `kid, kid_se` and `precision, recall, density, coverage`, of the first 10,000;
-    `sharpness, contrast, noise`, means over all n; `class_preserved`, the share that the feature network puts into the same
-    class as the first set's image of that place, None where the sets are not as large. Fewer than 97 images have
-    no distances. Memory grows by a byte an image.
+    `batches` map the name of a set to images (N, 28, 28) uint8; sets that correspond image by image, such as raw and
+    filtered images, come in the same batches and in the same order. The columns: `set, n`; `ffd_1` of all n; `kid,
+    kid_se, precision, recall, density, coverage` of the first 10,000; `sharpness, contrast, noise`, means over all n;
+    `class_preserved`, the fraction of images that the feature network puts into the same class as the corresponding
+    image of the first set, None where the sets differ in size. Distances of fewer than 97 images are None. Memory
+    grows by one byte an image.
     """
-    return [*measure_sets(collect(batches, real.network), real), real.floor]
+    return [*measure_sets(collect(batches, real.reference.network), real.reference), real.real_baseline]
 
 
-def measure_sets(sets: Mapping[str, ImageSet], real: RealImages) -> Iterator[dict[str, Any]]:
-    """The rows of `evaluate_sets` for sets that are summed up already, without the floor."""
+def measure_sets(sets: Mapping[str, ImageSet], reference: Reference) -> Iterator[dict[str, Any]]:
+    """The rows of `evaluate_sets` for accumulated sets, without the real baseline."""
     first = next(iter(sets.values())).labels
     for name, images in sets.items():
-        same = class_balance.agreement(first, images.labels) if images.moments.count == len(first) else None
-        yield {**measure_set(name, images, real.test, real.radii), "class_preserved": same}
+        preserved = class_balance.agreement(first, images.labels) if len(images) == len(first) else None
+        yield {**measure_set(name, images, reference), "class_preserved": preserved}
 
 
 def evaluate_generation(
     fused: Graph, real: RealImages, n: int = MAX_FEATURES, seed: int = 0, track: Track = untracked
 ) -> list[dict[str, Any]]:
-    """The rows of `evaluate_sets` for `raw` and `denoised` images of latents 0 to n - 1 of `seed`, and the floor.
+    """The rows of `evaluate_sets` for `raw` and `denoised` images of latents 0 to n - 1 of `seed`, and the baseline.
 
-    A graph whose latents choose the class also has `class_accuracy`: the share of images that the feature network puts
-    into that class.
+    Rows of a class-conditional graph also have `class_accuracy`: the fraction of images that the feature network puts
+    into the class that the latent selects.
     """
-    sets = collect(generate_sets(fused, n, seed, track), real.network)
-    rows = list(measure_sets(sets, real))
-    asked = requested_classes(fused, n, seed)
-    if asked is not None:
+    sets = collect(generate_sets(fused, n, seed, track), real.reference.network)
+    rows = list(measure_sets(sets, real.reference))
+    requested = requested_classes(fused, n, seed)
+    if requested is not None:
         for row in rows:
-            row["class_accuracy"] = class_balance.agreement(sets[row["set"]].labels, asked)
-    return [*rows, real.floor]
+            row["class_accuracy"] = class_balance.agreement(sets[row["set"]].labels, requested)
+    return [*rows, real.real_baseline]
 
 
 def generate_sets(fused: Graph, n: int, seed: int, track: Track = untracked) -> Iterator[dict[str, ImagesU8]]:
-    """Batches of `raw` and `denoised` images of latents 0 to n - 1, uint8 as files would hold them."""
+    """Batches of `raw` and `denoised` images of latents 0 to n - 1, (N, 28, 28) uint8 as in files."""
     for start in track(range(0, n, BATCH)):
         z = latents(seed, start, min(BATCH, n - start), fused.input_shape[0])
         yield {name: to_uint8(images) for name, images in zip((RAW, DENOISED), fused(z), strict=True)}
 
 
 def requested_classes(fused: Graph, n: int, seed: int) -> ImagesU8 | None:
-    """The class that each latent asks for, (n,): the largest of its last `classes`; None when the graph has none."""
+    """The class that each latent selects, (n,), uint8; None for an unconditional graph."""
     if not fused.classes:
         return None
     batches = (latents(seed, start, min(BATCH, n - start), fused.input_shape[0]) for start in range(0, n, BATCH))

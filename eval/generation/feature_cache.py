@@ -1,4 +1,4 @@
-"""What the feature network makes of real images, kept in the cache's folder by hash: they are always the same."""
+"""Disk cache of real-image features, keyed by content hash."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from gan_denoise.files import write_atomic
 
 
 def real_features(images: ImagesU8, network: Graph) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Features (N, D) and logits (N, classes) of images (N, 28, 28) uint8, computed once on a machine.
+    """Features (N, D) and logits (N, classes), float32, of images (N, 28, 28) uint8, computed once on a machine.
 
-    The file's name is the hash of the images, the network and the version of onnxruntime. One that is damaged is
-    written anew; where nothing can be written nothing is kept.
+    The file is named after the hash of the images, the network and the version of onnxruntime. A damaged file is
+    replaced; if the cache cannot be written, the features are computed each time.
     """
-    told = f"{network.sha256} {onnxruntime.__version__} {images.shape}".encode()
-    key = hashlib.sha256(told + images.tobytes()).hexdigest()
+    identity = f"{network.sha256} {onnxruntime.__version__} {images.shape}".encode()
+    key = hashlib.sha256(identity + images.tobytes()).hexdigest()
     file = sources.cache_base() / "features" / f"{key}.npz"
     with contextlib.suppress(OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
-        held = np.load(io.BytesIO(file.read_bytes()))  # of a damaged file numpy would leave the handle open
-        return held["features"], held["logits"]
+        arrays = np.load(io.BytesIO(file.read_bytes()))  # numpy leaves the handle of a damaged file open
+        return arrays["features"], arrays["logits"]
     features, logits = network.batched(to_float(images))
     buffer = io.BytesIO()
     np.savez(buffer, features=features, logits=logits)

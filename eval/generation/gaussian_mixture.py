@@ -1,4 +1,4 @@
-"""Images from a Gaussian mixture on principal components: what a generator has to beat."""
+"""Images from a Gaussian mixture on principal components: a simple generative baseline."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from gan_denoise.errors import InputError, missing_extra
 
 Matrix = NDArray[np.float64]
 
-COMPONENTS, WIDTH, STEPS = 100, 200, 3  # the best of those tried that fit in a minute on one core
-FITTED = 20_000  # images that they were chosen with
-FLOOR = 1e-4  # added to the variances, in squared units of pixels from 0 to 1
+COMPONENTS, WIDTH, STEPS = 100, 200, 3  # the best of those tried that take at most a minute on one core
+FITTED = 20_000  # images that the three were tuned with
+VARIANCE_FLOOR = 1e-4  # added to the variances, in squared units of pixels in [0, 1]
 
 
 @dataclass(frozen=True, slots=True)
 class Mixture:
-    """K Gaussians on the first D principal components of images with H x W pixels from 0 to 1, float64."""
+    """K Gaussians on the first D principal components of images with H x W pixels in [0, 1], float64."""
 
     weights: Matrix  # (K,)
     means: Matrix  # (K, D)
@@ -33,13 +33,15 @@ class Mixture:
 def fit(
     images: ImagesU8, components: int = COMPONENTS, width: int = WIDTH, seed: int = 0, steps: int = STEPS
 ) -> Mixture:
-    """`components` Gaussians with covariances of their own on `width` principal components of images (N, H, W) uint8.
+    """Fit `components` Gaussians with full covariances on `width` principal components of images (N, H, W) uint8.
 
-    scikit-learn's EM (Dempster et al. 1977) from k-means, at most `steps` steps; `seed` is that of k-means. Raises
-    InputError when there are fewer images than `components` or `width`, and when scikit-learn is not installed.
+    scikit-learn's EM (Dempster et al. 1977), initialized by k-means with `seed`, at most `steps` steps. Raises
+    InputError for fewer images than `components` or `width`, and when scikit-learn is not installed.
     """
-    if min(len(images), images[0].size) < max(components, width):
-        raise InputError(f"images: {len(images)} found, {max(components, width)} or more wanted")
+    minimum = max(components, width)
+    if min(len(images), images[0].size) < minimum:
+        got = f"{len(images)} images of {images[0].size} pixels"
+        raise InputError.expected("images", f"at least {minimum} images of at least {minimum} pixels", got)
     try:
         from sklearn.decomposition import PCA
         from sklearn.exceptions import ConvergenceWarning
@@ -48,23 +50,23 @@ def fit(
         raise missing_extra("scikit-learn", "compare") from error
     pixels = to_float(images).reshape(len(images), -1).astype(np.float64)
     axes = PCA(width, svd_solver="covariance_eigh").fit(pixels)
-    mixture = GaussianMixture(components, max_iter=steps, tol=0, reg_covar=FLOOR, random_state=seed % 2**32)
+    mixture = GaussianMixture(components, max_iter=steps, tol=0, reg_covar=VARIANCE_FLOOR, random_state=seed % 2**32)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # `steps` says when to stop
+        warnings.simplefilter("ignore", ConvergenceWarning)  # `steps` ends the iteration
         mixture.fit(axes.transform(pixels))
     factors = np.linalg.cholesky(mixture.covariances_)
     return Mixture(mixture.weights_, mixture.means_, factors, axes.mean_, axes.components_, images.shape[1:])
 
 
 def sample(mixture: Mixture, n: int, seed: int) -> ImagesU8:
-    """n images (n, H, W) uint8 of the mixture, in no order, clipped and rounded; the same for the same `seed`."""
+    """n images (n, H, W) uint8 of the mixture, in random order, clipped and rounded; determined by `seed`."""
     random = np.random.default_rng(seed)
-    chosen = random.choice(len(mixture.weights), n, p=mixture.weights)
+    components = random.choice(len(mixture.weights), n, p=mixture.weights)
     normal = random.standard_normal((n, mixture.means.shape[1]))
-    coordinates = mixture.means[chosen]  # (n, D)
-    for component in np.unique(chosen):
-        here = chosen == component
-        coordinates[here] += normal[here] @ mixture.factors[component].T
+    coordinates = mixture.means[components]  # (n, D)
+    for component in np.unique(components):
+        rows = components == component
+        coordinates[rows] += normal[rows] @ mixture.factors[component].T
     pixels = (mixture.centre + coordinates @ mixture.directions).clip(0, 1)  # (n, H * W)
     levels: ImagesU8 = np.rint(255 * pixels).astype(np.uint8)
     return levels.reshape(n, *mixture.shape)

@@ -1,4 +1,4 @@
-"""The tables with everything that they depend on: load the graphs and the data, measure, describe."""
+"""The result tables of generated images: load the graphs and the data, measure, add settings and notes."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from gan_denoise.eval.denoising.methods import HINT
 from gan_denoise.eval.generation.controls import (
     TUNING_SAMPLES,
     TunedFilter,
-    chosen_filters,
     filtered_rows,
     mixture_row,
     real_denoised_row,
+    tune_filters,
 )
 from gan_denoise.eval.generation.diagnostics import class_rows, class_summary, copy_rows
 from gan_denoise.eval.generation.evaluate import evaluate_generation, generate_sets
@@ -30,55 +30,58 @@ from gan_denoise.export import runtime
 from gan_denoise.export.latents import another_seed
 from gan_denoise.machine import describe_machine
 
+MEASURED_SETS = {"kid, precision, recall, density, coverage": f"of the first {MAX_FEATURES:,} images of a set, k = {K}"}
+PIXELS = "rounded to 8 bits, 28x28, not resized"
+
 
 def generation_report(
     model: Path | None, dataset: Dataset, n: int, seed: int, threads: int, track: Track = untracked
 ) -> ResultTable:
-    """The rows of `evaluate_generation`. Raises as `load_for_tables` and `ffd.load_network` do."""
+    """The rows of `evaluate_generation`. Raises as `load_fashion_model` and `ffd.load_network` do."""
     fused = load_fashion_model(runtime.FUSED, model, threads)
     real = measure_real(dataset, ffd.load_network(threads=threads), n)
     return ResultTable(
         command="eval generation",
-        title="Generated images, raw and denoised, against real ones",
+        title="Generated images, raw and denoised, compared with real ones",
         rows=evaluate_generation(fused, real, n, seed, track),
         model_sha256=fused.sha256,
         machine=describe_machine(threads),
-        settings={
-            **_image_settings(real, seed, dataset),
-            **_of_a_set(),
-        },
+        settings=_settings(real, seed, dataset),
+        notes={"pixels": PIXELS, **MEASURED_SETS},
     )
 
 
 def controls_report(
     model: Path | None, dataset: Dataset, n: int, seed: int, threads: int, track: Track = untracked
 ) -> ResultTable:
-    """The rows of controls.py and the floor; `settings["not measured"]` maps sets to reasons.
+    """The rows of controls.py and the real baseline; the Gaussian mixture is skipped without scikit-learn.
 
-    `model` is an exported folder, or None for the shipped one. Raises as `generation_report` and `chosen_filters`.
+    `model` is an exported folder, or None for the shipped one. Raises as `generation_report` and `tune_filters`.
     """
     fused, denoiser = (load_fashion_model(part, model, threads) for part in (runtime.FUSED, runtime.DENOISER))
     network = ffd.load_network(threads=threads)
-    filters = chosen_filters(fused, network, dataset, min(n, TUNING_SAMPLES), seed, track)
+    tuning_samples = min(n, TUNING_SAMPLES)
+    filters = tune_filters(fused, network, dataset, tuning_samples, seed, track)
     real = measure_real(dataset, network, n)
-    missing = {} if find_spec("sklearn") else {MIXTURE: f"sklearn: not installed, {HINT}"}
-    drawn = [] if missing else [mixture_row(real, dataset, n, seed)]
-    rows = [*filtered_rows(fused, real, filters, n, seed, track), *drawn]
+    skipped = {} if find_spec("sklearn") else {MIXTURE: f"sklearn: not installed, {HINT}"}
+    mixture = [] if skipped else [mixture_row(real.reference, dataset, n, seed)]
+    rows = [*filtered_rows(fused, real.reference, filters, n, seed, track), *mixture]
     return ResultTable(
         command="eval controls",
-        title="What else could be done to generated images, or in their place",
-        rows=[*rows, real_denoised_row(denoiser, real, dataset, n), real.floor],
+        title="Controls: filtered raw images, a Gaussian mixture, and denoised real images",
+        rows=[*rows, real_denoised_row(denoiser, real, dataset, n), real.real_baseline],
         model_sha256=fused.sha256,
         machine=describe_machine(threads),
-        settings={
-            **_image_settings(real, seed, dataset),
-            **_of_a_set(),
-            GAUSSIAN: f"width in pixels {_chosen(filters[GAUSSIAN])}, then haze removed",
-            NLM: f"told of noise of {_chosen(filters[NLM])}, then haze removed",
-            "chosen": f"on held-out training images with {min(n, TUNING_SAMPLES):,} images of seed {another_seed(seed)}",
-            REAL_DENOISED: "the floor's images; the shipped denoiser was trained on them too",
-            "not measured": missing,
+        settings=_settings(real, seed, dataset),
+        notes={
+            "pixels": PIXELS,
+            **MEASURED_SETS,
+            GAUSSIAN: f"width {_strength(filters[GAUSSIAN])} pixels, then the black-level threshold",
+            NLM: f"sigma {_strength(filters[NLM])}, then the black-level threshold",
+            "tuned": f"on held-out training images, with {tuning_samples:,} images of seed {another_seed(seed)}",
+            REAL_DENOISED: "the images of the real baseline; the shipped denoiser was trained on them too",
         },
+        skipped=skipped,
     )
 
 
@@ -88,41 +91,45 @@ def classes_report(
     """The rows of `class_rows`, with `class_summary` in the settings. Raises as `generation_report`."""
     fused = load_fashion_model(runtime.FUSED, model, threads)
     real = measure_real(dataset, ffd.load_network(threads=threads), n)
-    sets = {**collect(generate_sets(fused, n, seed, track), real.network), REAL_BASELINE: real.unseen}
+    generated = collect(generate_sets(fused, n, seed, track), real.reference.network)
+    sets = {**generated, REAL_BASELINE: real.unseen}
     return ResultTable(
         command="eval classes",
-        title="The classes that images fall into, and the recall of each",
-        rows=class_rows(sets, real),
+        title="Class distribution and recall of each class",
+        rows=class_rows(sets, real.reference),
         model_sha256=fused.sha256,
         machine=describe_machine(threads),
-        settings={**_image_settings(real, seed, dataset), **class_summary(sets, real)},
+        settings={**_settings(real, seed, dataset), "summary": class_summary(sets, real.reference)},
+        notes={"pixels": PIXELS},
     )
 
 
 def copies_report(
     model: Path | None, dataset: Dataset, n: int, seed: int, threads: int, track: Track = untracked
 ) -> ResultTable:
-    """The rows of `copy_rows`. Raises as `load_for_tables`."""
+    """The rows of `copy_rows`. Raises as `load_fashion_model`."""
     fused = load_fashion_model(runtime.FUSED, model, threads)
     batches = list(generate_sets(fused, n, seed))
     sets = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
     return ResultTable(
         command="eval copies",
-        title="The nearest training image",
+        title="Distance to the nearest training image",
         rows=copy_rows(sets, dataset, track),
         model_sha256=fused.sha256,
         machine=describe_machine(threads),
-        settings={
-            "seed": seed,
-            "distance": f"to the nearest of {len(dataset.train):,} training images, Euclidean, of pixels from 0 to 1",
-            "near_copy_fraction": "share below the 1st percentile of the test images' distances",
-            "data_sha256": dataset.sha256,
+        settings={"seed": seed, "data_sha256": dataset.sha256},
+        notes={
+            "distance": f"to the nearest of {len(dataset.train):,} training images, Euclidean, of pixels in [0, 1]",
+            "near copies": "fraction below the 1st percentile of the test images' distances",
         },
     )
 
 
 def ffd_report(path: Path, threads: int) -> ResultTable:
-    """FFD-1 of each set of images in a file or folder: `set, n, ffd_1`. Raises as `read_sets` and `ffd.distance`."""
+    """FFD-1 of each set of images in a file or folder: `set, n, ffd_1`.
+
+    Raises as `load_image_sets` and `ffd.distance`.
+    """
     sets = load_image_sets(path)
     network = ffd.load_network(threads=threads)
     return ResultTable(
@@ -133,26 +140,21 @@ def ffd_report(path: Path, threads: int) -> ResultTable:
         machine=describe_machine(threads),
         settings={
             "images": str(path),
-            "n": "10,000 make a figure to compare; fewer come out higher",
             "features": features_name(network),
             "reference": f"{ffd.load_pinned_metric().reference.count} test images",
         },
+        notes={"n": "published values use 10,000 images; fewer images give larger values"},
     )
 
 
-def _of_a_set() -> dict[str, str]:
-    return {"kid, precision, recall, density, coverage": f"of the first {MAX_FEATURES:,} images of a set, k = {K}"}
+def _strength(tuned: TunedFilter) -> str:
+    return f"{tuned.strength:g} (candidates {', '.join(f'{value:g}' for value in tuned.candidates)})"
 
 
-def _chosen(filtered: TunedFilter) -> str:
-    return f"{filtered.strength:g} of {', '.join(f'{strength:g}' for strength in filtered.offered)}"
-
-
-def _image_settings(real: RealImages, seed: int, dataset: Dataset) -> dict[str, object]:
+def _settings(real: RealImages, seed: int, dataset: Dataset) -> dict[str, object]:
     return {
-        "features": features_name(real.network),
-        "reference": f"{real.test.moments.count} test images",
+        "features": features_name(real.reference.network),
+        "reference": f"{len(real.reference.images)} test images",
         "seed": seed,
-        "pixels": "rounded to 8 bits, 28x28, not resized",
         "data_sha256": dataset.sha256,
     }

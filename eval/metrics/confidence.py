@@ -1,4 +1,4 @@
-"""What a few trainings tell of all: means and ratios over seeds with two-sided 95 % intervals (Student's t)."""
+"""Means and ratios over training seeds with two-sided 95 % confidence intervals (Student's t)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """An estimate from n values, and the interval from `low` to `high` around it."""
+    """An estimate from n values and its confidence interval from `low` to `high`."""
 
     value: float
     low: float
@@ -25,9 +25,9 @@ class Interval:
 
 
 def mean_interval(values: Sequence[float]) -> Interval:
-    """The mean of n values, one a seed, and its interval: n - 1 degrees of freedom.
+    """The mean of n values, one a seed, and its interval with n - 1 degrees of freedom.
 
-    Raises InputError when n is below 2, where there is no spread to be seen, or a value is not finite.
+    Raises InputError when n is below 2, which gives no spread, or a value is not finite.
     """
     numbers = _finite(values)
     mean, error = numbers.mean(), numbers.std(ddof=1) / np.sqrt(len(numbers))
@@ -36,19 +36,19 @@ def mean_interval(values: Sequence[float]) -> Interval:
 
 
 def difference_interval(before: Sequence[float], after: Sequence[float]) -> Interval:
-    """The mean of after - before over n pairs, such as raw and denoised images of the same z and training seed."""
+    """The mean of after - before over n pairs, such as raw and denoised images of one training seed."""
     first, second = _pairs(before, after)
     return mean_interval(list(second - first))
 
 
 def ratio_interval(before: Sequence[float], after: Sequence[float]) -> Interval:
-    """The geometric mean of after / before over n pairs; the interval is that of the logarithms, so never below 0.
+    """The geometric mean of after / before over n pairs; the interval is that of the logarithms, so it is positive.
 
     Raises InputError as `mean_interval`, when the lengths differ, or when a value is not above 0.
     """
     first, second = _pairs(before, after)
     if not (min(first.min(), second.min()) > 0):
-        raise InputError(f"ratio: {min(first.min(), second.min()):g} found, values above 0 wanted")
+        raise InputError.expected("ratio", "values above 0", f"{min(first.min(), second.min()):g}")
     logs = mean_interval(list(np.log(second / first)))
     value, low, high = (float(np.exp(number)) for number in (logs.value, logs.low, logs.high))
     return Interval(value, low, high, logs.n)
@@ -56,12 +56,12 @@ def ratio_interval(before: Sequence[float], after: Sequence[float]) -> Interval:
 
 def _pairs(before: Sequence[float], after: Sequence[float]) -> tuple[Vector, Vector]:
     if len(before) != len(after):
-        raise InputError(f"pairs: {len(before)} and {len(after)} values found, as many wanted")
+        raise InputError.expected("pairs", "as many values before as after", f"{len(before)} and {len(after)}")
     return _finite(before), _finite(after)
 
 
 def _finite(values: Sequence[float]) -> Vector:
     numbers = np.asarray(values, np.float64)
     if len(numbers) < 2 or not np.isfinite(numbers).all():
-        raise InputError(f"interval: {list(values)} found, 2 or more finite values wanted")
+        raise InputError.expected("interval", "2 or more finite values", list(values))
     return numbers

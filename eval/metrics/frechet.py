@@ -22,7 +22,7 @@ class Statistics:
 
 
 class Moments:
-    """Sums up features batch by batch, so that memory does not grow with their number (Chan et al. 1979)."""
+    """Accumulates mean and covariance of features batch by batch in constant memory (Chan et al. 1979)."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -30,7 +30,7 @@ class Moments:
         self._scatter: Matrix = np.zeros((0, 0))
 
     def add(self, features: NDArray[np.floating]) -> None:
-        """Take in features (N, D), N at least 1. Raises InputError when D changes or a value is not finite."""
+        """Add features (N, D), N at least 1. Raises InputError when D changes or a value is not finite."""
         check_features(features)
         values = features.astype(np.float64)
         mean = values.mean(axis=0)  # (D,)
@@ -45,11 +45,11 @@ class Moments:
         self.count = total
 
     def statistics(self) -> Statistics:
-        """What `statistics` gives for all features together. Raises InputError when they are too few."""
-        wanted = len(self._mean) + 1
-        if self.count < wanted:
-            found = f"{self.count} samples of width {len(self._mean)}"
-            raise InputError(f"features: {found} found, at least {wanted} samples wanted", "measure more images")
+        """Mean and covariance of all features. Raises InputError for fewer than D + 1 features."""
+        width = len(self._mean)
+        if self.count <= width:
+            got, hint = f"{self.count} samples", "measure more images"
+            raise InputError.expected("features", f"at least {width + 1} samples of width {width}", got, hint)
         return Statistics(self._mean, self._scatter / (self.count - 1), self.count)
 
 
@@ -66,12 +66,12 @@ def statistics(features: NDArray[np.floating]) -> Statistics:
 def frechet_distance(a: Statistics, b: Statistics) -> float:
     """|m_a - m_b|^2 + tr(C_a + C_b - 2 (C_a^1/2 C_b C_a^1/2)^1/2): 0 or more, in squared units of the features.
 
-    Both square roots come from symmetric eigendecompositions, so nothing turns complex, as sqrtm(C_a C_b) can.
+    Both square roots are computed by symmetric eigendecompositions, so the result is real, unlike sqrtm(C_a C_b).
     Raises InputError when the widths differ.
     """
     check_widths(len(a.mean), len(b.mean))
     root = _symmetric_root(a.covariance)  # (D, D)
-    product = root @ b.covariance @ root  # (D, D), symmetric but for rounding
+    product = root @ b.covariance @ root  # (D, D), symmetric except for rounding
     eigenvalues = np.linalg.eigvalsh((product + product.T) / 2)  # (D,)
     overlap = np.sqrt(eigenvalues.clip(min=0)).sum()
     offset = ((a.mean - b.mean) ** 2).sum()
@@ -79,18 +79,18 @@ def frechet_distance(a: Statistics, b: Statistics) -> float:
     return float(max(distance, 0.0))  # rounding can leave -1e-13 for a set against itself
 
 
-def check_features(features: NDArray[np.floating], least: int = 1) -> None:
-    """Raises InputError unless `features` are (N, D), finite, and N is at least `least`."""
-    if features.ndim != 2 or len(features) < least:
-        raise InputError(f"features: shape {list(features.shape)} found, (N, D) with N of {least} or more wanted")
+def check_features(features: NDArray[np.floating], minimum: int = 1) -> None:
+    """Raise InputError unless `features` are (N, D), finite, and N is at least `minimum`."""
+    if features.ndim != 2 or len(features) < minimum:
+        raise InputError.expected("features", f"(N, D) with N of {minimum} or more", list(features.shape))
     if not np.isfinite(features).all():
-        raise InputError("features: NaN or infinity found, finite numbers wanted")
+        raise InputError.expected("features", "finite numbers", "NaN or infinity")
 
 
 def check_widths(a: int, b: int) -> None:
-    """Raises InputError unless two widths of features are equal."""
+    """Raise InputError unless two widths of features are equal."""
     if a != b:
-        raise InputError(f"features: widths {a} and {b} found, equal widths wanted")
+        raise InputError.expected("features", "equal widths", f"{a} and {b}")
 
 
 def _symmetric_root(matrix: Matrix) -> Matrix:

@@ -1,4 +1,4 @@
-"""The kernel distance between two sets of features (Bińkowski et al. 2018, arXiv:1801.01401, there named KID)."""
+"""The kernel inception distance between two sets of features (KID, Bińkowski et al. 2018, arXiv:1801.01401)."""
 
 from __future__ import annotations
 
@@ -15,14 +15,13 @@ Features = NDArray[np.floating]
 def kid(a: Features, b: Features, seed: int = 0) -> tuple[float, float]:
     """The squared maximum mean discrepancy of features (N, D) and (M, D), and its standard error.
 
-    Both sets are shuffled by `seed` and dealt into 10 blocks; the value is the mean of the blocks' unbiased
-    estimates, so it does not fall with N as the Fréchet distance does, and is below 0 at times when the sets are alike.
-    The paper draws 100 subsets of 1,000 with replacement; blocks that share no image are independent, so the error
-    of their mean can be read off their spread. Raises InputError when a set has fewer than 20 features, widths
-    differ or a value is not finite.
+    Both sets are shuffled by `seed` and split into 10 blocks; the value is the mean of the blocks' unbiased estimates.
+    So it does not decrease with N as the Fréchet distance does, and can be negative for similar sets. The paper draws
+    100 subsets of 1,000 with replacement; disjoint blocks are independent, so their spread gives the standard error of
+    the mean. Raises InputError when a set has fewer than 20 features, widths differ or a value is not finite.
     """
     for features in (a, b):
-        check_features(features, least=2 * BLOCKS)
+        check_features(features, minimum=2 * BLOCKS)
     check_widths(a.shape[1], b.shape[1])
     rng = np.random.default_rng(seed)
     values = [squared_mmd(*pair) for pair in zip(_blocks(a, rng), _blocks(b, rng), strict=True)]

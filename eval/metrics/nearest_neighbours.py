@@ -1,4 +1,4 @@
-"""How far images are from the nearest training image: a generator that copies is nearer to it than real ones are."""
+"""Distances to the nearest training image: copies are closer than real images that were not trained on."""
 
 from __future__ import annotations
 
@@ -13,44 +13,44 @@ PERCENTILE = 1
 
 
 def find_nearest(images: ImagesU8, train: ImagesU8) -> tuple[Vector, NDArray[np.int64]]:
-    """The Euclidean distance of each image to its nearest training image, (N,), and that one's index, (N,).
+    """The Euclidean distance of each image to its nearest training image, (N,), and the index of that image, (N,).
 
-    Images uint8 (N, H, W) and (T, H, W); distances are those of pixels from 0 to 1, so at most the root of H * W. The
-    search is in float32; the distance to what it finds is exact. Raises InputError for other types or shapes.
+    Images are uint8 (N, H, W) and (T, H, W); distances are those of pixels in [0, 1], at most the root of H * W. The
+    search is in float32; the distance to the image it returns is exact. Raises InputError for other types or shapes.
     """
-    queries, others = _flat(images), _flat(train)
-    if not len(others) or queries.shape[1] != others.shape[1]:
-        found = f"{list(images.shape)} and {list(train.shape)}"
-        raise InputError(f"images: {found} found, images of one size, and 1 or more to compare with, wanted")
+    queries, training = _flatten(images), _flatten(train)
+    if not len(training) or queries.shape[1] != training.shape[1]:
+        got = f"{list(images.shape)} and {list(train.shape)}"
+        raise InputError.expected("images", "one or more training images of the same size", got)
     best = np.full(len(queries), np.inf, np.float32)
     index = np.zeros(len(queries), np.int64)
-    for start in range(0, len(others), TRAIN_CHUNK):
-        part = _centred(others[start : start + TRAIN_CHUNK])  # (T', pixels)
+    for start in range(0, len(training), TRAIN_CHUNK):
+        part = _centred(training[start : start + TRAIN_CHUNK])  # (T', pixels)
         squares = (part**2).sum(axis=1)
         for first in range(0, len(queries), CHUNK):
             rows = slice(first, first + CHUNK)
-            # The query's own square is the same for all, and left out.
+            # The square of the query is the same for all training images and left out.
             scores = squares - 2 * (_centred(queries[rows]) @ part.T)  # (CHUNK, T')
-            found = scores.argmin(axis=1)
-            lowest = scores[np.arange(len(found)), found]
-            closer = lowest < best[rows]
-            index[rows][closer] = start + found[closer]
-            best[rows][closer] = lowest[closer]
-    return _distances(queries, others, index), index
+            nearest = scores.argmin(axis=1)
+            lowest = scores[np.arange(len(nearest)), nearest]
+            improved = lowest < best[rows]
+            index[rows][improved] = start + nearest[improved]
+            best[rows][improved] = lowest[improved]
+    return _distances(queries, training, index), index
 
 
-def distance_summary(distances: Vector, yardstick: Vector) -> dict[str, float]:
-    """`median_distance`, and `near_copy_fraction`: the share of distances below the 1st percentile of those of the yardstick.
+def distance_summary(distances: Vector, baseline: Vector) -> dict[str, float]:
+    """`median_distance`, and `near_copy_fraction`: the fraction of distances below the baseline's 1st percentile.
 
-    The yardstick are the distances of real images that were not trained on; without copies `near_copy_fraction` is about 0.01.
+    The baseline are the distances of real images that were not trained on; without copies the fraction is about 0.01.
     """
-    limit = np.percentile(yardstick, PERCENTILE)
+    limit = np.percentile(baseline, PERCENTILE)
     return {"median_distance": float(np.median(distances)), "near_copy_fraction": float((distances < limit).mean())}
 
 
-def _flat(images: ImagesU8) -> ImagesU8:
+def _flatten(images: ImagesU8) -> ImagesU8:
     if images.dtype != np.uint8 or images.ndim != 3:
-        raise InputError(f"images: {images.dtype} {list(images.shape)} found, uint8 (N, H, W) wanted")
+        raise InputError.expected("images", "uint8 (N, H, W)", f"{images.dtype} {list(images.shape)}")
     return images.reshape(len(images), images.shape[1] * images.shape[2])
 
 
@@ -58,10 +58,10 @@ def _centred(pixels: ImagesU8) -> NDArray[np.float32]:
     return pixels.astype(np.float32) / np.float32(255) - np.float32(0.5)
 
 
-def _distances(queries: ImagesU8, others: ImagesU8, index: NDArray[np.int64]) -> Vector:
+def _distances(queries: ImagesU8, training: ImagesU8, index: NDArray[np.int64]) -> Vector:
     distances = np.zeros(len(queries))
     for first in range(0, len(queries), CHUNK):
         rows = slice(first, first + CHUNK)
-        difference = (queries[rows].astype(np.float64) - others[index[rows]]) / 255
+        difference = (queries[rows].astype(np.float64) - training[index[rows]]) / 255
         distances[rows] = np.sqrt((difference**2).sum(axis=1))
     return distances

@@ -1,4 +1,4 @@
-"""How images look, without a reference: sharpness, contrast and noise."""
+"""No-reference image statistics: sharpness, contrast and estimated noise."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LAPLACIAN = np.array([[[[0.0, 1.0, 0.0], [1.0, -4.0, 1.0], [0.0, 1.0, 0.0]]]])
 def sharpness(images: ImagesF32) -> Vector:
     """The variance of each image's Laplacian, (N,), for images (N, 1, H, W) float32 in [0, 1].
 
-    Pech-Pacheco et al. 2000; noise raises it as edges do. Raises InputError when shape, dtype or range is another.
+    Pech-Pacheco et al. 2000. Edges and noise both raise it. Raises InputError for another shape, dtype or range.
     """
     _check(images)
     laplacian = ndimage.convolve(images.astype(np.float64), LAPLACIAN, mode="reflect")  # (N, 1, H, W)
@@ -26,29 +26,31 @@ def sharpness(images: ImagesF32) -> Vector:
 
 
 def contrast(images: ImagesF32) -> Vector:
-    """The RMS contrast of each image, (N,): the standard deviation of its pixels (Peli 1990). Arguments as above."""
+    """The RMS contrast of each image, (N,): the standard deviation of its pixels (Peli 1990).
+
+    Arguments as for `sharpness`.
+    """
     _check(images)
     deviations: Vector = images.astype(np.float64).std(axis=(1, 2, 3))
     return deviations
 
 
 def noise(images: ImagesF32) -> Vector:
-    """The estimated standard deviation of each image's noise, (N,). Arguments as above.
+    """The estimated standard deviation of each image's noise, (N,). Arguments as for `sharpness`.
 
     scikit-image's `estimate_sigma`: the median of the finest diagonal wavelet details that are not exactly zero
-    (Donoho and Johnstone 1994). A black background counts only when it is exactly black, so compare images of
-    the same quantisation. An image without any such detail has noise 0.
+    (Donoho and Johnstone 1994). A black background is left out only where it is exactly black, so compare images of
+    the same quantization. An image without any such detail has noise 0.
     """
     _check(images)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # the median of no details
+        warnings.simplefilter("ignore", RuntimeWarning)  # median of an empty array
         sigmas = [estimate_sigma(image) for image in images[:, 0].astype(np.float64)]  # type: ignore[no-untyped-call]
     return np.nan_to_num(np.array(sigmas, np.float64), nan=0.0)
 
 
 def _check(images: ImagesF32) -> None:
     if images.dtype != np.float32 or images.ndim != 4 or images.shape[1] != 1:
-        found = f"{images.dtype} {list(images.shape)}"
-        raise InputError(f"images: {found} found, float32 (N, 1, H, W) wanted")
+        raise InputError.expected("images", "float32 (N, 1, H, W)", f"{images.dtype} {list(images.shape)}")
     if images.size and not (images.min() >= 0 and images.max() <= 1):  # a NaN fails both
-        raise InputError(f"images: values {images.min():g} to {images.max():g} found, 0 to 1 wanted")
+        raise InputError.expected("images", "values from 0 to 1", f"{images.min():g} to {images.max():g}")

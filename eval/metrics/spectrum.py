@@ -1,4 +1,4 @@
-"""The radially averaged power spectrum of images: how much of them is coarse and how much is fine."""
+"""The radially averaged power spectrum of images."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from gan_denoise.errors import InputError
 def power_spectrum(images: ImagesF32) -> tuple[Vector, Vector]:
     """Frequencies in cycles a pixel, (K,), 0 to 0.5, and the mean power of images (N, 1, H, W) at each, (K,).
 
-    The power is |DFT|^2 / (H * W): white noise of variance v has v at each frequency above 0. Rings are one cycle a
-    image wide; the corners beyond 0.5 are left out. Generators' spectra are compared so by Durall et al. 2020
-    (arXiv:2003.01826). Raises InputError for another shape or no images.
+    The power is |DFT|^2 / (H * W): white noise of variance v has v at each frequency above 0. Rings are one cycle per
+    image wide; the corners beyond 0.5 are left out. Durall et al. 2020 (arXiv:2003.01826) compare the spectra of
+    generated images in this way. Raises InputError for another shape or no images.
     """
     if images.ndim != 4 or images.shape[1] != 1 or not len(images):
-        raise InputError(f"images: shape {list(images.shape)} found, (N, 1, H, W) with N of 1 or more wanted")
+        raise InputError.expected("images", "(N, 1, H, W) with N of 1 or more", list(images.shape))
     height, width = images.shape[2:]
     side = min(height, width)
     power = np.zeros((height, width))
@@ -26,5 +26,5 @@ def power_spectrum(images: ImagesF32) -> tuple[Vector, Vector]:
     radius = np.hypot(np.fft.fftfreq(height)[:, None], np.fft.fftfreq(width))  # (H, W)
     ring = np.rint(radius * side).astype(np.int64).ravel()
     sums, counts = np.bincount(ring, power.ravel()), np.bincount(ring)
-    kept = side // 2 + 1
-    return np.arange(kept) / side, (sums / counts)[:kept]
+    rings = side // 2 + 1
+    return np.arange(rings) / side, (sums / counts)[:rings]

@@ -18,15 +18,16 @@ from gan_denoise.data.images import ImagesF32, to_float
 from gan_denoise.eval.denoising.evaluate import PSNR_CAP_DB
 from gan_denoise.eval.denoising.resample import stochastic_denoise
 from gan_denoise.eval.generation.reference import (
-    ImageFeatures,
+    ImageSet,
     Reference,
     compare_with_reference,
+    distance_to,
     extract_features,
     features_name,
     make_reference,
+    make_test_reference,
 )
 from gan_denoise.eval.metrics import class_balance, ffd
-from gan_denoise.eval.metrics.frechet import frechet_distance, statistics
 from gan_denoise.eval.metrics.prdc import K
 from gan_denoise.eval.metrics.psnr_ssim import psnr
 from gan_denoise.eval.noise import add_noise
@@ -79,11 +80,9 @@ def compare_report(
     torch.set_num_threads(threads or usable_cores())
     network = ffd.load_network(threads=threads)
     held_out = make_reference(split_holdout(dataset.train)[1].images, network)
-    reference = (
-        make_reference(dataset.test.images, network, ffd.load_pinned_metric().reference) if on_test else held_out
-    )
+    reference = make_test_reference(dataset, network) if on_test else held_out
     measure = Measure(network, held_out, reference, n, seed)
-    real = "test images: distances are FFD-1" if on_test else "held-out training images: distances are no FFD-1"
+    real = "test images: distances are FFD-1" if on_test else "held-out training images: distances are not FFD-1"
     return ResultTable(
         command="study compare",
         title="Trained runs: images as generated and as denoised",
@@ -93,15 +92,18 @@ def compare_report(
         settings={
             "folders": shlex.join(map(str, folders)),
             "epochs": "all" if every_epoch else "the last",
-            "epoch": "of the stage, which for joined is the join",
             "reference": f"{len(reference.images):,} {real}",
-            "raw, denoised": f"Fréchet distances on {features_name(network)}, pixels rounded to 8 bits",
-            "precision, recall": f"k = {K}",
-            "psnr, clean": f"dB, of the reference's first {RESTORED_IMAGES}, noise of seed 0 unclipped, at most {PSNR_CAP_DB:g}",
-            "sigma": f"of sample, {STEPS} steps: the best of {', '.join(map(str, SIGMAS))} on held-out training images "
-            f"with {min(n, TUNING_SAMPLES):,} images of seed {another_seed(seed)}",
             "seed": seed,
             "data_sha256": dataset.sha256,
+        },
+        notes={
+            "epoch": "of the stage; for the denoiser joint, of joint training",
+            "raw, denoised": f"Fréchet distances on {features_name(network)}, pixels rounded to 8 bits",
+            "precision, recall": f"k = {K}",
+            "PSNR": f"in dB, of the first {RESTORED_IMAGES} reference images, unclipped noise of seed 0, at most "
+            f"{PSNR_CAP_DB:g}",
+            "sigma": f"of the denoiser sample, {STEPS} steps: the best of {', '.join(map(str, SIGMAS))} on held-out "
+            f"training images, with {min(n, TUNING_SAMPLES):,} images of seed {another_seed(seed)}",
         },
     )
 
@@ -120,7 +122,7 @@ def rows_of(age: Snapshot, measure: Measure) -> Iterator[Row]:
     denoise = None if age.denoiser is None else as_numpy_function(weights.load_denoiser(age.denoiser))
     image = None if generator is None else generate_images(generator, measure.n, measure.seed)
     before = None if image is None else extract_features(image, measure.network)
-    start = compare_with_reference(before, measure.reference)
+    start = _compared(before, measure.reference)
     restored = _restored(denoise, to_float(measure.reference.images[:RESTORED_IMAGES]))
     for name in age.denoisers:
         sigma, after = None, None
@@ -132,8 +134,8 @@ def rows_of(age: Snapshot, measure: Measure) -> Iterator[Row]:
             "seed": age.seed,
             "epoch": age.epoch,
             "denoiser": name,
-            "n": None if before is None else len(before.labels),
-            **_side_by_side(start, compare_with_reference(after, measure.reference)),
+            "n": None if before is None else len(before),
+            **_side_by_side(start, _compared(after, measure.reference)),
             "class_preserved": _same_class(before, after),
             **restored,
             **{name: age.log.get(name) for name in LOGGED},
@@ -147,8 +149,8 @@ def best_sigma(generator: weights.AnyGenerator, denoise: Network, measure: Measu
     images = generate_images(generator, min(measure.n, TUNING_SAMPLES), seed)
 
     def distance(sigma: float) -> float:
-        seen = extract_features(denoise_images(images, denoise, sigma, seed), measure.network)
-        return frechet_distance(statistics(seen.features), measure.held_out.statistics)
+        denoised = extract_features(denoise_images(images, denoise, sigma, seed), measure.network)
+        return distance_to(measure.held_out, denoised)
 
     return min(SIGMAS, key=distance)
 
@@ -187,13 +189,17 @@ def _restored(denoise: Network | None, clean: ImagesF32) -> dict[str, float | No
     return {name: float(psnr(clean, found).clip(max=PSNR_CAP_DB).mean()) for name, found in restored.items()}
 
 
-def _side_by_side(start: dict[str, float | None], end: dict[str, float | None]) -> Row:
-    raw, after = start["distance"], end["distance"]
+def _compared(images: ImageSet | None, reference: Reference) -> Row:
+    return {} if images is None else dict(compare_with_reference(images, reference))
+
+
+def _side_by_side(start: Row, end: Row) -> Row:
+    raw, after = start.get("distance"), end.get("distance")
     row: Row = {"raw": raw, "denoised": after, "ratio": after / raw if raw and after is not None else None}
     for name in ("precision", "recall"):
-        row |= {f"{name}_raw": start[name], f"{name}_denoised": end[name]}
+        row |= {f"{name}_raw": start.get(name), f"{name}_denoised": end.get(name)}
     return row
 
 
-def _same_class(before: ImageFeatures | None, after: ImageFeatures | None) -> float | None:
+def _same_class(before: ImageSet | None, after: ImageSet | None) -> float | None:
     return None if before is None or after is None else class_balance.agreement(before.labels, after.labels)

@@ -85,7 +85,7 @@ def summarise(rows: Rows) -> list[dict[str, Any]]:
 def summary_report(report: ResultTable) -> ResultTable:
     """The rows of `summarise` as a report of their own, without the settings that the rows were measured with."""
     title = "The same over seeds, with 95 % intervals (Student's t; of the ratio, of its logarithm)"
-    return dataclasses.replace(report, title=title, rows=summarise(report.rows), settings={})
+    return dataclasses.replace(report, title=title, rows=summarise(report.rows), settings={}, notes={})
 
 
 def _summary(key: tuple[Any, ...], rows: Rows) -> dict[str, Any]:

@@ -44,7 +44,7 @@ from gan_denoise.study.report.training_text import (
     describe_variety,
 )
 
-CONTROL_SETTINGS = (GAUSSIAN, NLM, "chosen", REAL_DENOISED)  # settings of the controls
+CONTROL_NOTES = (GAUSSIAN, NLM, "tuned", REAL_DENOISED)
 NOISE_NAMES = {"float": "Unclipped noise", "8-bit": "Noise clipped and rounded to 8 bits, as files hold it"}
 
 
@@ -186,7 +186,7 @@ def _denoised(study: Study) -> list[str]:
 
 
 def _controls(study: Study) -> list[str]:
-    rows, settings = study.rows(CONTROLS), study.results[CONTROLS].get("settings", {})
+    rows, notes = study.rows(CONTROLS), study.results[CONTROLS].get("notes", {})
     if not rows or study.results[CONTROLS].get("model_sha256") != study.results["generation"].get("model_sha256"):
         return []  # not measured, or another model's
     return [
@@ -196,8 +196,8 @@ def _controls(study: Study) -> list[str]:
         bullets(
             [
                 f"{escape_markdown(name)}: {escape_markdown(str(said))}."
-                for name, said in settings.items()
-                if name in CONTROL_SETTINGS
+                for name, said in notes.items()
+                if name in CONTROL_NOTES
             ]
         ),
         source_line(study, CONTROLS),
@@ -231,7 +231,7 @@ def _restored(study: Study) -> list[str]:
 
 def _speed(study: Study) -> list[str]:
     rows = study.rows("bench")
-    skipped = study.results["bench"].get("settings", {}).get("not measured")
+    skipped = study.results["bench"].get("skipped")
     reasons = [f"{name}: not measured ({why})." for name, why in skipped.items()] if isinstance(skipped, dict) else []
     if not rows:
         return ["## Speed", "Table: not measured."]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gan_denoise.eval.result_table import NOT_MEASURED
+from gan_denoise.eval.columns import title_of
+from gan_denoise.eval.labels import NOT_MEASURED
 from gan_denoise.markdown import bullets, code, escape_markdown, markdown_table
 from gan_denoise.study.compare.statistics import (
     JOINT,
@@ -42,19 +43,19 @@ NO_CHANGE = "no change"
 Curves = dict[str, Sequence[Point]]
 
 VERDICTS = {LOWERS: "lowers", RAISES: "raises", OPEN: "open"}
-EFFECT_COLUMNS = [
+EFFECT_COLUMNS = (
     "run",
-    "way",
+    "denoiser",
     "epoch",
     "seeds",
-    "distance",
+    "verdict",
     "ratio",
     "raw",
     "denoised",
     "precision",
     "recall",
-    "same class",
-]
+    "class_preserved",
+)
 
 
 def headline(study: Study) -> list[str]:
@@ -63,7 +64,7 @@ def headline(study: Study) -> list[str]:
     curves = curves_of(rows)
     if not curves:
         return []
-    settings = study.compare.get("settings", {})
+    settings, notes = study.compare.get("settings", {}), study.compare.get("notes", {})
     return [
         ratios(study, rows),
         describe_answer(rows),
@@ -75,7 +76,7 @@ def headline(study: Study) -> list[str]:
             [*(describe_stability(*key, rows) for key in curves), *(describe_control(rows, name) for name in CONTROLS)]
         ),
         describe_cost(study.rows("denoising"), study.rows("bench")),
-        f"Distances are {escape_markdown(settings.get('raw, denoised', 'not described'))}, against "
+        f"Distances are {escape_markdown(notes.get('raw, denoised', 'not described'))}, against "
         f"{escape_markdown(settings.get('reference', 'a reference not recorded'))}. Command: {code(study.comparing_command())}.",
     ]
 
@@ -182,7 +183,7 @@ def effects_table(rows: Rows) -> str:
                 _cell(same, ".1%"),
             ]
         )
-    return markdown_table(EFFECT_COLUMNS, lines)
+    return markdown_table([title_of(key) for key in EFFECT_COLUMNS], lines)
 
 
 def _band(epochs: Sequence[int], levels: Sequence[Estimate]) -> plots.Band:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Mapping, Sequence
 
-from gan_denoise.eval.labels import FUSED, NETWORK
-from gan_denoise.eval.result_table import NOT_MEASURED
+from gan_denoise.eval.labels import FUSED, NETWORK, NOT_MEASURED
 from gan_denoise.study.compare.statistics import (
     JOINT,
     MEAN,

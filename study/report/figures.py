@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from gan_denoise.data.images import ImagesF32, to_float
+from gan_denoise.eval.columns import format_value
 from gan_denoise.eval.denoising import filters
 from gan_denoise.eval.denoising.methods import not_installed
 from gan_denoise.eval.labels import NETWORK, NOISY
 from gan_denoise.eval.metrics.psnr_ssim import psnr
 from gan_denoise.eval.noise import NOISES, add_noise
-from gan_denoise.eval.result_table import format_value
 from gan_denoise.export import latents, runtime
 from gan_denoise.export.run_folder import JOINT
 from gan_denoise.markdown import escape_markdown

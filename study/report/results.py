@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_denoise.errors import InputError
-from gan_denoise.eval.result_table import NOT_MEASURED
+from gan_denoise.eval.labels import NOT_MEASURED
 from gan_denoise.export.run_folder import DENOISER, GAN, JOINT, RunFolder
 from gan_denoise.markdown import code, escape_markdown, one_line
 from gan_denoise.study.report.training_text import PAPER

@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable
 
 from gan_denoise.eval.bench.timing import UNSTABLE
-from gan_denoise.eval.labels import DENOISED, FUSED, NETWORK, NOISY, RAW, REAL_BASELINE
-from gan_denoise.eval.result_table import NOT_MEASURED, format_value
+from gan_denoise.eval.columns import format_value
+from gan_denoise.eval.labels import DENOISED, FUSED, NETWORK, NOISY, NOT_MEASURED, RAW, REAL_BASELINE
 from gan_denoise.study.rows import Row, Rows, join_words, number, row_of
 
 SAME = 0.02  # relative change that counts as none

@@ -8,9 +8,8 @@ import numpy as np
 
 from gan_denoise.data.images import Vector, to_float
 from gan_denoise.eval.generation.evaluate import generate_sets
-from gan_denoise.eval.labels import DENOISED, RAW
+from gan_denoise.eval.labels import DENOISED, NOT_MEASURED, RAW
 from gan_denoise.eval.metrics.spectrum import power_spectrum
-from gan_denoise.eval.result_table import NOT_MEASURED
 from gan_denoise.export import runtime
 from gan_denoise.study.report import plots
 from gan_denoise.study.report.figures import figure_markdown, figure_path, missing_figure

@@ -6,38 +6,30 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gan_denoise.eval.labels import NETWORK, NOISY
-from gan_denoise.eval.result_table import NOT_MEASURED, format_value
+from gan_denoise.eval.columns import format_value, title_of
+from gan_denoise.eval.labels import NETWORK, NOISY, NOT_MEASURED
 from gan_denoise.markdown import escape_markdown, markdown_table
 from gan_denoise.study.report.results_text import sigmas_of
 from gan_denoise.study.rows import Rows, number, row_of
 
 PUBLISHED = "paper, kept"
 
-GENERATION = {
-    "set": "images",
-    "n": "n",
-    "ffd_1": "FFD-1",
-    "kid": "KID",
-    "precision": "precision",
-    "recall": "recall",
-    "density": "density",
-    "coverage": "coverage",
-    "sharpness": "sharpness",
-    "contrast": "contrast",
-    "noise": "noise",
-    "class_preserved": "same class",
-    "class_accuracy": "asked class",
-}
-BENCH = {
-    "name": "contender",
-    "batch": "batch",
-    "p50_ms": "p50, ms",
-    "p90_ms": "p90, ms",
-    "p99_ms": "p99, ms",
-    "images_per_s": "images/s",
-    "spread": "spread",
-}
+GENERATION = (
+    "set",
+    "n",
+    "ffd_1",
+    "kid",
+    "precision",
+    "recall",
+    "density",
+    "coverage",
+    "sharpness",
+    "contrast",
+    "noise",
+    "class_preserved",
+    "class_accuracy",
+)
+BENCH = ("name", "batch", "p50_ms", "p90_ms", "p99_ms", "images_per_s", "spread")
 GIVEN = {"epochs": "the paper: 20", "batch": "the paper: 256", "images": "the paper: 60,000"}
 
 
@@ -61,7 +53,9 @@ def denoising_table(rows: Rows, noise: str, kept: Rows = ()) -> str:
         lines.append([escape_markdown(method), *_qualities(rows, method, noise, sigmas, best)])
         if method == NETWORK and kept:
             lines.append([f"network ({PUBLISHED})", *_qualities(kept, method, noise, sigmas, [])])
-    return markdown_table(["PSNR in dB, SSIM", *(format_value("sigma", sigma) for sigma in sigmas), "ms/image"], lines)
+    return markdown_table(
+        ["PSNR in dB, SSIM", *(format_value("sigma", sigma) for sigma in sigmas), title_of("ms_per_image")], lines
+    )
 
 
 def settings_table(gan: Mapping[str, Any], denoiser: Mapping[str, Any]) -> str:
@@ -79,13 +73,13 @@ def settings_table(gan: Mapping[str, Any], denoiser: Mapping[str, Any]) -> str:
     return markdown_table(["setting", "GAN", "denoiser", "given by"], lines)
 
 
-def _flat_table(columns: Mapping[str, str], rows: Rows, kept: Rows) -> str:
-    names = {name: title for name, title in columns.items() if any(name in row for row in [*rows, *kept])}
-    first = next(iter(names))
+def _flat_table(columns: Sequence[str], rows: Rows, kept: Rows) -> str:
+    names = [name for name in columns if any(name in row for row in [*rows, *kept])]
+    first = names[0]
     lines = [[escape_markdown(_with_error(row, name)) for name in names] for row in [*rows, *kept]]
     for line, row in zip(lines[len(rows) :], kept, strict=True):
         line[0] = escape_markdown(f"{row.get(first, NOT_MEASURED)} ({PUBLISHED})")
-    return markdown_table(list(names.values()), lines)
+    return markdown_table([title_of(name) for name in names], lines)
 
 
 def _with_error(row: Mapping[str, Any], name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gan_denoise.eval.result_table import NOT_MEASURED
+from gan_denoise.eval.labels import NOT_MEASURED
 from gan_denoise.study.presets import PRESETS
 from gan_denoise.study.report.results_text import SAME_DB
 from gan_denoise.study.rows import Row, Rows, number

@@ -10,9 +10,9 @@ import pytest
 
 from gan_denoise import __version__
 from gan_denoise.errors import OutputError
+from gan_denoise.eval.columns import COLUMNS, format_value, title_of
 from gan_denoise.eval.result_table import (
     ResultTable,
-    format_value,
     from_json,
     print_table,
     to_csv,
@@ -30,7 +30,16 @@ ROWS: list[dict[str, Any]] = [
 
 
 def report(rows: list[dict[str, Any]] = ROWS) -> ResultTable:
-    return ResultTable("eval denoising", "Title [N, D]", rows, "ab" * 32, MACHINE, {"seed": 3})
+    return ResultTable(
+        "eval denoising",
+        "Title [N, D]",
+        rows,
+        "ab" * 32,
+        MACHINE,
+        {"seed": 3},
+        {"sigma": "of pixels"},
+        {"BM3D": "missing"},
+    )
 
 
 class Terminal(io.StringIO):  # what rich and typer ask
@@ -40,12 +49,18 @@ class Terminal(io.StringIO):  # what rich and typer ask
 
 def test_json_has_the_promised_keys_and_the_numbers_unrounded() -> None:
     content = json.loads(to_json(report()))
-    assert list(content) == ["command", "version", "model_sha256", "machine", "settings", "rows"]
+    assert list(content) == [
+        *("schema", "command", "version", "model_sha256", "machine"),
+        *("settings", "notes", "skipped", "rows"),
+    ]
+    assert content["schema"] == 1
     assert content["command"] == "eval denoising"
     assert content["version"] == __version__
     assert content["model_sha256"] == "ab" * 32
     assert content["machine"] == MACHINE
     assert content["settings"] == {"seed": 3}
+    assert content["notes"] == {"sigma": "of pixels"}
+    assert content["skipped"] == {"BM3D": "missing"}
     assert content["rows"][0] == {"method": "noisy", "sigma": 15 / 255, "psnr_db": 24.617, "ms_per_image": None}
 
 
@@ -81,19 +96,28 @@ def test_each_column_has_its_format(name: str, value: object, wanted: str) -> No
     assert format_value(name, value) == wanted
 
 
+def test_a_column_is_defined_once_and_others_are_titled_by_their_key() -> None:
+    assert (title_of("images_per_s"), title_of("other")) == ("images/s", "other")
+    assert len({column.title for column in COLUMNS.values()}) == len(COLUMNS)  # no two columns look the same
+
+
 def test_markdown_is_a_table_of_all_columns() -> None:
     lines = to_markdown(report()).splitlines()
     assert lines[0] == "**Title [N, D]**"
-    assert lines[2:4] == ["| method | sigma | psnr_db | ms_per_image |", "| --- | --- | --- | --- |"]
+    assert lines[2:4] == ["| method | sigma | PSNR, dB | ms/image |", "| --- | ---: | ---: | ---: |"]
     assert lines[4] == "| noisy | 15/255 | 24.62 | not measured |"
-    assert lines[5] == "| [bold]median[/bold] | 0.3 | not measured | 0.123 |"
-    assert "seed: 3" in lines[7]
-    assert "Test CPU, 2 threads, onnxruntime 1.2.3, model abababababab" in lines[8]
+    assert lines[5] == r"| \[bold\]median\[/bold\] | 0.3 | not measured | 0.123 |"
+    assert lines[7:] == [
+        "seed: 3",
+        "sigma: of pixels",
+        "not measured: BM3D (missing)",
+        "Test CPU, 2 threads, onnxruntime 1.2.3, model abababababab",
+    ]
 
 
 def test_a_metric_is_shown_by_its_name_and_kept_by_its_key() -> None:
     rows = report([{"set": "raw", "n": 10000, "ffd_1": 0.71587}])
-    assert to_markdown(rows).splitlines()[2:5:2] == ["| set | n | FFD-1 |", "| raw | 10,000 | 0.716 |"]
+    assert to_markdown(rows).splitlines()[2:5:2] == ["| images | n | FFD-1 |", "| raw | 10,000 | 0.716 |"]
     assert "FFD-1" in to_text(rows)
     assert json.loads(to_json(rows))["rows"][0]["ffd_1"] == 0.71587
 
@@ -108,7 +132,7 @@ def test_csv_has_every_row_as_json_has_it() -> None:
 
 def test_markdown_keeps_a_bar_and_a_line_break_inside_their_cell() -> None:
     lines = to_markdown(report([{"method": "a|b\nc", "n": 1}])).splitlines()
-    assert lines[4] == "| a\\|b c | 1 |"
+    assert lines[4] == "| a\\|b?c | 1 |"
 
 
 def test_text_shows_every_value_whole_and_no_markup_is_read_from_it() -> None:
@@ -129,7 +153,12 @@ def test_a_report_read_back_from_json_prints_the_same_table() -> None:
     before, after = to_markdown(report(ROWS[:1])), to_markdown(from_json(to_json(report(ROWS[:1]))))
     assert before.splitlines()[1:] == after.splitlines()[1:]
     assert after.startswith("**eval denoising**")
-    for text in ("no json", "{}", '{"command": "bench"}'):
+    for text in (
+        "no json",
+        "{}",
+        '{"command": "bench"}',
+        to_json(report(ROWS[:1])).replace('"schema": 1', '"schema": 2'),
+    ):
         with pytest.raises((ValueError, KeyError)):
             from_json(text)
 
@@ -199,8 +228,8 @@ def test_ascii_streams_get_ascii(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_column_that_nobody_measured_is_left_out_of_tables_and_kept_in_json() -> None:
     rows = [{"name": "a", "ssim": None, "psnr_db": 20.0}, {"name": "b", "ssim": None}]
     assert to_markdown(report(rows)).splitlines()[2:6] == [
-        "| name | psnr_db |",
-        "| --- | --- |",
+        "| backend | PSNR, dB |",
+        "| --- | ---: |",
         "| a | 20.00 |",
         "| b | not measured |",
     ]

@@ -53,7 +53,7 @@ def test_row_33_fewer_samples_than_features_are_refused(tmp_path: Path, count: i
     done = subprocess.run([*CLI, "eval", "ffd", str(tmp_path / "a.npz")], capture_output=True, text=True)
     assert done.returncode == 3
     assert f"{count} " in done.stderr
-    assert "97 or more wanted" in done.stderr
+    assert "expected 97 or more images" in done.stderr
 
 
 def test_row_34_another_batch_or_thread_count_gives_the_same_distance(tmp_path: Path) -> None:
@@ -83,8 +83,8 @@ def test_row_35_integers_and_other_ranges_are_refused(exported: Path) -> None:
     for wrong, said in (
         ((grey * 255).astype(np.uint8), "uint8"),
         (grey.astype(np.float64), "float64"),
-        (grey * 255, "values 127.5 to 127.5 found, 0 to 1 wanted"),
-        (grey - 1, "values -0.5 to -0.5 found, 0 to 1 wanted"),
+        (grey * 255, "expected values from 0 to 1, got 127.5 to 127.5"),
+        (grey - 1, "expected values from 0 to 1, got -0.5 to -0.5"),
     ):
         for measure in (psnr, ssim):
             with pytest.raises(InputError, match=said):
@@ -112,4 +112,4 @@ def test_row_36_a_benchmark_that_is_held_up_says_so(exported: Path) -> None:
     unstable = [row for row in rows if not row["stable"]]
     assert unstable
     assert all((row["spread"] > 0.2) is not row["stable"] for row in rows)
-    assert f"{len(unstable)} of {len(rows)} rows: unstable, the rounds differ by more than 20 %" in said
+    assert f"{len(unstable)} of {len(rows)} rows are unstable: the rounds differ by more than 20 %" in said

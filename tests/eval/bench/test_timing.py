@@ -42,7 +42,7 @@ def test_one_round_does_not_say_how_steady_it_was() -> None:
     assert (row["spread"], row["stable"]) == (None, None)
 
 
-def test_each_contender_comes_after_each_other_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_backend_follows_each_other_one() -> None:
     class Noting:
         def __init__(self, name: str) -> None:
             self.name = name
@@ -51,11 +51,10 @@ def test_each_contender_comes_after_each_other_one(monkeypatch: pytest.MonkeyPat
             order.append(self.name)
             return [0.0] * calls
 
-    monkeypatch.setattr(timing, "PAUSE_S", 0)
     order: list[str] = []
     workers = [Noting(name) for name in "abc"]
     z = np.zeros((1, 100), np.float32)
-    timing._time_in_turns(workers, {1: z}, repeats=10, track=timing.untracked)  # type: ignore[arg-type]
+    timing._time_in_turns(workers, {1: z}, repeats=10, track=timing.untracked, pause_s=0, warm_up=3)  # type: ignore[arg-type]
     rounds = ["".join(order[i : i + 3]) for i in range(3, len(order), 3)]
     assert all(sorted(turns) == list("abc") for turns in rounds)
     assert {turns[i : i + 2] for turns in rounds for i in (0, 1)} == {"ab", "ac", "ba", "bc", "ca", "cb"}
@@ -88,20 +87,20 @@ def test_sgemm_multiplies() -> None:
     np.testing.assert_allclose(product, SIDE / 4, rtol=1e-5)
 
 
-def test_peers_are_named_with_commas() -> None:
+def test_backends_are_separated_by_commas() -> None:
     assert parse_backends("openvino, torch,openvino") == (["openvino", "torch"], {})
     assert parse_backends("") == ([], {})
     assert parse_backends("mine=a folder,torch, other=x=y.onnx") == (
         ["torch"],
         {"mine": Path("a folder"), "other": Path("x=y.onnx")},
     )
-    with pytest.raises(UsageError, match=r"--vs: jax found, torch, compile, openvino or NAME=FILE\|FOLDER wanted"):
+    with pytest.raises(UsageError, match=r"--vs: expected torch, compile, openvino or NAME=FILE\|FOLDER, got jax"):
         parse_backends("torch,jax")
 
 
 @pytest.mark.parametrize("taken", ["=a", "mine=", "fused=a", "sgemm=a", "mine=a,mine=b"])
 def test_another_model_has_a_name_of_its_own_and_a_path(taken: str) -> None:
-    with pytest.raises(UsageError, match="found, a name of its own and a path wanted"):
+    with pytest.raises(UsageError, match="--vs: expected NAME=PATH with a name that no other row has, got"):
         parse_backends(taken)
 
 
@@ -112,9 +111,9 @@ def test_a_profile_leaves_the_first_runs_out_and_counts_nodes_alone() -> None:
     runs = [(900, 900), (100, 300), (200, 600)]
     events = [event("model_run", 5000, "Session"), event("a_fence_before", 7)]
     events += [event(f"{node}_kernel_time", us) for run in runs for node, us in zip("ab", run, strict=True)]
-    first, second = node_rows(events, warmup=1)
-    assert first == {"node": "a", "operator": "Conv", "ms": pytest.approx(0.15), "share": pytest.approx(0.25)}
-    assert (second["ms"], second["share"]) == (pytest.approx(0.45), pytest.approx(0.75))
+    first, second = node_rows(events, warm_up=1)
+    assert first == {"node": "a", "operator": "Conv", "ms": pytest.approx(0.15), "fraction": pytest.approx(0.25)}
+    assert (second["ms"], second["fraction"]) == (pytest.approx(0.45), pytest.approx(0.75))
 
 
 @pytest.mark.parametrize("name", [LATENCY, THROUGHPUT])
@@ -137,7 +136,9 @@ def test_outputs_within_the_tolerance_agree_and_others_do_not() -> None:
     assert compare("two graphs", near, reference) == pytest.approx(9e-5, rel=1e-5)
     for error in (2e-4, -0.5, np.nan):
         far = (reference[0], reference[1] + np.float32(error))
-        with pytest.raises(GateError, match=r"two graphs: .* off the fused graph found at batch 2, 0.0001 or less"):
+        with pytest.raises(
+            GateError, match=r"two graphs: expected outputs within 0\.0001 .* at batch 2, got a difference of"
+        ):
             compare("two graphs", far, reference)
 
 
@@ -147,17 +148,17 @@ def test_what_cannot_run_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(third_party, "torch_installed", lambda: False)
     assert reason_to_skip(EAGER, None) == "torch: not installed"
     assert reason_to_skip(FUSED, tmp_path / "fused.onnx") is None
-    assert "one file found" in (reason_to_skip(TWO_GRAPHS, tmp_path / "fused.onnx") or "")
-    assert "no denoiser.onnx found" in (reason_to_skip(TWO_GRAPHS, tmp_path) or "")
+    assert "got one file" in (reason_to_skip(TWO_GRAPHS, tmp_path / "fused.onnx") or "")
+    assert "denoiser.onnx not found" in (reason_to_skip(TWO_GRAPHS, tmp_path) or "")
     (tmp_path / "denoiser.onnx").touch()
     assert reason_to_skip(TWO_GRAPHS, tmp_path) is None
     assert reason_to_skip(COMPILED, None) == "torch: not installed"
     monkeypatch.setattr(third_party, "torch_installed", lambda: True)
-    assert "no generator.safetensors and no denoiser.safetensors" in (reason_to_skip(EAGER, tmp_path) or "")
+    assert "generator.safetensors and denoiser.safetensors not found" in (reason_to_skip(EAGER, tmp_path) or "")
     for name in ("generator.safetensors", "denoiser.safetensors"):
         (tmp_path / name).touch()
     assert reason_to_skip(EAGER, tmp_path) is None
-    assert "one file found" in (reason_to_skip(EAGER, tmp_path / "fused.onnx") or "")
+    assert "got one file" in (reason_to_skip(EAGER, tmp_path / "fused.onnx") or "")
     monkeypatch.setattr(third_party, "compiler_installed", lambda: False)
     assert reason_to_skip(COMPILED, tmp_path) == "g++: not installed"
     assert reason_to_skip(THROUGHPUT, tmp_path / "fused.onnx") is None
@@ -196,7 +197,9 @@ def test_a_peer_whose_compiler_is_broken_is_left_out(
     compiler.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
-    rows, skipped = timing.run_bench(exported, 100, threads=1, repeats=1, batches=(2,), others=[COMPILED])
+    rows, skipped = timing.run_bench(
+        exported, 100, threads=1, repeats=1, batches=(2,), third_party=[COMPILED], pause_s=0
+    )
     assert [row["name"] for row in rows] == [FUSED, PLAIN, TWO_GRAPHS]
     assert skipped[COMPILED].startswith(f"{COMPILED}: InductorError (")
 
@@ -227,7 +230,6 @@ def test_pytorch_runs_the_modules_in_turn_in_evaluation(pipeline: Callable[..., 
 def test_the_machine_is_described() -> None:
     found = machine.describe_machine(threads=3)
     assert found["threads"] == 3
-    assert found["cores"] >= 1
     assert found["cpu"]
     assert found["versions"]["numpy"] == np.__version__
     assert machine.describe_machine()["threads"] == found["cores"]

@@ -9,7 +9,8 @@ from gan_denoise.data.images import ImagesF32, to_float
 from gan_denoise.errors import InputError
 from gan_denoise.eval.denoising import filters
 from gan_denoise.eval.denoising.evaluate import PSNR_CAP_DB, evaluate_denoising
-from gan_denoise.eval.denoising.methods import SUPPORT_VECTORS, Method, classical
+from gan_denoise.eval.denoising.methods import Method, classical
+from gan_denoise.eval.labels import SUPPORT_VECTORS
 from gan_denoise.eval.metrics.psnr_ssim import psnr, ssim
 from gan_denoise.eval.noise import add_noise
 from gan_denoise.export.graph_size import GraphSize
@@ -67,5 +68,7 @@ def test_who_is_told_that_there_is_no_noise_leaves_the_image(clean: np.ndarray, 
 
 
 def test_a_strength_that_no_filter_was_tuned_for_is_refused(clean: np.ndarray, methods: dict[str, Method]) -> None:
-    with pytest.raises(InputError, match=r"median: no parameters for float noise of sigma 0.123"):
+    with pytest.raises(
+        InputError, match=r"median: expected float noise of a tuned sigma \(0\.058824, .*\), got sigma 0\.123"
+    ):
         list(evaluate_denoising(methods, clean, sigmas=(0.123,)))

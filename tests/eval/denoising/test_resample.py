@@ -70,7 +70,13 @@ def test_the_noise_is_the_seeds_and_the_places_alone() -> None:
     assert np.abs(whole - other).max() > 0.1
 
 
-@pytest.mark.parametrize(("sigma", "steps"), [(-0.1, 4), (math.inf, 4), (math.nan, 4), (0.1, 0)])
-def test_other_strengths_and_steps_are_refused(sigma: float, steps: int) -> None:
-    with pytest.raises(InputError, match="1 or more wanted"):
+@pytest.mark.parametrize(
+    ("sigma", "steps", "message"),
+    [
+        *((sigma, 4, "sigma: expected a finite number of 0 or more, got") for sigma in (-0.1, math.inf, math.nan)),
+        (0.1, 0, "steps: expected 1 or more, got 0"),
+    ],
+)
+def test_other_sigmas_and_steps_are_refused(sigma: float, steps: int, message: str) -> None:
+    with pytest.raises(InputError, match=message):
         stochastic_denoise(pixels(1), lambda noisy: noisy, sigma, steps, seed=0)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -28,6 +30,19 @@ def test_patches_are_the_mirrored_neighbourhoods_in_the_pixels_order(clean: np.n
     np.testing.assert_array_equal(found[1, 0, 0, :, 2], clean[1, 0, [2, 1, 0, 1, 2], 0])
 
 
+def test_only_the_selected_pixels_are_copied() -> None:
+    images = np.random.default_rng(0).random((1000, 1, 28, 28), dtype=np.float32)
+    pixels = np.random.default_rng(1).permutation(images.size)[:SAMPLES]
+    tracemalloc.start()
+    selected = patches(images, pixels)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (selected.shape, selected.dtype) == ((SAMPLES, 25), np.float64)
+    padded = 1000 * 32 * 32 * 4  # bytes of the images with their border; all patches would take 157 MB
+    assert padded < peak < 3 * padded
+    np.testing.assert_array_equal(selected, patches(images)[pixels])
+
+
 @pytest.mark.parametrize("noise", NOISES)
 @pytest.mark.parametrize(("sigma", "least", "most"), [(25 / 255, 3, 7), (0.5, 5, 11)])
 def test_it_takes_noise_away(
@@ -50,7 +65,7 @@ def test_a_regression_is_its_kernels_sum(clean: np.ndarray, training: np.ndarray
     np.testing.assert_allclose(restore(learned, noisy, 0.2)[0, 0], wanted, rtol=0, atol=1e-6)
 
 
-def test_it_learns_from_as_many_pixels_as_it_says_and_the_seed_chooses_them(
+def test_it_is_fitted_on_4000_pixels_that_the_seed_selects(
     training: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert 0.2 * SAMPLES < len(fit(training, 0.2, "float", seed=1).support_) <= SAMPLES

@@ -20,8 +20,8 @@ def test_a_method_has_one_line_for_each_count_of_images() -> None:
     report = side_by_side(ResultTable("eval denoising", "Title", rows, None, {}, {}))
     assert [line["method"] for line in report.rows] == ["noisy", "median", "net", "noisy"]
     assert to_markdown(report).splitlines()[2:8] == [
-        "| n | noise | method | 0 | 15/255 | ms_per_image | parameters | multiply_adds |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| n | noise | method | 0 | 15/255 | ms/image | parameters | multiply-adds |",
+        "| ---: | --- | --- | ---: | ---: | ---: | ---: | --- |",
         "| 5 | float | noisy | 100.00 1.000 | 24.62 0.246 |  |  |  |",
         "| 5 | float | median | 100.00 1.000 | 25.50 0.255 | 0.500 |  |  |",
         "| 5 | float | net | 30.00 0.300 | 28.00 0.280 | 3.000 | 1,234 |  |",

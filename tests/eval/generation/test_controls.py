@@ -14,10 +14,10 @@ from gan_denoise.data.images import to_float, to_uint8
 from gan_denoise.eval.generation import controls, gaussian_mixture, tables
 from gan_denoise.eval.generation.controls import (
     TunedFilter,
-    chosen_filters,
     filtered_rows,
     mixture_row,
     real_denoised_row,
+    tune_filters,
 )
 from gan_denoise.eval.generation.evaluate import evaluate_generation
 from gan_denoise.eval.generation.reference import RealImages, measure_real
@@ -57,10 +57,10 @@ def fused() -> Graph:
 
 @pytest.fixture(scope="module")
 def filters(fused: Graph, network: Graph, data: Dataset) -> dict[str, TunedFilter]:
-    return chosen_filters(fused, network, data, N, seed=1)
+    return tune_filters(fused, network, data, N, seed=1)
 
 
-def test_each_filter_is_the_offered_one_that_is_nearest_to_held_out_images(
+def test_each_filter_is_the_candidate_that_is_nearest_to_held_out_images(
     filters: dict[str, TunedFilter], fused: Graph, network: Graph, data: Dataset
 ) -> None:
     images = to_uint8(fused.batched(latents.latents(2, 0, N))[0])  # of the next seed
@@ -69,21 +69,21 @@ def test_each_filter_is_the_offered_one_that_is_nearest_to_held_out_images(
     def distance(filtered: np.ndarray) -> float:
         return frechet_distance(statistics(network.batched(to_float(filtered))[0]), held_out)
 
-    def hazeless(levels: np.ndarray) -> np.ndarray:  # float, 0 to 255
+    def thresholded(levels: np.ndarray) -> np.ndarray:  # float, 0 to 255
         image = torch.from_numpy(levels / 255).float()[:, None]
         return np.rint(255 * UNet((8, 8), (1, 1, 1)).eval()(image)[:, 0].detach().numpy()).astype(np.uint8)
 
     def blurred(width: float) -> np.ndarray:
-        return hazeless(ndimage.gaussian_filter(images.astype(np.float32), (0, width, width), mode="constant"))
+        return thresholded(ndimage.gaussian_filter(images.astype(np.float32), (0, width, width), mode="constant"))
 
     def averaged(sigma: float) -> np.ndarray:
         told = {"patch_size": 5, "patch_distance": 3, "h": 1.2 * sigma, "sigma": 0.5 * sigma}
-        return hazeless(255 * np.stack([denoise_nl_means(image / np.float32(255), **told) for image in images]))
+        return thresholded(255 * np.stack([denoise_nl_means(image / np.float32(255), **told) for image in images]))
 
-    np.testing.assert_array_equal(filters[BLACK_LEVEL].filter(images), hazeless(images.astype(np.float32)))
+    np.testing.assert_array_equal(filters[BLACK_LEVEL].filter(images), thresholded(images.astype(np.float32)))
     for name, take in ((GAUSSIAN, blurred), (NLM, averaged)):
         chosen = filters[name]
-        assert chosen.strength == min(chosen.offered, key=lambda strength: distance(take(strength)))
+        assert chosen.strength == min(chosen.candidates, key=lambda strength: distance(take(strength)))
         np.testing.assert_allclose(chosen.filter(images), take(chosen.strength).astype(float), atol=1)
         assert (chosen.filter(images) != images).mean() > 0.01
 
@@ -91,23 +91,23 @@ def test_each_filter_is_the_offered_one_that_is_nearest_to_held_out_images(
 def test_the_report_holds_all_rows_and_what_was_chosen(
     real: RealImages, data: Dataset, filters: dict[str, TunedFilter], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(controls.mixture, "FITTED", 1000)
+    monkeypatch.setattr(controls.gaussian_mixture, "FITTED", 1000)
     report = controls_report(None, data, N, seed=1, threads=1)
     names = ["raw", "denoised", BLACK_LEVEL, GAUSSIAN, NLM, "Gaussian mixture", "real, denoised", REAL_BASELINE]
     assert [row["set"] for row in report.rows] == names
     assert all(row["n"] == N for row in report.rows)
     assert (
-        report.settings[GAUSSIAN]
-        == f"width in pixels {filters[GAUSSIAN].strength:g} of 0.3, 0.35, 0.4, 0.5, then haze removed"
+        report.notes[GAUSSIAN] == f"width {filters[GAUSSIAN].strength:g} (candidates 0.3, 0.35, 0.4, 0.5) pixels, "
+        "then the black-level threshold"
     )
-    assert f"of {filters[NLM].strength:g} of 0.0025, 0.005, 0.01, 0.02, 0.04" in report.settings[NLM]
-    assert report.settings["not measured"] == {}
+    assert f"sigma {filters[NLM].strength:g} (candidates 0.0025, 0.005, 0.01, 0.02, 0.04)" in report.notes[NLM]
+    assert report.skipped == {}
 
 
 def test_the_filters_get_the_same_images_as_the_denoiser(
     fused: Graph, real: RealImages, filters: dict[str, TunedFilter]
 ) -> None:
-    rows = {row["set"]: row for row in filtered_rows(fused, real, filters, N, seed=1)}
+    rows = {row["set"]: row for row in filtered_rows(fused, real.reference, filters, N, seed=1)}
     assert list(rows) == ["raw", "denoised", BLACK_LEVEL, GAUSSIAN, NLM]
     for wanted in evaluate_generation(fused, real, N, seed=1)[:2]:
         found = rows[wanted["set"]]
@@ -122,13 +122,13 @@ def test_without_scikit_learn_the_mixture_is_named_as_not_measured(
     monkeypatch.setattr(tables, "find_spec", lambda name: None)
     report = controls_report(None, data, 100, seed=1, threads=1)
     assert "Gaussian mixture" not in [row["set"] for row in report.rows]
-    assert report.settings["not measured"]["Gaussian mixture"].startswith("sklearn: not installed, pip install")
+    assert report.skipped["Gaussian mixture"].startswith("sklearn: not installed, pip install")
 
 
 def test_the_mixture_is_far_off_and_agrees_with_no_image(
     real: RealImages, data: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(controls.mixture, "FITTED", 1000)
+    monkeypatch.setattr(controls.gaussian_mixture, "FITTED", 1000)
     fitted_on: list[np.ndarray] = []
 
     def fit(images: np.ndarray, **options: int) -> gaussian_mixture.Mixture:
@@ -136,11 +136,11 @@ def test_the_mixture_is_far_off_and_agrees_with_no_image(
         return mixture_fit(images, **options)
 
     mixture_fit = gaussian_mixture.fit
-    monkeypatch.setattr(controls.mixture, "fit", fit)
-    row = mixture_row(real, data, N, seed=2**40)
+    monkeypatch.setattr(controls.gaussian_mixture, "fit", fit)
+    row = mixture_row(real.reference, data, N, seed=2**40)
     np.testing.assert_array_equal(fitted_on[0], data.train.images[:1000])
     assert (row["set"], row["n"], row["class_preserved"]) == ("Gaussian mixture", N, None)
-    assert row["ffd_1"] > 2 * real.floor["ffd_1"]
+    assert row["ffd_1"] > 2 * real.real_baseline["ffd_1"]
 
 
 def test_real_images_pass_the_denoiser_almost_unchanged(real: RealImages, data: Dataset, network: Graph) -> None:
@@ -152,8 +152,8 @@ def test_real_images_pass_the_denoiser_almost_unchanged(real: RealImages, data: 
     assert (row["set"], row["n"]) == ("real, denoised", N)
     assert row["ffd_1"] == pytest.approx(ffd.distance(passed, network), rel=1e-4)
     moved = frechet_distance(*(statistics(network.batched(to_float(image_set))[0]) for image_set in (passed, images)))
-    assert 0 < moved < 0.03 * real.floor["ffd_1"]
+    assert 0 < moved < 0.03 * real.real_baseline["ffd_1"]
     assert row["noise"] == pytest.approx(no_reference.noise(to_float(passed)).mean(), rel=1e-4)
-    assert row["noise"] < real.floor["noise"]
+    assert row["noise"] < real.real_baseline["noise"]
     assert row["class_preserved"] == pytest.approx((before == after).mean())
     assert 0.01 < (passed != images).mean() < 0.9

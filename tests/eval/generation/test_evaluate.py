@@ -16,10 +16,18 @@ from gan_denoise.data import sources
 from gan_denoise.data.dataset import Dataset, Split
 from gan_denoise.data.fashion_mnist import CLASSES
 from gan_denoise.data.images import to_float
+from gan_denoise.errors import InputError
 from gan_denoise.eval.generation import diagnostics, evaluate
 from gan_denoise.eval.generation import reference as reference_module
 from gan_denoise.eval.generation.evaluate import evaluate_generation, evaluate_sets
-from gan_denoise.eval.generation.reference import RealImages, collect, measure_real
+from gan_denoise.eval.generation.reference import (
+    RealImages,
+    collect,
+    compare_with_reference,
+    extract_features,
+    measure_real,
+    measure_set,
+)
 from gan_denoise.eval.labels import REAL_BASELINE
 from gan_denoise.eval.metrics import ffd
 from gan_denoise.eval.metrics.kid import kid
@@ -48,7 +56,7 @@ def fused() -> runtime.Graph:
     return runtime.load_graph(runtime.FUSED, threads=1)
 
 
-def test_raw_denoised_and_the_floor_have_all_columns(fused: runtime.Graph, real: RealImages) -> None:
+def test_raw_denoised_and_the_baseline_have_all_columns(fused: runtime.Graph, real: RealImages) -> None:
     rows = evaluate_generation(fused, real, N)
     assert [row["set"] for row in rows] == ["raw", "denoised", REAL_BASELINE]
     assert all(list(row) == [*COLUMNS, *LOOKS, "class_preserved", "class_accuracy"] for row in rows[:2])
@@ -63,12 +71,12 @@ def test_raw_denoised_and_the_floor_have_all_columns(fused: runtime.Graph, real:
 
 def test_the_rows_are_those_of_a_plain_computation(fused: runtime.Graph, real: RealImages, data: Dataset) -> None:
     rows = evaluate_generation(fused, real, N, seed=3)
-    test = real.network(to_float(data.test.images))[0]
+    test = real.reference.network(to_float(data.test.images))[0]
     reference = ffd.load_pinned_metric().reference
     labels = []
     for row, images in zip(rows, fused(latents.latents(3, 0, N)), strict=False):
         pixels = np.rint(images * 255).astype(np.float32) / np.float32(255)
-        found, logits = real.network(pixels)
+        found, logits = real.reference.network(pixels)
         labels.append(logits.argmax(axis=1))
         mean, covariance = found.astype(np.float64).mean(axis=0), np.cov(found.astype(np.float64), rowvar=False)
         overlap = np.sqrt(linalg.eigvals(covariance @ reference.covariance).real.clip(min=0)).sum()
@@ -115,23 +123,36 @@ def test_any_sets_are_measured_beside_each_other(real: RealImages, data: Dataset
     assert rows["few"]["contrast"] > 0
 
 
+def test_a_set_is_measured_alike_in_one_batch_and_in_many(real: RealImages, data: Dataset) -> None:
+    images, network = data.train.images[:N], real.reference.network
+    parts = collect(({"x": images[start : start + 40]} for start in range(0, N, 40)), network)["x"]
+    whole = extract_features(to_float(images), network)
+    assert (len(parts), len(whole)) == (N, N)
+    np.testing.assert_array_equal(whole.labels, parts.labels)
+    row, compared = measure_set("x", parts, real.reference), compare_with_reference(whole, real.reference)
+    assert compared.pop("distance") == pytest.approx(row["ffd_1"], rel=1e-4)
+    assert compared == {name: pytest.approx(row[name], abs=0.01) for name in compared}
+    with pytest.raises(InputError, match="expected at least 97 samples"):
+        compare_with_reference(extract_features(to_float(images[:96]), network), real.reference)
+
+
 def test_features_are_kept_of_the_first_images_only(
     real: RealImages, data: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reference_module, "MAX_FEATURES", 100)
     batches = ({"x": data.train.images[start : start + 30]} for start in range(0, N, 30))
     row = evaluate_sets(batches, real)[0]
-    features = real.network(to_float(data.train.images[:N]))[0]
+    features = real.reference.network(to_float(data.train.images[:N]))[0]
     assert row["n"] == N
-    assert row["kid"] == pytest.approx(kid(features[:100], real.test.features)[0], rel=1e-3)
-    assert row["ffd_1"] == pytest.approx(ffd.distance(data.train.images[:N], real.network), rel=1e-6)
+    assert row["kid"] == pytest.approx(kid(features[:100], real.reference.features)[0], rel=1e-3)
+    assert row["ffd_1"] == pytest.approx(ffd.distance(data.train.images[:N], real.reference.network), rel=1e-6)
 
 
-def test_a_floor_of_too_few_real_images_is_not_measured(data: Dataset) -> None:
+def test_a_baseline_of_too_few_real_images_is_not_measured(data: Dataset) -> None:
     few = Dataset(Split(data.train.images[:60], data.train.labels[:60]), data.test, "few", data.sha256, data.classes)
-    floor = measure_real(few, ffd.load_network(threads=1), N).floor
-    assert (floor["n"], floor["ffd_1"], floor["precision"]) == (10, None, None)
-    assert floor["contrast"] > 0
+    baseline = measure_real(few, ffd.load_network(threads=1), N).real_baseline
+    assert (baseline["n"], baseline["ffd_1"], baseline["precision"]) == (10, None, None)
+    assert baseline["contrast"] > 0
 
 
 def conditional(images: np.ndarray) -> runtime.Graph:
@@ -159,29 +180,29 @@ def conditional(images: np.ndarray) -> runtime.Graph:
 
 
 def test_a_graph_with_classes_is_asked_whether_it_draws_them(real: RealImages, data: Dataset, exported: Path) -> None:
-    labels = real.test.labels
+    labels = real.reference.labels
     right = np.array([np.flatnonzero((labels == c) & (data.test.labels == c))[0] for c in range(10)])
-    raw, denoised, floor = evaluate_generation(conditional(data.test.images[right]), real, 120)
+    raw, denoised, baseline = evaluate_generation(conditional(data.test.images[right]), real, 120)
     assert (raw["class_accuracy"], denoised["class_accuracy"], denoised["class_preserved"]) == (1.0, 0.0, 0.0)
     assert raw["recall"] == 0.0  # ten images again and again
-    assert "class_accuracy" not in floor
+    assert "class_accuracy" not in baseline
     assert evaluate.requested_classes(runtime.load_graph(runtime.FUSED, exported), 120, 0) is None
 
 
 def test_the_classes_of_sets_and_their_recall(real: RealImages, data: Dataset) -> None:
     images = data.train.images[:N]
     trousers = data.train.images[data.train.labels == 1][:60]
-    sets = collect([{"real": images, "collapsed": trousers}], real.network)
-    rows = diagnostics.class_rows(sets, real)
+    sets = collect([{"real": images, "collapsed": trousers}], real.reference.network)
+    rows = diagnostics.class_rows(sets, real.reference)
     assert [(row["set"], row["class"]) for row in rows] == [(s, c) for s in ("real", "collapsed") for c in CLASSES]
     found = {(row["set"], row["class"]): row for row in rows}
     for name in sets:
-        assert sum(found[name, c]["share"] for c in CLASSES) == pytest.approx(1.0)
-    assert found["real", "Bag"]["real_share"] == pytest.approx((real.test.labels == 8).mean())
-    assert found["collapsed", "Trouser"]["share"] > 0.9
+        assert sum(found[name, c]["fraction"] for c in CLASSES) == pytest.approx(1.0)
+    assert found["real", "Bag"]["real_fraction"] == pytest.approx((real.reference.labels == 8).mean())
+    assert found["collapsed", "Trouser"]["fraction"] > 0.9
     assert found["collapsed", "Trouser"]["recall"] > 0.5
     assert found["collapsed", "Sneaker"]["recall"] == 0.0 < found["real", "Sneaker"]["recall"]
-    summary = diagnostics.class_summary(sets, real)
+    summary = diagnostics.class_summary(sets, real.reference)
     assert summary["collapsed"]["total_variation"] > 0.8 > 0.2 > summary["real"]["total_variation"]
     assert summary["collapsed"]["missing"] >= 6 > summary["real"]["missing"] == 0
 

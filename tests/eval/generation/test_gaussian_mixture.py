@@ -64,7 +64,7 @@ def test_a_wider_mixture_holds_more_of_the_images(excerpt: Dataset) -> None:
 @pytest.mark.parametrize(("components", "width"), [(101, 2), (2, 101), (2, 785)])
 def test_too_few_images_or_pixels_are_refused(components: int, width: int, excerpt: Dataset) -> None:
     images = excerpt.train.images[:100] if width < 785 else np.concatenate([excerpt.train.images] * 2)
-    with pytest.raises(InputError, match=f"{max(components, width)} or more wanted"):
+    with pytest.raises(InputError, match=f"images: expected at least {max(components, width)} images"):
         fit(images, components, width)
 
 

@@ -47,10 +47,10 @@ def test_19_of_20_intervals_hold_the_truth() -> None:
 def test_one_value_other_lengths_and_ratios_of_nothing_are_refused() -> None:
     assert mean_interval([1.0, 2.0]).n == 2
     for values in ([], [1.0], [1.0, float("nan")]):
-        with pytest.raises(InputError, match="2 or more finite values wanted"):
+        with pytest.raises(InputError, match="interval: expected 2 or more finite values, got"):
             mean_interval(values)
-    with pytest.raises(InputError, match="pairs: 2 and 3 values found"):
+    with pytest.raises(InputError, match="pairs: expected as many values before as after, got 2 and 3"):
         difference_interval([1.0, 2.0], [1.0, 2.0, 3.0])
     for pair in (([1.0, 0.0], [1.0, 1.0]), ([1.0, 1.0], [1.0, 0.0])):
-        with pytest.raises(InputError, match="ratio: 0 found, values above 0 wanted"):
+        with pytest.raises(InputError, match="ratio: expected values above 0, got 0"):
             ratio_interval(*pair)

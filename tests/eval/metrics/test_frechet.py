@@ -67,7 +67,7 @@ def test_batches_do_not_change_the_statistics(batch: int) -> None:
 
 def test_one_sample_more_than_the_width_is_enough_and_the_width_is_refused() -> None:
     assert statistics(samples(7, 6, 8)).count == 7
-    with pytest.raises(InputError, match="6 samples of width 6 found, at least 7 samples wanted"):
+    with pytest.raises(InputError, match="features: expected at least 7 samples of width 6, got 6"):
         statistics(samples(6, 6, 8))
 
 
@@ -80,13 +80,13 @@ def test_one_value_that_is_not_finite_is_refused(bad: float) -> None:
 
 
 def test_widths_that_differ_and_shapes_that_are_no_features_are_refused() -> None:
-    with pytest.raises(InputError, match="widths 3 and 4"):
+    with pytest.raises(InputError, match="features: expected equal widths, got 3 and 4"):
         frechet_distance(statistics(samples(20, 3, 10)), statistics(samples(20, 4, 10)))
     moments = Moments()
     moments.add(samples(20, 3, 10))
-    with pytest.raises(InputError, match="widths 3 and 4"):
+    with pytest.raises(InputError, match="features: expected equal widths, got 3 and 4"):
         moments.add(samples(20, 4, 10))
-    with pytest.raises(InputError, match=r"\[2, 3, 4\] found"):
+    with pytest.raises(InputError, match=r"got \[2, 3, 4\]"):
         statistics(np.zeros((2, 3, 4)))
-    with pytest.raises(InputError, match=r"\[0, 4\] found"):
+    with pytest.raises(InputError, match=r"expected \(N, D\) with N of 1 or more, got \[0, 4\]"):
         statistics(np.zeros((0, 4)))

@@ -66,9 +66,9 @@ def test_too_few_samples_other_widths_and_nan_are_refused() -> None:
     enough, few = samples(2 * BLOCKS, 7), samples(2 * BLOCKS - 1, 8)
     assert np.isfinite(kid(enough, enough)).all()
     for pair in ((enough, few), (few, enough)):
-        with pytest.raises(InputError, match=r"\[19, 6\] found, \(N, D\) with N of 20 or more wanted"):
+        with pytest.raises(InputError, match=r"expected \(N, D\) with N of 20 or more, got \[19, 6\]"):
             kid(*pair)
-    with pytest.raises(InputError, match="widths 6 and 5"):
+    with pytest.raises(InputError, match="expected equal widths, got 6 and 5"):
         kid(enough, samples(40, 9, width=5))
     broken = enough.copy()
     broken[3, 1] = np.nan

@@ -44,10 +44,10 @@ def test_copies_are_closer_than_real_images_are_and_others_are_not(excerpt: Data
 
 def test_other_types_sizes_and_nothing_to_compare_with_are_refused(excerpt: Dataset) -> None:
     images = excerpt.test.images
-    with pytest.raises(InputError, match=r"float32 .* found, uint8"):
+    with pytest.raises(InputError, match=r"expected uint8 \(N, H, W\), got float32"):
         find_nearest(images.astype(np.float32), images)
-    with pytest.raises(InputError, match=r"\[100, 28, 28\] and \[100, 28, 27\] found"):
+    with pytest.raises(InputError, match=r"of the same size, got \[100, 28, 28\] and \[100, 28, 27\]"):
         find_nearest(images, images[:, :, 1:])
-    with pytest.raises(InputError, match=r"\[0, 28, 28\] found"):
+    with pytest.raises(InputError, match=r"expected one or more training images .* \[0, 28, 28\]"):
         find_nearest(images, images[:0])
     assert find_nearest(images[:0], images)[0].shape == (0,)

@@ -66,9 +66,9 @@ def test_each_image_is_measured_for_itself(measure, clean: np.ndarray) -> None: 
 def test_another_type_shape_or_range_is_refused(measure, clean: np.ndarray) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(InputError, match="uint8"):
         measure((clean * 255).astype(np.uint8))
-    with pytest.raises(InputError, match="0 to 1 wanted"):
+    with pytest.raises(InputError, match="images: expected values from 0 to 1, got"):
         measure(clean * 255)
-    with pytest.raises(InputError, match=r"\(N, 1, H, W\) wanted"):
+    with pytest.raises(InputError, match=r"expected float32 \(N, 1, H, W\), got"):
         measure(clean[:, 0])
-    with pytest.raises(InputError, match="0 to 1 wanted"):
+    with pytest.raises(InputError, match="images: expected values from 0 to 1, got"):
         measure(np.full((1, 1, 28, 28), np.nan, np.float32))

@@ -41,7 +41,7 @@ def test_points_on_a_line_are_their_closed_form() -> None:
     generated = np.array([[0.5], [5.5], [20.0], [30.0]])  # radii: 5, 5, 10, 10
     assert squared_radii(real, 1).tolist() == [1.0, 1.0, 4.0, 9.0]
     found = overlap(real, generated, k=1)
-    assert found.balls.tolist() == [2, 1, 0, 0]  # 0.5 is in the balls of 0 and 1; 5.5 in that of 6
+    assert found.n_containing_balls.tolist() == [2, 1, 0, 0]  # 0.5 is in the balls of 0 and 1; 5.5 in that of 6
     assert found.covered.tolist() == [True, True, False, True]
     assert found.recalled.tolist() == [True, True, True, True]
     assert prdc(found, k=1) == {"precision": 0.5, "recall": 1.0, "density": 0.75, "coverage": 0.75}
@@ -87,9 +87,9 @@ def test_too_few_other_widths_and_nan_are_refused() -> None:
     enough = np.random.default_rng(0).standard_normal((6, 3))
     assert squared_radii(enough, 5).shape == (6,)
     for pair in ((enough, enough[:5]), (enough[:5], enough)):
-        with pytest.raises(InputError, match=r"\[5, 3\] found, \(N, D\) with N of 6 or more wanted"):
+        with pytest.raises(InputError, match=r"expected \(N, D\) with N of 6 or more, got \[5, 3\]"):
             overlap(*pair)
-    with pytest.raises(InputError, match="widths 3 and 2"):
+    with pytest.raises(InputError, match="expected equal widths, got 3 and 2"):
         overlap(enough, enough[:, :2])
     with pytest.raises(InputError, match="finite"):
         overlap(enough, np.full((6, 3), np.nan))

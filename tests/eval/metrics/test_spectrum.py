@@ -42,5 +42,5 @@ def test_blur_takes_the_fine_part_of_real_images_by_its_own_transfer(excerpt: Da
 
 @pytest.mark.parametrize("shape", [(28, 28), (2, 3, 28, 28), (0, 1, 28, 28)])
 def test_shapes_that_are_no_images_are_refused(shape: tuple[int, ...]) -> None:
-    with pytest.raises(InputError, match="with N of 1 or more wanted"):
+    with pytest.raises(InputError, match="with N of 1 or more, got"):
         power_spectrum(np.zeros(shape, np.float32))

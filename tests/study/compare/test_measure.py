@@ -155,7 +155,7 @@ def test_on_the_test_images_the_distance_is_ffd_1(runs: Path, data: Dataset) -> 
     assert test.rows[0]["raw"] == pytest.approx(wanted, rel=1e-6)
     assert held_out.rows[0]["raw"] != pytest.approx(wanted, rel=1e-3)
     assert test.settings["reference"] == "200 test images: distances are FFD-1"
-    assert held_out.settings["reference"] == "100 held-out training images: distances are no FFD-1"
+    assert held_out.settings["reference"] == "100 held-out training images: distances are not FFD-1"
 
 
 def test_the_latents_are_the_seeds_alone(runs: Path, data: Dataset) -> None:

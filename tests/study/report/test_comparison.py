@@ -32,9 +32,11 @@ def rows_of(run: str, denoiser: str, ratios: Sequence[float], seeds: int = 2) ->
 
 def write_compare(folder: Path, rows: list[dict[str, Any]]) -> Path:
     """A study's folder with that file."""
-    settings = {"reference": "5,000 held-out training images", "raw, denoised": "Fréchet distances", "seed": 7}
+    settings: dict[str, Any] = {"reference": "5,000 held-out training images", "seed": 7}
+    notes = {"raw, denoised": "Fréchet distances"}
     (folder / "results").mkdir(parents=True)
-    content = {"settings": {**settings, "folders": "runs/quarter-0 'a b'", "epochs": "all"}, "rows": rows}
+    settings |= {"folders": "runs/quarter-0 'a b'", "epochs": "all"}
+    content = {"settings": settings, "notes": notes, "rows": rows}
     (folder / "results/compare.json").write_text(json.dumps(content))
     return folder
 

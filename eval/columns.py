@@ -1,0 +1,125 @@
+"""The columns of all result tables: the key in rows and JSON, the title in tables, and the format of numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from gan_denoise.eval.labels import NOT_MEASURED
+
+Format = str | Callable[[float], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a result table; `format` is a format specification or a function of the number."""
+
+    key: str
+    title: str
+    format: Format = ""
+
+
+def _sigma(sigma: float) -> str:
+    """Noise levels that are whole numbers of 255 are printed as such: 15/255."""
+    levels = 255 * sigma
+    return "0" if not sigma else f"{levels:.0f}/255" if abs(levels - round(levels)) < 1e-6 else f"{sigma:g}"
+
+
+def _compared(key: str, title: str, form: str = ".3f") -> list[Column]:
+    """A metric before and after denoising, with the change and its interval."""
+    parts = ("raw", "denoised", "change", "low", "high")
+    return [Column(f"{key}_{part}", f"{title}, {part}", form) for part in parts]
+
+
+_ALL = (
+    Column("set", "images"),
+    Column("n", "n", ",d"),
+    # eval generation, eval controls, eval ffd
+    Column("ffd_1", "FFD-1", ".3f"),
+    Column("kid", "KID", ".5f"),
+    Column("kid_se", "KID, SE", ".5f"),
+    Column("precision", "precision", ".3f"),
+    Column("recall", "recall", ".3f"),
+    Column("density", "density", ".3f"),
+    Column("coverage", "coverage", ".3f"),
+    Column("sharpness", "sharpness", ".4f"),
+    Column("contrast", "contrast", ".4f"),
+    Column("noise", "noise", ".4f"),  # in the denoising table the kind of noise
+    Column("class_preserved", "class preserved", ".1%"),
+    Column("class_accuracy", "class accuracy", ".1%"),
+    # eval classes, eval copies
+    Column("class", "class"),
+    Column("fraction", "fraction", ".1%"),
+    Column("real_fraction", "real fraction", ".1%"),
+    Column("median_distance", "median distance", ".3f"),
+    Column("near_copy_fraction", "near copies", ".2%"),
+    # eval denoising
+    Column("method", "method"),
+    Column("sigma", "sigma", _sigma),
+    Column("psnr_db", "PSNR, dB", ".2f"),
+    Column("psnr_se", "PSNR, SE", ".2f"),
+    Column("ssim", "SSIM", ".4f"),
+    Column("ms_per_image", "ms/image", ".3f"),
+    Column("parameters", "parameters", ",d"),
+    Column("multiply_adds", "multiply-adds", ",d"),
+    # bench
+    Column("name", "backend"),
+    Column("batch", "batch"),
+    Column("p50_ms", "p50, ms", ".2f"),
+    Column("p90_ms", "p90, ms", ".2f"),
+    Column("p99_ms", "p99, ms", ".2f"),
+    Column("images_per_s", "images/s", ",.0f"),
+    Column("repeats", "repeats"),
+    Column("spread", "spread", ".0%"),
+    Column("stable", "stable"),
+    Column("relative_time", "relative time", ".3f"),
+    Column("relative_time_low", "relative time, low", ".3f"),
+    Column("relative_time_high", "relative time, high", ".3f"),
+    Column("sgemm_fraction", "of SGEMM", ".0%"),
+    Column("node", "node"),
+    Column("operator", "operator"),
+    Column("ms", "ms", ".3f"),
+    # study compare and its report
+    Column("run", "run"),
+    Column("seed", "seed"),
+    Column("seeds", "seeds"),
+    Column("epoch", "epoch"),
+    Column("denoiser", "denoiser"),
+    Column("verdict", "distance"),
+    Column("raw", "raw", ".4f"),
+    Column("denoised", "denoised", ".4f"),
+    Column("ratio", "ratio", ".3f"),
+    Column("ratio_low", "ratio, low", ".3f"),
+    Column("ratio_high", "ratio, high", ".3f"),
+    *_compared("precision", "precision"),
+    *_compared("recall", "recall"),
+    *(Column(f"psnr_{level}", f"PSNR at {level}/255", ".2f") for level in (15, 25, 50)),
+    Column("clean_db", "PSNR, clean", ".2f"),
+    Column("pair_accuracy", "pair accuracy"),
+    Column("denoised_pair_accuracy", "pair accuracy, denoised"),
+)
+COLUMNS = {column.key: column for column in _ALL}
+
+
+def title_of(key: str) -> str:
+    """The title of a column in tables; the key itself where the column is not in COLUMNS."""
+    return COLUMNS[key].title if key in COLUMNS else key
+
+
+def format_value(key: str, value: Any) -> str:
+    """A value as the tables print it; a missing value or NaN is "not measured", never 0."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return NOT_MEASURED
+    if isinstance(value, bool):
+        return "yes" if value else "NO"
+    form = COLUMNS[key].format if key in COLUMNS else ""
+    if form and is_number(value):
+        return form(value) if callable(form) else format(value, form)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def is_number(value: Any) -> bool:
+    """Whether the value is a number; booleans are not."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
