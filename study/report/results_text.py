@@ -17,7 +17,7 @@ SAME_TIME = 0.05  # a relative difference of times up to this counts as none
 LOWERS, RAISES, KEEPS = "**lowers**", "**raises**", "hardly changes"
 
 METHODS = {
-    NOISY: "the noisy image itself",
+    NOISY: "the noisy image",
     NETWORK: "the network",
     "Gaussian": "the Gaussian filter",
     "median": "the median filter",
@@ -55,9 +55,7 @@ def distance_verdict(rows: Rows) -> str | None:
     return KEEPS if _is_same(raw, denoised) else LOWERS if denoised < raw else RAISES
 
 
-def describe_training_effect(
-    rows: Rows, published: Rows, epochs: object, published_epochs: int, is_joint: bool
-) -> str:
+def describe_training_effect(rows: Rows, published: Rows, epochs: object, published_epochs: int, is_joint: bool) -> str:
     """Why this run and the published run of preset `paper` differ in the effect on FFD-1; empty where they agree."""
     here, there = distance_verdict(rows), distance_verdict(published)
     if here is None or there is None or here == there:
@@ -82,14 +80,15 @@ def describe_claim(rows: Rows) -> str:
         if raw is None or denoised is None:
             changes.append(f"{name} was {NOT_MEASURED}")
             continue
-        verb = "hardly changes" if _is_same(raw, denoised) else "rises" if denoised > raw else "falls"
+        verb = "hardly changes," if _is_same(raw, denoised) else "rises" if denoised > raw else "falls"
         of_real = "" if real is None else f"; real images: {real:.4f}"
         changes.append(f"{name} {verb} from {raw:.4f} to {denoised:.4f} ({_percent(raw, denoised)}{of_real})")
         supported += [name] if verb == "rises" else []
     verdict = {0: "does not hold", 1: f"holds for {''.join(supported)} only", 2: "holds"}[len(supported)]
     if all(NOT_MEASURED in change for change in changes):
         verdict = "is untested"
-    return f"The paper's readme claims sharper images with more contrast. Here {join_words(changes)}: the claim **{verdict}**."
+    claim = "The paper's readme claims sharper images with more contrast."
+    return f"{claim} Here {join_words(changes)}: the claim **{verdict}**."
 
 
 def describe_noise(rows: Rows) -> str:
@@ -131,7 +130,7 @@ def describe_best_method(rows: Rows, noise: str) -> str:
     if not winners:
         return f"Denoising of real images: {NOT_MEASURED}."
     parts = [f"{METHODS.get(method, method)} at sigma {join_words(sigmas)}" for method, sigmas in winners.items()]
-    return f"The best PSNR on noisy test images has {join_words(parts)}."
+    return f"On noisy test images the highest PSNR is that of {join_words(parts)}."
 
 
 def describe_method_comparison(rows: Rows, method: str, noise: str) -> str:

@@ -34,3 +34,23 @@ BEST_TEXTS = {
     "also has an adversarial loss, from a discriminator of its own that sees denoised generated images, and the "
     "gradient of that loss reaches the generator through the denoiser.",
 }
+DATA = (
+    "Fashion-MNIST (Xiao et al. 2017, arXiv:1708.07747; MIT licence): 60,000 training and 10,000 test images of "
+    "clothes, 28x28 pixels, grey, ten classes. Pixels are divided by 255. Hyperparameters were chosen on the last "
+    "5,000 training images; the test images are used only for the tables below."
+)
+METRICS = (
+    "FFD-1 is the Fréchet distance to the test images on the features {features} of a Fashion-MNIST classifier. It is "
+    "not FID, and its values cannot be compared with FID. KID is the kernel distance on the same features, ± its "
+    "standard error. Precision and density measure how many images look real, recall and coverage how much of the "
+    "diversity of real images is reached. The same class: the fraction of images that the classifier assigns to the "
+    "same class before and after denoising."
+)
+LIMITS = (
+    "The images are small and grey. The denoiser is trained on Gaussian noise only; the noise of cameras differs.",
+    "A denoiser with only a squared-error loss predicts a mean image, so it blurs. Sharpness, the variance of the "
+    "Laplacian, rises with noise and with edges: a lower value means less noise, less detail or both.",
+    "The wavelet estimate counts fine texture as noise, in real images too.",
+    "A number without ± or brackets has no interval: it is from one set of images, or from one training run.",
+    "Times are for the machine and the number of threads given below each table.",
+)

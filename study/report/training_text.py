@@ -20,7 +20,9 @@ VALIDATION_START = 55_000  # the training images from here on measure the denois
 def describe_budget(preset: str | None, gan: Row, denoiser: Row) -> str:
     """Whether this run had the paper's training budget."""
     if preset not in PRESETS:
-        return f"The preset is not recorded, so it is unknown whether this run has the paper's budget ({PAPER_EPOCHS} epochs)."
+        return (
+            f"The preset is not recorded: whether this run has the paper's budget ({PAPER_EPOCHS} epochs) is unknown."
+        )
     epochs = [config.get("epochs", "unknown") for config in (gan, denoiser)]
     trained = f"Preset `{preset}`: {epochs[0]} epochs for the GAN and {epochs[1]} for the denoiser"
     if preset == PAPER:
@@ -39,7 +41,11 @@ def describe_progress(name: str, log: Rows, config: Row) -> str:
     if not log:
         return f"Training of the {name}: {NOT_MEASURED}."
     done = log[-1].get("epoch")
-    return "" if planned is None or done == planned else f"Training of the {name} is unfinished: {done} of {planned} epochs."
+    return (
+        ""
+        if planned is None or done == planned
+        else f"Training of the {name} is unfinished: {done} of {planned} epochs."
+    )
 
 
 def describe_discriminator(log: Rows) -> str:
@@ -76,7 +82,9 @@ def describe_inexact(stage: str, changes: Rows) -> str:
         for change in changes
         for name, (before, now) in change["changed"].items()
     ]
-    return f"Training of the {stage} was resumed with changes (--resume-inexact): {'; '.join(changed)}." if changed else ""
+    return (
+        f"Training of the {stage} was resumed with changes (--resume-inexact): {'; '.join(changed)}." if changed else ""
+    )
 
 
 def describe_denoiser_training(log: Rows, images: int | None) -> str:
