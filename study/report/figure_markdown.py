@@ -31,4 +31,4 @@ def image_markdown(path: Path, alt: str) -> str:
 
 def missing_figure(label: str, content: str, reason: str) -> str:
     """The line in place of a figure, with the reason why it is missing."""
-    return f"Figure{'s' if ' ' in label else ''} {label} ({content}): not available. {reason}."
+    return f"Figure{'s' if ' ' in label else ''} {label} ({content}): not available; {reason}."

@@ -39,13 +39,11 @@ def describe_progress(name: str, log: Rows, config: Row) -> str:
     """A warning when a stage logged fewer epochs than configured; empty otherwise."""
     planned = config.get("epochs")
     if not log:
-        return f"Training of the {name}: {NOT_MEASURED}."
+        return f"Training ({name}): {NOT_MEASURED}."
     done = log[-1].get("epoch")
-    return (
-        ""
-        if planned is None or done == planned
-        else f"Training of the {name} is unfinished: {done} of {planned} epochs."
-    )
+    if planned is None or done == planned:
+        return ""
+    return f"Unfinished training ({name}): {done} of {planned} epochs."
 
 
 def describe_discriminator(log: Rows) -> str:
@@ -82,9 +80,7 @@ def describe_inexact(stage: str, changes: Rows) -> str:
         for change in changes
         for name, (before, now) in change["changed"].items()
     ]
-    return (
-        f"Training of the {stage} was resumed with changes (--resume-inexact): {'; '.join(changed)}." if changed else ""
-    )
+    return f"Training ({stage}) was resumed with changes (--resume-inexact): {'; '.join(changed)}." if changed else ""
 
 
 def describe_denoiser_training(log: Rows, images: int | None) -> str:
@@ -97,9 +93,8 @@ def describe_denoiser_training(log: Rows, images: int | None) -> str:
     if len(measured) == 1:
         text = f"PSNR after epoch {first} is {start:.2f} dB"
     else:
-        verb = "stays at" if abs(end - start) < SAME_DB else "rises from" if end > start else "falls from"
+        verb = "hardly changes, from" if abs(end - start) < SAME_DB else "rises from" if end > start else "falls from"
         text = f"PSNR {verb} {start:.2f} dB after epoch {first} to {end:.2f} dB after epoch {last}"
-        text = text.replace(" to ", " and ") if verb == "stays at" else text
     if best - end >= SAME_DB:
         text += f"; the maximum is {best:.2f} dB after epoch {best_epoch}"
     held_out = images is not None and images <= VALIDATION_START
@@ -111,11 +106,11 @@ def describe_time(name: str, log: Rows) -> str:
     seconds = [value for row in log if (value := get_number(row, "seconds")) is not None]
     rates = [value for row in log if (value := get_number(row, "images_per_s")) is not None]
     if not seconds or not rates:
-        return f"Training time of the {name}: {NOT_MEASURED}."
+        return f"Training time ({name}): {NOT_MEASURED}."
     total = sum(seconds)
     time = f"{total:.0f} s" if total < 120 else f"{total / 60:.0f} min" if total < 7200 else f"{total / 3600:.1f} h"
     epochs = f"{len(seconds)} epoch{'s' if len(seconds) > 1 else ''}"
-    return f"Training time of the {name}: {time} ({epochs}, {min(rates):,.0f} to {max(rates):,.0f} images/s)."
+    return f"Training time ({name}): {time} ({epochs}, {min(rates):,.0f} to {max(rates):,.0f} images/s)."
 
 
 def _saturation(real: float, fake: float) -> str:
