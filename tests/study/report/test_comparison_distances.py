@@ -50,7 +50,7 @@ def test_raw_and_denoised_distances_are_drawn_with_their_intervals(tmp_path: Pat
     rows = [*rows_of(3), *rows_of(3, denoiser="sample"), *rows_of(2, denoiser="joint", raw=1.0)]
     bands = build_distance_bands(rows)
     names = ["raw (quarter)", "one pass (quarter)", "stochastic sampling (quarter)"]
-    assert list(bands) == [*names, "raw (quarter, joint training)", "joint training (quarter)"]
+    assert list(bands) == [*names, "raw, joint (quarter)", "joint training (quarter)"]
     assert bands[names[0]].y == bands[names[0]].low == pytest.approx([0.5, 0.25, 0.125])
     denoised = bands[names[1]]
     assert denoised.x == [1, 2, 3]
