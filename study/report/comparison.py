@@ -164,7 +164,7 @@ def build_distance_bands(rows: Rows) -> dict[str, plots.Band]:
     curves: dict[str, dict[int, Estimate]] = {}
     groups = group_by_snapshot(rows)
     for (run, denoiser), points in build_curves(rows).items():
-        raw = f"raw ({run}, joint training)" if denoiser == JOINT else f"raw ({run})"  # one for all its denoisers
+        raw = f"raw, joint ({run})" if denoiser == JOINT else f"raw ({run})"  # one curve for all separate denoisers
         for epoch in (point.epoch for point in points if len(points) > 1):
             for name, column in ((raw, "raw"), (f"{_denoiser_name(denoiser)} ({run})", "denoised")):
                 if distance := estimate_geometric_mean(groups[run, epoch, denoiser], column):

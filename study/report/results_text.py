@@ -67,8 +67,8 @@ def describe_training_effect(rows: Rows, published: Rows, epochs: object, publis
     else:
         reason = "the two runs train different networks"
     return (
-        f"The effect depends on the training: denoising {here} FFD-1 in this run and {there} it in the published run; "
-        f"{reason}."
+        f"The effect depends on the networks and their training: denoising {here} FFD-1 in this run and {there} it in "
+        f"the published run; {reason}."
     )
 
 
@@ -103,8 +103,8 @@ def describe_noise(rows: Rows) -> str:
         text = f"By the wavelet estimate, generated images contain more noise than real ones ({values})"
     else:
         text = (
-            f"By the wavelet estimate, generated images contain less noise than real ones ({values}), so there is no "
-            "excess noise to remove"
+            f"By the wavelet estimate, generated images contain less noise than real ones ({values}), so by this "
+            "estimate there is no excess noise"
         )
     after = NOT_MEASURED if denoised is None else f"{denoised:.4f}"
     return f"{text}; after denoising it is {after}."

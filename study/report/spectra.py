@@ -70,7 +70,7 @@ def describe_fine_power(power: Mapping[str, float]) -> str:
     ratio, after = raw / real, denoised / real
     is_equal = abs(ratio - 1) <= SAME
     verdict = "as much power as" if is_equal else "**more** power than" if ratio > 1 else "**less** power than"
-    excess = ": there is no excess noise to remove" if is_equal or ratio < 1 else ""
+    excess = ": the spectra show no excess noise" if is_equal or ratio < 1 else ""
     return (
         f"In the highest third of the frequencies, where noise is strongest relative to the image, generated images "
         f"have {verdict} real ones ({ratio:.2f} times){excess}. Denoised images have {after:.2f} times the "

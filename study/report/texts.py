@@ -51,7 +51,7 @@ LIMITS = (
     "With only a squared-error loss, a denoiser predicts the mean of the possible clean images, which is blurred. "
     "Sharpness, the variance of the Laplacian, rises with noise and with edges: a lower value means less noise, less "
     "detail or both.",
-    "The wavelet estimate counts fine texture as noise, in real images too.",
+    "The wavelet estimate counts fine texture as noise, in real images too. It can disagree with the power spectra.",
     "A number without ± or brackets has no interval: it is from one set of images, or from one training run.",
     "Times are for the machine and the number of threads given below each table.",
 )
