@@ -229,7 +229,7 @@ def test_the_command_summarizes_two_seeds(
     arguments = ["compare", str(runs / "quarter-3"), str(tmp_path / "quarter-4"), "-n", str(N), "--threads", "1"]
     plain = CliRunner().invoke(commands.study_app, arguments, catch_exceptions=False)
     assert plain.exit_code == 0
-    assert "ratio_low" in plain.stdout
+    assert "Summary over seeds, with 95 % intervals" in plain.stdout
     result = CliRunner().invoke(commands.study_app, [*arguments, "--json"], catch_exceptions=False)
     content = json.loads(result.stdout, parse_constant=pytest.fail)
     assert content["command"] == "study compare"
