@@ -14,9 +14,7 @@ from gan_denoise.options import MAX_SEED, OUTPUT, DataOption, ForceOption, JsonO
 
 
 def ffd_reference(
-    out: Annotated[Path, typer.Option(metavar="FILE", help="Output file.", rich_help_panel=OUTPUT)] = Path(
-        "ffd-1.npz"
-    ),
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Output file.", rich_help_panel=OUTPUT)] = Path("ffd-1.npz"),
     data: DataOption = None,
     force: ForceOption = False,
     as_json: JsonOption = False,

@@ -140,13 +140,13 @@ def compare_command(
     from gan_denoise.console import tracked
     from gan_denoise.data import sources
     from gan_denoise.eval.result_table import print_table
-    from gan_denoise.study.compare.measure import compare_report
-    from gan_denoise.study.compare.statistics import summary_report
+    from gan_denoise.study.compare.measure import compare_runs
+    from gan_denoise.study.compare.statistics import summary_table
 
-    report = compare_report(
+    report = compare_runs(
         folders, sources.load_fashion_mnist(data), n, seed, threads, every_epoch, on_test, tracked("comparing")
     )
-    summary = summary_report(report)
+    summary = summary_table(report)
     if as_json:
         report = dataclasses.replace(report, settings={**report.settings, "summary": summary.rows})
     print_table(report, as_json=as_json, table_format=table_format)
@@ -167,9 +167,9 @@ def check_command(
     Example: gan-denoise study check runs/reproduce
     """
     from gan_denoise.eval.result_table import print_table
-    from gan_denoise.study.compare.reproduction import compare, require_agreement
+    from gan_denoise.study.compare.reproduction import compare_with_shipped, require_agreement
 
-    report = compare(run)
+    report = compare_with_shipped(run)
     print_table(report, as_json=as_json, table_format=table_format, next_command=("study", "report", run))
     require_agreement(report)
 

@@ -10,16 +10,16 @@ Row = Mapping[str, Any]
 Rows = Sequence[Row]
 
 
-def number(row: Row | None, name: str) -> float | None:
-    """The finite number of that name in a row, or None."""
+def get_number(row: Row | None, name: str) -> float | None:
+    """The finite number in column `name` of a row, or None."""
     value = None if row is None else row.get(name)
     is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     return float(value) if is_number and value is not None else None
 
 
-def row_of(rows: Rows, **keys: Any) -> Row | None:
-    """The first row whose fields have the given values."""
-    return next((row for row in rows if all(row.get(name) == value for name, value in keys.items())), None)
+def find_row(rows: Rows, **values: Any) -> Row | None:
+    """The first row that has the given values in the given columns, or None."""
+    return next((row for row in rows if all(row.get(name) == value for name, value in values.items())), None)
 
 
 def join_words(items: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""What tests of the page in the browser share: a host, calls of the page's own functions, canvases as arrays."""
+"""Helpers for tests of the browser page: a host, calls of the page's functions, canvases as arrays."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from playwright.sync_api import Page, expect
 
 from gan_denoise.export.demo.server import make_server, server_url
 
-PATIENCE_MS = 30_000  # of a machine that does other things too
-expect.set_options(timeout=PATIENCE_MS)
+TIMEOUT_MS = 30_000  # enough on a busy machine
+expect.set_options(timeout=TIMEOUT_MS)
 
 
-class Silent(SimpleHTTPRequestHandler):
-    """Any static host: no headers of ours."""
+class SilentHandler(SimpleHTTPRequestHandler):
+    """A plain static host, without isolation headers."""
 
     def log_message(self, format: str, *arguments: object) -> None:
         pass
@@ -28,8 +28,8 @@ class Silent(SimpleHTTPRequestHandler):
 
 @contextlib.contextmanager
 def hosted(folder: Path, isolated: bool = False) -> Iterator[str]:
-    """The address of a folder on loopback while the block runs; `isolated` as `demo --serve` serves it."""
-    plain = functools.partial(Silent, directory=str(folder))
+    """The address of a folder on loopback while the block runs; `isolated`: with the headers of `demo --serve`."""
+    plain = functools.partial(SilentHandler, directory=str(folder))
     with make_server(folder, 0) if isolated else ThreadingHTTPServer(("127.0.0.1", 0), plain) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server_url(server)
@@ -37,32 +37,32 @@ def hosted(folder: Path, isolated: bool = False) -> Iterator[str]:
 
 
 def open_ready(page: Page, address: str) -> None:
-    """Open the page and wait until all of it works."""
+    """Open the page and wait until all sections are ready."""
     page.goto(address)
-    expect(page.locator("#own, #trouble").filter(visible=True)).to_have_count(1)
-    expect(page.locator("#trouble")).to_be_hidden()
+    expect(page.locator("#own, #error").filter(visible=True)).to_have_count(1)
+    expect(page.locator("#error")).to_be_hidden()
 
 
 def call(page: Page, module: str, function: str, *arguments: object) -> object:
-    """What a function of the page's own modules gives; lists go in and come out as typed arrays there."""
-    script = """async ([module, name, given]) => {
+    """The result of a function of the page's modules; lists are converted to typed arrays and back."""
+    script = """async ([module, name, values]) => {
         const plain = (value) => ArrayBuffer.isView(value) ? [...value] : value;
         const typed = (value) => Array.isArray(value) ? Float32Array.from(value) : value;
-        const found = await (await import(new URL(module, document.baseURI)))[name](...given.map(typed));
-        if (ArrayBuffer.isView(found)) return [...found];
-        return Object.fromEntries(Object.entries(found).map(([key, part]) => [key, plain(part)]));
+        const result = await (await import(new URL(module, document.baseURI)))[name](...values.map(typed));
+        if (ArrayBuffer.isView(result)) return [...result];
+        return Object.fromEntries(Object.entries(result).map(([key, part]) => [key, plain(part)]));
     }"""
     return page.evaluate(script, [module, function, list(arguments)])
 
 
 def generated(page: Page, z: np.ndarray) -> list[np.ndarray]:
-    """image and denoised, (N, 1, 28, 28), of the page's session."""
-    found = call(page, "model.js", "generate", z.ravel().tolist())
-    return [np.array(found[name], np.float32).reshape(len(z), 1, 28, 28) for name in ("image", "denoised")]
+    """The outputs `image` and `denoised` of the page's session, (N, 1, 28, 28) each."""
+    outputs = call(page, "model.js", "generate", z.ravel().tolist())
+    return [np.array(outputs[name], np.float32).reshape(len(z), 1, 28, 28) for name in ("image", "denoised")]
 
 
 def pixels(page: Page, selector: str, index: int = 0) -> np.ndarray:
-    """The grey of a canvas, (H, W) in 0 to 255; the other colours are the same and nothing is transparent."""
+    """The grey values of a canvas, (H, W) in 0 to 255; checks that it is grey and opaque."""
     script = """(canvas) => {
         const {width, height} = canvas;
         return [height, width, ...canvas.getContext("2d").getImageData(0, 0, width, height).data];
@@ -74,21 +74,21 @@ def pixels(page: Page, selector: str, index: int = 0) -> np.ndarray:
     return colours[..., 0]
 
 
-def until(page: Page, held: Callable[[], bool], what: str) -> None:
-    """Wait for something that the page does by and by."""
-    for _ in range(PATIENCE_MS // 100):
-        if held():
+def wait_until(page: Page, condition: Callable[[], bool], name: str) -> None:
+    """Wait for a condition on the page; fails the test after TIMEOUT_MS."""
+    for _ in range(TIMEOUT_MS // 100):
+        if condition():
             return
         page.wait_for_timeout(100)
-    pytest.fail(f"never came: {what}")
+    pytest.fail(f"timeout: {name}")
 
 
-def assert_shows(page: Page, selector: str, wanted: np.ndarray, index: int = 0, levels: float = 1) -> None:
-    """The canvas comes to show the first image of `wanted`, (N, 1, H, W) in [0, 1], within one level of 255."""
-    image = 255 * np.clip(wanted[0, 0], 0, 1)
-    until(page, lambda: bool(np.abs(pixels(page, selector, index) - image).max() <= levels), f"{selector} {index}")
+def assert_shows(page: Page, selector: str, expected: np.ndarray, index: int = 0, levels: float = 1) -> None:
+    """Wait until the canvas shows the first of `expected`, (N, 1, H, W) in [0, 1], within `levels` of 255."""
+    image = 255 * np.clip(expected[0, 0], 0, 1)
+    wait_until(page, lambda: bool(np.abs(pixels(page, selector, index) - image).max() <= levels), f"{selector} {index}")
 
 
 def slide(page: Page, selector: str, value: float) -> None:
-    """Move a slider, as a hand would."""
+    """Move a slider as a user does."""
     page.locator(selector).evaluate("(it, to) => { it.value = to; it.dispatchEvent(new Event('input')); }", value)

@@ -1,1 +1,1 @@
-"""The model in the browser: a static page by hand, and in `ort` what `make demo` fetched for it from npm."""
+"""Run the model in the browser: a static page, and in `ort` the onnxruntime-web files that `make demo` fetches."""

@@ -1,4 +1,4 @@
-"""The command demo: write the page, serve it."""
+"""The command `demo`: write the browser page and serve it."""
 
 from __future__ import annotations
 
@@ -14,22 +14,21 @@ from gan_denoise.options import ForceOption, JsonOption, ModelFolderOption, Quie
 
 def demo(
     out: Annotated[
-        Path | None, typer.Option(help="The folder to write.", show_default="with --serve, one for the time being")
+        Path | None, typer.Option(help="Folder to write.", show_default="with --serve, a temporary folder")
     ] = None,
     model: ModelFolderOption = None,
-    serve: Annotated[bool, typer.Option("--serve", help="Serve it on this machine until Ctrl-C.")] = False,
-    port: Annotated[int, typer.Option(min=0, max=65_535, help="Of the server; 0 is any free one.")] = 8000,
+    serve: Annotated[bool, typer.Option("--serve", help="Serve the page on this machine until Ctrl-C.")] = False,
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port of the server; 0 = any free port.")] = 8000,
     force: ForceOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Write the model as a page that runs it in the browser: a folder for any static host, or for this machine.
+    """Write a web page that runs the model in the browser, for any static host, or serve it on this machine.
 
     Example: gan-denoise demo --serve
-    Example: gan-denoise demo --out public
     """
     if out is None and not serve:
-        raise UsageError("--out: none found, a folder wanted", "--serve alone shows the page without keeping it")
+        raise UsageError.expected("--out", "a folder", "none", "--serve shows the page without --out")
     from gan_denoise.export.demo.site import write_site
 
     if out is not None:
@@ -40,19 +39,19 @@ def demo(
 
 
 def _serve(model: Path | None, out: Path | None, port: int) -> None:
-    """Serve the folder `out`, or the page in a temporary one, until a signal comes."""
+    """Serve the folder `out`, or the page in a temporary folder, until a signal."""
     import signal
     from tempfile import TemporaryDirectory
 
     from gan_denoise.export.demo.server import make_server, server_url
     from gan_denoise.export.demo.site import write_site
 
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # shells have it ignored in what they start with &
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for background jobs
     try:
         with TemporaryDirectory() as temporary, make_server(out or Path(temporary), port) as server:
             if out is None:
                 write_site(model, Path(temporary))
-            typer.echo(f"{server_url(server)}  until Ctrl-C", err=True)
+            typer.echo(f"{server_url(server)}  press Ctrl-C to stop", err=True)
             server.serve_forever()
     except KeyboardInterrupt:
         raise typer.Exit(130) from None

@@ -1,42 +1,42 @@
-// The page's beginning: start the runtime and the model, show the sections, say what is wrong.
+// Entry point: start the runtime, load the model, show the sections, report errors and speed.
 
 import * as explore from "./explore.js";
+import * as interpolation from "./interpolation.js";
 import * as model from "./model.js";
 import * as own from "./own.js";
-import * as walk from "./walk.js";
 
 const at = (id) => document.getElementById(id);
 
-window.addEventListener("unhandledrejection", (event) => tell(event.reason));
+window.addEventListener("unhandledrejection", (event) => showError(event.reason));
 
-at("status").textContent = "Loading the runtime and the model: about 20 MB, once.";
+at("status").textContent = "Loading the runtime and the model (about 20 MB).";
 at("status").classList.remove("late");
 try {
   await model.start();
   await model.load("fused");
   await explore.setUp();
-  await walk.setUp();
-  for (const id of ["one", "walk"]) at(id).hidden = false;
+  await interpolation.setUp();
+  for (const id of ["one", "interpolation"]) at(id).hidden = false;
   setInterval(showSpeed, 500);
   showSpeed();
   await model.load("denoiser");
   await own.setUp();
   at("own").hidden = false;
 } catch (error) {
-  tell(error);
+  showError(error);
 }
 
-function tell(error) {
+function showError(error) {
   console.error(error);
-  at("trouble").hidden = false;
-  at("trouble").textContent = `This does not work. ${error.message ?? error}. gan-denoise demo --out FOLDER --force writes the page again.`;
+  at("error").hidden = false;
+  at("error").textContent = `Error: ${error.message ?? error}. To write the page again: gan-denoise demo --out FOLDER --force`;
   if (at("one").hidden) at("status").textContent = "";
 }
 
 function showSpeed() {
-  const [whole, alone] = ["fused", "denoiser"].map((name) => model.milliseconds(name)?.toFixed(1));
+  const [fused, denoiser] = ["fused", "denoiser"].map((name) => model.milliseconds(name)?.toFixed(1));
   const count = model.threads === 1 ? "1 thread" : `${model.threads} threads`;
-  const why = crossOriginIsolated ? "" : " (this server sends no isolation headers)";
-  const speed = alone ? `${whole} ms an image, its denoiser alone ${alone} ms` : `${whole} ms an image`;
-  at("status").textContent = [...(whole ? [speed] : []), count + why, `onnxruntime-web ${model.version()}`].join(" · ");
+  const reason = crossOriginIsolated ? "" : " (this server sends no isolation headers)";
+  const speed = denoiser ? `${fused} ms per image, denoiser alone ${denoiser} ms` : `${fused} ms per image`;
+  at("status").textContent = [...(fused ? [speed] : []), count + reason, `onnxruntime-web ${model.version()}`].join(" · ");
 }

@@ -1,56 +1,58 @@
-// Images as arrays of grey in [0, 1], row by row: shown, compared, read from files, drawn on.
+// Grey images as arrays in [0, 1], row by row: show, compare, read from files, draw.
 
-const BRUSH = 1.1; // its radius in pixels
-const GAIN = 4; // of a difference
-const BRIGHT = 0.5; // a border above this is a background, and clothes are bright on black here
+const BRUSH = 1.1; // radius in pixels
+const GAIN = 4; // of the difference image
+const BRIGHT = 0.5; // an image with a brighter border is inverted: the model's images are bright on black
 
-/** Show an image, or the one at `index` of several, on a canvas that has its size. */
+/** Show image `index` of `pixels` on a canvas of the image's size. */
 export function paint(canvas, pixels, index = 0) {
   const area = canvas.width * canvas.height;
-  const shown = new ImageData(canvas.width, canvas.height);
+  const data = new ImageData(canvas.width, canvas.height);
   for (let i = 0; i < area; i++) {
     const grey = Math.round(255 * pixels[index * area + i]); // ImageData clamps
-    shown.data.set([grey, grey, grey, 255], 4 * i);
+    data.data.set([grey, grey, grey, 255], 4 * i);
   }
-  canvas.getContext("2d", { willReadFrequently: true }).putImageData(shown, 0, 0); // too small for a graphics card
+  canvas.getContext("2d", { willReadFrequently: true }).putImageData(data, 0, 0); // small: faster without the GPU
 }
 
-/** A canvas for images of a size, named for those who do not see it. */
-export function canvasFor([height, width], name) {
+/** A canvas for images of a size, with a name for assistive technology. */
+export function createCanvas([height, width], name) {
   return Object.assign(document.createElement("canvas"), { width, height, role: "img", ariaLabel: name });
 }
 
-/** What is brighter in the second image than in the first is white, darker black, the same grey. */
+/** The amplified difference: white where `after` is brighter than `before`, black where darker, grey where equal. */
 export function difference(before, after) {
   return after.map((value, i) => 0.5 + GAIN * (value - before[i]));
 }
 
-/** Peak signal-to-noise ratio in dB of an image against the clean one; of the same, Infinity. */
+/** Peak signal-to-noise ratio in dB of an image, given the clean one; Infinity if they are equal. */
 export function psnr(clean, other) {
   const error = clean.reduce((sum, value, i) => sum + (value - other[i]) ** 2, 0) / clean.length;
   return -10 * Math.log10(error);
 }
 
-/** Any image file as grey of a size: `pixels`, and in words what was done. Throws an Error that can be shown. */
+/** Read an image file as a grey image of a size: `pixels`, and a description of the conversion, `done`. Throws an Error to show. */
 export async function readFile(file, [height, width]) {
   const bitmap = await createImageBitmap(file).catch(() => {
-    throw new Error(`${file.name}: no image that this browser can read`);
+    throw new Error(`${file.name}: not an image that this browser can read`);
   });
   const scale = Math.min(width / bitmap.width, height / bitmap.height);
-  const [wide, high] = [bitmap.width, bitmap.height].map((side) => Math.max(1, Math.round(side * scale)));
-  const fitted = grey(bitmap, wide, high);
-  const border = mean(fitted.filter((_, i) => i % wide === 0 || i % wide === wide - 1 || i < wide || i >= wide * (high - 1)));
+  const [fittedWidth, fittedHeight] = [bitmap.width, bitmap.height].map((side) => Math.max(1, Math.round(side * scale)));
+  const fitted = toGrey(bitmap, fittedWidth, fittedHeight);
+  const border = mean(fitted.filter((_, i) => isBorder(i, fittedWidth, fittedHeight)));
   const inverted = border > BRIGHT;
   const pixels = new Float32Array(width * height).fill(border);
-  const [left, top] = [(width - wide) >> 1, (height - high) >> 1];
-  for (let y = 0; y < high; y++) pixels.set(fitted.subarray(y * wide, (y + 1) * wide), (top + y) * width + left);
-  const done = `${file.name}, ${bitmap.width}x${bitmap.height}: made grey and ${width}x${height}`;
+  const [left, top] = [(width - fittedWidth) >> 1, (height - fittedHeight) >> 1];
+  for (let y = 0; y < fittedHeight; y++) {
+    pixels.set(fitted.subarray(y * fittedWidth, (y + 1) * fittedWidth), (top + y) * width + left);
+  }
+  const done = `${file.name}, ${bitmap.width}x${bitmap.height}: converted to grey and ${width}x${height}`;
   return inverted
-    ? { pixels: pixels.map((value) => 1 - value), done: `${done}, and inverted, since its border is bright` }
+    ? { pixels: pixels.map((value) => 1 - value), done: `${done}, inverted because its border is bright` }
     : { pixels, done };
 }
 
-/** Draw a line of grey `value` from one point to another, in pixels, with a soft round brush. */
+/** Draw a line of grey `value` between two points, in pixels, with a soft round brush; changes `pixels`. */
 export function drawLine(pixels, width, from, to, value) {
   const [dx, dy] = [to[0] - from[0], to[1] - from[1]];
   const length = dx * dx + dy * dy || 1;
@@ -62,8 +64,12 @@ export function drawLine(pixels, width, from, to, value) {
   }
 }
 
-/** What is transparent lies on white. */
-function grey(bitmap, width, height) {
+function isBorder(i, width, height) {
+  return i % width === 0 || i % width === width - 1 || i < width || i >= width * (height - 1);
+}
+
+/** The bitmap scaled to a size, as grey in [0, 1]; transparency is composited over white. */
+function toGrey(bitmap, width, height) {
   const context = new OffscreenCanvas(width, height).getContext("2d");
   context.fillStyle = "#fff";
   context.fillRect(0, 0, width, height);

@@ -1,4 +1,4 @@
-// The latents of a seed, the same as Python's `runtime.latents`: numpy's Philox4x64 and its ziggurat in float32.
+// The latents of a seed, equal to those of Python's `export.latents`: NumPy's Philox4x64 and float32 ziggurat.
 
 const WORD = (1n << 64n) - 1n;
 const ROUNDS = 10;
@@ -6,12 +6,12 @@ const MULTIPLIERS = [0xd2e7470ee14c6c93n, 0xca5a826395121157n];
 const WEYL = [0x9e3779b97f4a7c15n, 0xbb67ae8584caa73bn];
 
 const LAYERS = 256;
-const TAIL = 3.6541528853610088; // where the lowest layer ends
+const TAIL = 3.6541528853610088; // where the base layer ends
 const AREA = 0.00492867323399; // of each layer
-const STEPS = 2 ** 23; // values of a magnitude
+const STEPS = 2 ** 23; // resolution of a magnitude
 const TABLES = layers();
 
-/** Standard normal z (count x size) Float32Array, row after row; row i is that of `seed` and `start + i` alone. */
+/** Standard normal z, count x size, Float32Array by row; row i depends only on `seed` and `start + i`. */
 export function latents(seed, start, count, size) {
   const z = new Float32Array(count * size);
   for (let row = 0; row < count; row++) {
@@ -21,41 +21,41 @@ export function latents(seed, start, count, size) {
   return z;
 }
 
-/** The same latent with class `label` chosen by its last `classes` entries: the largest changes places with its own. */
-export function ofClass(z, label, classes) {
-  const chosen = z.slice();
+/** A copy of a latent that selects class `label`: of the last `classes` entries, the largest is swapped with entry `label`. */
+export function setClass(z, label, classes) {
+  const swapped = z.slice();
   const first = z.length - classes;
   const largest = first + classOf(z, classes);
-  [chosen[largest], chosen[first + label]] = [z[first + label], z[largest]];
-  return chosen;
+  [swapped[largest], swapped[first + label]] = [z[first + label], z[largest]];
+  return swapped;
 }
 
-/** The class that a latent chooses. */
+/** The class that a latent selects. */
 export function classOf(z, classes) {
   const entries = z.subarray(z.length - classes);
   return entries.indexOf(Math.max(...entries));
 }
 
 /**
- * The latent at `share` (0 to 1) of the way from one to another: on the arc between them, so about as long as they are.
- * The entries that choose the class are those of the nearer end, or a third class might come between.
+ * Spherical linear interpolation (slerp) at `fraction`, 0 to 1, which keeps about the length of both latents.
+ * The entries that select the class are those of the nearer end, so that no third class appears in between.
  */
-export function along(from, to, share, classes) {
+export function interpolate(from, to, fraction, classes) {
   const parts = [from, to].map((z) => z.subarray(0, z.length - classes));
   const [across, ...lengths] = [dot(...parts), ...parts.map((part) => Math.sqrt(dot(part, part)))];
   const angle = Math.acos(Math.min(1, across / (lengths[0] * lengths[1])));
-  const weights = [1 - share, share].map((part) => (angle < 1e-3 ? part : Math.sin(part * angle) / Math.sin(angle)));
-  const z = (share < 0.5 ? from : to).slice();
+  const weights = [1 - fraction, fraction].map((part) => (angle < 1e-3 ? part : Math.sin(part * angle) / Math.sin(angle)));
+  const z = (fraction < 0.5 ? from : to).slice();
   parts[0].forEach((value, i) => (z[i] = weights[0] * value + weights[1] * to[i]));
   return z;
 }
 
-/** The sum of products of two vectors. */
+/** The dot product of two vectors. */
 export function dot(a, b) {
   return a.reduce((sum, value, i) => sum + value * b[i], 0);
 }
 
-/** A function that gives 32 random bits a call: Salmon et al. (2011), counted as numpy does. */
+/** A function that returns 32 random bits a call: Philox (Salmon et al. 2011), with NumPy's counter order. */
 function philox(seed, index) {
   const counter = [0n, 0n, index, 0n];
   let words = [];
@@ -79,22 +79,22 @@ function block(counter, seed) {
   return [a, b, c, d];
 }
 
-/** One standard normal number in float32: Marsaglia and Tsang (2000). */
+/** One standard normal number in float32: ziggurat (Marsaglia and Tsang 2000). */
 function normal(bits) {
   for (;;) {
-    const drawn = bits();
-    const layer = drawn & 0xff;
-    const magnitude = (drawn >>> 9) & 0x7fffff;
-    const x = Math.fround(magnitude * TABLES.width[layer]) * (drawn & 0x100 ? -1 : 1);
+    const word = bits();
+    const layer = word & 0xff;
+    const magnitude = (word >>> 9) & 0x7fffff;
+    const x = Math.fround(magnitude * TABLES.width[layer]) * (word & 0x100 ? -1 : 1);
     if (magnitude < TABLES.inside[layer]) return x;
-    if (layer === 0) return beyond(bits) * (magnitude & 0x100 ? -1 : 1);
+    if (layer === 0) return sampleTail(bits) * (magnitude & 0x100 ? -1 : 1);
     const [upper, lower] = [TABLES.height[layer - 1], TABLES.height[layer]];
     if (Math.fround(Math.fround(upper - lower) * uniform(bits)) + lower < Math.exp(-0.5 * x * x)) return x;
   }
 }
 
-/** A magnitude from the tail. */
-function beyond(bits) {
+/** A magnitude beyond TAIL. */
+function sampleTail(bits) {
   for (;;) {
     const x = Math.fround(-Math.fround(1 / TAIL) * Math.fround(Math.log1p(-uniform(bits))));
     const y = -Math.log1p(-uniform(bits));
@@ -106,7 +106,7 @@ function uniform(bits) {
   return (bits() >>> 8) / 2 ** 24;
 }
 
-/** For each layer of equal area: its width a step, its height, and the magnitudes that lie inside for certain. */
+/** For each layer of equal area: its width per step, its height, and the magnitudes that are certainly inside. */
 function layers() {
   const [inside, width, height] = [new Uint32Array(LAYERS), new Float32Array(LAYERS), new Float32Array(LAYERS)];
   const density = (x) => Math.exp(-0.5 * x * x);

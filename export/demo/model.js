@@ -1,52 +1,52 @@
-// The graphs in the page: files that are checked by their hash, onnxruntime-web, and one run at a time.
+// Load the graphs, with their hashes checked, and run them with onnxruntime-web, one at a time.
 
 const RUNTIME = "ort.wasm.bundle.min.mjs";
 const BINARY = "ort-wasm-simd-threaded.wasm";
-const MOST_THREADS = 4; // as onnxruntime-web has it: images this small gain nothing from more
-const KEPT = 25; // runs that the time an image is the median of
+const MAX_THREADS = 4; // the default of onnxruntime-web; more do not help with images this small
+const TIMED_RUNS = 25; // the time per image is their median
 
-/** What model.json says: latent (entries of z), size (height and width), classes, directions, files and hashes. */
+/** The content of model.json: latent (entries of z), size (height and width), classes, directions, files with hashes. */
 export let about;
 export let threads = 1;
 
 let ort;
 const sessions = {};
 const times = { fused: [], denoiser: [] };
-const warm = new Set(); // graphs that ran before
+const warm = new Set(); // graphs after their first run, which is slow and not timed
 let queue = Promise.resolve();
 
-/** Read model.json and start the runtime; with threads where the page is isolated. Throws an Error that can be shown. */
+/** Read model.json and start the runtime, with threads if the page is cross-origin isolated. Throws an Error to show. */
 export async function start() {
-  const answer = await fetch("model.json", { cache: "no-cache" }).catch(() => null);
-  about = await answer?.json().catch(() => null);
-  if (!about?.files) throw await trouble("model.json");
+  const response = await fetch("model.json", { cache: "no-cache" }).catch(() => null);
+  about = await response?.json().catch(() => null);
+  if (!about?.files) throw await explainFailure("model.json");
   ort = await import(`./${RUNTIME}`).catch(async () => {
-    throw await trouble(RUNTIME);
+    throw await explainFailure(RUNTIME);
   });
-  threads = crossOriginIsolated ? Math.min(navigator.hardwareConcurrency, MOST_THREADS) : 1;
-  Object.assign(ort.env.wasm, { numThreads: threads, wasmBinary: (await read(BINARY)).buffer });
+  threads = crossOriginIsolated ? Math.min(navigator.hardwareConcurrency, MAX_THREADS) : 1;
+  Object.assign(ort.env.wasm, { numThreads: threads, wasmBinary: (await readFile(BINARY)).buffer });
 }
 
-/** Make the graph "fused" or "denoiser" ready. Throws an Error that can be shown. */
+/** Load the graph "fused" or "denoiser". Throws an Error to show. */
 export async function load(name) {
-  const model = await read(`${name}.onnx`);
+  const model = await readFile(`${name}.onnx`);
   sessions[name] = await ort.InferenceSession.create(model, { executionProviders: ["wasm"] }).catch((error) => {
-    throw new Error(`${name}.onnx: this browser cannot run it (${error.message})`);
+    throw new Error(`${name}.onnx: this browser cannot run the graph (${error.message})`);
   });
 }
 
-/** The images of latents z (rows of about.latent numbers): image and denoised, Float32Arrays in [0, 1]. */
+/** Generate from latents z (rows of about.latent numbers): `image` and `denoised`, Float32Arrays in [0, 1]. */
 export async function generate(z) {
   const { image, denoised } = await run("fused", { z: tensor(z, [about.latent]) });
   return { image: image.data, denoised: denoised.data };
 }
 
-/** What the denoiser makes of images in [0, 1]; Float32Array, as many. */
+/** Denoise images in [0, 1]; returns a Float32Array of the same length. */
 export async function denoise(noisy) {
   return (await run("denoiser", { noisy: tensor(noisy, [1, ...about.size]) })).denoised.data;
 }
 
-/** The milliseconds that an image of its own took lately, the median; undefined before the first. */
+/** The median time of the latest single-image runs in milliseconds; undefined before the first. */
 export function milliseconds(name) {
   return [...times[name]].sort((a, b) => a - b)[times[name].length >> 1];
 }
@@ -61,34 +61,34 @@ function tensor(values, shape) {
   return new ort.Tensor("float32", values, [values.length / length, ...shape]);
 }
 
-/** One after another: a session does one thing at a time. */
+/** Run a graph after all earlier runs; a session cannot run twice at once. */
 function run(name, input) {
-  const turn = queue.then(async () => {
+  const result = queue.then(async () => {
     const started = performance.now();
     const outputs = await sessions[name].run(input);
     const [{ dims }] = Object.values(input);
-    if (dims[0] === 1 && warm.has(name)) times[name] = [...times[name], performance.now() - started].slice(-KEPT);
+    if (dims[0] === 1 && warm.has(name)) times[name] = [...times[name], performance.now() - started].slice(-TIMED_RUNS);
     warm.add(name);
     return outputs;
   });
-  queue = turn.catch(() => {});
-  return turn;
+  queue = result.catch(() => {});
+  return result;
 }
 
-/** The bytes of a file that model.json knows; the browser itself refuses others. */
-async function read(file) {
+/** The bytes of a file listed in model.json; the browser refuses a file with another hash. */
+async function readFile(file) {
   try {
-    const answer = await fetch(file, { cache: "no-cache", integrity: about.files[file] });
-    return new Uint8Array(await answer.arrayBuffer());
+    const response = await fetch(file, { cache: "no-cache", integrity: about.files[file] });
+    return new Uint8Array(await response.arrayBuffer());
   } catch {
-    throw await trouble(file);
+    throw await explainFailure(file);
   }
 }
 
-/** Why a file is of no use. */
-async function trouble(file) {
-  const answer = await fetch(file, { cache: "no-cache" }).catch(() => null);
-  if (!answer) return new Error(`${file}: the server does not answer`);
-  if (!answer.ok) return new Error(`${file}: missing, the server says ${answer.status}`);
-  return new Error(`${file}: damaged, its bytes are not those that were written`);
+/** An Error that explains why a file could not be loaded. */
+async function explainFailure(file) {
+  const response = await fetch(file, { cache: "no-cache" }).catch(() => null);
+  if (!response) return new Error(`${file}: the server does not answer`);
+  if (!response.ok) return new Error(`${file}: not found (HTTP ${response.status})`);
+  return new Error(`${file}: damaged (its hash differs)`);
 }

@@ -1,53 +1,53 @@
-// Your own image: from a file, drawn, or taken from above; with noise, and denoised.
+// The user's own image, from a file, drawn, or copied from above: add noise and denoise.
 
-import { now } from "./explore.js";
+import { current } from "./explore.js";
 import { latents } from "./latents.js";
 import { about, denoise } from "./model.js";
 import { drawLine, paint, psnr, readFile } from "./images.js";
-import { latest } from "./page.js";
+import { coalesce } from "./page.js";
 
-const NOISE_SEED = 1; // of the same noise each time, so that nothing flickers
+const NOISE_SEED = 1; // the noise is fixed, so that the image does not flicker
 
 const at = (id) => document.getElementById(id);
 let clean;
 let noise;
 
-/** Build the section and take the image shown above. */
+/** Build the section and start with the image above. */
 export async function setUp() {
   const area = about.size[0] * about.size[1];
   noise = latents(NOISE_SEED, 0, 1, area);
   for (const id of ["clean", "noisy", "restored"]) Object.assign(at(id), { height: about.size[0], width: about.size[1] });
   at("sigma").addEventListener("input", show);
-  at("take").addEventListener("click", () => take(now.denoised, "The image shown above, denoised."));
-  at("clear").addEventListener("click", () => take(new Float32Array(area), "Empty: draw on it."));
-  at("invert").addEventListener("click", () => take(clean.map((value) => 1 - value), "Inverted."));
-  at("file").addEventListener("change", () => open(at("file").files[0]));
+  at("take").addEventListener("click", () => setImage(current.denoised, "Copied: the denoised image above."));
+  at("clear").addEventListener("click", () => setImage(new Float32Array(area), "Cleared: draw on it."));
+  at("invert").addEventListener("click", () => setImage(clean.map((value) => 1 - value), "Inverted."));
+  at("file").addEventListener("change", () => openFile(at("file").files[0]));
   window.addEventListener("dragover", (event) => event.preventDefault());
   window.addEventListener("drop", (event) => {
     event.preventDefault();
-    return open(event.dataTransfer.files[0]);
+    return openFile(event.dataTransfer.files[0]);
   });
   followPointer(at("clean"));
-  await take(now.denoised, "The image shown above, denoised.");
+  await setImage(current.denoised, "Copied: the denoised image above.");
 }
 
-async function open(file) {
+async function openFile(file) {
   if (!file) return;
   try {
     const { pixels, done } = await readFile(file, about.size);
-    await take(pixels, `${done}.`);
+    await setImage(pixels, `${done}.`);
   } catch (error) {
     at("done").textContent = `${error.message}.`;
   }
 }
 
-async function take(pixels, done) {
+async function setImage(pixels, done) {
   clean = pixels.slice();
   at("done").textContent = done;
   await show();
 }
 
-const show = latest(async () => {
+const show = coalesce(async () => {
   const sigma = Number(at("sigma").value);
   const noisy = clean.map((value, i) => Math.min(1, Math.max(0, value + sigma * noise[i])));
   const restored = await denoise(noisy);
@@ -58,21 +58,21 @@ const show = latest(async () => {
 });
 
 function decibels(value) {
-  return Number.isFinite(value) ? `${value.toFixed(1)} dB` : "the same";
+  return Number.isFinite(value) ? `${value.toFixed(1)} dB` : "identical";
 }
 
-/** Draw where the pointer goes while it is down. */
+/** Draw while the pointer is down. */
 function followPointer(canvas) {
   let last = null;
-  const place = (event) => {
+  const position = (event) => {
     const box = canvas.getBoundingClientRect();
     return [((event.clientX - box.left) / box.width) * canvas.width, ((event.clientY - box.top) / box.height) * canvas.height];
   };
   const draw = (event) => {
-    const point = place(event);
+    const point = position(event);
     drawLine(clean, canvas.width, last ?? point, point, at("erase").checked ? 0 : 1);
     last = point;
-    at("done").textContent = "Drawn by hand.";
+    at("done").textContent = "Drawn.";
     return show();
   };
   canvas.addEventListener("pointerdown", (event) => {

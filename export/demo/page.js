@@ -1,4 +1,4 @@
-// Small helps for a page that reacts.
+// Helpers for an interactive page.
 
 /** A new element with properties. */
 export function element(tag, properties) {
@@ -9,8 +9,8 @@ export function pause(milliseconds) {
   return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
 
-/** A function that does `work`, but never twice at once: of all calls while it runs, one more follows. */
-export function latest(work) {
+/** A function that runs `work`, never twice at once; calls during a run lead to one more run after it. */
+export function coalesce(work) {
   let running = null;
   let again = false;
   const loop = async () => {

@@ -1,4 +1,4 @@
-"""Serve a folder on this machine alone, with the headers that let a page use threads."""
+"""Serve a folder on loopback, with the cross-origin isolation headers that WebAssembly threads need."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HEADERS = {
 
 
 class _Handler(SimpleHTTPRequestHandler):
-    extensions_map = {  # noqa: RUF012 as the base class has it
+    extensions_map = {  # noqa: RUF012 as in the base class
         **SimpleHTTPRequestHandler.extensions_map,
         ".js": "text/javascript",
         ".mjs": "text/javascript",
@@ -33,29 +33,28 @@ class _Handler(SimpleHTTPRequestHandler):
         super().end_headers()
 
     def log_message(self, format: str, *arguments: object) -> None:
-        """Say nothing: whoever asks is on this machine."""
+        """Log nothing: all requests come from this machine."""
 
 
 class _Server(ThreadingHTTPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A socket that closes midway is no error: the browser left, or a signal ended the server."""
+        """Ignore sockets that close early: the browser left, or a signal stopped the server."""
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)
 
 
 def make_server(folder: Path, port: int) -> ThreadingHTTPServer:
-    """A server of `folder` on loopback, bound and not yet running; port 0 is any free one.
+    """A server of `folder`, bound to a loopback port and not yet running; port 0 selects any free port.
 
-    Raises OutputError when the port cannot be had.
+    Raises OutputError if the port cannot be bound.
     """
     try:
         return _Server((HOST, port), functools.partial(_Handler, directory=str(folder)))
     except OSError as error:
-        raise OutputError(
-            f"--port: {port} found ({error.strerror}), a free one wanted", "--port 0 takes any"
-        ) from error
+        got = f"{port} ({error.strerror})"
+        raise OutputError.expected("--port", "a free port", got, "--port 0 selects a free port") from error
 
 
 def server_url(server: ThreadingHTTPServer) -> str:
-    """Where a browser finds it."""
+    """The address of the server."""
     return f"http://{HOST}:{server.server_port}/"

@@ -1,4 +1,4 @@
-"""Write the page that runs the model in the browser: a folder that any static host can serve."""
+"""Write the page that runs the model in the browser, as a folder for any static host."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ from gan_denoise.files import staging_dir
 from gan_denoise.models.z_layout import chosen_class, split_z
 
 SOURCE = Path(__file__).parent
-RUNTIME = SOURCE / "ort"  # of npm's onnxruntime-web
+RUNTIME = SOURCE / "ort"  # files of the npm package onnxruntime-web
 BINARY = "ort-wasm-simd-threaded.wasm"
 RUNTIME_FILES = ("ort.wasm.bundle.min.mjs", BINARY, "onnxruntime-LICENSE.txt", "onnxruntime-ThirdPartyNotices.txt")
-DIRECTIONS = 6  # sliders of the page
-SAMPLED = 1_000  # images that tell which directions change them most
+DIRECTIONS = 6  # sliders on the page
+SAMPLES = 1_000  # images that the directions are fitted on
 
 
 def write_site(model: Path | None, out: Path, force: bool = False) -> None:
-    """Write the page with the graphs of the folder `model` (None: the shipped ones) to the folder `out`.
+    """Write the page with the graphs in the folder `model` (None: the shipped model) to the folder `out`.
 
-    Raises InputError when the folder's graphs are not a generator and a denoiser of grey images, or when the runtime
-    for the browser was not fetched; OutputError when `out` holds anything and `force` is not set, or writing fails.
+    Raises InputError if the graphs are not a generator and a denoiser of grey images of one size, or if the browser
+    runtime was not fetched; OutputError if `out` is not empty and `force` is not set, or if writing fails.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())) and not force:
-        raise OutputError(f"{out}: exists and is not empty, kept as it is", "--force replaces what it holds")
-    fused, graphs = _read(model)
+        raise OutputError(f"{out}: exists and is not empty, not overwritten", "--force replaces the files in it")
+    fused, graphs = _read_model(model)
     sources = [*_page_files(), *_runtime_files()]
-    about = {**_describe(fused), "files": _integrity({**graphs, BINARY: (RUNTIME / BINARY).read_bytes()})}
+    description = {**_describe(fused), "files": _integrity({**graphs, BINARY: (RUNTIME / BINARY).read_bytes()})}
     try:
         with staging_dir(out) as staging:
             for source in sources:
                 shutil.copyfile(source, staging / source.name)
             for file, content in graphs.items():
                 (staging / file).write_bytes(content)
-            (staging / "model.json").write_text(json.dumps(about, indent=1) + "\n")
+            (staging / "model.json").write_text(json.dumps(description, indent=1) + "\n")
             out.mkdir(exist_ok=True)
             for path in sorted(staging.iterdir()):
                 path.replace(out / path.name)
@@ -52,35 +52,37 @@ def write_site(model: Path | None, out: Path, force: bool = False) -> None:
         raise OutputError(f"{out}: {error.strerror or error}", "choose another --out, or free some space") from error
 
 
-def directions(fused: Graph, count: int = DIRECTIONS) -> ArrayF32:
-    """The `count` directions of the latent space that change images most, (count, size) float32 and orthonormal.
+def find_directions(fused: Graph, count: int = DIRECTIONS) -> ArrayF32:
+    """The `count` latent directions that change images most, orthonormal, (count, latent size) float32.
 
-    They are the largest singular vectors of the linear map that comes nearest to the generator within each class. The
-    entries that choose the class are 0.
+    They are the leading singular vectors of the least-squares linear map from latents to pixels within each class.
+    Entries that choose the class are 0.
     """
     size, classes = fused.input_shape[0], fused.classes
-    z = latents.latents(0, 0, SAMPLED, size)
+    z = latents.latents(0, 0, SAMPLES, size)
     free, _ = split_z(z, classes)  # (N, size - classes)
-    pixels = fused.batched(z)[0].reshape(SAMPLED, -1)
-    label = chosen_class(z, classes) if classes else np.zeros(SAMPLED, np.intp)
-    for of_class in (label == number for number in np.unique(label)):
-        pixels[of_class] -= pixels[of_class].mean(axis=0)
+    pixels = fused.batched(z)[0].reshape(SAMPLES, -1)
+    label = chosen_class(z, classes) if classes else np.zeros(SAMPLES, np.intp)
+    for members in (label == number for number in np.unique(label)):
+        pixels[members] -= pixels[members].mean(axis=0)
     effect = np.linalg.lstsq(free, pixels, rcond=None)[0]  # (size - classes, pixels)
-    found = np.zeros((min(count, size - classes), size), np.float32)
-    split_z(found, classes)[0][:] = np.linalg.svd(effect, full_matrices=False)[0].T[:count]
-    return found
+    directions = np.zeros((min(count, size - classes), size), np.float32)
+    split_z(directions, classes)[0][:] = np.linalg.svd(effect, full_matrices=False)[0].T[:count]
+    return directions
 
 
-def _read(model: Path | None) -> tuple[Graph, dict[str, bytes]]:
-    """The fused graph, and the files of both graphs, once they fit."""
+def _read_model(model: Path | None) -> tuple[Graph, dict[str, bytes]]:
+    """The fused graph, and the content of both graph files by name, after checking their shapes."""
     if model is not None and not model.is_dir():
-        raise InputError(f"{model}: no folder found, one with {FUSED.file} and {DENOISER.file} wanted", "export RUN")
+        expected = f"a folder with {FUSED.file} and {DENOISER.file}"
+        raise InputError.expected(model, expected, "no folder", "gan-denoise export RUN writes one")
     fused, denoiser = runtime.load_graph(FUSED, model), runtime.load_graph(DENOISER, model)
     shape = fused.output_shapes[0]
     if len(shape) != 3 or shape[0] != 1:
-        raise InputError(f"image: {list(shape)} found, one channel, height and width wanted")
+        raise InputError.expected(FUSED.file, "grey images, [1, height, width]", f"images of shape {list(shape)}")
     if denoiser.input_shape != shape:
-        raise InputError(f"noisy: {list(denoiser.input_shape)} found, {list(shape)} as the fused graph wanted")
+        expected, got = f"images of shape {list(shape)}, as {FUSED.file} has", f"shape {list(denoiser.input_shape)}"
+        raise InputError.expected(DENOISER.file, expected, got)
     return fused, {signature.file: runtime.read_graph(signature, model) for signature in (FUSED, DENOISER)}
 
 
@@ -91,7 +93,8 @@ def _page_files() -> list[Path]:
 def _runtime_files() -> list[Path]:
     files = [RUNTIME / name for name in RUNTIME_FILES]
     if missing := [file.name for file in files if not file.exists()]:
-        raise InputError(f"{missing[0]}: missing, onnxruntime-web wanted", "make demo, in a clone, fetches it with npm")
+        message = f"{RUNTIME / missing[0]}: not found, part of onnxruntime-web"
+        raise InputError(message, "make demo, in a clone of the repository, fetches it with npm")
     return files
 
 
@@ -102,11 +105,11 @@ def _describe(fused: Graph) -> dict[str, Any]:
         "latent": fused.input_shape[0],
         "size": fused.output_shapes[0][1:],
         "classes": names.split(",") if names else [],
-        "directions": np.round(directions(fused).astype(float), 6).tolist(),
+        "directions": np.round(find_directions(fused).astype(float), 6).tolist(),
     }
 
 
 def _integrity(files: dict[str, bytes]) -> dict[str, str]:
-    """Of each file the hash that the browser holds it against."""
+    """The subresource-integrity hash of each file, which the browser checks."""
     digests = {name: hashlib.sha256(content).digest() for name, content in files.items()}
     return {name: f"sha256-{base64.b64encode(digest).decode()}" for name, digest in digests.items()}

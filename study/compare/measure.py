@@ -1,4 +1,4 @@
-"""Trained runs side by side: what each denoiser makes of its generator's images, by the network of FFD-1."""
+"""Measure trained runs side by side: the effect of each denoiser on its generator's images, on FFD-1's features."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ from gan_denoise.study.compare.snapshots import Snapshot, find_snapshots
 from gan_denoise.study.compare.statistics import SAMPLE
 
 BATCH = 250
-SIGMAS, STEPS = (0.02, 0.05, 0.1, 0.2), 4  # of `sample`, which takes the best sigma
+SIGMAS, STEPS = (0.02, 0.05, 0.1, 0.2), 4  # of the denoiser `sample`, which uses the best sigma
 TUNING_SAMPLES = 2_500  # images that sigma is chosen on
 RESTORED_IMAGES = 500  # real images that a denoiser restores
-LEVELS = {"psnr_15": 15 / 255, "psnr_25": 25 / 255, "psnr_50": 50 / 255, "clean_db": 0.0}
+NOISE_LEVELS = {"psnr_15": 15 / 255, "psnr_25": 25 / 255, "psnr_50": 50 / 255, "clean_db": 0.0}
 LOGGED = ("pair_accuracy", "denoised_pair_accuracy", "images_per_s")
 
 Row = dict[str, Any]
@@ -51,17 +51,17 @@ Network = Callable[[ImagesF32], ImagesF32]
 
 
 @dataclass(frozen=True, slots=True)
-class Measure:
-    """What all rows share: the network of FFD-1, the reference, and the latents 0 to n - 1 of `seed`."""
+class Measurement:
+    """What all rows share: FFD-1's network, the real images to compare with, and the latents 0 to n - 1 of `seed`."""
 
     network: Graph
-    held_out: Reference  # sigma is chosen on it, whatever the rows are measured on
+    held_out: Reference  # sigma is chosen on it, also where `reference` is the test images
     reference: Reference
     n: int
     seed: int
 
 
-def compare_report(
+def compare_runs(
     folders: Sequence[Path],
     dataset: Dataset,
     n: int,
@@ -71,22 +71,22 @@ def compare_report(
     on_test: bool = False,
     track: Track = untracked,
 ) -> ResultTable:
-    """The rows of `rows_of` for all that `ages_of` finds in the folders of runs.
+    """The rows of `measure_snapshot` for all snapshots in the folders of runs.
 
-    They are held against the last 5,000 training images, or if `on_test` the test images, which makes the distances
-    FFD-1. Raises as `ages_of`, `ffd.load_network` and `weights.load_generator` do.
+    The reference is the last 5,000 training images, or if `on_test` the test images; then the distance is FFD-1.
+    Raises as `find_snapshots`, `ffd.load_network` and `weights.load_generator` do.
     """
-    ages = find_snapshots(folders, every_epoch)
+    snapshots = find_snapshots(folders, every_epoch)
     torch.set_num_threads(threads or usable_cores())
     network = ffd.load_network(threads=threads)
     held_out = make_reference(split_holdout(dataset.train)[1].images, network)
     reference = make_test_reference(dataset, network) if on_test else held_out
-    measure = Measure(network, held_out, reference, n, seed)
+    measurement = Measurement(network, held_out, reference, n, seed)
     real = "test images: distances are FFD-1" if on_test else "held-out training images: distances are not FFD-1"
     return ResultTable(
         command="study compare",
-        title="Trained runs: images as generated and as denoised",
-        rows=[row for age in track(ages) for row in rows_of(age, measure)],
+        title="Trained runs: generated images before and after denoising",
+        rows=[row for snapshot in track(snapshots) for row in measure_snapshot(snapshot, measurement)],
         model_sha256=None,
         machine=describe_machine(threads),
         settings={
@@ -108,49 +108,49 @@ def compare_report(
     )
 
 
-def rows_of(age: Snapshot, measure: Measure) -> Iterator[Row]:
-    """A row for each way in which a run denoises at an age.
+def measure_snapshot(snapshot: Snapshot, measurement: Measurement) -> Iterator[Row]:
+    """One row for each denoiser of a snapshot.
 
-    The columns: `run, seed, epoch, denoiser, n`; `raw, denoised` and their `ratio`, distances before and after the
-    denoiser; `precision, recall` of both; `class_preserved`, the share that the feature network puts into the same class
-    before and after; `psnr_15, psnr_25, psnr_50` in dB, of what the denoiser makes of real images with that noise of
-    255, and `clean_db` without any; `pair_accuracy, denoised_pair_accuracy`, the shares of pairs of a real and a made
-    image that the discriminators put right in that epoch's training, and its `images_per_s`. What a run lacks is
-    None. `sample` alone has the `sigma` of the noise that it adds.
+    The columns: `run, seed, epoch, denoiser, n`; `raw, denoised` and their `ratio`, Fréchet distances before and after
+    denoising; `precision, recall` of both; `class_preserved`, the fraction of images that the feature network assigns
+    to the same class before and after; `psnr_15, psnr_25, psnr_50` in dB, of real images restored from noise of
+    sigma 15/255, 25/255 and 50/255, and `clean_db` without noise; `pair_accuracy, denoised_pair_accuracy`, the
+    fractions of pairs in which the discriminators score the real image above the generated one, and `images_per_s`,
+    all logged for that epoch. What a run lacks is None. Only rows of `sample` have `sigma`, the noise that it adds.
     """
-    generator = None if age.gan is None else weights.load_generator(age.gan)
-    denoise = None if age.denoiser is None else as_numpy_function(weights.load_denoiser(age.denoiser))
-    image = None if generator is None else generate_images(generator, measure.n, measure.seed)
-    before = None if image is None else extract_features(image, measure.network)
-    start = _compared(before, measure.reference)
-    restored = _restored(denoise, to_float(measure.reference.images[:RESTORED_IMAGES]))
-    for name in age.denoisers:
+    generator = None if snapshot.gan is None else weights.load_generator(snapshot.gan)
+    denoise = None if snapshot.denoiser is None else as_numpy_function(weights.load_denoiser(snapshot.denoiser))
+    image = None if generator is None else generate_images(generator, measurement.n, measurement.seed)
+    before = None if image is None else extract_features(image, measurement.network)
+    raw = _compared(before, measurement.reference)
+    restored = _restoration_columns(denoise, to_float(measurement.reference.images[:RESTORED_IMAGES]))
+    for name in snapshot.denoisers:
         sigma, after = None, None
         if generator is not None and image is not None and denoise is not None:
-            sigma = best_sigma(generator, denoise, measure) if name == SAMPLE else None
-            after = extract_features(denoise_images(image, denoise, sigma, measure.seed), measure.network)
+            sigma = best_sigma(generator, denoise, measurement) if name == SAMPLE else None
+            after = extract_features(denoise_images(image, denoise, sigma, measurement.seed), measurement.network)
         yield {
-            "run": age.run,
-            "seed": age.seed,
-            "epoch": age.epoch,
+            "run": snapshot.run,
+            "seed": snapshot.seed,
+            "epoch": snapshot.epoch,
             "denoiser": name,
             "n": None if before is None else len(before),
-            **_side_by_side(start, _compared(after, measure.reference)),
-            "class_preserved": _same_class(before, after),
+            **_distance_columns(raw, _compared(after, measurement.reference)),
+            "class_preserved": _class_preserved(before, after),
             **restored,
-            **{name: age.log.get(name) for name in LOGGED},
+            **{name: snapshot.log.get(name) for name in LOGGED},
             **({} if sigma is None else {"sigma": sigma}),
         }
 
 
-def best_sigma(generator: weights.AnyGenerator, denoise: Network, measure: Measure) -> float:
-    """The sigma of SIGMAS with which `sample` takes images of another seed closest to the held-out ones."""
-    seed = another_seed(measure.seed)
-    images = generate_images(generator, min(measure.n, TUNING_SAMPLES), seed)
+def best_sigma(generator: weights.AnyGenerator, denoise: Network, measurement: Measurement) -> float:
+    """The sigma of SIGMAS for which `sample` gives the smallest distance, on another seed and the held-out images."""
+    seed = another_seed(measurement.seed)
+    images = generate_images(generator, min(measurement.n, TUNING_SAMPLES), seed)
 
     def distance(sigma: float) -> float:
-        denoised = extract_features(denoise_images(images, denoise, sigma, seed), measure.network)
-        return distance_to(measure.held_out, denoised)
+        denoised = extract_features(denoise_images(images, denoise, sigma, seed), measurement.network)
+        return distance_to(measurement.held_out, denoised)
 
     return min(SIGMAS, key=distance)
 
@@ -161,7 +161,7 @@ def generate_images(generator: weights.AnyGenerator, n: int, seed: int) -> Image
 
 
 def denoise_images(images: ImagesF32, denoise: Network, sigma: float | None, seed: int) -> ImagesF32:
-    """Images (N, 1, 28, 28) in [0, 1] after one pass, or with a sigma after `resample` in STEPS steps."""
+    """Images (N, 1, 28, 28) in [0, 1] after one pass, or with a sigma after `stochastic_denoise` in STEPS steps."""
     if sigma is None:
         return denoise(images)
     starts = range(0, len(images), BATCH)
@@ -171,35 +171,35 @@ def denoise_images(images: ImagesF32, denoise: Network, sigma: float | None, see
 
 
 def as_numpy_function(network: nn.Module) -> Network:
-    """The network in evaluation as a function of arrays (N, ...) float32, its images clipped to [0, 1]."""
+    """The network as a function of arrays (N, ...) float32 in batches, its images clipped to [0, 1]."""
 
     @torch.no_grad()
     def run(samples: ImagesF32) -> ImagesF32:
-        parts = [network(torch.from_numpy(samples[s : s + BATCH])) for s in range(0, len(samples), BATCH)]
-        images: ImagesF32 = torch.cat(parts).clamp(0, 1).numpy()
+        batches = [network(torch.from_numpy(samples[s : s + BATCH])) for s in range(0, len(samples), BATCH)]
+        images: ImagesF32 = torch.cat(batches).clamp(0, 1).numpy()
         return images
 
     return run
 
 
-def _restored(denoise: Network | None, clean: ImagesF32) -> dict[str, float | None]:
+def _restoration_columns(denoise: Network | None, clean: ImagesF32) -> dict[str, float | None]:
     if denoise is None:
-        return dict.fromkeys(LEVELS)
-    restored = {name: denoise(add_noise(clean, sigma, "float", seed=0)) for name, sigma in LEVELS.items()}
-    return {name: float(psnr(clean, found).clip(max=PSNR_CAP_DB).mean()) for name, found in restored.items()}
+        return dict.fromkeys(NOISE_LEVELS)
+    restored = {name: denoise(add_noise(clean, sigma, "float", seed=0)) for name, sigma in NOISE_LEVELS.items()}
+    return {name: float(psnr(clean, images).clip(max=PSNR_CAP_DB).mean()) for name, images in restored.items()}
 
 
 def _compared(images: ImageSet | None, reference: Reference) -> Row:
     return {} if images is None else dict(compare_with_reference(images, reference))
 
 
-def _side_by_side(start: Row, end: Row) -> Row:
-    raw, after = start.get("distance"), end.get("distance")
-    row: Row = {"raw": raw, "denoised": after, "ratio": after / raw if raw and after is not None else None}
+def _distance_columns(raw: Row, denoised: Row) -> Row:
+    before, after = raw.get("distance"), denoised.get("distance")
+    row: Row = {"raw": before, "denoised": after, "ratio": after / before if before and after is not None else None}
     for name in ("precision", "recall"):
-        row |= {f"{name}_raw": start.get(name), f"{name}_denoised": end.get(name)}
+        row |= {f"{name}_raw": raw.get(name), f"{name}_denoised": denoised.get(name)}
     return row
 
 
-def _same_class(before: ImageSet | None, after: ImageSet | None) -> float | None:
+def _class_preserved(before: ImageSet | None, after: ImageSet | None) -> float | None:
     return None if before is None or after is None else class_balance.agreement(before.labels, after.labels)

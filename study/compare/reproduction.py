@@ -1,4 +1,4 @@
-"""Whether a study done again comes to the figures of the shipped model, within stated tolerances."""
+"""Compare the metrics of a repeated study with those of the shipped model, within stated tolerances."""
 
 from __future__ import annotations
 
@@ -13,54 +13,66 @@ from gan_denoise.export.run_folder import RunFolder
 from gan_denoise.export.runtime import SHIPPED
 from gan_denoise.machine import describe_machine
 
-KEPT_RESULTS = SHIPPED / "results.json"  # the figures of the shipped model
-# Another machine rounds otherwise, so a GAN ends elsewhere: what is allowed is about what another seed changes, and
-# less than what the denoiser does.
+SHIPPED_RESULTS = SHIPPED / "results.json"  # the metrics of the shipped model
+# Floating-point rounding differs between machines, so a GAN converges to other weights. A tolerance is about the
+# spread between training seeds, and less than the effect of the denoiser.
 TOLERANCES = {"ffd_1": 0.015, "precision": 0.03, "recall": 0.04, "coverage": 0.04, "psnr_db": 0.3, "ssim": 0.01}
-KEYS = {"generation": ("set",), "denoising": ("method", "noise", "sigma")}  # what names a row of a table
-
-Rows = list[Mapping[str, Any]]
+KEYS = {"generation": ("set",), "denoising": ("method", "noise", "sigma")}  # the columns that identify a row
 
 
-def compare(run: Path, kept: Path = KEPT_RESULTS) -> ResultTable:
-    """A row for each figure of the study in `run` that the shipped model has too: both values and whether they agree.
+def compare_with_shipped(run: Path, shipped_results: Path = SHIPPED_RESULTS) -> ResultTable:
+    """One row for each metric that both the study in `run` and the shipped model have.
 
-    Raises InputError when the study is not measured yet or a file is damaged.
+    The columns: `row, metric`; `study, shipped`, both values; `agrees`, whether they differ by at most the tolerance.
+    Raises InputError when the study has no results yet or a file is damaged.
     """
-    wanted = _read(kept)
-    rows = [row for table in KEYS for row in _rows(table, _read(RunFolder(run).result(table)), wanted[table])]
-    model, title = wanted["generation"]["model_sha256"], "The figures of the shipped model, found again"
+    shipped = _read_results(shipped_results)
+    rows = [
+        row
+        for table in KEYS
+        for row in _compare_table(table, _read_results(RunFolder(run).result(table)), shipped[table])
+    ]
+    model, title = shipped["generation"]["model_sha256"], "Metrics of the study and of the shipped model"
     return ResultTable("study check", title, rows, model, describe_machine(), {"tolerances": TOLERANCES})
 
 
-def require_agreement(report: ResultTable) -> None:
-    """Raises GateError, naming the worst, when a figure is further off than its tolerance."""
-    off = [row for row in report.rows if not row["agrees"]]
-    if off:
-        worst = max(off, key=lambda row: abs(row["found"] - row["kept"]) / TOLERANCES[row["figure"]])
-        found = f"{worst['what']}: {worst['found']:.4g} found, {worst['kept']:.4g} within {TOLERANCES[worst['figure']]}"
-        raise GateError(f"{worst['figure']} of {found} wanted; {len(off)} of {len(report.rows)} figures differ")
+def require_agreement(table: ResultTable) -> None:
+    """Raises GateError when a metric is outside its tolerance; the message names the worst."""
+    outside = [row for row in table.rows if not row["agrees"]]
+    if outside:
+        worst = max(outside, key=lambda row: abs(row["study"] - row["shipped"]) / TOLERANCES[row["metric"]])
+        raise GateError.expected(
+            f"{worst['metric']} of {worst['row']}",
+            f"{worst['shipped']:.4g} ± {TOLERANCES[worst['metric']]}",
+            f"{worst['study']:.4g}; {len(outside)} of {len(table.rows)} values are outside their tolerance",
+        )
 
 
-def _rows(table: str, found: Mapping[str, Any], kept: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    theirs = {_key(table, row): row for row in kept["rows"]}
-    for row in found["rows"]:
-        other = theirs.get(_key(table, row), {})
-        for figure, tolerance in TOLERANCES.items():
-            value, wanted = row.get(figure), other.get(figure)
-            if value is not None and wanted is not None:
-                agrees = abs(value - wanted) <= tolerance  # NaN does not
-                what = " ".join(_key(table, row))
-                yield {"what": what, "figure": figure, "found": value, "kept": wanted, "agrees": agrees}
+def _compare_table(table: str, study: Mapping[str, Any], shipped: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    shipped_rows = {_row_key(table, row): row for row in shipped["rows"]}
+    for row in study["rows"]:
+        key = _row_key(table, row)
+        for metric, tolerance in TOLERANCES.items():
+            value, expected = row.get(metric), shipped_rows.get(key, {}).get(metric)
+            if value is not None and expected is not None:
+                agrees = abs(value - expected) <= tolerance  # False for NaN
+                yield {"row": " ".join(key), "metric": metric, "study": value, "shipped": expected, "agrees": agrees}
 
 
-def _key(table: str, row: Mapping[str, Any]) -> tuple[str, ...]:
+def _row_key(table: str, row: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(f"{row[name]:.3g}" if name == "sigma" else str(row[name]) for name in KEYS[table])
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read_results(path: Path) -> dict[str, Any]:
     try:
         content: dict[str, Any] = json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: not found", "finish the study first: gan-denoise study run --preset best") from error
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: missing or damaged, a study's results wanted", "finish the study first") from error
+        raise InputError.expected(
+            path,
+            "the results of a study",
+            f"a damaged file ({error})",
+            "delete it; gan-denoise study run measures again",
+        ) from error
     return content

@@ -1,4 +1,4 @@
-"""Which trained networks of a run are compared: its final ones, or those that each epoch left."""
+"""Find the trained networks to compare: the final ones of a run, or one snapshot for each saved epoch."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gan_denoise.data.fashion_mnist import SIDE
+from gan_denoise.data.images import format_shape
 from gan_denoise.errors import InputError
 from gan_denoise.export.run_folder import RunFolder, StageFolder
 from gan_denoise.study.compare.statistics import JOINT, MEAN, NONE, SAMPLE
@@ -15,39 +17,52 @@ from gan_denoise.study.run.log import read_log
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The networks of a run after an epoch of their stage, each in a folder, and the ways in which they denoise."""
+    """The networks of a run after an epoch of a stage, the folder of each, and the denoisers to apply."""
 
     run: str
     seed: int
     epoch: int
-    denoisers: tuple[str, ...]
+    denoisers: tuple[str, ...]  # of MEAN, SAMPLE, JOINT, NONE
     gan: Path | None
     denoiser: Path | None
     log: Mapping[str, Any]  # what the stage logged after that epoch
 
 
 def find_snapshots(folders: Sequence[Path], every_epoch: bool) -> list[Snapshot]:
-    """What there is to compare in the folders of runs, in their order: the final networks, or those of every epoch.
+    """The networks to compare in the folders of runs, in their order: final, or one for each saved epoch.
 
-    A generator and a denoiser of their own are `mean`, and if `every_epoch` `sample` too; those of the stage `joint`
-    are `joint`; a generator in a run without a denoiser is `none`, a denoiser alone is `mean`. Stages that are links
-    to another run's belong to that one. Stages that saved no epochs, as the paper's, have their final networks alone.
-    Raises InputError when a folder holds no stage, or two hold the same run and seed.
+    A generator and a denoiser that were trained separately give `mean`, and if `every_epoch` `sample` too; those of
+    the stage `joint` give `joint`; a generator without a denoiser gives `none`, a denoiser without a generator `mean`.
+    Symlinked stages belong to the run that they point to and are skipped. Stages that saved no epochs, such as those
+    of preset `paper`, have only their final networks.
+    Raises InputError when a folder has no stage, was trained on other images than 28x28 grey ones, or has the same run
+    and seed as another folder.
     """
-    found: list[Snapshot] = []
+    snapshots: list[Snapshot] = []
     for folder in dict.fromkeys(path.resolve() for path in folders):
         run = RunFolder(folder)
-        snapshots = [*_separate(run, every_epoch), *_joint(run, every_epoch)]
-        if not snapshots:
-            raise InputError(f"{folder}: no stage of its own found, one or more wanted", "train the run first")
-        first = snapshots[0]
-        if any((other.run, other.seed) == (first.run, first.seed) for other in found):
-            raise InputError(f"{folder}: {first.run} of seed {first.seed} found twice, once wanted")
-        found += snapshots
-    return found
+        of_run = [*_separate_snapshots(run, every_epoch), *_joint_snapshots(run, every_epoch)]
+        if not of_run:
+            message = f"{folder}: no trained stage (symlinked stages do not count)"
+            raise InputError(message, "train the run first: gan-denoise study run")
+        first = of_run[0]
+        if any((other.run, other.seed) == (first.run, first.seed) for other in snapshots):
+            expected, got = "each run and seed once", f"{first.run} with seed {first.seed} a second time"
+            raise InputError.expected(folder, expected, got, "give one of the two folders")
+        snapshots += of_run
+    return snapshots
 
 
-def _separate(run: RunFolder, every_epoch: bool) -> list[Snapshot]:
+def check_image_shape(folder: Path, fingerprint: Mapping[str, Any], hint: str) -> None:
+    """Raises InputError for a stage that was trained on other images than grey ones of Fashion-MNIST's size."""
+    shape = fingerprint.get("image_shape")  # channels, height, width; recorded only where it differs
+    if shape is not None:
+        expected, got = f"a stage trained on {SIDE}x{SIDE} grey images", f"one trained on {format_shape(shape)} images"
+        raise InputError.expected(folder, expected, got, hint)
+
+
+def _separate_snapshots(run: RunFolder, every_epoch: bool) -> list[Snapshot]:
+    """Snapshots of the stages `gan` and `denoiser`."""
     if run.gan.path.is_symlink():
         return []
     stages = [stage for stage in (run.gan, run.denoiser) if stage.path.is_dir()]
@@ -55,27 +70,30 @@ def _separate(run: RunFolder, every_epoch: bool) -> list[Snapshot]:
         return []
     epochs = sorted(set.intersection(*(set(stage.saved_epochs()) for stage in stages)))
     if not every_epoch or not epochs:
-        return [_snapshot(stages[0], _epochs(stages[0]), (MEAN,), run.gan.path, run.denoiser.path)]
+        return [_snapshot(stages[0], _last_epoch(stages[0]), (MEAN,), run.gan.path, run.denoiser.path)]
     return [
         _snapshot(stages[0], epoch, (MEAN, SAMPLE), run.gan.epoch(epoch), run.denoiser.epoch(epoch)) for epoch in epochs
     ]
 
 
-def _joint(run: RunFolder, every_epoch: bool) -> list[Snapshot]:
+def _joint_snapshots(run: RunFolder, every_epoch: bool) -> list[Snapshot]:
+    """Snapshots of the stage `joint`."""
     stage = run.joint
     if every_epoch:
-        places = {epoch: RunFolder(stage.epoch(epoch)) for epoch in stage.saved_epochs()}
+        epochs = {epoch: RunFolder(stage.epoch(epoch)) for epoch in stage.saved_epochs()}
     else:
-        places = {_epochs(stage): stage.final} if stage.final.path.is_dir() else {}
-    return [_snapshot(stage, epoch, (JOINT,), place.gan.path, place.denoiser.path) for epoch, place in places.items()]
+        epochs = {_last_epoch(stage): stage.final} if stage.final.path.is_dir() else {}
+    return [_snapshot(stage, epoch, (JOINT,), saved.gan.path, saved.denoiser.path) for epoch, saved in epochs.items()]
 
 
 def _snapshot(stage: StageFolder, epoch: int, denoisers: tuple[str, ...], gan: Path, denoiser: Path) -> Snapshot:
-    seed = int(stage.read_fingerprint()["seed"])
+    fingerprint = stage.read_fingerprint()
+    seed = int(fingerprint["seed"])
+    check_image_shape(stage.path, fingerprint, "leave this folder out")
     if not denoiser.is_dir():
         denoisers = (NONE,)
     elif not gan.is_dir():
-        denoisers = (MEAN,)  # there is no image to draw near to
+        denoisers = (MEAN,)  # without generated images there is nothing to choose the sigma of `sample` on
     return Snapshot(
         run=stage.path.parent.name.removesuffix(f"-{seed}"),
         seed=seed,
@@ -87,5 +105,5 @@ def _snapshot(stage: StageFolder, epoch: int, denoisers: tuple[str, ...], gan: P
     )
 
 
-def _epochs(stage: StageFolder) -> int:
+def _last_epoch(stage: StageFolder) -> int:
     return int(stage.read_fingerprint()["config"]["epochs"])

@@ -1,204 +1,213 @@
-"""The report's answer to whether denoising helps: a figure and sentences from the runs of `study compare`."""
+"""The report's section on the runs of `study compare`, 'Does denoising help?', and the distances over the epochs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gan_denoise.eval.columns import title_of
 from gan_denoise.eval.labels import NOT_MEASURED
 from gan_denoise.markdown import bullets, code, escape_markdown, markdown_table
 from gan_denoise.study.compare.statistics import (
     JOINT,
     Estimate,
     Point,
-    curves_of,
-    difference_of,
-    groups_of,
-    level_of,
-    pairs_of,
-    ratio_of,
+    build_curves,
+    collect_pairs,
+    estimate_difference,
+    estimate_geometric_mean,
+    estimate_ratio,
+    group_by_snapshot,
 )
 from gan_denoise.study.report import plots
 from gan_denoise.study.report.comparison_text import (
     CONTROLS,
+    DENOISER_NAMES,
     LOWERS,
     OPEN,
     RAISES,
-    WAYS,
     control_ratio,
+    count_seeds,
     describe_answer,
     describe_control,
     describe_cost,
     describe_stability,
-    seeds_of,
     verdict_of,
 )
-from gan_denoise.study.report.figures import figure_markdown, figure_path, missing_figure
+from gan_denoise.study.report.figure_markdown import figure_markdown, figure_path, missing_figure
 from gan_denoise.study.report.results import Study
-from gan_denoise.study.rows import Rows, number
+from gan_denoise.study.rows import Rows, get_number
 
-X_LABEL, Y_LABEL = "raw Fréchet distance of the generator", "denoised / raw distance"
+X_LABEL, Y_LABEL = "Fréchet distance of raw images", "distance denoised / raw"
 NO_CHANGE = "no change"
-
-Curves = dict[str, Sequence[Point]]
-
-VERDICTS = {LOWERS: "lowers", RAISES: "raises", OPEN: "open"}
+EFFECTS = {LOWERS: "lowers", RAISES: "raises", OPEN: "unclear"}
 EFFECT_COLUMNS = (
     "run",
     "denoiser",
     "epoch",
     "seeds",
-    "verdict",
+    "effect",
     "ratio",
     "raw",
     "denoised",
-    "precision",
-    "recall",
-    "class_preserved",
+    "Δ precision",
+    "Δ recall",
+    "class preserved",
 )
 
+Curves = dict[str, Sequence[Point]]
 
-def headline(study: Study) -> list[str]:
-    """The section's paragraphs: the figure, the answer, the table, and sentences on stability, controls and cost."""
-    rows = study.compared()
-    curves = curves_of(rows)
+
+def comparison_section(study: Study) -> list[str]:
+    """The section's paragraphs: figure, answer, table, and sentences on stability, controls and cost."""
+    rows = study.compare_rows()
+    curves = build_curves(rows)
     if not curves:
         return []
     settings, notes = study.compare.get("settings", {}), study.compare.get("notes", {})
     return [
-        ratios(study, rows),
+        ratio_figure(study, rows),
         describe_answer(rows),
         effects_table(rows),
-        "Distances are geometric means over the seeds; the ratio is that of denoised and raw, precision and recall are "
-        "by how much they move. In brackets: intervals of 95 % (Student's t), which one seed has not. An open ratio is "
-        "one whose interval includes 1, or of one seed within 2 % of 1.",
+        "Distances are geometric means over the seeds; the ratio is denoised / raw; Δ is denoised minus raw. In "
+        "brackets: 95 % confidence intervals (Student's t), for two seeds or more. The effect is unclear where the "
+        "interval of the ratio includes 1, or where one seed is within 2 % of 1.",
         bullets(
             [*(describe_stability(*key, rows) for key in curves), *(describe_control(rows, name) for name in CONTROLS)]
         ),
         describe_cost(study.rows("denoising"), study.rows("bench")),
-        f"Distances are {escape_markdown(notes.get('raw, denoised', 'not described'))}, against "
-        f"{escape_markdown(settings.get('reference', 'a reference not recorded'))}. Command: {code(study.comparing_command())}.",
+        f"Distances: {escape_markdown(notes.get('raw, denoised', 'not described'))}; reference: "
+        f"{escape_markdown(settings.get('reference', 'not recorded'))}. Command: {code(study.compare_command())}.",
     ]
 
 
-def ratios(study: Study, rows: Rows) -> str:
-    """The ratio of denoised and raw distance over the raw one: a curve a way to denoise, its points the epochs."""
+def ratio_figure(study: Study, rows: Rows) -> str:
+    """Figure G: the ratio of denoised to raw distance over the raw distance; a curve a denoiser, a point an epoch."""
     curves = named_curves(rows)
-    found = {control: ratio.value for control in CONTROLS if (ratio := control_ratio(rows, control)) is not None}
-    levels = {NO_CHANGE: 1.0, **{f"{name}, not denoised": value for name, value in found.items()}}
+    controls = {name: ratio.value for name in CONTROLS if (ratio := control_ratio(rows, name)) is not None}
+    lines = {NO_CHANGE: 1.0, **{f"{name}, no denoiser": value for name, value in controls.items()}}
     path = figure_path(study, "compare.svg")
-    plots.draw_bands({name: band_of(points) for name, points in curves.items()}, path, X_LABEL, Y_LABEL, levels)
-    seeds = seeds_of(rows)
-    intervals = f"intervals of 95 % over up to {seeds} seeds" if seeds > 1 else "one seed, no intervals"
-    controls = f" Broken lines: {' and '.join(found)}, whose raw distance is over that of `quarter`." if found else ""
-    caption = (
-        f"The Fréchet distance after denoising over that before, against the latter; below 1 denoising helps. A point "
-        f"is an epoch; {intervals}.{controls}"
+    plots.draw_bands({name: build_band(points) for name, points in curves.items()}, path, X_LABEL, Y_LABEL, lines)
+    dashed = (
+        f" Dashed: the raw distance of {' and '.join(f'`{name}`' for name in controls)} over that of `quarter`."
+        if controls
+        else ""
     )
-    return figure_markdown(path, _alt(curves, levels), "G", caption)
+    caption = (
+        "The ratio of the Fréchet distances after and before denoising, over the distance before; below 1 denoising "
+        f"helps. One point for each epoch; {_interval_note(rows)}.{dashed}"
+    )
+    return figure_markdown(path, _ratio_alt(curves, lines), "G", caption)
 
 
 def named_curves(rows: Rows) -> Curves:
-    """The curves by way to denoise, and by run where several runs have it."""
-    curves = curves_of(rows)
-    ways = [denoiser for _, denoiser in curves]
-    names = {key: WAYS.get(key[1], key[1]).lower() for key in curves}
-    return {names[key] + (f" ({key[0]})" if ways.count(key[1]) > 1 else ""): points for key, points in curves.items()}
+    """The curves by denoiser, with the run in brackets where several runs have that denoiser."""
+    curves = build_curves(rows)
+    denoisers = [denoiser for _, denoiser in curves]
+    return {
+        _denoiser_name(denoiser) + (f" ({run})" if denoisers.count(denoiser) > 1 else ""): points
+        for (run, denoiser), points in curves.items()
+    }
 
 
-def band_of(points: Sequence[Point]) -> plots.Band:
-    """The ratios of points over their raw distances; where there is no interval it is the ratio itself."""
-    ratios = [point.ratio for point in points]
-    return plots.Band(
-        x=[point.raw for point in points],
-        y=[ratio.value for ratio in ratios],
-        low=[ratio.value if ratio.low is None else ratio.low for ratio in ratios],
-        high=[ratio.value if ratio.high is None else ratio.high for ratio in ratios],
-    )
+def build_band(points: Sequence[Point]) -> plots.Band:
+    """The ratios of points with their intervals, over the raw distances."""
+    return _band([point.raw for point in points], [point.ratio for point in points])
 
 
-def _alt(curves: Curves, levels: dict[str, float]) -> str:
-    ends = [
-        f"{name} {_end(points[0])}" + (f" to {_end(points[-1])}" if points[1:] else "")
-        for name, points in curves.items()
-    ]
-    lines = [f"{name} at {level:.3f}" for name, level in levels.items() if name != NO_CHANGE]
-    return f"Curves of the ratio over the raw distance, first to last epoch: {'; '.join([*ends, *lines])}."
+def effects_table(rows: Rows) -> str:
+    """A line for each run, epoch and denoiser; each number has its interval where there are several seeds."""
+    lines = []
+    for (run, epoch, denoiser), group in group_by_snapshot(rows).items():
+        ratio = estimate_ratio(collect_pairs(group, "raw", "denoised"))
+        if ratio is None:
+            continue
+        changes = [
+            estimate_difference(collect_pairs(group, f"{name}_raw", f"{name}_denoised"))
+            for name in ("precision", "recall")
+        ]
+        preserved = [(0.0, value) for row in group if (value := get_number(row, "class_preserved")) is not None]
+        lines.append(
+            [
+                escape_markdown(run),
+                escape_markdown(_denoiser_name(denoiser)),
+                f"{epoch}",
+                f"{ratio.seeds}",
+                EFFECTS[verdict_of(ratio)],
+                _cell(ratio, ".3f"),
+                *(_cell(estimate_geometric_mean(group, name), ".3f") for name in ("raw", "denoised")),
+                *(_cell(change, "+.3f") for change in changes),
+                _cell(estimate_difference(preserved), ".1%"),
+            ]
+        )
+    return markdown_table(EFFECT_COLUMNS, lines)
 
 
-def _end(point: Point) -> str:
-    return f"{point.ratio.value:.3f} at {point.raw:.3g}"
-
-
-def distances(study: Study) -> str:
-    """The figure of the distances over the epochs."""
-    rows = study.compared()
-    bands = bands_of(rows)
+def distance_figure(study: Study) -> str:
+    """Figure K: the distances of raw and denoised images over the epochs."""
+    rows = study.compare_rows()
+    bands = build_distance_bands(rows)
     if not bands:
-        return missing_figure("K", "the distance over the epochs, raw and denoised")
+        reason = "no result of `gan-denoise study compare --epochs --json` with several epochs of a run"
+        return missing_figure("K", "the Fréchet distance over the epochs, raw and denoised", reason)
     path = figure_path(study, "distances.svg")
     plots.draw_bands(bands, path, plots.EPOCH, "Fréchet distance")
     ends = "; ".join(f"{name} {band.y[0]:.3g} to {band.y[-1]:.3g}" for name, band in bands.items())
-    seeds = seeds_of(rows)
-    intervals = f"bands are intervals of 95 % over up to {seeds} seeds" if seeds > 1 else "one seed, no bands"
     caption = (
-        "The Fréchet distance over the epochs, raw and denoised, of the runs under 'Does denoising help?' that were "
-        f"measured after several epochs (of the join, where both train together): geometric means; {intervals}."
+        "The Fréchet distance over the epochs, raw and denoised, for the runs under 'Does denoising help?' with "
+        "several epochs (for joint training, its own epochs). Geometric means over the seeds; "
+        f"{_interval_note(rows)}."
     )
     return figure_markdown(path, f"Curves over the epochs, first to last: {ends}.", "K", caption)
 
 
-def bands_of(rows: Rows) -> dict[str, plots.Band]:
-    """A curve of raw and one of denoised distances for each run and way that were measured after several epochs."""
-    found: dict[str, dict[int, Estimate]] = {}
-    for key, points in curves_of(rows).items():
-        for epoch in (point.epoch for point in points if points[1:]):
-            group = groups_of(rows)[key[0], epoch, key[1]]
-            raw = f"raw ({key[0]}{', join' if key[1] == JOINT else ''})"  # the same whatever denoises it
-            for name, column in ((raw, "raw"), (f"{WAYS.get(key[1], key[1]).lower()} ({key[0]})", "denoised")):
-                if level := level_of(group, column):
-                    found.setdefault(name, {})[epoch] = level
-    return {name: _band(list(levels), list(levels.values())) for name, levels in found.items()}
+def build_distance_bands(rows: Rows) -> dict[str, plots.Band]:
+    """A curve of raw and one of denoised distances for each run and denoiser with several epochs."""
+    curves: dict[str, dict[int, Estimate]] = {}
+    groups = group_by_snapshot(rows)
+    for (run, denoiser), points in build_curves(rows).items():
+        raw = f"raw, joint ({run})" if denoiser == JOINT else f"raw ({run})"  # one curve for all separate denoisers
+        for epoch in (point.epoch for point in points if len(points) > 1):
+            for name, column in ((raw, "raw"), (f"{_denoiser_name(denoiser)} ({run})", "denoised")):
+                if distance := estimate_geometric_mean(groups[run, epoch, denoiser], column):
+                    curves.setdefault(name, {})[epoch] = distance
+    return {name: _band(list(curve), list(curve.values())) for name, curve in curves.items()}
 
 
-def effects_table(rows: Rows) -> str:
-    """A line for each run, way to denoise and epoch; where there are several seeds each number has its interval."""
-    lines = []
-    for (run, epoch, denoiser), group in groups_of(rows).items():
-        ratio = ratio_of(pairs_of(group, "raw", "denoised"))
-        if ratio is None:
-            continue
-        moves = [difference_of(pairs_of(group, f"{name}_raw", f"{name}_denoised")) for name in ("precision", "recall")]
-        same = difference_of([(0.0, value) for row in group if (value := number(row, "class_preserved")) is not None])
-        lines.append(
-            [
-                escape_markdown(run),
-                escape_markdown(WAYS.get(denoiser, denoiser).lower()),
-                f"{epoch}",
-                f"{ratio.seeds}",
-                VERDICTS[verdict_of(ratio)],
-                _cell(ratio, ".3f"),
-                *(_cell(level_of(group, name), ".3f") for name in ("raw", "denoised")),
-                *(_cell(move, "+.3f") for move in moves),
-                _cell(same, ".1%"),
-            ]
-        )
-    return markdown_table([title_of(key) for key in EFFECT_COLUMNS], lines)
-
-
-def _band(epochs: Sequence[int], levels: Sequence[Estimate]) -> plots.Band:
+def _band(x: Sequence[float], estimates: Sequence[Estimate]) -> plots.Band:
+    """Estimates with their intervals; without an interval, `low` and `high` are the estimate itself."""
     return plots.Band(
-        x=epochs,
-        y=[level.value for level in levels],
-        low=[level.value if level.low is None else level.low for level in levels],
-        high=[level.value if level.high is None else level.high for level in levels],
+        x=x,
+        y=[estimate.value for estimate in estimates],
+        low=[estimate.value if estimate.low is None else estimate.low for estimate in estimates],
+        high=[estimate.value if estimate.high is None else estimate.high for estimate in estimates],
     )
 
 
-def _cell(found: Estimate | None, form: str) -> str:
+def _denoiser_name(denoiser: object) -> str:
+    return DENOISER_NAMES.get(str(denoiser), str(denoiser))
+
+
+def _interval_note(rows: Rows) -> str:
+    seeds = count_seeds(rows)
+    return f"95 % confidence intervals over up to {seeds} seeds" if seeds > 1 else "one seed, no intervals"
+
+
+def _ratio_alt(curves: Curves, lines: dict[str, float]) -> str:
+    def end(point: Point) -> str:
+        return f"{point.ratio.value:.3f} at {point.raw:.3g}"
+
+    parts = [
+        f"{name} {end(points[0])}" + (f" to {end(points[-1])}" if len(points) > 1 else "")
+        for name, points in curves.items()
+    ]
+    parts += [f"{name} at {value:.3f}" for name, value in lines.items() if name != NO_CHANGE]
+    return f"Curves of the ratio over the raw distance, first to last epoch: {'; '.join(parts)}."
+
+
+def _cell(estimate: Estimate | None, number_format: str) -> str:
     """A number and its interval."""
-    if found is None:
+    if estimate is None:
         return NOT_MEASURED
-    if found.low is None or found.high is None:
-        return f"{found.value:{form}}"
-    return f"{found.value:{form}} ({found.low:{form}} to {found.high:{form}})"
+    value = f"{estimate.value:{number_format}}"
+    if estimate.low is None or estimate.high is None:
+        return value
+    return f"{value} ({estimate.low:{number_format}} to {estimate.high:{number_format}})"

@@ -1,4 +1,4 @@
-"""What the runs of `study compare` say, in words: does denoising help, when, by how much, and at what cost?"""
+"""Sentences about the rows of `study compare`: whether, when and by how much denoising helps, and at what cost."""
 
 from __future__ import annotations
 
@@ -13,160 +13,165 @@ from gan_denoise.study.compare.statistics import (
     SAMPLE,
     Estimate,
     Point,
-    curves_of,
-    groups_of,
-    pairs_of,
-    ratio_of,
+    build_curves,
+    collect_pairs,
+    estimate_ratio,
+    group_by_snapshot,
 )
 from gan_denoise.study.report.results_text import SAME
-from gan_denoise.study.rows import Row, Rows, join_words, number
+from gan_denoise.study.rows import Row, Rows, get_number, join_words
 
-WAYS = {MEAN: "In one pass", SAMPLE: "By sampling", JOINT: "Joined in training"}
-BASE = "quarter"  # the run whose budget the controls spend without a denoiser
+DENOISER_NAMES = {MEAN: "one pass", SAMPLE: "stochastic sampling", JOINT: "joint training"}
+BASE = "quarter"  # the run whose compute the controls spend without a denoiser
 CONTROLS = {
-    "gan-only": "the join's updates spent on the generator alone",
-    "large-gan": "the join's updates and the denoiser's operations spent on the generator alone",
+    "gan-only": "the GAN alone, with as many updates as joint training has",
+    "large-gan": "the GAN alone, with as many updates, and the denoiser's operations in a larger generator",
 }
-LOWERS, RAISES, OPEN = "**lowers** the distance", "**raises** it", "decides nothing"
+LOWERS, RAISES, OPEN = "**lowers** the distance", "**raises** the distance", "has no clear effect"
 
 
 def verdict_of(ratio: Estimate) -> str:
-    """LOWERS or RAISES where the whole interval does, or one seed by more than 2 %; else OPEN."""
+    """LOWERS or RAISES if the whole interval is below or above 1, or for one seed by more than 2 %; else OPEN."""
     low, high = (ratio.low, ratio.high) if ratio.low is not None and ratio.high is not None else (ratio.value,) * 2
-    band = SAME if ratio.low is None else 0.0
-    return LOWERS if high < 1 - band else RAISES if low > 1 + band else OPEN
+    tolerance = SAME if ratio.low is None else 0.0
+    return LOWERS if high < 1 - tolerance else RAISES if low > 1 + tolerance else OPEN
 
 
 def describe_answer(rows: Rows) -> str:
-    """The verdicts counted over all runs, epochs and ways to denoise, with the raw distances at which they fall."""
-    points = [point for curve in curves_of(rows).values() for point in curve]
+    """The number of each verdict over all runs, epochs and denoisers, with the raw distances that it occurs at."""
+    points = [point for curve in build_curves(rows).values() for point in curve]
     if not points:
         return f"Whether denoising helps: {NOT_MEASURED}."
-    found = _by_verdict(points)
-    parts = [f"{verdict} in {len(there)} ({_raws(there)})" for verdict, there in found.items()]
-    several = "one run, epoch and way to denoise" if len(points) == 1 else "runs, epochs and ways to denoise"
-    verb = join_words(parts).replace(RAISES, "**raises** it" if LOWERS in found else "**raises** the distance")
-    return f"Of {len(points)} {several} that were measured, denoising {verb}."
+    verdicts = {verdict: [p for p in points if verdict_of(p.ratio) == verdict] for verdict in (LOWERS, RAISES, OPEN)}
+    parts = [f"{verdict} in {len(those)} ({_raw_range(those)})" for verdict, those in verdicts.items() if those]
+    case = "case" if len(points) == 1 else "cases"
+    return f"In {len(points)} {case} (run, epoch and denoiser) of `study compare`, denoising {join_words(parts)}."
 
 
 def control_ratio(rows: Rows, control: str) -> Estimate | None:
-    """The raw distance of a control over that of the run whose budget it spends, both at their last epoch."""
-    base, spent = _last(rows, BASE, (MEAN, NONE)), _last(rows, control, (NONE,))
-    return _paired(base, "raw", spent, "raw")
+    """The raw distance of a control over that of run BASE, both at their last epoch, paired by seed."""
+    base, spent = _last_rows(rows, BASE, (MEAN, NONE)), _last_rows(rows, control, (NONE,))
+    return _paired_ratio(base, "raw", spent, "raw")
 
 
 def describe_control(rows: Rows, control: str) -> str:
-    """Whether the joined system is worth more than its cost spent on the generator; nothing where that was not run."""
-    spent, joined = _last(rows, control, (NONE,)), _last(rows, BASE, (JOINT,))
-    if not spent:
+    """Whether joint training beats a control of the same compute; empty where the control was not run."""
+    control_rows, joint_rows = _last_rows(rows, control, (NONE,)), _last_rows(rows, BASE, (JOINT,))
+    if not control_rows:
         return ""
-    name = f"`{control}` ({CONTROLS.get(control, control)})"
-    alone, pays = control_ratio(rows, control), _paired(spent, "raw", joined, "denoised")
-    first = f"{name} comes to {NOT_MEASURED if alone is None else _times(alone)} of the distance of `{BASE}` undenoised"
-    if pays is None:
-        return f"{first}; the joined system against it: {NOT_MEASURED}."
-    said = {LOWERS: "the join **is worth its cost**", RAISES: "the join **is not worth its cost**"}
-    verdict = said.get(verdict_of(pays), f"the two are not told apart{_why_open(pays)}")
-    return f"{first}; the joined system's denoised images come to {_times(pays)} of the control's: {verdict}."
-
-
-def describe_stability(run: str, denoiser: str, rows: Rows) -> str:
-    """How far the seeds of a run lie apart at its last epoch, and whether one collapsed; nothing for one seed.
-
-    Collapsed is a generator whose recall is below half of that of the median seed.
-    """
-    last = list(_last(rows, run, (denoiser,)).values())
-    recalls = [value for row in last if (value := number(row, "recall_raw")) is not None]
-    if len(last) < 2 or len(recalls) < len(last):
-        return ""
-    spreads = [f"{name} {_spread([number(row, name) for row in last])}" for name in ("raw", "denoised")]
-    lost = sum(recall < statistics.median(recalls) / 2 for recall in recalls)
-    accuracy = [value for row in last if (value := number(row, "pair_accuracy")) is not None]
-    right = f"; the discriminator puts {100 * statistics.mean(accuracy):.0f} % of pairs right" if accuracy else ""
+    raw, denoised = control_ratio(rows, control), _paired_ratio(control_rows, "raw", joint_rows, "denoised")
+    first = (
+        f"Control `{control}` ({CONTROLS.get(control, control)}): its distance is "
+        f"{NOT_MEASURED if raw is None else _format_ratio(raw)} the raw distance of `{BASE}`"
+    )
+    if denoised is None:
+        return f"{first}; joint training compared with it: {NOT_MEASURED}."
+    conclusions = {
+        LOWERS: "at equal compute, joint training **is better**",
+        RAISES: "at equal compute, joint training **is not better**",
+        OPEN: f"no clear difference{_open_reason(denoised)}",
+    }
     return (
-        f"{WAYS.get(denoiser, denoiser)} (`{run}`), {len(last)} seeds, mean and standard deviation: {join_words(spreads)}; "
-        f"{lost or 'none'} collapsed (lowest recall {min(recalls):.3f}){right}."
+        f"{first}; the distance of jointly trained, denoised images is {_format_ratio(denoised)} the control's: "
+        f"{conclusions[verdict_of(denoised)]}."
     )
 
 
-def _spread(values: Sequence[float | None]) -> str:
-    found = [value for value in values if value is not None]
-    if len(found) < 2:
-        return NOT_MEASURED
-    return f"{statistics.mean(found):.3f} ± {statistics.stdev(found):.3f}"
+def describe_stability(run: str, denoiser: str, rows: Rows) -> str:
+    """The spread between the seeds of a run at its last epoch, and how many collapsed; empty for one seed.
+
+    A generator counts as collapsed if its recall is below half of the median seed's.
+    """
+    last = list(_last_rows(rows, run, (denoiser,)).values())
+    recalls = [value for row in last if (value := get_number(row, "recall_raw")) is not None]
+    if len(last) < 2 or len(recalls) < len(last):
+        return ""
+    spreads = [f"{name} {_mean_and_std([get_number(row, name) for row in last])}" for name in ("raw", "denoised")]
+    collapsed = sum(recall < statistics.median(recalls) / 2 for recall in recalls)
+    accuracies = [value for row in last if (value := get_number(row, "pair_accuracy")) is not None]
+    accuracy = f"; discriminator accuracy on pairs {100 * statistics.mean(accuracies):.0f} %" if accuracies else ""
+    seeds = f"{collapsed or 'no'} seed{'s' if collapsed > 1 else ''}"
+    name = DENOISER_NAMES.get(denoiser, denoiser)
+    return (
+        f"Run `{run}`, {name}, {len(last)} seeds: distance (mean ± standard deviation) "
+        f"{join_words(spreads)}; {seeds} collapsed (lowest recall {min(recalls):.3f}){accuracy}."
+    )
 
 
 def describe_cost(denoising: Rows, bench: Rows) -> str:
-    """What the network costs: weights and time, from the tables of the study."""
+    """The network's weights and time, from the tables of the study."""
     network = [row for row in denoising if row.get("method") == NETWORK]
-    times = [value for row in network if (value := number(row, "ms_per_image")) is not None]
-    weights = next((value for row in network if (value := number(row, "parameters")) is not None), None)
-    fused = [
-        (batch, time) for row in bench if row.get("name") == FUSED for batch, time in [_batch_and_time(row)] if time
-    ]
+    times = [value for row in network if (value := get_number(row, "ms_per_image")) is not None]
+    weights = next((value for row in network if (value := get_number(row, "parameters")) is not None), None)
     if not times and weights is None:
-        return f"What the denoiser costs: {NOT_MEASURED}."
+        return f"The cost of the denoiser: {NOT_MEASURED}."
     parts = [f"{weights:,.0f} weights" if weights is not None else f"weights {NOT_MEASURED}"]
-    parts += [f"{statistics.median(times):.2f} ms an image on one thread" if times else f"time {NOT_MEASURED}"]
-    whole = ""
-    if fused:
-        batch, time = max(fused)
-        whole = f"; generator and denoiser together take {time / batch:.2f} ms an image at batch {batch:.0f}"
-    return f"The denoiser costs {join_words(parts)}{whole}."
+    parts += [f"{statistics.median(times):.2f} ms per image on one thread" if times else f"time {NOT_MEASURED}"]
+    fused = [
+        (get_number(row, "batch") or 1.0, ms)
+        for row in bench
+        if row.get("name") == FUSED and (ms := get_number(row, "p50_ms"))
+    ]
+    text = f"The denoiser costs {join_words(parts)}"
+    if not fused:
+        return f"{text}."
+    batch, ms = max(fused)
+    return f"{text}; the fused graph takes {ms / batch:.2f} ms per image at batch size {batch:.0f}."
 
 
-def seeds_of(rows: Rows) -> int:
+def count_seeds(rows: Rows) -> int:
     """The largest number of seeds that a run was compared with."""
-    return max((len(group) for group in groups_of(rows).values()), default=0)
+    return max((len(group) for group in group_by_snapshot(rows).values()), default=0)
 
 
 def describe_seeds(rows: Rows) -> str:
-    """Whether there are error bars."""
-    seeds = seeds_of(rows)
+    """How many seeds the results have, and where there are confidence intervals."""
+    seeds = count_seeds(rows)
     if seeds < 2:
-        return "there are no error bars"
-    return f"only the runs under 'Does denoising help?' have several seeds, up to {seeds}, and intervals"
+        return "there are no confidence intervals"
+    return f"only the runs under 'Does denoising help?' have several seeds (up to {seeds}) and confidence intervals"
 
 
-def _by_verdict(points: Sequence[Point]) -> dict[str, list[Point]]:
-    grouped = {v: [point for point in points if verdict_of(point.ratio) == v] for v in (LOWERS, RAISES, OPEN)}
-    return {verdict: there for verdict, there in grouped.items() if there}
+def _mean_and_std(values: Sequence[float | None]) -> str:
+    measured = [value for value in values if value is not None]
+    if len(measured) < 2:
+        return NOT_MEASURED
+    return f"{statistics.mean(measured):.3f} ± {statistics.stdev(measured):.3f}"
 
 
-def _last(rows: Rows, run: str, denoisers: Sequence[str]) -> dict[object, Row]:
-    """By seed, the row of the last epoch of a run among those ways to denoise."""
-    found: dict[object, Row] = {}
+def _last_rows(rows: Rows, run: str, denoisers: Sequence[str]) -> dict[object, Row]:
+    """By seed, the row of a run's last epoch with one of these denoisers."""
+    last: dict[object, Row] = {}
     for row in rows:
         if row.get("run") == run and row.get("denoiser") in denoisers:
             seed = row.get("seed")
-            if seed not in found or (number(row, "epoch") or 0) > (number(found[seed], "epoch") or 0):
-                found[seed] = row
-    return found
+            if seed not in last or (get_number(row, "epoch") or 0) > (get_number(last[seed], "epoch") or 0):
+                last[seed] = row
+    return last
 
 
-def _paired(before: Mapping[object, Row], first: str, after: Mapping[object, Row], second: str) -> Estimate | None:
-    both = [{first: before[seed].get(first), "_": after[seed].get(second)} for seed in before if seed in after]
-    return ratio_of(pairs_of(both, first, "_"))
+def _paired_ratio(
+    before: Mapping[object, Row], before_column: str, after: Mapping[object, Row], after_column: str
+) -> Estimate | None:
+    """The ratio of two columns over the seeds that both have."""
+    pairs = [
+        {"before": before[seed].get(before_column), "after": after[seed].get(after_column)}
+        for seed in before
+        if seed in after
+    ]
+    return estimate_ratio(collect_pairs(pairs, "before", "after"))
 
 
-def _batch_and_time(row: Row) -> tuple[float, float]:
-    return number(row, "batch") or 1.0, number(row, "p50_ms") or 0.0
-
-
-def _raws(points: Sequence[Point]) -> str:
+def _raw_range(points: Sequence[Point]) -> str:
     low, high = (f"{end(point.raw for point in points):.3g}" for end in (min, max))
     return f"raw distance {low}" if low == high else f"raw distances {low} to {high}"
 
 
-def _times(ratio: Estimate) -> str:
-    return f"{ratio.value:.3f} times{_interval(ratio, '.3f')}"
+def _format_ratio(ratio: Estimate) -> str:
+    if ratio.low is None or ratio.high is None:
+        return f"{ratio.value:.3f} times (one seed, no interval)"
+    return f"{ratio.value:.3f} times ({ratio.low:.3f} to {ratio.high:.3f}, {ratio.seeds} seeds)"
 
 
-def _interval(found: Estimate, form: str) -> str:
-    if found.low is None or found.high is None:
-        return " (one seed, no interval)"
-    return f" ({found.low:{form}} to {found.high:{form}}, {found.seeds} seeds)"
-
-
-def _why_open(ratio: Estimate) -> str:
-    return f", within {100 * SAME:.0f} %" if ratio.low is None else ": the interval includes no change"
+def _open_reason(ratio: Estimate) -> str:
+    return f" (within {100 * SAME:.0f} %)" if ratio.low is None else " (the interval includes 1)"

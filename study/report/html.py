@@ -1,4 +1,4 @@
-"""One HTML page from markdown: images and a small script inside it, nothing fetched from anywhere."""
+"""One self-contained HTML page from markdown: images and a small script are embedded, nothing is fetched."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STYLE = Path(__file__).parent / "report.css"
 SCRIPT = Path(__file__).parent / "report.js"
 TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 
-# The policy holds even if an image or a link should slip in: the page reaches nothing but itself and runs one script.
+# Even if the markdown brought in an image or a link, the page could not fetch it, and it runs this one script only.
 PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -49,10 +49,11 @@ POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-s
 
 
 def to_html(markdown: str, title: str, folder: Path) -> str:
-    """The page for markdown whose images lie in `folder`; HTML in the markdown shows as text.
+    """The page for markdown whose images are in `folder`; HTML in the markdown is shown as text.
 
-    A paragraph that begins with an image becomes a figure, what is emphasised in it the caption. The script gives a
-    handle to `before.png` and `after.png` in one paragraph, a slider to several `epoch-NNN.png`, and sorts tables.
+    A paragraph that starts with an image becomes a figure, and its emphasised text the caption. The script adds a
+    comparison handle to `before.png` and `after.png` in one paragraph, a slider to several `epoch-NNN.png`, and
+    sorting to tables. Raises InputError if markdown-it-py is not installed.
     """
     try:
         from markdown_it import MarkdownIt
@@ -62,7 +63,7 @@ def to_html(markdown: str, title: str, folder: Path) -> str:
     tokens = parser.parse(markdown)
     headings = _name_headings(tokens)
     _make_figures(tokens)
-    _keep_numbers_whole(tokens)
+    _forbid_breaks(tokens)
     for image in (child for token in tokens for child in token.children or [] if child.type == "image"):
         image.attrSet("src", data_uri(folder / str(image.attrGet("src"))))
     body = parser.renderer.render(tokens, parser.options, {})
@@ -73,29 +74,30 @@ def to_html(markdown: str, title: str, folder: Path) -> str:
         policy=POLICY.format(base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()),
         title=html.escape(title),
         style=STYLE.read_text(),
-        contents="\n".join(f'<li><a href="#{name}">{html.escape(text)}</a></li>' for name, text in headings),
+        contents="\n".join(f'<li><a href="#{anchor}">{html.escape(text)}</a></li>' for anchor, text in headings),
         body=body,
         script=script,
     )
 
 
 def data_uri(path: Path) -> str:
-    """The image as an address that holds the image."""
+    """The image file as a data URI."""
     return f"data:{TYPES[path.suffix]};base64,{base64.b64encode(path.read_bytes()).decode()}"
 
 
 def _name_headings(tokens: Sequence[Token]) -> list[tuple[str, str]]:
-    """Give each section's heading an anchor; returns anchors and texts."""
-    named = []
-    for heading, inside in pairwise(tokens):
-        if heading.type == "heading_open" and heading.tag == "h2":
-            name = re.sub(r"\W+", "-", inside.content.lower()).strip("-")
-            heading.attrSet("id", name)
-            named.append((name, inside.content))
-    return named
+    """Give each section heading an anchor, in place; returns (anchor, text) pairs."""
+    headings = []
+    for opening, inside in pairwise(tokens):
+        if opening.type == "heading_open" and opening.tag == "h2":
+            anchor = re.sub(r"\W+", "-", inside.content.lower()).strip("-")
+            opening.attrSet("id", anchor)
+            headings.append((anchor, inside.content))
+    return headings
 
 
 def _make_figures(tokens: Sequence[Token]) -> None:
+    """Turn paragraphs that start with an image into figures, in place."""
     for opening, inside, closing in zip(tokens, tokens[1:], tokens[2:], strict=False):
         children = inside.children or []
         if opening.type != "paragraph_open" or not children or children[0].type != "image":
@@ -104,20 +106,20 @@ def _make_figures(tokens: Sequence[Token]) -> None:
         for child in children:
             child.tag = "figcaption" if child.type in ("em_open", "em_close") else child.tag
         images = [Path(str(child.attrGet("src"))).name for child in children if child.type == "image"]
-        if kind := _kind_of(images):
-            opening.attrSet("class", kind)
+        if figure_class := _figure_class(images):
+            opening.attrSet("class", figure_class)
 
 
-def _keep_numbers_whole(tokens: Sequence[Token]) -> None:
-    """Cells that begin with a number are broken before a bracket alone."""
+def _forbid_breaks(tokens: Sequence[Token]) -> None:
+    """Allow a line break in table cells that start with a number only before a bracket, in place."""
     for cell, inside in pairwise(tokens):
         if cell.type == "td_open" and re.match(r"[*+-]*\d", inside.content):
             for child in inside.children or []:
                 child.content = re.sub(r" (?!\()", "\u00a0", child.content)
 
 
-def _kind_of(images: Sequence[str]) -> str:
-    """What the script makes of images in one paragraph, by their names."""
+def _figure_class(images: Sequence[str]) -> str:
+    """The CSS class of a figure, from its image names; the script looks for it."""
     if images == ["before.png", "after.png"]:
         return "pair"
     return "series" if len(images) > 1 and all(re.fullmatch(r"epoch-\d+\.png", name) for name in images) else ""

@@ -1,4 +1,4 @@
-"""The report's figures: architectures, curves and rows of images. A figure drawn twice has the same bytes."""
+"""Draw curves, bars and rows of images. Drawing a figure again gives the same bytes."""
 
 from __future__ import annotations
 
@@ -12,20 +12,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from gan_denoise.data.images import ImagesF32, to_float
+from gan_denoise.data.images import ImagesF32, format_shape, to_float
 from gan_denoise.data.sources import cache_base
 from gan_denoise.errors import InputError, missing_extra
-from gan_denoise.export import images as images
+from gan_denoise.export.images import COLUMNS as GRID_COLUMNS
 from gan_denoise.export.images import GAP, SCALE, grid, save_png
 from gan_denoise.files import atomic_path
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 Curve = tuple[Sequence[float], Sequence[float]]  # x and y
-Layer = Mapping[str, Any]
 
 STYLE: dict[Any, Any] = {
     "svg.hashsalt": "gan-denoise",
@@ -39,30 +37,20 @@ STYLE: dict[Any, Any] = {
 }
 COLOURS = ("#0b6bb8", "#c4500c", "#2c7a39", "#8548a0", "#7a6a00", "#555555", "#b0306a")
 MARKERS = "osD^vXP"
-LINES = ("-", "--", ":")  # of levels: the first is what the others are compared with
+LINES = ("-", "--", ":")  # of horizontal lines; the first is the reference
 INK, FAINT = "#1a1a1a", "#5a5a5a"
-EPOCH = "epoch"  # the label of an axis that counts them
-WIDTH = 5.0  # inches; a phone shows them at 3.7
+EPOCH = "epoch"  # the label of an axis of epochs
+WIDTH = 5.0  # inches; on a phone 3.7
 
-KINDS = {
-    "Input": "#d9d9d9",
-    "GaussianNoise": "#f2c4d0",
-    "ConvTranspose2d": "#f6cfa3",
-    "Conv2d": "#a9cdec",
-    "Linear": "#b5dcb4",
-}
-SIDE = 28  # pixels, drawn one unit wide
-LAYER_HEIGHT = 0.95  # inches
-CENTRE, TEXT_LEFT = 1.0, 2.1  # of the blocks, and where their descriptions start; in units of LAYER_HEIGHT
-
-IMAGE_SCALE = 3  # screen pixels a pixel
-COLUMNS = 8  # a phone shows so many images larger than they are
+SIDE = 28  # pixels of an image
+IMAGE_SCALE = 3  # screen pixels for a pixel
+COLUMNS = 8  # few enough that a phone enlarges the images
 CAPTION_HEIGHT, CAPTION_SIZE = 40, 24  # screen pixels
 
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """A curve with an interval around it, which is the curve itself where there is none."""
+    """A curve with an interval around each point; without an interval, `low` and `high` equal `y`."""
 
     x: Sequence[float]
     y: Sequence[float]
@@ -70,41 +58,9 @@ class Band:
     high: Sequence[float]
 
 
-def stages_of(layers: Sequence[Layer]) -> list[list[Layer]]:
-    """Layers in groups: one that changes the image, then those that work on what it gives."""
-    groups: list[list[Layer]] = []
-    for layer in layers:
-        if not groups or str(layer["layer"]).split()[0] in KINDS:
-            groups.append([])
-        groups[-1].append(layer)
-    return groups
-
-
-def size_of(shape: Sequence[int]) -> str:
-    """`64 x 14 x 14`, or `100 numbers` for a vector."""
-    if len(shape) == 1:
-        return "1 number" if shape[0] == 1 else f"{shape[0]:,} numbers"
-    return " x ".join(str(side) for side in shape)
-
-
-def draw_architecture(layers: Sequence[Layer], path: Path) -> None:
-    """The layers of a network from top to bottom: each map as a block in proportion, its layers beside it."""
-    stages = stages_of(layers)
-    with _drawing(path, LAYER_HEIGHT * len(stages)) as figure:
-        axes = figure.add_axes((0, 0, 1, 1))
-        axes.set(xlim=(0, WIDTH / LAYER_HEIGHT), ylim=(len(stages), 0), aspect="equal")
-        axes.axis("off")
-        for i, stage in enumerate(stages):
-            if i:
-                arrow = {"arrowstyle": "-|>", "color": FAINT}
-                axes.annotate("", (CENTRE, i + 0.11), (CENTRE, i - 0.11), arrowprops=arrow)
-            _draw_block(axes, i + 0.53, stage)
-            _describe_stage(axes, i + 0.53, stage)
-
-
 def draw_curves(panels: Mapping[str, Mapping[str, Curve]], path: Path, x_label: str = EPOCH) -> None:
-    """Panels below one another, named by their y axis, each with named curves (x, y)."""
-    with _drawing(path, 1.6 + 1.9 * len(panels)) as figure:
+    """Draw panels below one another, by y label, each with named curves (x, y)."""
+    with drawing(path, 1.6 + 1.9 * len(panels)) as figure:
         every_axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
         for axes, (y_label, curves) in zip(every_axes, panels.items(), strict=True):
             for i, (name, (x, y)) in enumerate(curves.items()):
@@ -122,18 +78,18 @@ def draw_curves(panels: Mapping[str, Mapping[str, Curve]], path: Path, x_label: 
 def draw_bands(
     bands: Mapping[str, Band], path: Path, x_label: str, y_label: str, levels: Mapping[str, float] | None = None
 ) -> None:
-    """Named curves with their intervals; named levels across, broken but for the first.
+    """Draw named curves with their intervals, and named horizontal lines, all but the first dashed.
 
-    The axes are logarithmic, but that of epochs.
+    The axes are logarithmic, except an axis of epochs.
     """
-    with _drawing(path, 4.2) as figure:
+    with drawing(path, 4.2) as figure:
         axes = figure.subplots()
         axes.set(xscale="linear" if x_label == EPOCH else "log", yscale="log", xlabel=x_label, ylabel=y_label)
         for i, (name, band) in enumerate(bands.items()):
             colour = COLOURS[i % 7]
-            reach = np.abs(np.array([band.low, band.high]) - band.y)
+            errors = np.abs(np.array([band.low, band.high]) - band.y)
             style: dict[str, Any] = {"color": colour, "marker": _marker(i), "markersize": 4, "capsize": 3}
-            axes.errorbar(band.x, band.y, reach if reach.any() else None, label=name, **style)
+            axes.errorbar(band.x, band.y, errors if errors.any() else None, label=name, **style)
             axes.fill_between(band.x, band.low, band.high, color=colour, alpha=0.15, linewidth=0)
         for i, (name, level) in enumerate((levels or {}).items()):
             axes.axhline(level, label=name, color=INK if not i else FAINT, linestyle=LINES[i % 3], linewidth=1)
@@ -147,8 +103,8 @@ def draw_bands(
 
 
 def draw_bars(groups: Mapping[str, Mapping[str, float]], path: Path, x_label: str, y_label: str) -> None:
-    """Groups of bars, each a name of its own and the same bars in every group, their heights written above them."""
-    with _drawing(path, 3.2) as figure:
+    """Draw named groups of the same named bars, with each bar's height above it."""
+    with drawing(path, 3.2) as figure:
         axes = figure.subplots()
         names = list(next(iter(groups.values())))
         width = 0.8 / len(names)
@@ -164,7 +120,7 @@ def draw_bars(groups: Mapping[str, Mapping[str, float]], path: Path, x_label: st
 
 
 def draw_rows(rows: Mapping[str, ImagesF32], path: Path) -> None:
-    """A PNG of sets of images (N, 1, H, W) in [0, 1], 8 a row, each set below its name if it has one."""
+    """Draw sets of images (N, 1, H, W) in [0, 1] as a PNG, 8 a row, each set below its name if that is not empty."""
     strips = [np.asarray(grid(images, COLUMNS)) for images in rows.values()]
     enlarged = [strip[::SCALE, ::SCALE].repeat(IMAGE_SCALE, 0) for strip in strips]
     enlarged = [strip.repeat(IMAGE_SCALE, 1) for strip in enlarged]
@@ -179,29 +135,33 @@ def draw_rows(rows: Mapping[str, ImagesF32], path: Path) -> None:
 
 
 def images_of_grid(path: Path) -> ImagesF32:
-    """The images (N, 1, H, W) in [0, 1] of a file that `images.grid` made with 16 columns, blank ends included.
+    """The images (N, 1, 28, 28) in [0, 1] in a PNG written by `images.grid` with 16 columns, with blank last cells.
 
-    Raises InputError when it is no such file.
+    Raises InputError for another file.
     """
     try:
         with Image.open(path) as image:
             canvas = np.asarray(image.convert("L"))[::SCALE, ::SCALE]
     except (OSError, SyntaxError) as error:
-        raise InputError(f"{path}: unreadable image found, a grid of samples wanted", "train the GAN again") from error
-    gap, columns, side = GAP, images.COLUMNS, SIDE + GAP
+        message = f"an unreadable file ({error})"
+        raise InputError.expected(path, "a grid of sample images", message, "train the GAN again") from error
+    gap, columns, side = GAP, GRID_COLUMNS, SIDE + GAP
     rows = len(canvas) // side
     if not rows or canvas.shape != (rows * side + gap, columns * side + gap):
-        raise InputError(f"{path}: {canvas.shape} pixels found, a grid of {columns} columns wanted", "train again")
+        expected, got = (
+            f"a grid of {columns} columns of {SIDE}x{SIDE} grey images",
+            f"{format_shape(canvas.shape)} pixels",
+        )
+        raise InputError.expected(path, expected, got, "the report supports 28x28 grey images only")
     cells = canvas[gap:, gap:].reshape(rows, side, columns, side)[:, :SIDE, :, :SIDE]
     return to_float(cells.swapaxes(1, 2).reshape(-1, SIDE, SIDE))
 
 
 @contextlib.contextmanager
-def _drawing(path: Path, height: float) -> Iterator[Figure]:
-    """An empty figure, WIDTH by `height` inches on white, written as SVG without date when the block ends."""
-    os.environ.setdefault(
-        "MPLCONFIGDIR", str(cache_base() / "matplotlib")
-    )  # its list of fonts; no settings of the user
+def drawing(path: Path, height: float) -> Iterator[Figure]:
+    """An empty figure, WIDTH by `height` inches; when the block ends it is written to `path` as SVG without a date."""
+    # Matplotlib caches its font list there; the user's settings have no effect on figures.
+    os.environ.setdefault("MPLCONFIGDIR", str(cache_base() / "matplotlib"))
     try:
         import matplotlib
         from matplotlib.figure import Figure
@@ -221,46 +181,14 @@ def _label_epochs(axis: Axis) -> None:
 
 
 def _marker(i: int) -> str:
-    return MARKERS[(i + i // 7) % 7]  # the eighth curve has the first's colour and another shape
+    return MARKERS[(i + i // 7) % 7]  # the eighth curve has the first one's colour and another marker
 
 
 def _label_log_axis(axis: Axis, low: float, high: float) -> None:
-    """Plain numbers, and enough of them however far the axis reaches."""
+    """Plain numbers, and enough ticks whatever the range."""
     from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter
 
     subs = (1, 2, 5) if high < 1000 * low else (1,)
     axis.set_major_locator(MaxNLocator(6) if high < 6 * low else LogLocator(subs=subs))
     axis.set_major_formatter("{x:g}")
     axis.set_minor_formatter(NullFormatter())
-
-
-def _draw_block(axes: Axes, y: float, stage: Sequence[Layer]) -> None:
-    """The map that a stage gives, as a block whose face has the map's side and whose depth grows with its channels."""
-    from matplotlib.patches import Polygon
-
-    shape = stage[-1]["output"]
-    colour = KINDS.get(str(stage[0]["layer"]).split()[0], "#eeeeee")
-    if len(shape) == 3:
-        width = height = max(0.14, 0.62 * shape[1] / SIDE)
-        depth = 0.03 * (1 + float(np.log2(shape[0])))
-    else:  # a vector is a bar
-        width, height, depth = 0.14 + 0.15 * float(np.log2(max(shape[0], 1))), 0.14, 0.04
-    left, right, top, bottom = CENTRE - width / 2, CENTRE + width / 2, y - height / 2, y + height / 2
-    faces = [
-        [(left, top), (right, top), (right, bottom), (left, bottom)],
-        [(left, top), (left + depth, top - depth), (right + depth, top - depth), (right, top)],
-        [(right, top), (right + depth, top - depth), (right + depth, bottom - depth), (right, bottom)],
-    ]
-    for corners in faces:
-        axes.add_patch(Polygon(corners, facecolor=colour, edgecolor=INK, linewidth=0.8))
-
-
-def _describe_stage(axes: Axes, y: float, stage: Sequence[Layer]) -> None:
-    """Beside the block: its layer, the layers that follow, what they give and how many weights they have."""
-    main, *others = (str(layer["layer"]) for layer in stage)
-    weights = sum(int(layer["parameters"]) for layer in stage)
-    output = size_of(stage[-1]["output"]) + (f", {weights:,} weights" if weights else "")
-    lines = [(main, INK, "bold"), *([(", ".join(others), INK, "normal")] if others else []), (output, FAINT, "normal")]
-    for i, (text, colour, weight) in enumerate(lines):
-        at = y + 0.22 * (i - (len(lines) - 1) / 2)
-        axes.text(TEXT_LEFT, at, text, color=colour, weight=weight, fontsize=9.5, va="center")

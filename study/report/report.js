@@ -1,25 +1,25 @@
 "use strict";
-// What the page gains by a script; without it all images and tables are there as they are.
-// An image is called what stands before the colon in its alternative text.
+// Sorting, the before/after handle and the epoch slider. Without the script the page shows all images and tables.
+// The name of an image is the part of its alternative text before the colon.
 
 const NUMBER = /^([+\-\u2212]?)(\d{1,3}(?:,\d{3})+(?!\d)|\d+)(\.\d+)?(e[+-]?\d+)?(?:\/(\d+))?/i;
 const NEXT = { none: "ascending", ascending: "descending", descending: "none" };
 
-function make(tag, properties, ...children) {
+function createElement(tag, properties, ...children) {
   const element = Object.assign(document.createElement(tag), properties);
   element.append(...children);
   return element;
 }
 
-// The number that a cell begins with, whatever unit, spread or interval follows; NaN if there is none.
+// The number that a cell starts with, before any unit, error or interval; NaN if there is none.
 function numberOf(text) {
-  const found = NUMBER.exec(text);
-  if (!found) return NaN;
-  const [, sign, whole, part = "", power = "", divisor = 1] = found;
-  return (Number(whole.replaceAll(",", "") + part + power) / divisor) * (sign && sign !== "+" ? -1 : 1);
+  const match = NUMBER.exec(text);
+  if (!match) return NaN;
+  const [, sign, whole, fraction = "", exponent = "", divisor = 1] = match;
+  return (Number(whole.replaceAll(",", "") + fraction + exponent) / divisor) * (sign && sign !== "+" ? -1 : 1);
 }
 
-// The rows in the order of a column's cells; what was not measured comes last either way.
+// The rows sorted by a column; cells that were not measured come last in both directions.
 function sorted(rows, column, direction) {
   const textOf = (row) => row.cells[column].textContent.trim();
   const isMissing = (row) => ["", "not measured"].includes(textOf(row));
@@ -31,18 +31,18 @@ function sorted(rows, column, direction) {
   return [...measured, ...rows.filter(isMissing)];
 }
 
-// Each head becomes a button: ascending, descending, as it was.
+// Each heading becomes a button that cycles through ascending, descending and the original order.
 function makeSortable(table) {
   const body = table.tBodies[0];
   const heads = [...table.tHead.rows[0].cells];
   const original = [...body.rows];
   heads.forEach((head, column) => {
-    const button = make("button", { type: "button" }, ...head.childNodes);
+    const button = createElement("button", { type: "button" }, ...head.childNodes);
     head.append(button);
     head.ariaSort = "none";
     button.addEventListener("click", () => {
       const direction = NEXT[head.ariaSort];
-      heads.forEach((other) => (other.ariaSort = "none"));
+      heads.forEach((each) => (each.ariaSort = "none"));
       head.ariaSort = direction;
       body.append(...(direction === "none" ? original : sorted(original, column, direction)));
     });
@@ -53,40 +53,40 @@ function nameOf(image) {
   return image.alt.split(":")[0];
 }
 
-// A range and what it says now, which `show` gives for its value.
+// A range input; `show` updates the page for its value and returns the value in words.
 function slider(label, max, value, show) {
-  const range = make("input", { type: "range", min: 0, max, value, ariaLabel: label });
+  const range = createElement("input", { type: "range", min: 0, max, value, ariaLabel: label });
   const update = () => (range.ariaValueText = show(range.valueAsNumber));
   range.addEventListener("input", update);
   update();
   return range;
 }
 
-// Two images on one another; a handle across both uncovers the second.
+// Two images on top of each other; a handle uncovers the second one.
 function makePair(figure) {
   const [before, after] = figure.querySelectorAll("img");
-  const frame = make("div", { className: "frame" });
-  const names = make("div", { className: "names" }, ...[before, after].map((image) => make("span", {}, nameOf(image))));
+  const frame = createElement("div", { className: "frame" });
+  const names = createElement("div", { className: "names" }, ...[before, after].map((image) => createElement("span", {}, nameOf(image))));
   before.before(names, frame);
   const range = slider(`${nameOf(before)}, ${nameOf(after)}`, 100, 50, (value) => {
     frame.style.setProperty("--at", `${value}%`);
     return `${value} %: ${nameOf(before)}, ${100 - value} %: ${nameOf(after)}`;
   });
-  frame.append(before, after, range, make("div", { className: "handle" }));
+  frame.append(before, after, range, createElement("div", { className: "handle" }));
 }
 
-// Images in one place, of which a slider shows one, the last at first.
+// Images in one place; a slider selects one, at first the last.
 function makeSeries(figure) {
   const images = [...figure.querySelectorAll("img")];
   const last = images.length - 1;
-  const now = make("span", {});
-  now.ariaHidden = "true";
+  const current = createElement("span", {});
+  current.ariaHidden = "true";
   const range = slider("Image", last, last, (value) => {
     images.forEach((image, i) => (image.hidden = i !== value));
-    now.textContent = nameOf(images[value]);
+    current.textContent = nameOf(images[value]);
     return nameOf(images[value]);
   });
-  images[last].after(make("div", { className: "controls" }, range, now));
+  images[last].after(createElement("div", { className: "controls" }, range, current));
 }
 
 document.querySelectorAll("table").forEach(makeSortable);

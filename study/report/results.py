@@ -1,4 +1,4 @@
-"""What a study's folder holds, read once, and where its numbers come from; what is missing is empty."""
+"""Read a study's folder once: configurations, logs, result tables, and the commands behind them."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from gan_denoise.errors import InputError
 from gan_denoise.eval.labels import NOT_MEASURED
 from gan_denoise.export.run_folder import DENOISER, GAN, JOINT, RunFolder
 from gan_denoise.markdown import code, escape_markdown, one_line
+from gan_denoise.study.compare.snapshots import check_image_shape
 from gan_denoise.study.report.training_text import PAPER
-from gan_denoise.study.rows import Rows, number
+from gan_denoise.study.rows import Rows, get_number
 from gan_denoise.study.run.log import read_log
 
-KEPT_RESULTS = Path(__file__).parent / "paper.json"  # the figures of preset `paper`
+PAPER_RESULTS = Path(__file__).parent / "paper.json"  # the published results of preset `paper`
 
 STAGES = {GAN: "GAN", DENOISER: "denoiser", JOINT: "joint training"}
-COMPARE = "compare"  # what `study compare --json` printed
-CONTROLS = "controls"  # measured apart from the study: it takes minutes
+COMPARE = "compare"  # the output of `study compare --json`
+CONTROLS = "controls"  # the output of `eval controls --json`; `study run` does not measure it
 TABLES = ("denoising", "generation", CONTROLS, "bench")
 
 Content = Mapping[str, Any]
@@ -32,53 +33,60 @@ Content = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Study:
-    """A finished or unfinished study. `kept` has the results of preset `paper`, unless this is one."""
+    """A study, finished or not; what is missing is empty.
+
+    `published` has the published results of preset `paper`, unless this study is of that preset itself.
+    """
 
     folder: Path
     preset: str | None
-    meta: dict[str, Content]  # by stage: gan, denoiser, join
+    meta: dict[str, Content]  # by stage: gan, denoiser, joint
     layers: dict[str, list[Content]]  # by network: generator, discriminator, denoiser
     logs: dict[str, Rows]  # by stage
     results: dict[str, Content]  # by table: denoising, generation, controls, bench
-    compare: Content  # what `study compare --json` printed
-    kept: Content
+    compare: Content  # the output of `study compare --json`
+    published: Content
     test_images: NDArray[np.uint8] | None  # (N, 28, 28)
 
     @property
     def run(self) -> RunFolder:
-        """The folder's layout."""
+        """The layout of the folder."""
         return RunFolder(self.folder)
 
     def stages(self) -> dict[str, str]:
-        """What the stages of this study are called; the join is none where the study has not begun it."""
+        """The stages and their names; without joint training where the study has not started it."""
         return {stage: name for stage, name in STAGES.items() if stage != JOINT or self.meta[JOINT] or self.logs[JOINT]}
 
     def config(self, stage: str) -> Content:
-        """What a stage was trained with."""
+        """The configuration of a stage."""
         return dict(self.fingerprint(stage).get("config", {}))
 
     def fingerprint(self, stage: str) -> Content:
-        """What decides a stage's weights: config, seed, data, device, threads."""
+        """What the weights of a stage depend on: config, seed, data, device, threads."""
         return dict(self.meta[stage].get("fingerprint", {}))
 
     def changes(self, stage: str) -> Rows:
-        """What --resume-inexact changed on the way, by step."""
+        """What --resume-inexact changed during training, by step."""
         return list(self.meta[stage].get("inexact_resumes", []))
 
     def rows(self, table: str) -> Rows:
         """The rows of one of this study's tables."""
         return list(self.results[table].get("rows", []))
 
-    def compared(self) -> Rows:
-        """The rows of the runs that were compared."""
+    def skipped(self, table: str) -> Mapping[str, str]:
+        """What was not measured in a table, and why."""
+        return dict(self.results[table].get("skipped", {}))
+
+    def compare_rows(self) -> Rows:
+        """The rows of `study compare`."""
         return list(self.compare.get("rows", []))
 
-    def kept_rows(self, table: str) -> Rows:
-        """The rows of the same table of preset `paper`."""
-        return list(self.kept.get(table, {}).get("rows", []))
+    def published_rows(self, table: str) -> Rows:
+        """The published rows of the same table, of preset `paper`."""
+        return list(self.published.get(table, {}).get("rows", []))
 
-    def measuring_command(self, table: str) -> str:
-        """The command line that measures a table of this study again."""
+    def measure_command(self, table: str) -> str:
+        """The command line that repeats the measurement of a table."""
         result = self.results[table]
         command = "bench" if table == "bench" else f"eval {table}"
         options = {"--model": self.run.export, "--threads": result.get("machine", {}).get("threads")}
@@ -88,21 +96,21 @@ class Study:
         return _command(command, options)
 
     def controls_command(self) -> str:
-        """The command line that measures the controls again, for `study report` to show."""
-        return f"{self.measuring_command(CONTROLS)} --json > {shlex.quote(str(self.run.result(CONTROLS)))}"
+        """The command line that measures the controls and writes them where `study report` reads them."""
+        return f"{self.measure_command(CONTROLS)} --json > {shlex.quote(str(self.run.result(CONTROLS)))}"
 
-    def comparing_command(self) -> str:
-        """The command line that compares the runs again."""
+    def compare_command(self) -> str:
+        """The command line that repeats the comparison of runs."""
         settings = self.compare.get("settings", {})
         options = {"--epochs": "" if settings.get("epochs") == "all" else None}
         options |= {"--test": "" if "test images" in str(settings.get("reference")) else None}
-        counts = [count for row in self.compared() if (count := number(row, "n")) is not None]
+        counts = [count for row in self.compare_rows() if (count := get_number(row, "n")) is not None]
         options |= {"-n": f"{max(counts):.0f}" if counts else None, "--seed": settings.get("seed"), "--json": ""}
         results = shlex.quote(str(self.run.result(COMPARE)))
         return one_line(f"{_command('study compare', options)} {settings.get('folders', '')} > {results}")
 
     def run_command(self) -> str:
-        """The command line that runs this study again."""
+        """The command line that repeats this study."""
         fingerprint = self.fingerprint("gan")
         options = {f"--{name}": fingerprint.get(name) for name in ("seed", "device", "threads", "precision")}
         return _command("study run", {"--preset": self.preset, **options, "--out": self.folder})
@@ -112,64 +120,67 @@ class Study:
         return _command(f"train {stage}", {"--preset": self.preset, "--dry-run": ""})
 
     def report_command(self) -> str:
-        """The command line that makes this report again."""
+        """The command line that writes this report again."""
         return _command("study report", {"": self.folder})
 
 
-def load_study(folder: Path, test_images: NDArray[np.uint8] | None, kept: Path = KEPT_RESULTS) -> Study:
-    """The study in `folder`. Raises InputError when a file in it is damaged; a missing one is no error."""
+def load_study(folder: Path, test_images: NDArray[np.uint8] | None, published: Path = PAPER_RESULTS) -> Study:
+    """The study in `folder`; missing files are no error.
+
+    Raises InputError when a file is damaged, or when a stage was trained on other images than 28x28 grey ones.
+    """
     run = RunFolder(folder)
-    described = _read(run.study)
-    preset = described.get("preset")
-    meta = {stage: _meta(run.stage(stage).meta) for stage in STAGES}
+    description = _read_json(run.study)
+    preset = description.get("preset")
+    meta = {stage: _read_meta(run.stage(stage).meta) for stage in STAGES}
     layers: dict[str, list[Content]] = {}
     for stage in STAGES:
-        layers |= dict(_read(run.stage(stage).architecture))
+        layers |= dict(_read_json(run.stage(stage).architecture))
     return Study(
         folder=folder,
         preset=str(preset) if preset else None,
         meta=meta,
         layers=layers,
-        logs={stage: _log(run.stage(stage).log) for stage in STAGES},
-        results={table: _read(run.result(table)) for table in TABLES},
-        compare=_read(run.result(COMPARE)),
-        kept={} if preset == PAPER else _read(kept),
+        logs={stage: _read_log(run.stage(stage).log) for stage in STAGES},
+        results={table: _read_json(run.result(table)) for table in TABLES},
+        compare=_read_json(run.result(COMPARE)),
+        published={} if preset == PAPER else _read_json(published),
         test_images=test_images,
     )
 
 
 def source_line(study: Study, table: str) -> str:
-    """What stands below a table: its command, n, machine and model, and where the kept lines come from."""
+    """The source of a table: command, n, machine and model, and where the published lines come from."""
     result, rows = study.results[table], study.rows(table)
-    count = number(rows[0], "n") if rows else None
-    parts = [f"Command: {code(study.measuring_command(table))}", _machine(result.get("machine"))]
+    count = get_number(rows[0], "n") if rows else None
+    parts = [f"Command: {code(study.measure_command(table))}", _machine(result.get("machine"))]
     parts += [f"n = {count:,.0f}"] if count is not None else []
     parts += [f"model {code(str(result['model_sha256'])[:12])}"] if result.get("model_sha256") else []
     line = "; ".join(parts) + "."
-    if study.kept_rows(table):
-        training = dict(study.kept.get("training", {}))
-        hours = number(training, "hours")
-        spent = "" if hours is None else f" in {hours:.1f} h"
-        where = f" on {escape_markdown(training['machine'])}" if training.get("machine") else ""
-        line += f" Kept lines: preset `{PAPER}`, trained{spent}{where}; "
-        line += f"measured on {_machine(study.kept[table].get('machine'))}."
+    if study.published_rows(table):
+        training = dict(study.published.get("training", {}))
+        hours = get_number(training, "hours")
+        time = "" if hours is None else f" in {hours:.1f} h"
+        machine = f" on {escape_markdown(training['machine'])}" if training.get("machine") else ""
+        line += f" Published lines: preset `{PAPER}`, trained{time}{machine}; "
+        line += f"measured on {_machine(study.published[table].get('machine'))}."
     return line
 
 
-def trained_with(study: Study) -> list[str]:
-    """A line a stage: seed, device, threads, torch, machine and commit."""
+def training_facts(study: Study) -> list[str]:
+    """One line for each stage: seed, device, threads, torch, machine and commit."""
     lines = []
     for stage, name in study.stages().items():
         meta, fingerprint = study.meta[stage], study.fingerprint(stage)
-        known = [f"seed {fingerprint.get('seed')}", fingerprint.get("device"), _threads(fingerprint.get("threads"))]
-        known += [f"torch {fingerprint.get('torch')}", meta.get("machine"), f"commit {str(meta.get('commit'))[:12]}"]
-        about = ", ".join(str(part) for part in known) if fingerprint else f"machine and seed {NOT_MEASURED}"
-        lines.append(f"{name}: {escape_markdown(about)}.")
+        facts = [f"seed {fingerprint.get('seed')}", fingerprint.get("device"), _threads(fingerprint.get("threads"))]
+        facts += [f"torch {fingerprint.get('torch')}", meta.get("machine"), f"commit {str(meta.get('commit'))[:12]}"]
+        line = ", ".join(str(fact) for fact in facts) if fingerprint else f"machine and seed {NOT_MEASURED}"
+        lines.append(f"{name}: {escape_markdown(line)}.")
     return lines
 
 
 def _machine(machine: object) -> str:
-    """A machine in a few words, from what the tables' files say about it."""
+    """CPU, threads and onnxruntime version of a table's machine."""
     if not isinstance(machine, dict):
         return escape_markdown(machine or "an unknown machine")
     parts = [str(machine.get("cpu", "an unknown CPU")), _threads(machine.get("threads"))]
@@ -181,36 +192,40 @@ def _threads(count: object) -> str:
     return "1 thread" if count == 1 else f"{'unknown' if count is None else count} threads"
 
 
-def _log(path: Path) -> Rows:
+def _read_log(path: Path) -> Rows:
     try:
-        return [event for event in read_log(path) if number(event, "epoch") is not None]
+        return [event for event in read_log(path) if get_number(event, "epoch") is not None]
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: unreadable ({error}), a training log wanted", "train that stage again") from error
+        message = f"an unreadable file ({error})"
+        raise InputError.expected(path, "a training log", message, "train that stage again") from error
 
 
-def _meta(path: Path) -> Content:
-    content = _read(path)
+def _read_meta(path: Path) -> Content:
+    content = _read_json(path)
     fingerprint = content.get("fingerprint", {})
-    whole = isinstance(fingerprint, dict) and isinstance(fingerprint.get("config", {}), dict)
-    if not whole or not isinstance(content.get("inexact_resumes", []), list):
-        raise InputError(f"{path}: damaged, a training's description wanted", "train that stage again")
+    is_whole = isinstance(fingerprint, dict) and isinstance(fingerprint.get("config", {}), dict)
+    if not is_whole or not isinstance(content.get("inexact_resumes", []), list):
+        raise InputError.expected(path, "the description of a trained stage", "a damaged one", "train that stage again")
+    hint = f"the report supports 28x28 grey images only; for this run: gan-denoise export {path.parent.parent}"
+    check_image_shape(path.parent, fingerprint, hint)
     return content
 
 
-def _read(path: Path) -> Content:
+def _read_json(path: Path) -> Content:
+    hint = "delete it; gan-denoise study run writes it again"
     try:
         content = json.loads(path.read_text()) if path.exists() else {}
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: unreadable ({error}), a JSON file wanted", "delete it; study run") from error
+        raise InputError.expected(path, "a JSON file", f"an unreadable one ({error})", hint) from error
     if not isinstance(content, dict):
-        raise InputError(f"{path}: {type(content).__name__} found, a JSON object wanted", "delete it; study run")
+        raise InputError.expected(path, "a JSON object", type(content).__name__, hint)
     return content
 
 
 def _command(command: str, options: Mapping[str, object]) -> str:
-    given = [
+    arguments = [
         f"{name} {shlex.quote(str(value)) if value != '' else ''}".strip()
         for name, value in options.items()
         if value is not None
     ]
-    return one_line(" ".join(["gan-denoise", command, *given]))
+    return one_line(" ".join(["gan-denoise", command, *arguments]))

@@ -1,4 +1,4 @@
-"""What the study's numbers say, in words: pure functions of rows, true whichever way the numbers came out."""
+"""Sentences about the study's result tables: pure functions of rows, true whatever the numbers are."""
 
 from __future__ import annotations
 
@@ -8,14 +8,16 @@ from collections.abc import Iterable
 from gan_denoise.eval.bench.timing import UNSTABLE
 from gan_denoise.eval.columns import format_value
 from gan_denoise.eval.labels import DENOISED, FUSED, NETWORK, NOISY, NOT_MEASURED, RAW, REAL_BASELINE
-from gan_denoise.study.rows import Row, Rows, join_words, number, row_of
+from gan_denoise.study.rows import Rows, find_row, get_number, join_words
 
-SAME = 0.02  # relative change that counts as none
+SAME = 0.02  # a relative change up to this counts as none
+SAME_NOISE = 0.1  # the same for the wavelet estimate of noise
 SAME_DB = 0.05  # dB
-SAME_TIME = 0.05  # the least relative difference of times that is worth a word
+SAME_TIME = 0.05  # a relative difference of times up to this counts as none
+LOWERS, RAISES, KEEPS = "**lowers**", "**raises**", "hardly changes"
 
 METHODS = {
-    NOISY: "the noisy image left as it is",
+    NOISY: "the noisy image",
     NETWORK: "the network",
     "Gaussian": "the Gaussian filter",
     "median": "the median filter",
@@ -27,154 +29,188 @@ METHODS = {
 }
 
 
-def describe_frechet(rows: Rows) -> str:
-    """Whether the denoiser brings the generated images closer to real ones."""
-    raw, denoised, floor = (number(row_of(rows, set=name), "ffd_1") for name in (RAW, DENOISED, REAL_BASELINE))
-    if raw is None or denoised is None:
-        return f"The Fréchet distance with and without the denoiser: {NOT_MEASURED}."
-    beside = NOT_MEASURED if floor is None else f"{floor:.3f}"
-    end = f"from {raw:.3f} to {denoised:.3f} (real images among themselves: {beside})"
-    if _same(raw, denoised):
-        return f"The denoiser hardly changes the Fréchet distance of the generated images, {end}."
-    verb, where = ("lowers", "closer to") if denoised < raw else ("raises", "further from")
+def describe_distance(rows: Rows) -> str:
+    """Whether denoising moves the generated images closer to real ones, and whether that costs detail."""
+    raw, denoised, baseline = (get_number(find_row(rows, set=name), "ffd_1") for name in (RAW, DENOISED, REAL_BASELINE))
+    verdict = distance_verdict(rows)
+    if verdict is None or raw is None or denoised is None:
+        return f"FFD-1 before and after denoising: {NOT_MEASURED}."
+    real = NOT_MEASURED if baseline is None else f"{baseline:.3f}"
+    values = f"from {raw:.3f} to {denoised:.3f} (real images: {real})"
+    if verdict == KEEPS:
+        return f"The denoiser {KEEPS} FFD-1, the Fréchet distance of the generated images to real ones: {values}."
     factor = f", by a factor of {max(raw, denoised) / min(raw, denoised):.2f}" if min(raw, denoised) > 0 else ""
+    closer = "closer to" if verdict == LOWERS else "further from"
     return (
-        f"The denoiser **{verb}** the Fréchet distance of the generated images {end}{factor}: "
-        f"by this measure it takes them {where} real ones."
+        f"The denoiser {verdict} FFD-1, the Fréchet distance of the generated images to real ones, {values}{factor}: "
+        f"by this metric the denoised images are {closer} real ones{_detail_loss(rows) if verdict == LOWERS else ''}."
+    )
+
+
+def distance_verdict(rows: Rows) -> str | None:
+    """LOWERS, RAISES or KEEPS: the effect of denoising on FFD-1; None where it was not measured."""
+    raw, denoised = (get_number(find_row(rows, set=name), "ffd_1") for name in (RAW, DENOISED))
+    if raw is None or denoised is None:
+        return None
+    return KEEPS if _is_same(raw, denoised) else LOWERS if denoised < raw else RAISES
+
+
+def describe_training_effect(rows: Rows, published: Rows, epochs: object, published_epochs: int, is_joint: bool) -> str:
+    """Why this run and the published run of preset `paper` differ in the effect on FFD-1; empty where they agree."""
+    here, there = distance_verdict(rows), distance_verdict(published)
+    if here is None or there is None or here == there:
+        return ""
+    if is_joint:
+        reason = "this run trains generator and denoiser jointly, the published run trains them separately"
+    elif epochs != published_epochs:
+        reason = f"this run trains the GAN for {epochs} epochs, the published run for {published_epochs}"
+    else:
+        reason = "the two runs train different networks"
+    return (
+        f"The effect depends on the networks and their training: denoising {here} FFD-1 in this run and {there} it in "
+        f"the published run; {reason}."
     )
 
 
 def describe_claim(rows: Rows) -> str:
-    """The claim that the denoiser improves sharpness and contrast, held against the numbers."""
-    moves, held = [], []
+    """Whether the numbers support the claim that the denoiser improves sharpness and contrast."""
+    changes, supported = [], []
     for name in ("sharpness", "contrast"):
-        raw, denoised, real = (number(row_of(rows, set=kind), name) for kind in (RAW, DENOISED, REAL_BASELINE))
+        raw, denoised, real = (get_number(find_row(rows, set=kind), name) for kind in (RAW, DENOISED, REAL_BASELINE))
         if raw is None or denoised is None:
-            moves.append(f"{name} was not measured")
+            changes.append(f"{name} was {NOT_MEASURED}")
             continue
-        verb = "hardly moves" if _same(raw, denoised) else "rises" if denoised > raw else "falls"
-        beside = "" if real is None else f", real images {real:.4f}"
-        moves.append(f"{name} {verb} from {raw:.4f} to {denoised:.4f} ({_percent(raw, denoised)}{beside})")
-        held += [name] if verb == "rises" else []
-    verdict = {0: "does not hold", 1: f"holds for {''.join(held)} alone", 2: "holds"}[len(held)]
-    if len(moves) == sum("not measured" in move for move in moves):
+        verb = "hardly changes," if _is_same(raw, denoised) else "rises" if denoised > raw else "falls"
+        of_real = "" if real is None else f"; real images: {real:.4f}"
+        changes.append(f"{name} {verb} from {raw:.4f} to {denoised:.4f} ({_percent(raw, denoised)}{of_real})")
+        supported += [name] if verb == "rises" else []
+    verdict = {0: "does not hold", 1: f"holds for {''.join(supported)} only", 2: "holds"}[len(supported)]
+    if all(NOT_MEASURED in change for change in changes):
         verdict = "is untested"
-    return f"The paper's readme claims sharper images with more contrast. Here {join_words(moves)}: the claim **{verdict}**."
+    claim = "The paper's readme claims sharper images with more contrast."
+    return f"{claim} Here {join_words(changes)}: the claim **{verdict}**."
 
 
 def describe_noise(rows: Rows) -> str:
-    """Whether generated images hold noise that a denoiser could remove, by the wavelet estimate."""
-    raw, denoised, real = (number(row_of(rows, set=kind), "noise") for kind in (RAW, DENOISED, REAL_BASELINE))
+    """Whether generated images contain noise that a denoiser could remove, by the wavelet estimate."""
+    raw, denoised, real = (get_number(find_row(rows, set=kind), "noise") for kind in (RAW, DENOISED, REAL_BASELINE))
     if raw is None or real is None:
         return f"Noise in generated and in real images: {NOT_MEASURED}."
-    if _same(real, raw, 0.1):
-        text = f"By the wavelet estimate generated images hold as much noise as real ones ({raw:.4f} and {real:.4f})"
+    values = f"{raw:.4f} and {real:.4f}"
+    if _is_same(real, raw, SAME_NOISE):
+        text = f"By the wavelet estimate, generated images contain as much noise as real ones ({values})"
+    elif raw > real:
+        text = f"By the wavelet estimate, generated images contain more noise than real ones ({values})"
     else:
-        more = raw > real
         text = (
-            f"By the wavelet estimate generated images hold {'more' if more else 'less'} noise than real ones "
-            f"({raw:.4f} against {real:.4f}){'' if more else ', so there is no surplus for a denoiser to remove'}"
+            f"By the wavelet estimate, generated images contain less noise than real ones ({values}), so by this "
+            "estimate there is no excess noise"
         )
     after = NOT_MEASURED if denoised is None else f"{denoised:.4f}"
-    return f"{text}; after the denoiser it is {after}."
+    return f"{text}; after denoising it is {after}."
 
 
-def describe_shares(rows: Rows) -> str:
-    """How exact the shares among so many images are: the binomial standard error where it is largest."""
-    counts = [count for row in rows if (count := number(row, "n"))]
+def describe_fraction_error(rows: Rows) -> str:
+    """The largest binomial standard error of a fraction of this many images."""
+    counts = [count for row in rows if (count := get_number(row, "n"))]
     if not counts:
         return ""
     count = min(counts)
-    return f" A share of {count:,.0f} images has a standard error of at most {0.5 / math.sqrt(count):.3f}."
+    return f" A fraction of {count:,.0f} images has a standard error of at most {0.5 / math.sqrt(count):.3f}."
 
 
-def describe_best(rows: Rows, noise: str) -> str:
-    """Which method has the best PSNR at each strength of one kind of noise."""
+def describe_best_method(rows: Rows, noise: str) -> str:
+    """Which method has the best PSNR at each noise level of one kind of noise."""
     winners: dict[str, list[str]] = {}
-    for sigma in strengths_of(rows, noise):
-        here = [(value, str(row["method"])) for row in rows if (value := _psnr(row, noise, sigma)) is not None]
-        if here:
-            winners.setdefault(max(here)[1], []).append(format_value("sigma", sigma))
+    for sigma in positive_sigmas(rows, noise):
+        methods = [str(row["method"]) for row in rows if row.get("noise") == noise and row.get("sigma") == sigma]
+        measured = [(psnr, method) for method in methods if (psnr := psnr_of(rows, method, noise, sigma)) is not None]
+        if measured:
+            winners.setdefault(max(measured)[1], []).append(format_value("sigma", sigma))
     if not winners:
         return f"Denoising of real images: {NOT_MEASURED}."
-    parts = [f"{METHODS.get(method, method)} at {join_words(where)}" for method, where in winners.items()]
-    return f"The best PSNR on noisy test images comes from {join_words(parts)}."
+    parts = [f"{METHODS.get(method, method)} at sigma {join_words(sigmas)}" for method, sigmas in winners.items()]
+    return f"On noisy test images the highest PSNR is that of {join_words(parts)}."
 
 
-def describe_against(rows: Rows, method: str, noise: str) -> str:
-    """At which strengths the network has a better PSNR than another method, and where it loses."""
+def describe_method_comparison(rows: Rows, method: str, noise: str) -> str:
+    """The noise levels at which the network has a higher, an equal or a lower PSNR than another method."""
     name = METHODS.get(method, method)
-    gains: dict[str, dict[str, float]] = {"beats": {}, "is level with": {}, "loses to": {}}
-    for sigma in strengths_of(rows, noise):
-        ours, theirs = (_psnr_of(rows, m, noise, sigma) for m in (NETWORK, method))
-        if ours is not None and theirs is not None:
-            gain = ours - theirs
-            verb = "is level with" if abs(gain) < SAME_DB else "beats" if gain > 0 else "loses to"
-            gains[verb][format_value("sigma", sigma)] = abs(gain)
-    found = {verb: there for verb, there in gains.items() if there}
-    if not found:
-        return f"Against {name}: {NOT_MEASURED}."
-    everywhere = "at every strength" if len(found) == 1 else ""
+    gains: dict[str, dict[str, float]] = {"higher": {}, "equal": {}, "lower": {}}
+    for sigma in positive_sigmas(rows, noise):
+        network, other = (psnr_of(rows, m, noise, sigma) for m in (NETWORK, method))
+        if network is not None and other is not None:
+            gain = network - other
+            outcome = "equal" if abs(gain) < SAME_DB else "higher" if gain > 0 else "lower"
+            gains[outcome][format_value("sigma", sigma)] = abs(gain)
+    outcomes = {outcome: by_sigma for outcome, by_sigma in gains.items() if by_sigma}
+    if not outcomes:
+        return f"The network and {name}: {NOT_MEASURED}."
     parts = [
-        f"{verb} {name if i == 0 else 'it'} {everywhere or 'at ' + join_words(there)}{_by(verb, there.values())}"
-        for i, (verb, there) in enumerate(found.items())
+        f"{outcome} {'at every noise level' if len(outcomes) == 1 else 'at sigma ' + join_words(by_sigma)}"
+        f"{_decibel_range(by_sigma.values()) if outcome != 'equal' else ''}"
+        for outcome, by_sigma in outcomes.items()
     ]
-    return f"The network {join_words(parts)}."
+    return f"The network's PSNR, compared with {name}, is {join_words(parts)}."
 
 
-def sigmas_of(rows: Rows, noise: str) -> list[float]:
-    """The strengths of one kind of noise in the order of the rows."""
+def list_sigmas(rows: Rows, noise: str) -> list[float]:
+    """The noise levels of one kind of noise in the order of the rows."""
     return list(dict.fromkeys(float(row["sigma"]) for row in rows if row.get("noise") == noise and "sigma" in row))
 
 
-def strengths_of(rows: Rows, noise: str) -> list[float]:
-    """The same without 0, where a method that is told so returns its input and nothing can be compared."""
-    return [sigma for sigma in sigmas_of(rows, noise) if sigma > 0]
+def positive_sigmas(rows: Rows, noise: str) -> list[float]:
+    """The noise levels above 0; at 0 a filter that knows sigma returns its input, so there is nothing to compare."""
+    return [sigma for sigma in list_sigmas(rows, noise) if sigma > 0]
 
 
-def describe_faster(rows: Rows, other: str) -> str:
-    """The fused graph's median time against another contender's, batch by batch.
+def psnr_of(rows: Rows, method: str, noise: str, sigma: float) -> float | None:
+    """The PSNR of a method in dB; None where it was not measured."""
+    return get_number(find_row(rows, method=method, noise=noise, sigma=sigma), "psnr_db")
 
-    A difference within 5 % or within the spread of either row is called none.
+
+def describe_speed(rows: Rows, backend: str) -> str:
+    """The fused graph's median latency compared with another backend's, for each batch size.
+
+    A difference within 5 %, or within the spread of either row, counts as none.
     """
-    outcomes: dict[str, list[str]] = {"is faster": [], "is slower": [], "shows no difference": []}
+    outcomes: dict[str, list[str]] = {"faster": [], "slower": [], "equally fast": []}
     for batch in dict.fromkeys(row.get("batch") for row in rows):
-        ours, theirs = (row_of(rows, name=name, batch=batch) for name in (FUSED, other))
-        mine, its = number(ours, "p50_ms"), number(theirs, "p50_ms")
-        if mine and its:
-            spread = max(SAME_TIME, *(number(row, "spread") or 0.0 for row in (ours, theirs)))
-            ratio = its / mine
-            level = max(ratio, 1 / ratio) - 1 <= spread
-            verb = "shows no difference" if level else "is faster" if ratio > 1 else "is slower"
-            outcomes[verb].append(f"{batch}" if level else f"{batch} ({max(ratio, 1 / ratio):.2f} times)")
-    parts = [f"{verb} at batch {join_words(where)}" for verb, where in outcomes.items() if where]
-    return f"Against {other} the fused graph {join_words(parts) if parts else 'was ' + NOT_MEASURED}."
+        pair = [find_row(rows, name=name, batch=batch) for name in (FUSED, backend)]
+        fused_ms, backend_ms = (get_number(row, "p50_ms") for row in pair)
+        if fused_ms and backend_ms:
+            spread = max(SAME_TIME, *(get_number(row, "spread") or 0.0 for row in pair))
+            factor = max(backend_ms / fused_ms, fused_ms / backend_ms)
+            if factor - 1 <= spread:
+                outcomes["equally fast"].append(f"{batch}")
+            else:
+                outcomes["faster" if backend_ms > fused_ms else "slower"].append(f"{batch} ({factor:.2f} times)")
+    parts = [f"{outcome} at batch size {join_words(batches)}" for outcome, batches in outcomes.items() if batches]
+    return f"Compared with {backend}, the fused graph {'is ' + join_words(parts) if parts else 'was ' + NOT_MEASURED}."
 
 
 def describe_unstable(rows: Rows) -> str:
-    """How many rows of the benchmark are not to be trusted, or nothing."""
+    """How many rows of the benchmark are unreliable; empty for none."""
     count = sum(row.get("stable") is False for row in rows)
     limit = f"{UNSTABLE:.0%}".replace("%", " %")
     return f"{count} of {len(rows)} rows are unstable: their rounds differ by more than {limit}." if count else ""
 
 
-def _psnr(row: Row, noise: str, sigma: float) -> float | None:
-    return number(row, "psnr_db") if row.get("noise") == noise and row.get("sigma") == sigma else None
-
-
-def _psnr_of(rows: Rows, method: str, noise: str, sigma: float) -> float | None:
-    return number(row_of(rows, method=method, noise=noise, sigma=sigma), "psnr_db")
-
-
-def _by(verb: str, decibels: Iterable[float]) -> str:
-    low, high = min(decibels := list(decibels)), max(decibels)
-    if verb == "is level with":
+def _detail_loss(rows: Rows) -> str:
+    """That denoising costs sharpness; empty where it does not."""
+    raw, denoised = (get_number(find_row(rows, set=kind), "sharpness") for kind in (RAW, DENOISED))
+    if raw is None or denoised is None or denoised >= raw or _is_same(raw, denoised):
         return ""
+    return f", at the cost of detail (sharpness {_percent(raw, denoised)})"
+
+
+def _decibel_range(gains: Iterable[float]) -> str:
+    low, high = min(gains := list(gains)), max(gains)
     return f" (by {low:.1f} dB)" if f"{low:.1f}" == f"{high:.1f}" else f" (by {low:.1f} to {high:.1f} dB)"
 
 
-def _same(before: float, after: float, band: float = SAME) -> bool:
-    return abs(after - before) <= band * abs(before)
+def _is_same(before: float, after: float, tolerance: float = SAME) -> bool:
+    return abs(after - before) <= tolerance * abs(before)
 
 
 def _percent(before: float, after: float) -> str:

@@ -1,4 +1,4 @@
-"""The report's tables in markdown, the kept figures of preset `paper` beside this run's own."""
+"""The report's tables in markdown: this run's rows, then the published rows of preset `paper`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 from gan_denoise.eval.columns import format_value, title_of
 from gan_denoise.eval.labels import NETWORK, NOISY, NOT_MEASURED
 from gan_denoise.markdown import escape_markdown, markdown_table
-from gan_denoise.study.report.results_text import sigmas_of
-from gan_denoise.study.rows import Rows, number, row_of
+from gan_denoise.study.report.results_text import list_sigmas
+from gan_denoise.study.rows import Rows, find_row, get_number
 
-PUBLISHED = "paper, kept"
+PUBLISHED = "paper, published"  # marks the published rows
 
 GENERATION = (
     "set",
@@ -30,86 +30,88 @@ GENERATION = (
     "class_accuracy",
 )
 BENCH = ("name", "batch", "p50_ms", "p90_ms", "p99_ms", "images_per_s", "spread")
-GIVEN = {"epochs": "the paper: 20", "batch": "the paper: 256", "images": "the paper: 60,000"}
+PAPER_SETTINGS = {"epochs": "the paper: 20", "batch": "the paper: 256", "images": "the paper: 60,000"}
 
 
-def generation_table(rows: Rows, kept: Rows = ()) -> str:
-    """The sets of images, one a line."""
-    return _flat_table(GENERATION, rows, kept)
+def generation_table(rows: Rows, published: Rows = ()) -> str:
+    """One line for each image set."""
+    return _flat_table(GENERATION, rows, published)
 
 
-def bench_table(rows: Rows, kept: Rows = ()) -> str:
-    """The contenders, one a line and batch."""
-    return _flat_table(BENCH, rows, kept)
+def bench_table(rows: Rows, published: Rows = ()) -> str:
+    """One line for each backend and batch size."""
+    return _flat_table(BENCH, rows, published)
 
 
-def denoising_table(rows: Rows, noise: str, kept: Rows = ()) -> str:
-    """PSNR and SSIM of one kind of noise: a line a method, a column a strength, the best PSNR of a column bold."""
-    sigmas = sigmas_of(rows, noise)
+def denoising_table(rows: Rows, noise: str, published: Rows = ()) -> str:
+    """PSNR and SSIM for one kind of noise: one line a method, one column a noise level; the best PSNR in bold."""
+    sigmas = list_sigmas(rows, noise)
     methods = list(dict.fromkeys(str(row.get("method")) for row in rows if row.get("noise") == noise))
-    best = [_best(rows, noise, sigma) if sigma else None for sigma in sigmas]
+    best = [_best_psnr(rows, noise, sigma) if sigma else None for sigma in sigmas]
     lines = []
     for method in methods:
-        lines.append([escape_markdown(method), *_qualities(rows, method, noise, sigmas, best)])
-        if method == NETWORK and kept:
-            lines.append([f"network ({PUBLISHED})", *_qualities(kept, method, noise, sigmas, [])])
+        lines.append([escape_markdown(method), *_quality_cells(rows, method, noise, sigmas, best)])
+        if method == NETWORK and published:
+            lines.append([f"network ({PUBLISHED})", *_quality_cells(published, method, noise, sigmas, [])])
     return markdown_table(
         ["PSNR in dB, SSIM", *(format_value("sigma", sigma) for sigma in sigmas), title_of("ms_per_image")], lines
     )
 
 
 def settings_table(gan: Mapping[str, Any], denoiser: Mapping[str, Any]) -> str:
-    """What both trainings were configured with, and which of it the paper gives."""
+    """The configurations of GAN and denoiser, and which values the paper gives."""
     names = list(dict.fromkeys([*gan, *denoiser]))
-    names.sort(key=lambda name: name not in GIVEN)  # stable: the paper's first
+    names.sort(key=lambda name: name not in PAPER_SETTINGS)  # stable sort: the paper's settings first
     lines = [
         [
             name.replace("_", " "),
             *(_setting(config.get(name, "")) for config in (gan, denoiser)),
-            GIVEN.get(name, "ours"),
+            PAPER_SETTINGS.get(name, "ours"),
         ]
         for name in names
     ]
-    return markdown_table(["setting", "GAN", "denoiser", "given by"], lines)
+    return markdown_table(["setting", "GAN", "denoiser", "source"], lines)
 
 
-def _flat_table(columns: Sequence[str], rows: Rows, kept: Rows) -> str:
-    names = [name for name in columns if any(name in row for row in [*rows, *kept])]
+def _flat_table(columns: Sequence[str], rows: Rows, published: Rows) -> str:
+    names = [name for name in columns if any(name in row for row in [*rows, *published])]
     first = names[0]
-    lines = [[escape_markdown(_with_error(row, name)) for name in names] for row in [*rows, *kept]]
-    for line, row in zip(lines[len(rows) :], kept, strict=True):
+    lines = [[escape_markdown(_with_error(row, name)) for name in names] for row in [*rows, *published]]
+    for line, row in zip(lines[len(rows) :], published, strict=True):
         line[0] = escape_markdown(f"{row.get(first, NOT_MEASURED)} ({PUBLISHED})")
     return markdown_table([title_of(name) for name in names], lines)
 
 
 def _with_error(row: Mapping[str, Any], name: str) -> str:
-    """The cell, with the standard error where the row has one."""
+    """The cell of column `name`, with its standard error where the row has one."""
     error = f"{name.removesuffix('_db')}_se"
     return format_value(name, row.get(name)) + (
-        "" if number(row, error) is None else f" ± {format_value(error, row[error])}"
+        "" if get_number(row, error) is None else f" ± {format_value(error, row[error])}"
     )
 
 
-def _qualities(rows: Rows, method: str, noise: str, sigmas: Sequence[float], best: Sequence[float | None]) -> list[str]:
-    """The cells of one method: PSNR and SSIM at each strength, and the median of its times."""
+def _quality_cells(
+    rows: Rows, method: str, noise: str, sigmas: Sequence[float], best: Sequence[float | None]
+) -> list[str]:
+    """The cells of one method: PSNR and SSIM at each noise level, and the median time."""
     cells = []
     for i, sigma in enumerate(sigmas):
-        row = row_of(rows, method=method, noise=noise, sigma=sigma) or {}
-        value = number(row, "psnr_db")
+        row = find_row(rows, method=method, noise=noise, sigma=sigma) or {}
+        value = get_number(row, "psnr_db")
         text = _with_error(row, "psnr_db")
         text = f"**{text}**" if best and value is not None and value == best[i] else text
-        similarity = number(row, "ssim")
+        similarity = get_number(row, "ssim")
         cells.append(text if similarity is None else f"{text}, {similarity:.3f}")
-    times = [number(row_of(rows, method=method, noise=noise, sigma=sigma), "ms_per_image") for sigma in sigmas]
+    times = [get_number(find_row(rows, method=method, noise=noise, sigma=sigma), "ms_per_image") for sigma in sigmas]
     measured = [time for time in times if time is not None]
     if method == NOISY:
-        return [*cells, ""]  # nothing ran
+        return [*cells, ""]  # not a method, so it takes no time
     return [*cells, format_value("ms_per_image", statistics.median(measured) if measured else None)]
 
 
-def _best(rows: Rows, noise: str, sigma: float) -> float | None:
-    found = [number(row, "psnr_db") for row in rows if (row.get("noise"), row.get("sigma")) == (noise, sigma)]
-    return max((value for value in found if value is not None), default=None)
+def _best_psnr(rows: Rows, noise: str, sigma: float) -> float | None:
+    values = [get_number(row, "psnr_db") for row in rows if (row.get("noise"), row.get("sigma")) == (noise, sigma)]
+    return max((value for value in values if value is not None), default=None)
 
 
 def _setting(value: object) -> str:

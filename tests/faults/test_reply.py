@@ -128,7 +128,7 @@ def test_row_39_a_hostile_name_is_text_and_a_missing_metric_is_not_measured(tmp_
     rows = [{"set": "raw", "n": 97, "ffd_1": None}, {"set": name, "n": 97, "ffd_1": 0.5}]
     about = {"machine": {"cpu": name, "threads": 1, "versions": {name: "1"}}, "settings": {"features": name}}
     (run / "results/generation.json").write_text(json.dumps({"rows": rows, "model_sha256": "ab" * 32, **about}))
-    page = write_report(run, None, kept=tmp_path / "none")
+    page = write_report(run, None, published=tmp_path / "none")
     html, markdown = page.read_text(), page.with_suffix(".md").read_text()
     assert not re.search(r"<script>alert|<img src=x", html)
     outside_code = re.sub(r"(?m)^    .*|(`+)[^`].*?[^`]\1(?!`)", "", markdown)

@@ -189,7 +189,8 @@ def test_row_14_changed_options_are_refused_by_name_or_recorded(
     assert message.split(":")[0] in record["changed"]
     before, now = record["changed"].get("seed", (None, None))
     assert ("--seed" not in change) or describe_inexact("GAN", [record]) == (
-        f"The GAN went on inexactly (--resume-inexact): after step {record['step']} seed was {now}, not {before}."
+        "Training (GAN) was resumed with changes (--resume-inexact): "
+        f"from step {record['step']}, seed is {now} instead of {before}."
     )
 
 

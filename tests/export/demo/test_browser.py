@@ -1,4 +1,4 @@
-"""The page in a real Chromium: the same numbers and images as Python's onnxruntime, whatever is moved or drawn."""
+"""The page in Chromium: the same numbers and images as Python's onnxruntime, for every control."""
 
 import json
 import re
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from browser_helpers import assert_shows, call, generated, hosted, open_ready, pixels, slide, until
+from browser_helpers import assert_shows, call, generated, hosted, open_ready, pixels, slide, wait_until
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
@@ -17,43 +17,43 @@ from gan_denoise.eval.metrics.psnr_ssim import psnr
 from gan_denoise.export import latents, runtime
 from gan_denoise.export.generate import generate_batches, parse_label
 
-FIRST = 5  # the image that the page begins with
+FIRST = 5  # the image selected at first
 NOISE = latents.latents(1, 0, 1, 28 * 28).reshape(1, 1, 28, 28)
 
 
 @pytest.fixture(scope="module")
 def shown(browser: Browser, demo_page: Path) -> Iterator[Page]:
-    """The page, isolated, ready and without a complaint at its end."""
+    """The ready page, cross-origin isolated; checks at the end that it logged nothing."""
     page = browser.new_page()
-    complaints: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text))
-    page.on("pageerror", lambda error: complaints.append(str(error)))
+    messages: list[str] = []
+    page.on("console", lambda message: messages.append(message.text))
+    page.on("pageerror", lambda error: messages.append(str(error)))
     with hosted(demo_page, isolated=True) as address:
         open_ready(page, address)
         yield page
-        assert complaints == []
+        assert messages == []
         page.close()
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 24])
-def test_its_tensors_are_those_of_pythons_onnxruntime(shown: Page, count: int) -> None:
+def test_its_tensors_equal_those_of_python(shown: Page, count: int) -> None:
     z = latents.latents(3, 0, count)
-    wanted = runtime.load_graph(runtime.FUSED)(z)
-    for found, output in zip(generated(shown, z), wanted, strict=True):
-        np.testing.assert_allclose(found, output, rtol=0, atol=1e-4)
-    noisy = np.clip(wanted[0] + 0.3 * latents.latents(4, 0, count, 784).reshape(-1, 1, 28, 28), 0, 1)
-    found = np.array(call(shown, "model.js", "denoise", noisy.ravel().tolist())).reshape(noisy.shape)
-    np.testing.assert_allclose(found, runtime.load_graph(runtime.DENOISER)(noisy)[0], rtol=0, atol=1e-4)
+    expected = runtime.load_graph(runtime.FUSED)(z)
+    for actual, output in zip(generated(shown, z), expected, strict=True):
+        np.testing.assert_allclose(actual, output, rtol=0, atol=1e-4)
+    noisy = np.clip(expected[0] + 0.3 * latents.latents(4, 0, count, 784).reshape(-1, 1, 28, 28), 0, 1)
+    denoised = np.array(call(shown, "model.js", "denoise", noisy.ravel().tolist())).reshape(noisy.shape)
+    np.testing.assert_allclose(denoised, runtime.load_graph(runtime.DENOISER)(noisy)[0], rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("seed", [0, 2**53 - 1])
-def test_its_latents_are_those_of_python(shown: Page, seed: int) -> None:
-    found = np.array(call(shown, "latents.js", "latents", seed, 7, 1000, 100), np.float32).reshape(1000, 100)
-    wanted = latents.latents(seed, 7, 1000)
-    np.testing.assert_allclose(found, wanted, rtol=2e-7)  # the tail's logarithm may differ in its last bit
-    assert (found != wanted).sum() <= 10
-    chosen = [call(shown, "latents.js", "ofClass", z.tolist(), 7, 10) for z in wanted[:50]]
-    np.testing.assert_array_equal(np.array(chosen, np.float32), latents.set_class(wanted[:50], 7, 10))
+def test_its_latents_equal_those_of_python(shown: Page, seed: int) -> None:
+    actual = np.array(call(shown, "latents.js", "latents", seed, 7, 1000, 100), np.float32).reshape(1000, 100)
+    expected = latents.latents(seed, 7, 1000)
+    np.testing.assert_allclose(actual, expected, rtol=2e-7)  # the last bit of log1p may differ
+    assert (actual != expected).sum() <= 10
+    swapped = [call(shown, "latents.js", "setClass", z.tolist(), 7, 10) for z in expected[:50]]
+    np.testing.assert_array_equal(np.array(swapped, np.float32), latents.set_class(expected[:50], 7, 10))
 
 
 def test_its_canvases_show_what_python_generates(shown: Page) -> None:
@@ -66,7 +66,7 @@ def test_its_canvases_show_what_python_generates(shown: Page) -> None:
     assert shown.locator("#many button").count() == 24
 
 
-def test_a_class_a_seed_and_a_image_are_chosen(shown: Page) -> None:
+def test_a_class_a_seed_and_an_image_are_selected(shown: Page) -> None:
     graph = runtime.load_graph(runtime.FUSED)
     shown.get_by_text("Bag", exact=True).first.click()
     shown.get_by_label("Seed").fill("9")
@@ -79,66 +79,68 @@ def test_a_class_a_seed_and_a_image_are_chosen(shown: Page) -> None:
     expect(shown.locator("#command")).to_have_text("gan-denoise generate --seed 9 -n 3 --label 8 --out images")
 
 
-def test_sliders_bend_the_image_and_reset_brings_it_back(shown: Page, demo_page: Path) -> None:
+def test_sliders_change_the_image_and_reset_restores_it(shown: Page, demo_page: Path) -> None:
     graph = runtime.load_graph(runtime.FUSED)
     shown.locator("#many button").nth(3).click()
-    z = np.array(shown.evaluate("async () => [...(await import('./explore.js')).now.z]"), np.float32)[None]
+    z = np.array(shown.evaluate("async () => [...(await import('./explore.js')).current.z]"), np.float32)[None]
     direction = np.array(json.loads((demo_page / "model.json").read_text())["directions"][0], np.float32)
-    least, most = (graph(z + (end - z[0] @ direction) * direction) for end in (-3, 3))
-    assert np.abs(least[0] - most[0]).max() > 0.3
-    for index, end in enumerate((least, most)):
+    minimum, maximum = (graph(z + (end - z[0] @ direction) * direction) for end in (-3, 3))
+    assert np.abs(minimum[0] - maximum[0]).max() > 0.3
+    for index, end in enumerate((minimum, maximum)):
         assert_shows(shown, ".slider canvas", end[1], index)
     slider = shown.locator("#sliders input").first
-    straight = float(slider.input_value())
-    assert straight == pytest.approx(float(z[0] @ direction), abs=0.006)
+    initial = float(slider.input_value())
+    assert initial == pytest.approx(float(z[0] @ direction), abs=0.006)
     slider.focus()
     shown.keyboard.press("End")
-    assert_shows(shown, "#raw", most[0])
-    assert_shows(shown, "#denoised", most[1])
-    expect(shown.locator("#which")).to_contain_text("bent")
+    assert_shows(shown, "#raw", maximum[0])
+    assert_shows(shown, "#denoised", maximum[1])
+    expect(shown.locator("#which")).to_contain_text("changed")
     assert shown.locator("#same").is_hidden()
     shown.get_by_role("button", name="Reset").click()
     assert_shows(shown, "#raw", graph(z)[0])
-    expect(shown.locator("#which")).not_to_contain_text("bent")
-    assert float(slider.input_value()) == straight
+    expect(shown.locator("#which")).not_to_contain_text("changed")
+    assert float(slider.input_value()) == initial
 
 
-def test_a_walk_leads_from_the_image_to_another(shown: Page) -> None:
+def test_interpolation_leads_from_the_image_to_another(shown: Page) -> None:
     graph = runtime.load_graph(runtime.FUSED)
     shown.get_by_text("any", exact=True).first.click()
     shown.get_by_label("Seed").fill("0")
     shown.get_by_label("Seed").blur()
     shown.locator("#many button").nth(0).click()
-    shown.get_by_label("To class").select_option("Sneaker")
-    start, goal = latents.latents(0, 0, 1), latents.set_class(latents.latents(0, 12, 1), 7, 10)
-    for index, z in ((0, start), (8, goal)):
+    shown.get_by_label("Target class").select_option("Sneaker")
+    start, target = latents.latents(0, 0, 1), latents.set_class(latents.latents(0, 12, 1), 7, 10)
+    for index, z in ((0, start), (8, target)):
         for row, image in enumerate(graph(z)):
             assert_shows(shown, "#strip canvas", image, 9 * row + index)
-    slide(shown, "#share", 1)
-    assert_shows(shown, "#walk-denoised", graph(goal)[1])
-    middle = np.array(call(shown, "latents.js", "along", start[0].tolist(), goal[0].tolist(), 0.4, 10), np.float32)
-    lengths = [np.linalg.norm(z[..., :90]) for z in (start, middle, goal)]
-    assert min(lengths[::2]) - 1 < lengths[1] < max(lengths[::2]) + 1  # a straight line would come nearer to 0
+    slide(shown, "#fraction", 1)
+    assert_shows(shown, "#interpolation-denoised", graph(target)[1])
+    middle = np.array(
+        call(shown, "latents.js", "interpolate", start[0].tolist(), target[0].tolist(), 0.4, 10), np.float32
+    )
+    lengths = [np.linalg.norm(z[..., :90]) for z in (start, middle, target)]
+    assert min(lengths[::2]) - 1 < lengths[1] < max(lengths[::2]) + 1  # linear interpolation would be shorter
     np.testing.assert_array_equal(middle[90:], start[0, 90:])
-    shown.get_by_role("button", name="Another goal").click()
+    shown.get_by_role("button", name="Another target").click()
     assert_shows(shown, "#strip canvas", graph(latents.set_class(latents.latents(0, 13, 1), 7, 10))[1], 17)
 
 
 @pytest.mark.parametrize("motion", ["no-preference", "reduce"])
-def test_the_walk_plays_until_stopped_and_in_jumps_for_who_wants_less_motion(shown: Page, motion: str) -> None:
+def test_it_plays_until_stopped_and_in_steps_with_reduced_motion(shown: Page, motion: str) -> None:
     shown.emulate_media(reduced_motion=motion)
     shown.get_by_role("button", name="Play").click()
-    seen = set()
+    positions = set()
     for _ in range(12):
         shown.wait_for_timeout(150)
-        seen.add(float(shown.locator("#share").input_value()))
+        positions.add(float(shown.locator("#fraction").input_value()))
     shown.get_by_role("button", name="Stop").click()
-    shown.wait_for_timeout(1500)  # for a step that was under way
-    stopped = shown.locator("#share").input_value()
+    shown.wait_for_timeout(1500)  # for a step in progress
+    stopped = shown.locator("#fraction").input_value()
     shown.wait_for_timeout(700)
-    assert shown.locator("#share").input_value() == stopped
-    assert len(seen) > 1
-    assert all(8 * share % 1 == 0 for share in seen) == (motion == "reduce")
+    assert shown.locator("#fraction").input_value() == stopped
+    assert len(positions) > 1
+    assert all(8 * position % 1 == 0 for position in positions) == (motion == "reduce")
 
 
 def restored(clean: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray]:
@@ -146,12 +148,12 @@ def restored(clean: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray]:
     return noisy, runtime.load_graph(runtime.DENOISER)(noisy)[0]
 
 
-def test_a_file_gets_noise_and_is_denoised(shown: Page, excerpt: Dataset, tmp_path: Path) -> None:
+def test_noise_is_added_to_a_file_and_removed(shown: Page, excerpt: Dataset, tmp_path: Path) -> None:
     Image.fromarray(excerpt.test.images[3]).save(tmp_path / "shirt.png")
     clean = to_float(excerpt.test.images[3:4])
     shown.get_by_label("Choose a file").set_input_files(tmp_path / "shirt.png")
     assert_shows(shown, "#clean", clean)
-    expect(shown.locator("#done")).to_have_text("shirt.png, 28x28: made grey and 28x28.")
+    expect(shown.locator("#done")).to_have_text("shirt.png, 28x28: converted to grey and 28x28.")
     for sigma in (0.1, 0.5):
         slide(shown, "#sigma", sigma)
         noisy, denoised = restored(clean, sigma)
@@ -161,10 +163,10 @@ def test_a_file_gets_noise_and_is_denoised(shown: Page, excerpt: Dataset, tmp_pa
             expect(shown.locator(f"#{name}-psnr")).to_have_text(f"{psnr(clean, image)[0]:.1f} dB")
     slide(shown, "#sigma", 0)
     assert_shows(shown, "#noisy", clean)
-    expect(shown.locator("#noisy-psnr")).to_have_text("the same")
+    expect(shown.locator("#noisy-psnr")).to_have_text("identical")
 
 
-def test_a_colour_image_that_is_dropped_is_made_grey_small_and_bright_on_dark(shown: Page, tmp_path: Path) -> None:
+def test_a_dropped_colour_image_is_converted_to_grey_scaled_and_inverted(shown: Page, tmp_path: Path) -> None:
     photo = Image.new("RGB", (300, 150), (255, 255, 255))
     photo.paste((200, 0, 0), (100, 50, 200, 100))
     photo.save(tmp_path / "photo.png")
@@ -177,39 +179,39 @@ def test_a_colour_image_that_is_dropped_is_made_grey_small_and_bright_on_dark(sh
     slide(shown, "#sigma", 0.2)
     shown.evaluate(drop, data)
     expect(shown.locator("#done")).to_have_text(
-        "photo.png, 300x150: made grey and 28x28, and inverted, since its border is bright."
+        "photo.png, 300x150: converted to grey and 28x28, inverted because its border is bright."
     )
-    found = pixels(shown, "#clean")
-    assert (found[:7] == 0).all()  # above the image, as its border
-    assert np.abs(found[13:15, 11:17] - (255 - 0.299 * 200)).max() <= 1
-    assert_shows(shown, "#restored", restored(found[None, None].astype(np.float32) / 255, 0.2)[1], levels=4)
+    clean = pixels(shown, "#clean")
+    assert (clean[:7] == 0).all()  # the padding has the value of the border
+    assert np.abs(clean[13:15, 11:17] - (255 - 0.299 * 200)).max() <= 1
+    assert_shows(shown, "#restored", restored(clean[None, None].astype(np.float32) / 255, 0.2)[1], levels=4)
     shown.get_by_role("button", name="Invert").click()
-    assert_shows(shown, "#clean", 1 - found[None, None] / 255)
+    assert_shows(shown, "#clean", 1 - clean[None, None] / 255)
 
 
-def test_a_file_that_is_no_image_is_named_and_nothing_changes(shown: Page, tmp_path: Path) -> None:
+def test_another_file_is_refused_and_nothing_changes(shown: Page, tmp_path: Path) -> None:
     before = pixels(shown, "#clean")
     (tmp_path / "notes.txt").write_text("hello")
     shown.get_by_label("Choose a file").set_input_files(tmp_path / "notes.txt")
-    expect(shown.locator("#done")).to_have_text("notes.txt: no image that this browser can read.")
+    expect(shown.locator("#done")).to_have_text("notes.txt: not an image that this browser can read.")
     np.testing.assert_array_equal(pixels(shown, "#clean"), before)
 
 
-def test_drawing_and_erasing_change_the_image_and_what_is_denoised(shown: Page) -> None:
+def test_drawing_and_erasing_change_the_image_and_the_denoised_one(shown: Page) -> None:
     shown.get_by_role("button", name="Clear").click()
     slide(shown, "#sigma", 0.1)
     assert_shows(shown, "#clean", np.zeros((1, 1, 28, 28)))
     stroke(shown)
     line = np.s_[13:15, 8:20]  # from a quarter to three quarters, at half the height
-    until(shown, lambda: (pixels(shown, "#clean")[line] == 255).all(), "a line")
-    expect(shown.locator("#done")).to_have_text("Drawn by hand.")
+    wait_until(shown, lambda: (pixels(shown, "#clean")[line] == 255).all(), "a line")
+    expect(shown.locator("#done")).to_have_text("Drawn.")
     drawn = pixels(shown, "#clean")
     assert (drawn[:11] == 0).all()
     assert (drawn[17:] == 0).all()
     assert_shows(shown, "#restored", restored(drawn[None, None].astype(np.float32) / 255, 0.1)[1], levels=4)
     shown.get_by_label("erase instead of draw").check()
     stroke(shown)
-    until(shown, lambda: (pixels(shown, "#clean")[line] == 0).all(), "no line")
+    wait_until(shown, lambda: (pixels(shown, "#clean")[line] == 0).all(), "no line")
     shown.get_by_label("erase instead of draw").uncheck()
 
 
@@ -223,18 +225,18 @@ def stroke(page: Page) -> None:
     page.mouse.up()
 
 
-def test_the_image_above_is_taken(shown: Page) -> None:
-    shown.get_by_role("button", name="Take the image above").click()
-    until(shown, lambda: (pixels(shown, "#clean") == pixels(shown, "#denoised")).all(), "the image above")
+def test_the_image_above_is_copied(shown: Page) -> None:
+    shown.get_by_role("button", name="Copy the image above").click()
+    wait_until(shown, lambda: (pixels(shown, "#clean") == pixels(shown, "#denoised")).all(), "the image above")
 
 
-def test_isolated_it_has_threads(shown: Page) -> None:
+def test_a_cross_origin_isolated_page_has_threads(shown: Page) -> None:
     count = shown.evaluate("Math.min(navigator.hardwareConcurrency, 4)")
     assert count > 1
     assert shown.evaluate("crossOriginIsolated")
-    assert len(shown.workers) == count - 1  # the page itself is one
-    slide(shown, "#sigma", 0.3)  # the first run of all is not timed
-    speed = rf"[\d.]+ ms an image, its denoiser alone [\d.]+ ms · {count} threads · onnxruntime-web 1\.\d+\.\d+"
+    assert len(shown.workers) == count - 1  # the page itself runs one
+    slide(shown, "#sigma", 0.3)  # the first run is not timed
+    speed = rf"[\d.]+ ms per image, denoiser alone [\d.]+ ms · {count} threads · onnxruntime-web 1\.\d+\.\d+"
     expect(shown.locator("#status")).to_have_text(re.compile(speed))
 
 

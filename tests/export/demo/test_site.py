@@ -1,4 +1,4 @@
-"""The page as files: what is written, what is refused, and the server of `demo --serve`."""
+"""The files of the page, refused models, and the server of `demo --serve`."""
 
 import contextlib
 import json
@@ -20,7 +20,7 @@ from gan_denoise.export.demo import site
 
 @pytest.fixture
 def fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Files in the place of what npm brings, which are copied and not looked into."""
+    """Placeholders for the runtime files from npm, which are only copied."""
     folder = tmp_path / "ort"
     folder.mkdir()
     for file in site.RUNTIME_FILES:
@@ -45,39 +45,39 @@ def test_the_folder_holds_the_page_the_model_and_the_runtime(demo_page: Path) ->
     assert "Microsoft" in (demo_page / "onnxruntime-LICENSE.txt").read_text()
 
 
-def test_the_page_names_no_address_and_forbids_all_others(demo_page: Path) -> None:
+def test_the_page_has_no_external_address_and_its_policy_forbids_them(demo_page: Path) -> None:
     for path in demo_page.iterdir():
         if path.suffix in (".html", ".css", ".js"):
             assert "//" not in path.read_text().replace("// ", "").replace("\n//", ""), path
     assert "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'" in (demo_page / "index.html").read_text()
 
 
-def test_directions_are_orthonormal_leave_the_class_and_change_more_than_others() -> None:
+def test_directions_are_orthonormal_keep_the_class_and_change_more_than_random_ones() -> None:
     graph = runtime.load_graph(runtime.FUSED)
-    found = site.directions(graph)
-    np.testing.assert_allclose(found @ found.T, np.eye(site.DIRECTIONS), atol=1e-5)
-    assert (found[:, -10:] == 0).all()
+    directions = site.find_directions(graph)
+    np.testing.assert_allclose(directions @ directions.T, np.eye(site.DIRECTIONS), atol=1e-5)
+    assert (directions[:, -10:] == 0).all()
     z = latents.latents(8, 0, 32)
-    others = latents.latents(9, 0, 6)
-    others[:, -10:] = 0
-    others /= np.linalg.norm(others, axis=1, keepdims=True)
+    random = latents.latents(9, 0, 6)
+    random[:, -10:] = 0
+    random /= np.linalg.norm(random, axis=1, keepdims=True)
 
     def change(direction: np.ndarray) -> float:
         ends = [graph(z + (step - z @ direction)[:, None] * direction)[0] for step in (-3, 3)]
         return float(np.abs(ends[0] - ends[1]).mean())
 
-    ours, random = ([change(direction) for direction in chosen] for chosen in (found, others))
-    assert min(ours) > max(random)
-    assert np.mean(ours) > 1.5 * np.mean(random)
+    changes, random_changes = ([change(direction) for direction in each] for each in (directions, random))
+    assert min(changes) > max(random_changes)
+    assert np.mean(changes) > 1.5 * np.mean(random_changes)
 
 
 @pytest.mark.usefixtures("fetched")
-def test_a_folder_in_the_way_is_kept_unless_forced(exported: Path, tmp_path: Path) -> None:
+def test_an_existing_folder_is_not_overwritten_without_force(exported: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
-    site.write_site(exported, out)  # an empty one is in nobody's way
+    site.write_site(exported, out)  # an empty folder is used
     (out / "index.html").write_text("mine")
-    with pytest.raises(OutputError, match="exists and is not empty, kept as it is"):
+    with pytest.raises(OutputError, match="exists and is not empty, not overwritten"):
         site.write_site(exported, out)
     assert (out / "index.html").read_text() == "mine"
     site.write_site(exported, out, force=True)
@@ -86,29 +86,35 @@ def test_a_folder_in_the_way_is_kept_unless_forced(exported: Path, tmp_path: Pat
 
 def test_without_the_runtime_nothing_is_written(fetched: Path, exported: Path, tmp_path: Path) -> None:
     (fetched / site.BINARY).unlink()
-    with pytest.raises(InputError, match=f"{site.BINARY}: missing, onnxruntime-web wanted") as caught:
+    with pytest.raises(InputError, match=f"{site.BINARY}: not found, part of onnxruntime-web") as caught:
         site.write_site(exported, tmp_path / "out")
     assert "make demo" in caught.value.hint
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.usefixtures("fetched")
-def test_models_that_the_page_cannot_show_are_refused(
+def test_models_that_the_page_cannot_run_are_refused(
     exported: Path, tmp_path: Path, identity_graph: Callable[..., bytes]
 ) -> None:
     with pytest.raises(
-        InputError, match=r"fused\.onnx: no folder found, one with fused\.onnx and denoiser\.onnx wanted"
+        InputError, match=r"fused\.onnx: expected a folder with fused\.onnx and denoiser\.onnx, got no folder"
     ):
         site.write_site(exported / "fused.onnx", tmp_path / "out")
     model = tmp_path / "model"
     model.mkdir()
-    for content, said in (
-        (identity_graph(28, flat=True), r"image: \[784\] found, one channel, height and width wanted"),
-        (identity_graph(8), r"noisy: \[1, 28, 28\] found, \[1, 8, 8\] as the fused graph wanted"),
+    for content, message in (
+        (
+            identity_graph(28, flat=True),
+            r"fused\.onnx: expected grey images, \[1, height, width\], got images of shape \[784\]",
+        ),
+        (
+            identity_graph(8),
+            r"denoiser\.onnx: expected images of shape \[1, 8, 8\], as fused\.onnx has, got shape \[1, 28, 28\]",
+        ),
     ):
         (model / "fused.onnx").write_bytes(content)
         (model / "denoiser.onnx").write_bytes((exported / "denoiser.onnx").read_bytes())
-        with pytest.raises(InputError, match=said):
+        with pytest.raises(InputError, match=message):
             site.write_site(model, tmp_path / "out")
     (model / "denoiser.onnx").unlink()
     with pytest.raises(InputError, match=r"denoiser\.onnx: not found"):
@@ -116,14 +122,14 @@ def test_models_that_the_page_cannot_show_are_refused(
     assert not (tmp_path / "out").exists()
 
 
-def test_demo_wants_a_folder_or_a_server(tmp_path: Path) -> None:
+def test_demo_needs_a_folder_or_serve(tmp_path: Path) -> None:
     done = run(cwd=tmp_path)
     assert done.returncode == 2
-    assert done.stderr.startswith("error: --out: none found, a folder wanted\nhint: --serve")
+    assert done.stderr.startswith("error: --out: expected a folder, got none\nhint: --serve")
 
 
-@pytest.mark.usefixtures("demo_page")  # which looks for the runtime
-def test_demo_writes_a_folder_and_says_how_to_see_it(exported: Path, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("demo_page")  # skips without the browser runtime
+def test_demo_writes_a_folder_and_prints_the_command_to_serve_it(exported: Path, tmp_path: Path) -> None:
     done = run("--model", exported, "--out", "out", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (0, "out\n")
     assert done.stderr == f"next: gan-denoise demo --model {exported} --serve\n"
@@ -144,7 +150,7 @@ def serving(*arguments: object, cwd: Path) -> Iterator[tuple[subprocess.Popen[st
 
 @pytest.mark.usefixtures("demo_page")
 @pytest.mark.parametrize(("stop", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_serve_answers_with_isolation_headers_until_a_signal(
+def test_serve_sends_isolation_headers_until_a_signal(
     exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: signal.Signals, code: int
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
@@ -154,14 +160,14 @@ def test_serve_answers_with_isolation_headers_until_a_signal(
                 assert answer.headers["Content-Type"] == kind
                 assert answer.headers["Cross-Origin-Opener-Policy"] == "same-origin"
                 assert answer.headers["Cross-Origin-Embedder-Policy"] == "require-corp"
-        with socket.create_connection(address.removeprefix("http://").rstrip("/").split(":")) as leaver:
-            leaver.sendall(f"GET /{site.BINARY} HTTP/1.0\r\n\r\n".encode())  # and leaves before the 14 MB are sent
+        with socket.create_connection(address.removeprefix("http://").rstrip("/").split(":")) as client:
+            client.sendall(f"GET /{site.BINARY} HTTP/1.0\r\n\r\n".encode())  # closes before the 14 MB are sent
         assert list(tmp_path.iterdir()) != []
         process.send_signal(stop)
         assert process.wait(10) == code
         assert process.stderr is not None
         assert process.stderr.read() == ""
-    assert list(tmp_path.iterdir()) == []  # the page was for the time being
+    assert list(tmp_path.iterdir()) == []  # the page was temporary
 
 
 def test_a_port_that_is_taken_is_one_line_and_exit_4(tmp_path: Path) -> None:
@@ -170,5 +176,6 @@ def test_a_port_that_is_taken_is_one_line_and_exit_4(tmp_path: Path) -> None:
         done = run("--serve", "--port", port, cwd=tmp_path)
     assert done.returncode == 4
     assert done.stderr == (
-        f"error: --port: {port} found (Address already in use), a free one wanted\nhint: --port 0 takes any\n"
+        f"error: --port: expected a free port, got {port} (Address already in use)\n"
+        "hint: --port 0 selects a free port\n"
     )

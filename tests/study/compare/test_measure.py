@@ -1,4 +1,4 @@
-"""`study compare` on tiny runs that were really trained, against the real feature network."""
+"""`study compare` on tiny trained runs and the real feature network."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from gan_denoise.export import latents
 from gan_denoise.export.convert import weights
 from gan_denoise.study import commands
 from gan_denoise.study.compare import measure
-from gan_denoise.study.compare.measure import compare_report
+from gan_denoise.study.compare.measure import compare_runs
 from gan_denoise.study.compare.snapshots import Snapshot, find_snapshots
 from gan_denoise.study.config import RunOptions
 from gan_denoise.study.presets import PRESETS
@@ -49,50 +49,50 @@ def data() -> Dataset:
 
 @pytest.fixture(scope="module")
 def runs(data: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The experiments `quarter-3` with all stages, `squared-3` with links to its, `alone-3` and `dncnn-0.001-3`."""
+    """Runs: `quarter-3`; `joint-l2-only-3`, which links to its stages; `gan-only-3`; `dncnn-0.001-3`."""
     folder, options = tmp_path_factory.mktemp("runs"), RunOptions(threads=1, seed=3)
-    quarter, squared = folder / "quarter-3", folder / "squared-3"
-    for config in (PRESET.gan, PRESET.denoiser, PRESET.join):
+    quarter, l2_only = folder / "quarter-3", folder / "joint-l2-only-3"
+    for config in (PRESET.gan, PRESET.denoiser, PRESET.joint):
         assert config is not None
         train(config, data, quarter, options)
-    squared.mkdir()
+    l2_only.mkdir()
     for stage in ("gan", "denoiser"):
-        (squared / stage).symlink_to(quarter / stage)
-    shutil.copytree(quarter / "joint", squared / "joint")
-    shutil.copytree(quarter / "gan", folder / "alone-3/gan")
+        (l2_only / stage).symlink_to(quarter / stage)
+    shutil.copytree(quarter / "joint", l2_only / "joint")
+    shutil.copytree(quarter / "gan", folder / "gan-only-3/gan")
     shutil.copytree(quarter / "denoiser", folder / "dncnn-0.001-3/denoiser")
     return folder
 
 
 @pytest.fixture(scope="module")
 def final(runs: Path, data: Dataset) -> list[dict[str, Any]]:
-    folders = [runs / name for name in ("quarter-3", "squared-3", "alone-3", "dncnn-0.001-3")]
-    return [dict(row) for row in compare_report(folders, data, N, 0, 1).rows]
+    folders = [runs / name for name in ("quarter-3", "joint-l2-only-3", "gan-only-3", "dncnn-0.001-3")]
+    return [dict(row) for row in compare_runs(folders, data, N, 0, 1).rows]
 
 
-def test_every_finished_pair_has_a_row(final: list[dict[str, Any]]) -> None:
+def test_every_finished_run_has_its_rows(final: list[dict[str, Any]]) -> None:
     assert [tuple(row[name] for name in WHERE) for row in final] == [
         ("quarter", 3, 2, "mean"),
-        ("quarter", 3, 2, "joined"),
-        ("joint-l2-only", 3, 2, "joined"),  # its other stages are quarter's
+        ("quarter", 3, 2, "joint"),
+        ("joint-l2-only", 3, 2, "joint"),  # its other stages are links to quarter's
         ("gan-only", 3, 2, "none"),
         ("dncnn-0.001", 3, 2, "mean"),
     ]
     assert all(list(row) == [*WHERE, "n", *IMAGES, "class_preserved", *RESTORED, *LOGGED] for row in final)
 
 
-def test_what_a_run_lacks_is_none_and_never_0(final: list[dict[str, Any]]) -> None:
-    whole, joined, _, alone, denoiser = final
-    assert all(whole[name] is not None for name in [*IMAGES, "class_preserved", *RESTORED, "pair_accuracy"])
-    assert (alone["raw"], alone["precision_raw"]) == (whole["raw"], whole["precision_raw"])
-    missing = {name for name, value in alone.items() if value is None}
+def test_what_a_run_lacks_is_none_and_not_zero(final: list[dict[str, Any]]) -> None:
+    separate, joint, _, gan_only, denoiser = final
+    assert all(separate[name] is not None for name in [*IMAGES, "class_preserved", *RESTORED, "pair_accuracy"])
+    assert (gan_only["raw"], gan_only["precision_raw"]) == (separate["raw"], separate["precision_raw"])
+    missing = {name for name, value in gan_only.items() if value is None}
     missing.remove("denoised_pair_accuracy")
     assert missing == {"denoised", "ratio", "precision_denoised", "recall_denoised", "class_preserved", *RESTORED}
     missing = {name for name, value in denoiser.items() if value is None}
     assert missing == {"n", "class_preserved", "pair_accuracy", "denoised_pair_accuracy", *IMAGES}
-    assert whole["denoised_pair_accuracy"] is None
-    assert joined["denoised_pair_accuracy"] is not None
-    assert [denoiser[name] for name in RESTORED] == [whole[name] for name in RESTORED]
+    assert separate["denoised_pair_accuracy"] is None
+    assert joint["denoised_pair_accuracy"] is not None
+    assert [denoiser[name] for name in RESTORED] == [separate[name] for name in RESTORED]
 
 
 def test_rows_say_what_was_logged_at_that_epoch(final: list[dict[str, Any]], runs: Path) -> None:
@@ -112,13 +112,13 @@ def test_the_numbers_are_those_of_a_plain_computation(final: list[dict[str, Any]
         noisy = torch.from_numpy(add_noise(to_float(held_out), 25 / 255, "float", seed=0))
         restored = restore(noisy).numpy()
     real = statistics(network.batched(to_float(held_out))[0])
-    seen = [network.batched(images) for images in generated]
-    raw, denoised = (frechet_distance(statistics(features), real) for features, _ in seen)
+    outputs = [network.batched(images) for images in generated]
+    raw, denoised = (frechet_distance(statistics(features), real) for features, _ in outputs)
     row = final[1]
     assert (row["raw"], row["denoised"]) == pytest.approx((raw, denoised), rel=1e-3)
     assert row["ratio"] == pytest.approx(denoised / raw, rel=1e-3)
     assert row["class_preserved"] == pytest.approx(
-        np.mean(np.equal(*(found[1].argmax(axis=1) for found in seen))), abs=0.02
+        np.mean(np.equal(*(logits.argmax(axis=1) for _, logits in outputs))), abs=0.02
     )
     assert row["psnr_25"] == pytest.approx(psnr(to_float(held_out), restored).mean(), abs=1e-3)
     assert row["psnr_15"] > row["psnr_25"] > row["psnr_50"]
@@ -128,19 +128,22 @@ def test_every_epoch_has_rows_and_the_best_sigma_is_taken(
     runs: Path, data: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(measure, "SIGMAS", (0.05, 0.2))
-    measured = measure.denoise_images
+    original = measure.denoise_images
     tried: list[float | None] = []
 
-    def noted(images: np.ndarray, denoise: measure.Network, sigma: float | None, seed: int) -> np.ndarray:
+    def recorded(images: np.ndarray, denoise: measure.Network, sigma: float | None, seed: int) -> np.ndarray:
         tried.append(sigma)
-        perfect = sigma == 0.2 and seed == 1  # of the trials
-        return to_float(data.train.images[:N]) if perfect else measured(images, denoise, sigma, seed)
+        perfect = sigma == 0.2 and seed == 1  # the seed that sigma is chosen on
+        return to_float(data.train.images[:N]) if perfect else original(images, denoise, sigma, seed)
 
-    monkeypatch.setattr(measure, "denoise_images", noted)
-    rows = compare_report([runs / "quarter-3", runs / "alone-3"], data, N, 0, 1, every_epoch=True).rows
-    found = [(row["run"], row["epoch"], row["denoiser"]) for row in rows]
-    apart = [("quarter", epoch, name) for epoch in (1, 2) for name in ("mean", "sample")]
-    assert found == [*apart, *(("quarter", e, "joined") for e in (1, 2)), *(("gan-only", e, "none") for e in (1, 2))]
+    monkeypatch.setattr(measure, "denoise_images", recorded)
+    rows = compare_runs([runs / "quarter-3", runs / "gan-only-3"], data, N, 0, 1, every_epoch=True).rows
+    separate = [("quarter", epoch, name) for epoch in (1, 2) for name in ("mean", "sample")]
+    assert [(row["run"], row["epoch"], row["denoiser"]) for row in rows] == [
+        *separate,
+        *(("quarter", e, "joint") for e in (1, 2)),
+        *(("gan-only", e, "none") for e in (1, 2)),
+    ]
     assert [row.get("sigma") for row in rows] == [None, 0.2] * 2 + [None] * 4
     assert tried == [None, 0.05, 0.2, 0.2] * 2 + [None, None]
     mean, sample = rows[:2]
@@ -149,51 +152,71 @@ def test_every_epoch_has_rows_and_the_best_sigma_is_taken(
 
 
 def test_on_the_test_images_the_distance_is_ffd_1(runs: Path, data: Dataset) -> None:
-    held_out, test = (compare_report([runs / "alone-3"], data, N, 0, 1, on_test=on_test) for on_test in (False, True))
-    image = measure.generate_images(weights.load_generator(runs / "alone-3/gan"), N, 0)
-    wanted = ffd.distance(np.rint(image[:, 0] * 255).astype(np.uint8), ffd.load_network(threads=1))
-    assert test.rows[0]["raw"] == pytest.approx(wanted, rel=1e-6)
-    assert held_out.rows[0]["raw"] != pytest.approx(wanted, rel=1e-3)
+    held_out, test = (compare_runs([runs / "gan-only-3"], data, N, 0, 1, on_test=on_test) for on_test in (False, True))
+    image = measure.generate_images(weights.load_generator(runs / "gan-only-3/gan"), N, 0)
+    expected = ffd.distance(np.rint(image[:, 0] * 255).astype(np.uint8), ffd.load_network(threads=1))
+    assert test.rows[0]["raw"] == pytest.approx(expected, rel=1e-6)
+    assert held_out.rows[0]["raw"] != pytest.approx(expected, rel=1e-3)
     assert test.settings["reference"] == "200 test images: distances are FFD-1"
     assert held_out.settings["reference"] == "100 held-out training images: distances are not FFD-1"
 
 
-def test_the_latents_are_the_seeds_alone(runs: Path, data: Dataset) -> None:
-    first, again, other = (compare_report([runs / "alone-3"], data, N, seed, 1).rows[0]["raw"] for seed in (0, 0, 1))
+def test_the_seed_alone_decides_the_latents(runs: Path, data: Dataset) -> None:
+    first, again, other = (compare_runs([runs / "gan-only-3"], data, N, seed, 1).rows[0]["raw"] for seed in (0, 0, 1))
     assert first == again
     assert first != pytest.approx(other, rel=1e-6)
 
 
-def test_folders_are_named_by_their_run_and_given_once(runs: Path, tmp_path: Path) -> None:
-    (found,) = find_snapshots([runs / "alone-3", runs / "alone-3"], every_epoch=False)
-    assert found == Snapshot("gan-only", 3, 2, ("none",), runs / "alone-3/gan", None, found.log)
-    assert found.log["epoch"] == 2
-    shutil.copytree(runs / "alone-3", tmp_path / "alone-3")
-    shutil.copytree(runs / "alone-3", tmp_path / "best")
-    assert [age.run for age in find_snapshots([tmp_path / "best"], every_epoch=False)] == ["best"]
-    with pytest.raises(InputError, match="alone of seed 3 found twice"):
-        find_snapshots([runs / "alone-3", tmp_path / "alone-3"], every_epoch=False)
+def test_snapshots_are_named_by_their_run_and_found_once(runs: Path, tmp_path: Path) -> None:
+    (snapshot,) = find_snapshots([runs / "gan-only-3", runs / "gan-only-3"], every_epoch=False)
+    assert snapshot == Snapshot("gan-only", 3, 2, ("none",), runs / "gan-only-3/gan", None, snapshot.log)
+    assert snapshot.log["epoch"] == 2
+    shutil.copytree(runs / "gan-only-3", tmp_path / "gan-only-3")
+    shutil.copytree(runs / "gan-only-3", tmp_path / "best")
+    assert [snapshot.run for snapshot in find_snapshots([tmp_path / "best"], every_epoch=False)] == ["best"]
+    with pytest.raises(InputError, match="expected each run and seed once, got gan-only with seed 3 a second time"):
+        find_snapshots([runs / "gan-only-3", tmp_path / "gan-only-3"], every_epoch=False)
 
 
 def test_stages_that_saved_no_epochs_have_their_final_networks(runs: Path, tmp_path: Path) -> None:
     shutil.copytree(runs / "quarter-3", tmp_path / "paper-3")
     shutil.rmtree(tmp_path / "paper-3/gan/epochs")
-    ages = find_snapshots([tmp_path / "paper-3"], every_epoch=True)
-    assert [(age.epoch, age.denoisers) for age in ages] == [(2, ("mean",)), (1, ("joined",)), (2, ("joined",))]
-    assert ages[0].gan == tmp_path / "paper-3/gan"
+    snapshots = find_snapshots([tmp_path / "paper-3"], every_epoch=True)
+    assert [(snapshot.epoch, snapshot.denoisers) for snapshot in snapshots] == [
+        (2, ("mean",)),
+        (1, ("joint",)),
+        (2, ("joint",)),
+    ]
+    assert snapshots[0].gan == tmp_path / "paper-3/gan"
+
+
+@pytest.mark.parametrize("stage", ["gan", "joint"])
+def test_runs_of_other_images_are_refused_in_one_line(runs: Path, tmp_path: Path, stage: str) -> None:
+    shutil.copytree(runs / "quarter-3", tmp_path / "colour-3")
+    path = tmp_path / "colour-3" / stage / "meta.json"
+    meta = json.loads(path.read_text())
+    meta["fingerprint"]["image_shape"] = [3, 32, 32]
+    path.write_text(json.dumps(meta))
+    with pytest.raises(InputError) as raised:
+        find_snapshots([tmp_path / "colour-3"], every_epoch=True)
+    assert (
+        raised.value.message
+        == f"{path.parent}: expected a stage trained on 28x28 grey images, got one trained on 3x32x32 images"
+    )
+    assert raised.value.hint == "leave this folder out"
 
 
 def test_empty_and_unfinished_runs_are_refused(runs: Path, data: Dataset, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no stage of its own found"):
-        compare_report([tmp_path], data, N, 0, 1)
-    shutil.copytree(runs / "alone-3", tmp_path / "alone-3")
-    (tmp_path / "alone-3/gan/generator.safetensors").unlink()
+    with pytest.raises(InputError, match="no trained stage"):
+        compare_runs([tmp_path], data, N, 0, 1)
+    shutil.copytree(runs / "gan-only-3", tmp_path / "gan-only-3")
+    (tmp_path / "gan-only-3/gan/generator.safetensors").unlink()
     with pytest.raises(InputError, match=r"generator\.safetensors: missing"):
-        compare_report([tmp_path / "alone-3"], data, N, 0, 1)
-    assert len(compare_report([tmp_path / "alone-3"], data, N, 0, 1, every_epoch=True).rows) == 2
+        compare_runs([tmp_path / "gan-only-3"], data, N, 0, 1)
+    assert len(compare_runs([tmp_path / "gan-only-3"], data, N, 0, 1, every_epoch=True).rows) == 2
 
 
-def test_two_seeds_are_summed_up_by_the_command(
+def test_the_command_summarizes_two_seeds(
     runs: Path, data: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sources, "load_fashion_mnist", lambda folder: data)
@@ -206,13 +229,13 @@ def test_two_seeds_are_summed_up_by_the_command(
     arguments = ["compare", str(runs / "quarter-3"), str(tmp_path / "quarter-4"), "-n", str(N), "--threads", "1"]
     plain = CliRunner().invoke(commands.study_app, arguments, catch_exceptions=False)
     assert plain.exit_code == 0
-    assert "ratio_low" in plain.stdout
+    assert "Summary over seeds, with 95 % intervals" in plain.stdout
     result = CliRunner().invoke(commands.study_app, [*arguments, "--json"], catch_exceptions=False)
     content = json.loads(result.stdout, parse_constant=pytest.fail)
     assert content["command"] == "study compare"
     assert [row["seed"] for row in content["rows"]] == [3, 3, 4, 4]
-    mean, joined = content["settings"]["summary"]
-    assert (mean["run"], mean["denoiser"], mean["seeds"], joined["denoiser"]) == ("quarter", "mean", 2, "joined")
+    mean, joint = content["settings"]["summary"]
+    assert (mean["run"], mean["denoiser"], mean["seeds"], joint["denoiser"]) == ("quarter", "mean", 2, "joint")
     assert mean["ratio"] == pytest.approx(content["rows"][0]["ratio"])
     assert mean["ratio_low"] == pytest.approx(mean["ratio_high"])  # the same weights twice
     refused = CliRunner().invoke(commands.study_app, [*arguments, "--json", "--format", "markdown"])

@@ -1,4 +1,4 @@
-"""The report says what the numbers say, whichever way they came out, and shows nothing from outside."""
+"""The report follows the numbers, whatever they are, and its page loads nothing from outside."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ HOSTILE = "<script>alert(1) `x` ![y](z.png)"  # a folder's name
 
 @pytest.fixture(scope="module")
 def study(trained: Path, exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A study's folder with real networks, under a hostile name, and results made up."""
+    """A study's folder with real networks and invented results, under a hostile name."""
     folder = tmp_path_factory.mktemp("study") / HOSTILE
     shutil.copytree(trained, folder)
     shutil.copytree(exported, folder / "export")
@@ -38,27 +38,27 @@ def study(trained: Path, exported: Path, tmp_path_factory: pytest.TempPathFactor
 
 @pytest.fixture(scope="module")
 def report(study: Path, excerpt: Dataset) -> Path:
-    """The page of its report."""
-    return write_report(study, excerpt.test.images, kept=study / "none.json")
+    """The HTML page of its report."""
+    return write_report(study, excerpt.test.images, published=study / "none.json")
 
 
 def write_results(folder: Path, frechet: float) -> dict[str, Any]:
-    """The three files of results, the raw images' Fréchet distance being as given; returns them as one."""
+    """Write the three result files, with FFD-1 `frechet` for the raw images; returns their content by name."""
     names = ("set", "n", "ffd_1", "sharpness", "contrast", "noise")
     sets = [
         ("raw", 200, frechet, 0.2, 0.2, 0.01),
         ("denoised", 200, frechet / 2, 0.1, 0.3, 0.005),
         (REAL_BASELINE, 200, 0.1, 0.3, 0.3, 0.02),
     ]
-    quality = {"noise": "float", "sigma": 25 / 255, "ssim": 0.5, "ms_per_image": 1.0, "n": 8}
+    columns = {"noise": "float", "sigma": 25 / 255, "ssim": 0.5, "ms_per_image": 1.0, "n": 8}
     tables = {
         "generation": [dict(zip(names, values, strict=True)) for values in sets],
-        "denoising": [{"method": m, "psnr_db": v, **quality} for m, v in (("network", 24.0), ("median", 22.0))],
+        "denoising": [{"method": m, "psnr_db": v, **columns} for m, v in (("network", 24.0), ("median", 22.0))],
         "bench": [{"name": n, "batch": 8, "p50_ms": t} for n, t in (("fused", 1.0), ("two graphs", 2.0))],
     }
     machine = {"cpu": "some | CPU", "threads": 1, "versions": {"onnxruntime": "1.2.3"}}
-    about = {"machine": machine, "model_sha256": "ab" * 32, "settings": {"seed": 0, "features": "f@1"}}
-    results = {name: {**about, "rows": rows} for name, rows in tables.items()}
+    header = {"machine": machine, "model_sha256": "ab" * 32, "settings": {"seed": 0, "features": "f@1"}}
+    results = {name: {**header, "rows": rows} for name, rows in tables.items()}
     folder.mkdir(parents=True, exist_ok=True)
     for name, result in results.items():
         (folder / f"{name}.json").write_text(json.dumps(result))
@@ -66,7 +66,7 @@ def write_results(folder: Path, frechet: float) -> dict[str, Any]:
 
 
 class Page(HTMLParser):
-    """Collects what a page would load, where it links to, and whether each image has a text."""
+    """Collects the sources and links of a page, and the alternative text of each image."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -87,7 +87,7 @@ class Page(HTMLParser):
 def test_report_shows_the_study_and_nothing_from_outside(study: Path, report: Path) -> None:
     page, text = Page(report), report.read_text()
     assert report == study / "report.html"
-    assert len(page.texts) == 13  # figures 1 to 4, A to F (D has two epochs), I and J; G, H and K are of other runs
+    assert len(page.texts) == 13  # figures 1 to 4, A to F (D with two epochs), I and J; G, H and K need other runs
     assert all(page.texts)
     assert all(source.startswith("data:image/") for source in page.sources)
     assert page.links
@@ -104,16 +104,19 @@ def test_report_shows_the_study_and_nothing_from_outside(study: Path, report: Pa
     assert "*Figures 3 and 4. " in markdown
 
 
-def test_report_says_the_numbers_and_their_commands(report: Path) -> None:
+def test_report_has_the_numbers_and_their_commands(report: Path) -> None:
     markdown = report.with_suffix(".md").read_text()
-    assert "**lowers** the Fréchet distance of the generated images from 7.500 to 3.750" in markdown
-    assert "**not figures of the paper's budget**" in markdown
-    assert "holds for contrast alone" in markdown
+    assert (
+        "The denoiser **lowers** FFD-1, the Fréchet distance of the generated images to real ones, from 7.500 to 3.750"
+        in markdown
+    )
+    assert "These results **do not have the paper's budget**." in markdown
+    assert "the claim **holds for contrast only**" in markdown
     assert "| raw | 200 | 7.500 | 0.2000 | 0.2000 | 0.0100 |" in markdown
     assert "some \\| CPU, 1 thread, onnxruntime 1.2.3" in markdown
     for command in ("study run --preset quick", "eval denoising", "eval generation", "bench", "train gan"):
         assert f"gan-denoise {command} --" in markdown
-    assert "the fused graph is faster at batch 8 (2.00 times)" in markdown
+    assert "the fused graph is faster at batch size 8 (2.00 times)" in markdown
 
 
 def test_report_has_the_same_bytes_again(study: Path, report: Path, excerpt: Dataset) -> None:
@@ -121,7 +124,7 @@ def test_report_has_the_same_bytes_again(study: Path, report: Path, excerpt: Dat
     assert len(first) == 15
     for path in first:
         path.unlink()
-    assert write_report(study, excerpt.test.images, kept=study / "none.json") == report
+    assert write_report(study, excerpt.test.images, published=study / "none.json") == report
     assert {path: path.read_bytes() for path in first} == first
 
 
@@ -130,7 +133,7 @@ def test_controls_are_shown_where_they_were_measured(study: Path, tmp_path: Path
     assert "eval controls" not in write_report(tmp_path, None).with_suffix(".md").read_text()
     row = {**results["generation"]["rows"][0], "set": "raw, non-local means", "ffd_1": 6.25}
     (tmp_path / "results/controls.json").write_text(json.dumps({**results["generation"], "rows": [row]}))
-    markdown = write_report(tmp_path, None, kept=study / "none.json").with_suffix(".md").read_text()
+    markdown = write_report(tmp_path, None, published=study / "none.json").with_suffix(".md").read_text()
     assert "| raw, non-local means | 200 | 6.250 |" in markdown
     assert markdown.count("gan-denoise eval controls --model") == 2  # under the table, and among the commands
     assert f"--json > {tmp_path / 'results/controls.json'}" in markdown
@@ -140,26 +143,27 @@ def test_controls_are_shown_where_they_were_measured(study: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize("preset", ["quick", "paper"])
-def test_kept_figures_stand_beside_those_of_smaller_presets(tmp_path: Path, preset: str) -> None:
+def test_published_results_are_shown_beside_those_of_smaller_presets(tmp_path: Path, preset: str) -> None:
     results = write_results(tmp_path / "results", frechet=7.5)
     results["generation"]["rows"][0]["ffd_1"] = 1.25
     results["training"] = {"machine": "a big one", "hours": 3.5}
-    (tmp_path / "kept.json").write_text(json.dumps(results))
+    (tmp_path / "published.json").write_text(json.dumps(results))
     (tmp_path / "study.json").write_text(json.dumps({"preset": preset}))
-    write_report(tmp_path, None, kept=tmp_path / "kept.json")
+    write_report(tmp_path, None, published=tmp_path / "published.json")
     markdown = (tmp_path / "report.md").read_text()
-    beside = preset == "quick"
-    assert ("| raw (paper, kept) | 200 | 1.250 |" in markdown) == beside
-    assert ("| network (paper, kept) | 24.00, 0.500 |" in markdown) == beside
-    assert ("trained in 3.5 h on a big one" in markdown) == beside
+    is_shown = preset == "quick"
+    assert ("| raw (paper, published) | 200 | 1.250 |" in markdown) == is_shown
+    assert ("| network (paper, published) | 24.00, 0.500 |" in markdown) == is_shown
+    assert ("trained in 3.5 h on a big one" in markdown) == is_shown
     assert "| raw | 200 | 7.500 |" in markdown
 
 
-def test_what_is_missing_is_not_measured_and_never_zero(tmp_path: Path) -> None:
+def test_missing_results_are_not_measured_and_not_zero(tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
-    markdown = write_report(empty, None, kept=empty / "none").with_suffix(".md").read_text()
-    assert markdown.count("not measured") > 10
+    markdown = write_report(empty, None, published=empty / "none").with_suffix(".md").read_text()
+    assert markdown.count("not measured") >= 10
+    assert markdown.count("not available") >= 10
     assert not re.search(r"[ (]0(\.0+)?[ ,;)%]|\bnan\b|None", markdown)
 
     write_results(tmp_path / "part/results", frechet=7.5)
@@ -168,21 +172,34 @@ def test_what_is_missing_is_not_measured_and_never_zero(tmp_path: Path) -> None:
     result["rows"][1] |= {"ffd_1": None, "sharpness": float("nan")}
     path.write_text(json.dumps(result))
     markdown = write_report(tmp_path / "part", None).with_suffix(".md").read_text()
-    assert f"| denoised | 200 |{7 * ' not measured |'} 0.3000 | 0.0050 |" in markdown  # the kept rows have all columns
-    assert "The Fréchet distance with and without the denoiser: not measured." in markdown
+    assert (
+        f"| denoised | 200 |{7 * ' not measured |'} 0.3000 | 0.0050 |" in markdown
+    )  # the published rows have all columns
+    assert "FFD-1 before and after denoising: not measured." in markdown
 
 
 def test_a_damaged_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "study.json").write_text("{")
-    with pytest.raises(InputError, match=r"study\.json: unreadable"):
+    with pytest.raises(InputError, match=r"study\.json: expected a JSON file, got an unreadable one"):
         write_report(tmp_path, None)
     (tmp_path / "study.json").unlink()
     (tmp_path / "gan").mkdir()
     for content in ("[]", "null", '{"fingerprint": null}', '{"fingerprint": {"config": 5}}', '{"inexact_resumes": 5}'):
         (tmp_path / "gan/meta.json").write_text(content)
-        with pytest.raises(InputError, match=r"gan/meta\.json: .* wanted"):
+        with pytest.raises(InputError, match=r"gan/meta\.json: expected .*, got "):
             write_report(tmp_path, None)
     assert not (tmp_path / "report.md").exists()
+
+
+def test_a_run_of_other_images_is_refused_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "gan").mkdir()
+    fingerprint = {"config": {}, "image_shape": [3, 32, 32]}
+    (tmp_path / "gan/meta.json").write_text(json.dumps({"fingerprint": fingerprint}))
+    with pytest.raises(InputError) as raised:
+        write_report(tmp_path, None)
+    expected = "expected a stage trained on 28x28 grey images, got one trained on 3x32x32 images"
+    assert raised.value.message == f"{tmp_path / 'gan'}: {expected}"
+    assert raised.value.hint.startswith("the report supports 28x28 grey images only")
 
 
 def test_without_matplotlib_the_extra_is_named(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,7 +209,7 @@ def test_without_matplotlib_the_extra_is_named(study: Path, monkeypatch: pytest.
     assert (raised.value.message, raised.value.exit_code) == ("matplotlib: not installed", 3)
 
 
-def test_images_come_back_from_a_grid(tmp_path: Path, excerpt: Dataset) -> None:
+def test_a_grid_is_read_back_as_its_images(tmp_path: Path, excerpt: Dataset) -> None:
     images = to_float(excerpt.test.images[:64])
     save_png(grid(images), tmp_path / "grid.png")
     np.testing.assert_array_equal(plots.images_of_grid(tmp_path / "grid.png"), images)
@@ -200,12 +217,12 @@ def test_images_come_back_from_a_grid(tmp_path: Path, excerpt: Dataset) -> None:
     assert mode_collapse.inter_image_std(np.repeat(images[:1], 8, 0)) == 0
     save_png(grid(images).crop((0, 0, 100, 100)), tmp_path / "cut.png")
     (tmp_path / "text.png").write_text("text")
-    for name in ("cut.png", "text.png", "absent.png"):
+    for name in ("cut.png", "text.png", "missing.png"):
         with pytest.raises(InputError, match=name):
             plots.images_of_grid(tmp_path / name)
 
 
-def test_bars_stand_in_groups_with_their_heights(tmp_path: Path) -> None:
+def test_bars_are_drawn_in_groups_with_their_heights(tmp_path: Path) -> None:
     plots.draw_bars({"1": {"a": 1.0, "b": 2.345}, "8": {"a": 0.5, "b": 3.0}}, tmp_path / "bars.svg", "batch", "speed")
     drawn = (tmp_path / "bars.svg").read_text()
     for text in ("1.0", "2.3", "0.5", "3.0", "batch", "speed"):

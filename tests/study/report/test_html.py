@@ -1,4 +1,4 @@
-"""The report's page in a real browser: what it shows, what its script adds, and that it description for nothing."""
+"""The report's page in a real browser: what it shows, what its script adds, and that it requests nothing."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Open = Callable[..., Any]
 
 @pytest.fixture(scope="module")
 def report(trained: Path, exported: Path, excerpt: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page of a really trained run under a hostile name, with the tables of the kept run and its comparison."""
+    """The page of a trained run under a hostile name, with the published tables and the published comparison."""
     folder = tmp_path_factory.mktemp("page") / NAME
     shutil.copytree(trained, folder)
     shutil.copytree(exported, folder / "export")
@@ -46,30 +46,30 @@ def report(trained: Path, exported: Path, excerpt: Dataset, tmp_path_factory: py
 
 @pytest.fixture
 def open_page(browser: Any, report: Path) -> Iterator[Open]:
-    """Opens the page with options of a browser's context; afterwards nothing was asked for and nothing complained."""
+    """Opens the page in a browser context with options; checks afterwards that it requested and logged nothing."""
     requests: list[str] = []
-    complaints: list[str] = []
+    messages: list[str] = []
     contexts = []
 
-    def opened(size: tuple[int, int] = DESK, **options: Any) -> Any:
+    def open_in(size: tuple[int, int] = DESK, **options: Any) -> Any:
         contexts.append(browser.new_context(viewport={"width": size[0], "height": size[1]}, **options))
         page = contexts[-1].new_page()
         page.on("request", lambda request: requests.append(request.url))
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("dialog", lambda dialog: complaints.append(dialog.message))
+        page.on("console", lambda message: messages.append(message.text))
+        page.on("pageerror", lambda error: messages.append(str(error)))
+        page.on("dialog", lambda dialog: messages.append(dialog.message))
         page.goto(report.as_uri())
         return page
 
-    yield opened
+    yield open_in
     for context in contexts:
         context.close()
-    assert not complaints
+    assert not messages
     assert {url for url in requests if not url.startswith("data:")} == {report.as_uri()}
 
 
 def column(page: Any, table: int, head: str) -> list[str]:
-    """The cells below a head."""
+    """The cells below a heading."""
     cells: list[str] = (
         page.locator("table")
         .nth(table)
@@ -85,25 +85,25 @@ def column(page: Any, table: int, head: str) -> list[str]:
 
 
 def table_with(page: Any, head: str) -> int:
-    """The first table that has a head of that name."""
-    found: int = page.evaluate(
+    """The index of the first table with a heading of that name."""
+    index: int = page.evaluate(
         "name => [...document.querySelectorAll('table')].findIndex("
         "table => [...table.tHead.rows[0].cells].some(cell => cell.textContent === name))",
         head,
     )
-    assert found >= 0
-    return found
+    assert index >= 0
+    return index
 
 
 def sort(page: Any, table: int, head: str) -> str:
-    """Press a head's button from the keyboard; returns what it says of the order then."""
+    """Press a heading's button from the keyboard; returns its aria-sort afterwards."""
     button = page.locator("table").nth(table).get_by_role("button", name=head, exact=True)
     button.press("Enter")
-    said: str = button.locator("..").get_attribute("aria-sort")
-    return said
+    order: str = button.locator("..").get_attribute("aria-sort")
+    return order
 
 
-def test_the_policy_runs_our_script_and_no_other(browser: Any, report: Path) -> None:
+def test_the_policy_allows_only_the_pages_own_script(browser: Any, report: Path) -> None:
     page = browser.new_page()
     page.goto(report.as_uri())
     assert page.locator("th button").count() > 50
@@ -137,7 +137,7 @@ def test_nothing_is_wider_than_the_screen(open_page: Open, size: tuple[int, int]
     page = open_page(size)
     assert page.evaluate("document.documentElement.scrollWidth") == size[0]
     wide = page.locator(".wide").nth(table_with(page, "KID"))
-    assert wide.evaluate("element => getComputedStyle(element).overflowX") == "auto"  # it scrolls by itself
+    assert wide.evaluate("element => getComputedStyle(element).overflowX") == "auto"  # the table scrolls, not the page
     assert wide.evaluate("element => element.getBoundingClientRect().right") <= size[0]
 
 
@@ -150,7 +150,7 @@ def test_every_image_has_a_text_and_a_caption(open_page: Open) -> None:
     assert page.locator("img:not(figure img)").count() == 0
 
 
-def test_a_head_sorts_its_column_by_value_and_says_so(open_page: Open) -> None:
+def test_a_heading_sorts_its_column_by_value_and_sets_aria_sort(open_page: Open) -> None:
     page = open_page()
     table = table_with(page, "images/s")
     before = column(page, table, "images/s")
@@ -160,8 +160,8 @@ def test_a_head_sorts_its_column_by_value_and_says_so(open_page: Open) -> None:
     assert column(page, table, "images/s") == [f"{value:,}" for value in sorted(as_numbers)]
     assert sort(page, table, "images/s") == "descending"
     assert column(page, table, "images/s") == [f"{value:,}" for value in sorted(as_numbers, reverse=True)]
-    assert sort(page, table, "backend") == "ascending"  # words, and the other head says nothing more
-    assert column(page, table, "backend") == sorted(column(page, table, "contender"))
+    assert sort(page, table, "backend") == "ascending"  # text; the other heading is no longer sorted
+    assert column(page, table, "backend") == sorted(column(page, table, "backend"))
     assert page.locator("table").nth(table).locator("[aria-sort=descending]").count() == 0
     sort(page, table, "images/s")
     sort(page, table, "images/s")
@@ -169,19 +169,19 @@ def test_a_head_sorts_its_column_by_value_and_says_so(open_page: Open) -> None:
     assert column(page, table, "images/s") == before
 
 
-def test_errors_intervals_and_percents_are_sorted_by_what_they_stand_beside(open_page: Open) -> None:
+def test_errors_intervals_and_percents_are_sorted_by_their_value(open_page: Open) -> None:
     page = open_page()
     table = table_with(page, "KID")
     sort(page, table, "KID")
     values = [float(text.split("\u00a0±")[0]) for text in column(page, table, "KID")]
     assert values == sorted(values)
     assert values[0] < 0 < values[-1]
-    for _ in range(2):  # last whichever way
+    for _ in range(2):  # last in both directions
         sort(page, table, "class preserved")
         cells = column(page, table, "class preserved")
         assert "not measured" in cells
         assert set(cells[cells.index("not measured") :]) == {"not measured"}
-    assert cells[0] == "100.0%"  # not below 98.9%, as a word would be
+    assert cells[0] == "100.0%"  # as text it would sort before 98.9%
     table = table_with(page, "ratio")
     sort(page, table, "ratio")
     ratios = [float(text.split()[0]) for text in column(page, table, "ratio")]
@@ -200,7 +200,7 @@ def test_the_handle_uncovers_the_denoised_images(open_page: Open) -> None:
         return float((line["x"] + line["width"] / 2 - box["x"]) / box["width"])
 
     def shown() -> bytes:
-        """The part from 30 to 40 %, on which the handle never stands."""
+        """A screenshot from 30 to 40 % of the width, where the handle never is."""
         shot: bytes = page.screenshot(clip={**box, "x": box["x"] + 0.3 * box["width"], "width": 0.1 * box["width"]})
         return shot
 
@@ -239,7 +239,7 @@ def test_the_slider_shows_one_epoch_at_a_time(open_page: Open) -> None:
     assert figure.screenshot() != last
 
 
-def test_without_script_all_is_there(open_page: Open) -> None:
+def test_without_script_everything_is_shown(open_page: Open) -> None:
     page, scripted = open_page(java_script_enabled=False), open_page()
     assert page.locator("button, input").count() == 0
     assert page.locator("tbody tr").count() == scripted.locator("tbody tr").count() > 50
@@ -250,7 +250,7 @@ def test_without_script_all_is_there(open_page: Open) -> None:
 
 def test_print_shows_all_images_and_no_controls(open_page: Open) -> None:
     page = open_page()
-    assert page.eval_on_selector_all("img", VISIBLE) == 14  # on the screen one epoch is hidden
+    assert page.eval_on_selector_all("img", VISIBLE) == 14  # one of two epochs is hidden on the screen
     page.locator(".frame").get_by_role("slider").press("Home")  # would hide figure 3
     page.emulate_media(media="print")
     assert page.eval_on_selector_all("img", VISIBLE) == 15

@@ -1,4 +1,4 @@
-"""The report's sentences and tables follow the numbers in both directions."""
+"""The report's sentences and tables follow the numbers, whatever they are."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from gan_denoise.eval.labels import REAL_BASELINE
 from gan_denoise.markdown import code, escape_markdown, markdown_table
-from gan_denoise.study.report import results_text as words
+from gan_denoise.study.report import results_text as text
 from gan_denoise.study.report import training_text as training
 from gan_denoise.study.report.tables import denoising_table
 
@@ -42,96 +42,143 @@ def bench(fused_ms: float, other_ms: float, spread: float = 0.0) -> list[dict[st
 @pytest.mark.parametrize(
     ("raw", "denoised", "said"),
     [
-        (8.0, 4.0, "**lowers** the Fréchet distance of the generated images from 8.000 to 4.000"),
-        (4.0, 8.0, "**raises** the Fréchet distance of the generated images from 4.000 to 8.000"),
+        (8.0, 4.0, "**lowers** FFD-1, the Fréchet distance of the generated images to real ones, from 8.000 to 4.000"),
+        (4.0, 8.0, "**raises** FFD-1, the Fréchet distance of the generated images to real ones, from 4.000 to 8.000"),
         (8.0, 8.1, "hardly changes"),
         (None, 8.1, "not measured"),
     ],
 )
 def test_frechet(raw: float | None, denoised: float | None, said: str) -> None:
-    text = words.describe_frechet(generation(raw, denoised))
-    assert said in text
-    assert ("by a factor of 2.00" in text) == ("**" in said)
-    assert ("closer to" in text, "further from" in text) == ("lowers" in said, "raises" in said)
+    sentence = text.describe_distance(generation(raw, denoised))
+    assert said in sentence
+    assert ("by a factor of 2.00" in sentence) == ("**" in said)
+    assert ("closer to" in sentence, "further from" in sentence) == ("lowers" in said, "raises" in said)
+
+
+@pytest.mark.parametrize(
+    ("denoised", "sharpness", "said"),
+    [
+        (0.5, (0.2, 0.1, 0.3), "closer to real ones, at the cost of detail (sharpness -50\u00a0%)."),
+        (0.5, (0.2, 0.199, 0.3), "closer to real ones."),
+        (0.5, (0.1, 0.2, 0.3), "closer to real ones."),
+        (2.0, (0.2, 0.1, 0.3), "further from real ones."),
+    ],
+)
+def test_a_lower_distance_at_the_cost_of_detail(
+    denoised: float, sharpness: tuple[float, float, float], said: str
+) -> None:
+    assert text.describe_distance(generation(1.0, denoised, sharpness=sharpness)).endswith(said)
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "epochs", "is_joint", "said"),
+    [
+        ((4.0, 3.0), (0.7, 0.8), 3, False, "**lowers** FFD-1 in this run and **raises** it in the published run; this "
+         "run trains the GAN for 3 epochs, the published run for 20."),
+        ((0.06, 0.04), (0.7, 0.8), 20, True, "**lowers** FFD-1 in this run and **raises** it in the published run; "
+         "this run trains generator and denoiser jointly, the published run trains them separately."),
+        ((1.0, 1.0), (0.7, 0.8), 20, False, "hardly changes FFD-1 in this run and **raises** it in the published run; "
+         "the two runs train different networks."),
+        ((0.9, 1.0), (0.7, 0.8), 3, False, ""),
+        ((None, 1.0), (0.7, 0.8), 3, False, ""),
+    ],
+)  # fmt: skip
+def test_runs_that_differ_in_the_effect_are_explained_by_their_training(
+    here: tuple[float | None, float], there: tuple[float, float], epochs: int, is_joint: bool, said: str
+) -> None:
+    sentence = text.describe_training_effect(generation(*here), generation(*there), epochs, 20, is_joint)
+    assert sentence == (f"The effect depends on the networks and their training: denoising {said}" if said else "")
 
 
 @pytest.mark.parametrize(
     ("sharpness", "contrast", "said"),
     [
         ((0.1, 0.2, 0.3), (0.1, 0.2, 0.3), "the claim **holds**"),
-        ((0.2, 0.1, 0.3), (0.1, 0.2, 0.3), "**holds for contrast alone**"),
-        ((0.1, 0.2, 0.3), (0.2, 0.2, 0.3), "contrast hardly moves"),
-        ((0.2, 0.1, 0.3), (0.2, 0.1, 0.3), "sharpness falls from 0.2000 to 0.1000 (-50\u00a0%, real images 0.3000)"),
+        ((0.2, 0.1, 0.3), (0.1, 0.2, 0.3), "**holds for contrast only**"),
+        ((0.1, 0.2, 0.3), (0.2, 0.2, 0.3), "contrast hardly changes, from 0.2000 to 0.2000"),
+        ((0.2, 0.1, 0.3), (0.2, 0.1, 0.3), "sharpness falls from 0.2000 to 0.1000 (-50\u00a0%; real images: 0.3000)"),
         ((0.2, 0.1, 0.3), (0.2, 0.1, 0.3), "the claim **does not hold**"),
     ],
 )
 def test_claim(sharpness: tuple[float, float, float], contrast: tuple[float, float, float], said: str) -> None:
-    assert said in words.describe_claim(generation(1, 1, sharpness=sharpness, contrast=contrast))
-    assert "**is untested**" in words.describe_claim(generation(1, 1))
+    assert said in text.describe_claim(generation(1, 1, sharpness=sharpness, contrast=contrast))
+    assert "**is untested**" in text.describe_claim(generation(1, 1))
 
 
 @pytest.mark.parametrize(
     ("noise", "said"),
-    [((0.05, 0.01, 0.02), "hold more noise"), ((0.01, 0.01, 0.02), "less"), ((0.02, 0.01, 0.02), "as much noise as")],
+    [
+        ((0.05, 0.01, 0.02), "contain more noise than"),
+        ((0.01, 0.01, 0.02), "contain less noise than"),
+        ((0.02, 0.01, 0.02), "contain as much noise as"),
+    ],
 )
 def test_noise(noise: tuple[float, float, float], said: str) -> None:
-    text = words.describe_noise(generation(1, 1, noise=noise))
-    assert said in text
-    assert ("no surplus" in text) == (said == "less")
+    sentence = text.describe_noise(generation(1, 1, noise=noise))
+    assert said in sentence
+    assert ("by this estimate there is no excess noise" in sentence) == ("less" in said)
 
 
-def test_denoising_names_where_the_network_wins_and_loses() -> None:
+def test_methods_are_compared_at_each_noise_level() -> None:
     mixed = denoising([20, 24, 18], [22, 22, 17.5])
-    both = "beats the median filter at 25/255 and 0.3 (by 0.5 to 2.0 dB) and loses to it at 15/255 (by 2.0 dB)"
-    assert words.describe_against(mixed, "median", "float") == f"The network {both}."
-    assert words.describe_best(mixed, "float").endswith(
-        "the median filter at 15/255 and the network at 25/255 and 0.3."
+    network = "The network's PSNR, compared with the median filter, is"
+    assert text.describe_method_comparison(mixed, "median", "float") == (
+        f"{network} higher at sigma 25/255 and 0.3 (by 0.5 to 2.0 dB) and lower at sigma 15/255 (by 2.0 dB)."
+    )
+    assert text.describe_best_method(mixed, "float").endswith(
+        "the median filter at sigma 15/255 and the network at sigma 25/255 and 0.3."
     )
     wins, losses = denoising([23, 23, 23], [20, 21, 22]), denoising([20, 21, 22], [23, 23, 23])
-    assert "beats the median filter at every strength (by 1.0 to 3.0 dB)." in words.describe_against(
+    assert f"{network} higher at every noise level (by 1.0 to 3.0 dB)." in text.describe_method_comparison(
         wins, "median", "float"
     )
-    assert "loses to the median filter at every strength" in words.describe_against(losses, "median", "float")
-    assert "is level with" in words.describe_against(denoising([20, 21, 22], [20, 21, 22]), "median", "float")
-    assert words.describe_against(wins, "wavelet", "float") == "Against wavelet shrinkage: not measured."
-    assert words.describe_best(wins, "8-bit").endswith("not measured.")
+    assert f"{network} lower at every noise level (by 1.0 to 3.0 dB)." in text.describe_method_comparison(
+        losses, "median", "float"
+    )
+    assert f"{network} equal at every noise level." in text.describe_method_comparison(
+        denoising([20, 21, 22], [20, 21, 22]), "median", "float"
+    )
+    assert (
+        text.describe_method_comparison(wins, "wavelet", "float") == "The network and wavelet shrinkage: not measured."
+    )
+    assert text.describe_best_method(wins, "8-bit").endswith("not measured.")
     assert "| network | 20.00, 0.500 | **24.00**, 0.500 | **18.00**, 0.500 | 1.000 |" in denoising_table(mixed, "float")
 
 
 @pytest.mark.parametrize(
     ("rows", "said"),
     [
-        (bench(1.0, 1.5), "is faster at batch 8 (1.50 times)"),
-        (bench(1.5, 1.0), "is slower at batch 8 (1.50 times)"),
-        (bench(1.0, 1.04), "shows no difference at batch 8"),
-        (bench(1.0, 1.5, spread=0.6), "shows no difference at batch 8"),
+        (bench(1.0, 1.5), "is faster at batch size 8 (1.50 times)"),
+        (bench(1.5, 1.0), "is slower at batch size 8 (1.50 times)"),
+        (bench(1.0, 1.04), "is equally fast at batch size 8"),
+        (bench(1.0, 1.5, spread=0.6), "is equally fast at batch size 8"),
         ([], "was not measured"),
     ],
 )
 def test_speed(rows: list[dict[str, Any]], said: str) -> None:
-    assert words.describe_faster(rows, "two graphs") == f"Against two graphs the fused graph {said}."
-    assert bool(words.describe_unstable(rows)) == (bool(rows) and rows[0]["spread"] > 0.2)
+    assert text.describe_speed(rows, "two graphs") == f"Compared with two graphs, the fused graph {said}."
+    assert bool(text.describe_unstable(rows)) == (bool(rows) and rows[0]["spread"] > 0.2)
 
 
-def test_training_is_judged_from_its_log() -> None:
-    def said(real: float, fake: float) -> str:
+def test_the_training_sentences_follow_the_log() -> None:
+    def accuracy_sentence(real: float, fake: float) -> str:
         return training.describe_discriminator([{"accuracy_real": real, "accuracy_fake": fake}])
 
-    assert "**it has saturated**" in said(0.995, 0.999)
-    assert "it has not saturated" in said(0.7, 0.999)
-    assert "guessing" in said(0.5, 0.55)
+    assert "**it has saturated**" in accuracy_sentence(0.995, 0.999)
+    assert "it has not saturated" in accuracy_sentence(0.7, 0.999)
+    assert "close to chance" in accuracy_sentence(0.5, 0.55)
     assert "higher in 70.0 % of pairs: it has not saturated" in training.describe_discriminator(
         [{"pair_accuracy": 0.7}]
     )
-    assert "in 55.0 % of pairs: little better than guessing" in training.describe_discriminator(
-        [{"pair_accuracy": 0.55}]
-    )
+    assert "in 55.0 % of pairs: close to chance" in training.describe_discriminator([{"pair_accuracy": 0.55}])
     assert "in 99.5 % of pairs: **it has saturated**" in training.describe_discriminator([{"pair_accuracy": 0.995}])
-    assert "**the generator has collapsed**" in training.describe_variety(0.01, 0.27)
-    assert "has not collapsed" in training.describe_variety(0.01, 0.05)  # images that are all alike
-    assert "is 0.200; that of real ones: not measured." in training.describe_variety(0.2, None)
+    assert "**mode collapse**" in training.describe_diversity(0.01, 0.27)
+    assert "the generator does not draw one image for all latents" in training.describe_diversity(
+        0.01, 0.05
+    )  # images that are all alike
+    assert "is 0.200; that of real images: not measured." in training.describe_diversity(0.2, None)
     rising = [{"epoch": e, "psnr_db": v} for e, v in ((1, 20.0), (2, 23.0), (3, 22.0))]
-    assert "rises from 20.00 dB after epoch 1 to 22.00 dB after epoch 3; its best was 23.00 dB after epoch 2" in (
+    assert "rises from 20.00 dB after epoch 1 to 22.00 dB after epoch 3; the maximum is 23.00 dB after epoch 2" in (
         training.describe_denoiser_training(rising, 60_000)
     )
     assert "falls from 22.00 dB" in training.describe_denoiser_training(
@@ -140,15 +187,15 @@ def test_training_is_judged_from_its_log() -> None:
     assert "were part of the training" in training.describe_denoiser_training(rising, 55_001)
     assert "were not part of the training" in training.describe_denoiser_training(rising, 55_000)
     assert training.describe_progress("GAN", rising, {"epochs": 3}) == ""
-    assert training.describe_progress("GAN", rising, {"epochs": 5}) == "The GAN is unfinished: 3 of 5 epochs."
-    assert "as the paper says" in training.describe_budget("paper", {"epochs": 20}, {"epochs": 20})
-    assert "**not figures of the paper's budget**" in training.describe_budget("smoke", {"epochs": 2}, {})
-    ours = training.describe_budget("best", {"epochs": 20, "batch": 64}, {"epochs": 20})
-    assert "as the paper says, in batches of 64 where the paper has 256" in ours
-    assert "is not known" in training.describe_budget(None, {}, {})
+    assert training.describe_progress("GAN", rising, {"epochs": 5}) == "Unfinished training (GAN): 3 of 5 epochs."
+    assert "as in the paper." in training.describe_budget("paper", {"epochs": 20}, {"epochs": 20})
+    assert "These results **do not have the paper's budget**." in training.describe_budget("smoke", {"epochs": 2}, {})
+    best = training.describe_budget("best", {"epochs": 20, "batch": 64}, {"epochs": 20})
+    assert "as in the paper; batch size 64 (paper: 256)." in best
+    assert "is unknown" in training.describe_budget(None, {}, {})
 
 
-def test_markdown_cells_mean_nothing_but_themselves() -> None:
+def test_markdown_cells_are_escaped() -> None:
     assert escape_markdown("a|b <i> [x](y) *z*\n") == r"a\|b \<i\> \[x\](y) \*z\*?"
     assert code("a") == "`a`"
     assert code("`a``b") == "``` `a``b ```"
