@@ -14,22 +14,18 @@ from gan_denoise.export.runtime import DENOISER, FUSED, GENERATOR, read_graph
 from gan_denoise.files import write_atomic
 
 
-class Residual(nn.Module):
-    """Noisy images (N, 1, H, W) to restored ones in [0, 1]: subtracts the noise that it predicts."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.noise = nn.Sequential(nn.Conv2d(1, 16, 5, padding=2), nn.ReLU(), nn.Conv2d(16, 1, 5, padding=2))
+class Residual(nn.Sequential):
+    """Noisy images (N, 1, H, W) to restored ones in [0, 1]: subtracts the noise that its layers predict."""
 
     def forward(self, noisy: Tensor) -> Tensor:
-        noise: Tensor = self.noise(noisy)
+        noise: Tensor = super().forward(noisy)
         return (noisy - noise).clamp(0, 1)
 
 
 folder, steps = Path(sys.argv[1]), int(sys.argv[2]) if sys.argv[2:] else 300
 torch.manual_seed(0)
 images = torch.from_numpy(sources.load_fashion_mnist().train.images).unsqueeze(1)
-denoiser = Residual()
+denoiser = Residual(nn.Conv2d(1, 16, 5, padding=2), nn.ReLU(), nn.Conv2d(16, 1, 5, padding=2))
 adam = torch.optim.Adam(denoiser.parameters(), 5e-3)
 for _ in range(steps):
     clean = images[torch.randint(len(images), (32,))] / 255  # (32, 1, 28, 28)
