@@ -14,6 +14,8 @@ from gan_denoise.errors import OutputError
 from gan_denoise.eval.denoising import filters
 from gan_denoise.eval.denoising.parallel import in_batches, processes
 
+pytestmark = pytest.mark.xdist_group("serial")  # alone among the tests of times and kills
+
 
 @pytest.fixture(scope="module")
 def clean(excerpt: Dataset) -> np.ndarray:

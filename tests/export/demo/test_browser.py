@@ -17,6 +17,7 @@ from gan_denoise.eval.metrics.psnr_ssim import psnr
 from gan_denoise.export import latents, runtime
 from gan_denoise.export.generate import generate_batches, parse_label
 
+pytestmark = pytest.mark.xdist_group("browser")
 FIRST = 5  # the image that the page begins with
 NOISE = latents.latents(1, 0, 1, 28 * 28).reshape(1, 1, 28, 28)
 

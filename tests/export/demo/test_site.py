@@ -5,13 +5,13 @@ import json
 import signal
 import socket
 import subprocess
-import sys
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command_helpers import COLD, run_command
 
 from gan_denoise.errors import InputError, OutputError
 from gan_denoise.export import latents, runtime
@@ -30,8 +30,7 @@ def fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "gan_denoise.cli", "demo", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
+    return run_command("demo", *arguments, cwd=cwd)
 
 
 def test_the_folder_holds_the_page_the_model_and_the_runtime(demo_page: Path) -> None:
@@ -133,7 +132,7 @@ def test_demo_writes_a_folder_and_says_how_to_see_it(exported: Path, tmp_path: P
 @contextlib.contextmanager
 def serving(*arguments: object, cwd: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A running `demo --serve` and its address."""
-    command = [sys.executable, "-m", "gan_denoise.cli", "demo", "--serve", "--port", "0", *map(str, arguments)]
+    command = [*COLD, "demo", "--serve", "--port", "0", *map(str, arguments)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=cwd) as process:
         assert process.stderr is not None
         try:
