@@ -79,10 +79,16 @@ test: data
 coverage: data
 	$(PYTEST) -m "" --cov --cov-report=term --cov-fail-under=$(COVERAGE)
 
+# The tests import their helpers by name; Keras has an environment of its own.
+TYPES := MYPYPATH=tests:tests/faults:scripts $(BIN)/mypy --explicit-package-bases
+
 check: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy $(addprefix -p gan_denoise.,api cli console data errors eval export files machine markdown models options rng study)
+	$(TYPES) --exclude tests/faults tests
+	$(TYPES) tests/faults
+	$(TYPES) --exclude keras_step scripts
 
 format: .venv/installed
 	$(BIN)/ruff format .

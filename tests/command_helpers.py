@@ -78,8 +78,10 @@ class RunningCommand:
                 raise subprocess.TimeoutExpired(self.args, timeout)
             self.returncode = os.waitstatus_to_exitcode(int(self._answers.readline()))
             self._texts = self._read()
-            for resource in (self._answers, self._connection, *self._files):
-                resource.close()
+            self._answers.close()
+            self._connection.close()
+            for file in self._files:
+                file.close()
         return self.returncode
 
     def send_signal(self, number: int) -> None:

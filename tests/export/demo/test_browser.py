@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -126,7 +127,9 @@ def test_a_walk_leads_from_the_image_to_another(shown: Page) -> None:
 
 
 @pytest.mark.parametrize("motion", ["no-preference", "reduce"])
-def test_the_walk_plays_until_stopped_and_in_jumps_for_who_wants_less_motion(shown: Page, motion: str) -> None:
+def test_the_walk_plays_until_stopped_and_in_jumps_for_who_wants_less_motion(
+    shown: Page, motion: Literal["no-preference", "reduce"]
+) -> None:
     shown.emulate_media(reduced_motion=motion)
     shown.get_by_role("button", name="Play").click()
     seen = set()

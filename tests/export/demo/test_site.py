@@ -153,7 +153,8 @@ def test_serve_answers_with_isolation_headers_until_a_signal(
                 assert answer.headers["Content-Type"] == kind
                 assert answer.headers["Cross-Origin-Opener-Policy"] == "same-origin"
                 assert answer.headers["Cross-Origin-Embedder-Policy"] == "require-corp"
-        with socket.create_connection(address.removeprefix("http://").rstrip("/").split(":")) as leaver:
+        host, _, port = address.removeprefix("http://").rstrip("/").partition(":")
+        with socket.create_connection((host, int(port))) as leaver:
             leaver.sendall(f"GET /{site.BINARY} HTTP/1.0\r\n\r\n".encode())  # and leaves before the 14 MB are sent
         assert list(tmp_path.iterdir()) != []
         process.send_signal(stop)
