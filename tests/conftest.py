@@ -58,13 +58,14 @@ def _uses_module_fixture(item: pytest.Item) -> bool:
     return any(definition.scope == "module" for definitions in closure.values() for definition in definitions)
 
 
-def pytest_terminal_summary(terminalreporter: Any) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # its lines come after the summary of pytest
+def pytest_terminal_summary(terminalreporter: Any) -> Generator[None, None, None]:
     """Say in the last lines which tools are missing, how many tests were skipped for it, and how to install them."""
-    reports = [*terminalreporter.stats.get("skipped", []), *terminalreporter.stats.get("failed", [])]
-    reasons = [str(report.longrepr) for report in reports]
+    yield
+    reports = [report for kind in ("skipped", "failed", "error") for report in terminalreporter.stats.get(kind, [])]
     for tool, install in TOOLS.items():
-        if count := sum(f"{tool}: not installed" in reason for reason in reasons):
-            terminalreporter.write_line(f"{tool}: not installed, {count} tests skipped; to run them: {install}")
+        if count := sum(f"{tool}: not installed" in str(report.longrepr) for report in reports):
+            terminalreporter.write_line(f"{tool}: not installed, {count} tests not run; to run them: {install}")
 
 
 def shared_folder(name: str, factory: pytest.TempPathFactory, make: Callable[[Path], object]) -> Path:
