@@ -4,7 +4,8 @@ BIN := .venv/bin
 ORT := export/demo/ort
 .DEFAULT_GOAL := help
 PRECISION ?= float32
-.PHONY: help demo study reproduce bench speedrun camera soak docs test check format wheel lock data clean
+COVERAGE ?= 85
+.PHONY: help demo study reproduce bench speedrun camera soak docs test coverage check format wheel lock data clean
 
 help:
 	@echo "make study   environment, data, the whole study (preset quick), tables and report"
@@ -16,6 +17,7 @@ help:
 	@echo "make demo    the model as a page for the browser, in runs/demo (wants npm)"
 	@echo "make camera  train a colour denoiser on a camera's noise and write docs/camera.md (half an hour)"
 	@echo "make test    environment, data, the tests"
+	@echo "make coverage    all tests, slow ones too, and the coverage; fails below $(COVERAGE) %"
 	@echo "make check   formatting, lint, types"
 	@echo "make wheel   build the wheel and try it in an environment of its own, without torch"
 	@echo "make lock    resolve requirements.lock anew from pyproject.toml"
@@ -67,13 +69,26 @@ $(ORT)/installed: export/demo/package-lock.json .venv/installed
 soak: data
 	$(BIN)/python tests/faults/soak.py
 
+# Two processes; the tests of one group (timing, kills, the browser) run one after the other in one of them.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+
 test: data
-	$(BIN)/python -m pytest
+	$(PYTEST)
+
+# An empty -m selects the slow tests too.
+coverage: data
+	$(PYTEST) -m "" --cov --cov-report=term --cov-fail-under=$(COVERAGE)
+
+# The tests import their helpers by name; Keras has an environment of its own.
+TYPES := MYPYPATH=tests:tests/faults:scripts $(BIN)/mypy --explicit-package-bases
 
 check: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy $(addprefix -p gan_denoise.,api cli console data errors eval export files machine markdown models options rng study)
+	$(TYPES) --exclude tests/faults tests
+	$(TYPES) tests/faults
+	$(TYPES) --exclude keras_step scripts
 
 format: .venv/installed
 	$(BIN)/ruff format .

@@ -33,7 +33,14 @@ WHITE, READING = 300.0, 4.0  # electrons of a white pixel, and the standard devi
 GAMMA, QUALITY = 2.2, 85
 LARGEST = 512  # pixels a side: larger photographs are cropped at the centre
 
-TRAINING = ("astronaut", "rocket", "hubble_deep_field", "retina", "immunohistochemistry", "stereo_motorcycle")
+TRAINING: tuple[str, ...] = (
+    "astronaut",
+    "rocket",
+    "hubble_deep_field",
+    "retina",
+    "immunohistochemistry",
+    "stereo_motorcycle",
+)
 TRAINING += ("china.jpg", "camera", "brick", "grass", "gravel", "coins", "moon")
 TEST = ("chelsea", "coffee", "flower.jpg")
 TUNED_ON = ("astronaut", "rocket", "china.jpg", "stereo_motorcycle")
@@ -129,7 +136,8 @@ def _network(graph: runtime.Graph) -> Callable[[Photo], Photo]:
 
     def denoise(noisy: Photo) -> Photo:
         restored: Photo = tiling.denoise_tiled(graph, np.ascontiguousarray(noisy.transpose(2, 0, 1)[None]))
-        return restored[0].transpose(1, 2, 0)
+        square: Photo = restored[0].transpose(1, 2, 0)
+        return square
 
     return denoise
 
@@ -200,7 +208,7 @@ def _page(rows: list[dict[str, Any]], tuned: dict[str, dict[str, Any]]) -> str:
     mean = {t: {k: float(np.mean([row[t][k] for row in rows])) for k in FORMATS} for t in titles}
     lines = []
     for row in [*rows, {"photograph": "mean", **mean}]:
-        best = {k: max(titles, key=lambda title, k=k, row=row: row[title][k]) for k in FORMATS}
+        best = {k: max(titles, key=lambda title, k=k, row=row: row[title][k]) for k in FORMATS}  # type: ignore[misc]
         cells = [
             " / ".join(f"**{row[t][k]:{f}}**" if t == best[k] else f"{row[t][k]:{f}}" for k, f in FORMATS.items())
             for t in titles

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,7 +44,7 @@ def open_ready(page: Page, address: str) -> None:
     expect(page.locator("#error")).to_be_hidden()
 
 
-def call(page: Page, module: str, function: str, *arguments: object) -> object:
+def call(page: Page, module: str, function: str, *arguments: object) -> Any:
     """The result of a function of the page's modules; lists are converted to typed arrays and back."""
     script = """async ([module, name, values]) => {
         const plain = (value) => ArrayBuffer.isView(value) ? [...value] : value;

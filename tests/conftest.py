@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import shutil
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,14 @@ from gan_denoise.study.train.autoencoder import train_autoencoder
 from gan_denoise.study.train.classifier import train_classifier
 from gan_denoise.study.train.gan import train_gan
 
-CHROMIUM = Path("/usr/bin/chromium")  # Debian's; it description nobody anything when told so
+CHROMIUM = Path("/usr/bin/chromium")  # Debian's, which can be told to call nobody
+TOOLS = {  # what tests need that no Python package brings
+    "chromium": "apt-get install chromium",
+    "g++": "apt-get install g++",
+    "onnxruntime-web": "apt-get install npm, then make demo",
+    "strace": "apt-get install strace",
+    "unshare": "apt-get install util-linux, as root",
+}
 QUIET = ("disable-quic", "no-first-run", "disable-background-networking", "disable-component-update", "disable-sync")
 
 
@@ -33,6 +42,46 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     if report.skipped and os.environ.get("GAN_DENOISE_TESTS") == "all":
         report.outcome = "failed"
     return report
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep tests that share a module's fixture on one worker; start the longest first, so that none is left over."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None and _uses_module_fixture(item):
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
+def _uses_module_fixture(item: pytest.Item) -> bool:
+    closure: dict[str, Any] = item._fixtureinfo.name2fixturedefs  # type: ignore[attr-defined]
+    return any(definition.scope == "module" for definitions in closure.values() for definition in definitions)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # its lines come after the summary of pytest
+def pytest_terminal_summary(terminalreporter: Any) -> Generator[None, None, None]:
+    """Say in the last lines which tools are missing, how many tests were skipped for it, and how to install them."""
+    yield
+    reports = [report for kind in ("skipped", "failed", "error") for report in terminalreporter.stats.get(kind, [])]
+    for tool, install in TOOLS.items():
+        if count := sum(f"{tool}: not installed" in str(report.longrepr) for report in reports):
+            terminalreporter.write_line(f"{tool}: not installed, {count} tests not run; to run them: {install}")
+
+
+def shared_folder(name: str, factory: pytest.TempPathFactory, make: Callable[[Path], object]) -> Path:
+    """A folder that `make` fills once for all workers of pytest-xdist; the first that needs it makes it."""
+    root = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent  # the base folders of the workers are beside each other
+    folder, finished = root / name, root / f"{name}.finished"
+    with (root / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not finished.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+            make(folder)
+            finished.touch()
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -76,20 +125,20 @@ def photos(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def trained(excerpt: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run whose tiny networks really were trained on the excerpt, so that batch norm has statistics of its own."""
-    run = tmp_path_factory.mktemp("trained")
-    preset, options = PRESETS["smoke"], RunOptions(threads=1)
-    train_gan(preset.gan, excerpt, run, options)
-    train_autoencoder(preset.denoiser, excerpt, run, options)
-    train_classifier(preset.classifier, excerpt, run, options)
-    return run
+
+    def make(run: Path) -> None:
+        preset, options = PRESETS["smoke"], RunOptions(threads=1)
+        train_gan(preset.gan, excerpt, run, options)
+        train_autoencoder(preset.denoiser, excerpt, run, options)
+        train_classifier(preset.classifier, excerpt, run, options)
+
+    return shared_folder("trained", tmp_path_factory, make)
 
 
 @pytest.fixture(scope="session")
 def exported(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The export of `trained`."""
-    out = tmp_path_factory.mktemp("exported") / "out"
-    export_run(trained, out)
-    return out
+    return shared_folder("exported", tmp_path_factory, lambda folder: export_run(trained, folder / "out")) / "out"
 
 
 @pytest.fixture(scope="session")
@@ -98,7 +147,7 @@ def browser() -> Iterator[Any]:
     from playwright.sync_api import sync_playwright
 
     if not CHROMIUM.exists():
-        pytest.skip(f"{CHROMIUM} missing: apt-get install chromium")
+        pytest.skip("chromium: not installed")
     with sync_playwright() as playwright:
         arguments = [f"--{name}" for name in ("no-sandbox", "disable-gpu", *QUIET)]
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
@@ -131,8 +180,10 @@ def identity_graph() -> Callable[..., bytes]:
 def demo_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of the shipped model, two folders deep."""
     if not (site.RUNTIME / site.BINARY).exists():
-        pytest.skip("onnxruntime-web missing: make demo")
-    out = tmp_path_factory.mktemp("host") / "some/where"
-    out.parent.mkdir()
-    site.write_site(None, out)
-    return out
+        pytest.skip("onnxruntime-web: not installed")
+
+    def make(folder: Path) -> None:
+        (folder / "some").mkdir()
+        site.write_site(None, folder / "some/where")
+
+    return shared_folder("host", tmp_path_factory, make) / "some/where"

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import typer
+from command_helpers import run_command, start_command
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -24,8 +25,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "gan_denoise.cli", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
+    return run_command(*arguments, cwd=cwd)
 
 
 def denoised_in(path: Path) -> np.ndarray:
@@ -40,7 +40,6 @@ def pixels(path: Path) -> np.ndarray:
 
 def test_the_version_and_the_entry_points() -> None:
     version = f"gan-denoise {__version__}\n"
-    assert run("--version").stdout == version
     as_module = [sys.executable, "-m", "gan_denoise", "--version"]
     assert subprocess.run(as_module, capture_output=True, text=True).stdout == version
     script = subprocess.run([sys.executable, str(ROOT / "cli.py"), "--version"], capture_output=True, text=True)
@@ -177,24 +176,24 @@ def test_images_do_not_depend_on_count_and_batch_size(tmp_path: Path) -> None:
 
 
 def test_sharded_output_resumes_after_a_kill(exported: Path, tmp_path: Path) -> None:
-    command = ("generate", "--model", exported, "-n", "100001", "--threads", "1", "--out", "many")
-    arguments = [sys.executable, "-m", "gan_denoise.cli", *map(str, command)]
-    killed = subprocess.Popen(arguments, cwd=tmp_path)
+    command = ("generate", "--model", exported, "-n", "10001", "--threads", "1", "--out", "many")
+    smaller = {"export.commands.MAX_IN_MEMORY": 10_000, "export.shards.SHARD": 1_000}
+    killed = start_command(*command, cwd=tmp_path, constants=smaller)
     while not (tmp_path / "many/000001.npz").exists():
         assert killed.poll() is None
         time.sleep(0.01)
     killed.kill()
-    assert killed.wait() == -signal.SIGKILL
+    assert killed.wait(60) == -signal.SIGKILL
     first = (tmp_path / "many/000000.npz").stat()
     assert not (tmp_path / "many/000010.npz").exists()
 
-    done = run(*command, cwd=tmp_path)
+    done = run_command(*command, cwd=tmp_path, constants=smaller)
     assert (done.returncode, done.stdout, done.stderr) == (0, "many\n", "next: gan-denoise eval ffd many\n")
     assert (tmp_path / "many/000000.npz").stat().st_mtime_ns == first.st_mtime_ns
     shapes = [denoised_in(tmp_path / f"many/{i:06d}.npz").shape for i in range(11)]
-    assert shapes == [(10_000, 28, 28)] * 10 + [(1, 28, 28)]
+    assert shapes == [(1_000, 28, 28)] * 10 + [(1, 28, 28)]
 
-    other = run(*command, "--seed", "1", cwd=tmp_path)
+    other = run_command(*command, "--seed", "1", cwd=tmp_path, constants=smaller)
     assert other.returncode == 4
     assert "many: exists with other contents, not overwritten\nhint: --force replaces it" in other.stderr
 

@@ -6,17 +6,16 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command_helpers import NO_PAUSE, cold_command, run_command
 from PIL import Image
 
 from gan_denoise.data import sources
 
-COMMAND = [sys.executable, "-m", "gan_denoise.cli"]
 WRITES = "openat,open,creat,mkdir,mkdirat,rename,renameat,renameat2,link,linkat,symlink,symlinkat"
 CALLS = "connect,sendto,sendmsg,sendmmsg"
 CALLED = re.compile(r".*AF_INET.*")
@@ -29,7 +28,7 @@ Traced = Callable[..., str]
 def traced(tmp_path: Path) -> Traced:
     """Run a command as a user with an empty home folder, and return the trace of its system calls."""
     if shutil.which("strace") is None:
-        pytest.skip("strace missing: apt-get install strace")
+        pytest.skip("strace: not installed")
     for folder in ("home", "work", "temporary"):
         (tmp_path / folder).mkdir()
 
@@ -40,7 +39,7 @@ def traced(tmp_path: Path) -> Traced:
         environment = {name: text for name, text in os.environ.items() if name.startswith(("PATH", "LANG", "OPENBLAS"))}
         environment |= {"HOME": str(tmp_path / "home"), "TMPDIR": str(tmp_path / "temporary"), **more}
         environment["PYTHONDONTWRITEBYTECODE"] = "1"
-        command = [*strace, *COMMAND, *map(str, arguments)]
+        command = [*strace, *cold_command(NO_PAUSE), *map(str, arguments)]
         done = subprocess.run(command, cwd=tmp_path / "work", env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr[-2_000:]
         return trace.read_text()
@@ -77,7 +76,7 @@ def test_a_command_writes_its_output_and_its_cache_and_connects_to_nothing(
     if name == "denoise":
         Image.fromarray(np.zeros((28, 28), np.uint8)).save(tmp_path / "photo.png")
     if name == "eval":
-        subprocess.run([*COMMAND, "generate", "-n", "97", "--out", str(tmp_path / "images")], check=True)
+        run_command("generate", "-n", "97", "--out", tmp_path / "images", check=True)
     if name in ("train", "study"):
         shutil.copytree(sources.fetch_fashion_mnist(), tmp_path / "home/.cache/gan-denoise/fashion-mnist")
     trace = traced(*COMMANDS[name])

@@ -27,7 +27,7 @@ API_MAY_IMPORT = (
     "gan_denoise.options",
 )
 # Inside a package: each folder or module imports from itself and from those after it alone.
-ORDER = {
+ORDER: dict[str, list[str | tuple[str, ...]]] = {
     "eval": ["commands", "generation", "denoising", "bench", "metrics"],
     "study": [
         "commands",

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command_helpers import run_command
 from PIL import Image
 
 from gan_denoise.data import paired_images
@@ -16,8 +15,6 @@ from gan_denoise.data.paired_images import read_image_pairs
 from gan_denoise.errors import InputError, UsageError
 from gan_denoise.export import runtime
 from gan_denoise.study.run.log import read_log
-
-COMMAND = [sys.executable, "-m", "gan_denoise.cli"]
 
 
 @pytest.fixture
@@ -95,19 +92,19 @@ def test_images_that_cannot_be_cropped_are_refused(folders: tuple[Path, Path], t
 def test_a_denoiser_learns_the_noise_of_the_pairs(folders: tuple[Path, Path], tmp_path: Path) -> None:
     """The "noise" is brighter by 30: a denoiser trained on Gaussian noise would not remove it."""
     options = ["--pairs", *map(str, folders), "--size", "32", "--channels", "3", "--threads", "1"]
-    train = [*COMMAND, "train", "denoiser", "--preset", "smoke-best", *options, "--epochs", "40"]
+    train = ["train", "denoiser", "--preset", "smoke-best", *options, "--epochs", "40"]
     run, out = tmp_path / "run", tmp_path / "out"
-    done = subprocess.run([*train, "--out", str(run)], capture_output=True, text=True, check=True)
+    done = run_command(*train, "--out", run, check=True)
     last = read_log(run / "denoiser/log.jsonl")[-1]
     assert last["noisy_psnr_db"] == pytest.approx(20 * np.log10(255 / 30), abs=0.3)
     assert last["psnr_db"] > last["noisy_psnr_db"] + 6
     assert "noisy_psnr_db" in done.stderr.splitlines()[-2]
 
-    subprocess.run([*COMMAND, "export", str(run), "--out", str(out)], capture_output=True, check=True)
+    run_command("export", run, "--out", out, check=True)
     assert runtime.load_graph(runtime.DENOISER, out).input_shape == (3, 32, 32)
     image = tmp_path / "square.png"
     Image.open(folders[0] / "03.jpg").crop((10, 10, 42, 42)).save(image)
-    subprocess.run([*COMMAND, "denoise", str(image), "--model", str(out), "--out", str(tmp_path / "d")], check=True)
+    run_command("denoise", image, "--model", out, "--out", tmp_path / "d", check=True)
     clean = np.asarray(Image.open(folders[1] / "03.png").crop((10, 10, 42, 42)), float)
     denoised = np.asarray(Image.open(tmp_path / "d/square.png"), float)
     assert denoised.shape == (32, 32, 3)
@@ -116,7 +113,7 @@ def test_a_denoiser_learns_the_noise_of_the_pairs(folders: tuple[Path, Path], tm
     meta = json.loads((run / "denoiser/meta.json").read_text())["fingerprint"]
     assert meta["image_shape"] == [3, 32, 32]
     Image.open(folders[0] / "01.jpg").transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(folders[0] / "01.jpg")
-    other = subprocess.run([*train, "--resume", "--out", str(run)], capture_output=True, text=True, check=False)
+    other = run_command(*train, "--resume", "--out", run)
     assert other.returncode == 3
     assert other.stderr.startswith("error: data_sha256: the run in")
 
@@ -130,8 +127,6 @@ def test_a_denoiser_learns_the_noise_of_the_pairs(folders: tuple[Path, Path], tm
     ],
 )
 def test_pairs_where_they_have_no_use_are_usage_errors(tmp_path: Path, arguments: list[str], said: str) -> None:
-    done = subprocess.run(
-        [*COMMAND, "train", *arguments, "--pairs", "a", "b"], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    done = run_command("train", *arguments, "--pairs", "a", "b", cwd=tmp_path)
     assert done.returncode == 2
     assert said in done.stderr

@@ -226,7 +226,7 @@ def test_ascii_streams_get_ascii(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_column_that_nobody_measured_is_left_out_of_tables_and_kept_in_json() -> None:
-    rows = [{"name": "a", "ssim": None, "psnr_db": 20.0}, {"name": "b", "ssim": None}]
+    rows: list[dict[str, Any]] = [{"name": "a", "ssim": None, "psnr_db": 20.0}, {"name": "b", "ssim": None}]
     assert to_markdown(report(rows)).splitlines()[2:6] == [
         "| backend | PSNR, dB |",
         "| --- | ---: |",

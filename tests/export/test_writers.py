@@ -1,5 +1,6 @@
 """Generated images as grids, folders and arrays, and image files read back."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +56,7 @@ def test_a_grid_shows_raw_above_denoised(tmp_path: Path) -> None:
 
 
 def test_a_failed_generation_leaves_no_folder(tmp_path: Path) -> None:
-    def broken():  # type: ignore[no-untyped-def]
+    def broken() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         yield from batches(12)
         raise InputError("midway")
 

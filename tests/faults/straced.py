@@ -18,7 +18,7 @@ class Straced:
 
     def __init__(self, script: str) -> None:
         if shutil.which("strace") is None:
-            pytest.skip("no strace: apt-get install strace")
+            pytest.skip("strace: not installed")
         command = [sys.executable, str(Path(__file__).parent / script)]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 

@@ -20,6 +20,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from command_helpers import COLD, run_command
 from data_helpers import EXCERPT, IMAGES, LABELS, corrupt, idx, link, photograph, spoil
 from PIL import Image
 
@@ -31,7 +32,9 @@ from gan_denoise.errors import InputError, UsageError
 
 
 def command(*arguments: object, before: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
-    words = [*before, sys.executable, "-m", "gan_denoise.cli", *map(str, arguments)]
+    if not before:
+        return run_command(*arguments)
+    words = [*before, *COLD, *map(str, arguments)]
     return subprocess.run(words, capture_output=True, text=True, timeout=120)
 
 
@@ -243,7 +246,7 @@ def test_row_8_two_fetches_at_once_both_succeed(real_folder: Path, tmp_path: Pat
 def offline(*arguments: object) -> subprocess.CompletedProcess[str]:
     """Run the command without network and without the files of Debian's package."""
     if shutil.which("unshare") is None or subprocess.run(["unshare", "-n", "-m", "true"]).returncode:
-        pytest.skip("no network namespaces: root and util-linux wanted")
+        pytest.skip("unshare: not installed, or no root")
     hide = '[ ! -d /usr/share/datasets ] || mount -t tmpfs none /usr/share/datasets; exec "$@"'
     return command(*arguments, before=("unshare", "-n", "-m", "sh", "-c", hide, "sh"))
 
@@ -469,10 +472,8 @@ def test_row_9_folders_that_hold_no_images_are_named(photos: Path, tmp_path: Pat
 
 def test_row_9_train_names_the_image_and_leaves_nothing(photos: Path, tmp_path: Path) -> None:
     corrupt(photos / "c/002.png")
-    command = [sys.executable, "-m", "gan_denoise.cli", "train", "gan", "--preset", "smoke", "--dataset", "folder"]
-    done = subprocess.run(
-        [*command, "--data", str(photos), "--out", str(tmp_path / "run")], capture_output=True, text=True, check=False
-    )
+    options = ("--preset", "smoke", "--dataset", "folder", "--data", photos, "--out", tmp_path / "run")
+    done = command("train", "gan", *options)
     assert done.returncode == 3
     assert done.stderr.startswith(f"error: {photos}/c/002.png: unreadable image")
     assert not (tmp_path / "run").exists()

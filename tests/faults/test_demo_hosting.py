@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 from gan_denoise.export import latents, runtime
 from gan_denoise.export.demo import site
 
+pytestmark = pytest.mark.xdist_group("browser")
 FIRST = 5  # the image selected at first
 
 

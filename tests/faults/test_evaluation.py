@@ -1,17 +1,17 @@
 """FAULTS, evaluation: sets against themselves, too few samples, batches and threads, ranges, a benchmark under load."""
 
+import contextlib
 import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from command_helpers import NO_PAUSE, run_command, start_command
 
 from gan_denoise.data import fashion_mnist
 from gan_denoise.errors import InputError
@@ -19,7 +19,6 @@ from gan_denoise.eval.metrics.psnr_ssim import psnr, ssim
 from gan_denoise.eval.noise import add_noise
 from gan_denoise.export import runtime
 
-CLI = [sys.executable, "-m", "gan_denoise.cli"]
 TOLERANCE = 1e-4  # of a distance: other batches and threads add in another order
 
 
@@ -29,9 +28,7 @@ def ffd(images: Path, *options: str) -> dict[str, float]:
 
 
 def answer(*arguments: str) -> dict[str, Any]:
-    done = subprocess.run([*CLI, *arguments, "--json"], capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    content: dict[str, Any] = json.loads(done.stdout)
+    content: dict[str, Any] = json.loads(run_command(*arguments, "--json", check=True).stdout)
     return content
 
 
@@ -50,7 +47,7 @@ def test_row_33_the_reference_against_itself_is_0_and_the_training_images_are_no
 @pytest.mark.parametrize("count", [0, 1, 96])
 def test_row_33_fewer_samples_than_features_are_refused(tmp_path: Path, count: int) -> None:
     np.savez(tmp_path / "a.npz", images=np.zeros((count, 28, 28), np.uint8))
-    done = subprocess.run([*CLI, "eval", "ffd", str(tmp_path / "a.npz")], capture_output=True, text=True)
+    done = run_command("eval", "ffd", tmp_path / "a.npz")
     assert done.returncode == 3
     assert f"{count} " in done.stderr
     assert "expected 97 or more images" in done.stderr
@@ -95,20 +92,18 @@ def test_row_35_integers_and_other_ranges_are_refused(exported: Path) -> None:
         runtime.load_graph(runtime.DENOISER, exported)((grey * 255).astype(np.uint8))
 
 
+@pytest.mark.xdist_group("serial")
 def test_row_36_a_benchmark_that_is_held_up_says_so(exported: Path) -> None:
-    command = [*CLI, "bench", "--vs", "openvino", "--model", str(exported), "--repeats", "20", "--json"]
+    command = ["bench", "--vs", "openvino", "--model", exported, "--repeats", 20, "--json"]
     moments = random.Random(0)
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    ) as process:
-        while process.poll() is None:  # now and then all its processes stand still
-            os.killpg(process.pid, signal.SIGSTOP)
+    process = start_command(*command, constants=NO_PAUSE, new_session=True)
+    while process.poll() is None:  # now and then all its processes stand still
+        for number in (signal.SIGSTOP, signal.SIGCONT):
+            with contextlib.suppress(ProcessLookupError):  # it has ended since
+                os.killpg(process.pid, number)
             time.sleep(moments.uniform(0, 0.05))
-            os.killpg(process.pid, signal.SIGCONT)
-            time.sleep(moments.uniform(0, 0.05))
-        assert process.stdout is not None
-        assert process.stderr is not None
-        rows, said = json.loads(process.stdout.read())["rows"], process.stderr.read()
+    assert process.returncode == 0
+    rows, said = json.loads(process.output()[0])["rows"], process.output()[1]
     unstable = [row for row in rows if not row["stable"]]
     assert unstable
     assert all((row["spread"] > 0.2) is not row["stable"] for row in rows)

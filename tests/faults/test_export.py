@@ -2,7 +2,6 @@
 
 import os
 import signal
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from command_helpers import COLD
 from onnx import numpy_helper
 from straced import Straced
 from tmpfs import on_tmpfs
@@ -26,7 +26,7 @@ from gan_denoise.export.runtime import Graph
 from gan_denoise.models.autoencoder import Denoiser
 from gan_denoise.models.dcgan import Generator
 
-EXPORT = [sys.executable, "-m", "gan_denoise.cli", "export"]
+EXPORT = [*COLD, "export"]
 
 
 @pytest.fixture(scope="module")

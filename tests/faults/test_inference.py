@@ -1,5 +1,6 @@
 """Inference under faults: invalid counts, arrays and images, existing outputs, a disk that fills up."""
 
+import shlex
 import struct
 import subprocess
 import sys
@@ -9,20 +10,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_helpers import COLD, cold_command, run_command
 from PIL import Image
 from tmpfs import on_tmpfs
 
 from gan_denoise.errors import InputError
 from gan_denoise.export import latents, runtime
 
-CLI = [sys.executable, "-m", "gan_denoise.cli"]
+SMALLER = {"export.commands.MAX_IN_MEMORY": 10_000, "export.shards.SHARD": 1_000}
 PEAK = "import resource, subprocess, sys; code = subprocess.run(sys.argv[1:]).returncode; " + (
     "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss); sys.exit(code)"
 )
 
 
 def run(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*CLI, *map(str, arguments)], capture_output=True, text=True, cwd=cwd, timeout=300)
+    return run_command(*arguments, cwd=cwd)
 
 
 @pytest.mark.parametrize("count", ["0", "-1", "x"])
@@ -41,7 +43,7 @@ def test_row_30_a_thousand_million_for_one_file_is_a_usage_error(tmp_path: Path,
 
 
 def test_row_30_a_thousand_million_to_a_small_disk_are_refused_before_the_first(tmp_path: Path) -> None:
-    done = on_tmpfs(tmp_path, "size=100m", *CLI, "generate", "-n", 10**9, "--out", tmp_path / "many")
+    done = on_tmpfs(tmp_path, "size=100m", *COLD, "generate", "-n", 10**9, "--out", tmp_path / "many")
     assert done.returncode == 4
     assert done.stderr == (
         f"error: {tmp_path / 'many'}: expected 1568.0 GB free, got 0.1 GB\n"
@@ -63,11 +65,12 @@ def test_row_30_existing_files_survive_when_there_is_no_space(tmp_path: Path) ->
 
 def test_row_30_memory_does_not_grow_with_the_number_of_images(exported: Path, tmp_path: Path) -> None:
     def peak(count: int) -> int:
-        command = [*CLI, "generate", "--model", str(exported), "-n", str(count), "--out", str(tmp_path / str(count))]
+        arguments = ["generate", "--model", str(exported), "-n", str(count), "--out", str(tmp_path / str(count))]
+        command = [*cold_command(SMALLER), *arguments]
         done = subprocess.run([sys.executable, "-c", PEAK, *command], capture_output=True, text=True, check=True)
         return 1024 * int(done.stdout.split()[-1])
 
-    assert peak(160_000) - peak(100_001) < 0.3 * 60_000 * 2 * 28 * 28
+    assert peak(40_001) - peak(10_001) < 0.3 * 30_000 * 2 * 28 * 28
 
 
 def test_row_31_invalid_latents_are_refused(exported: Path) -> None:
@@ -142,7 +145,7 @@ def test_row_31_images_that_do_not_fit_are_refused_by_name(
 ) -> None:
     Image.new("L", (28, 28)).save(tmp_path / "good.png")
     save(tmp_path / "bad.png")
-    command = [sys.executable, "-c", PEAK, *CLI, "denoise", "good.png", "bad.png", "--out", "clean"]
+    command = [sys.executable, "-c", PEAK, *COLD, "denoise", "good.png", "bad.png", "--out", "clean"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60)
     assert done.returncode == 3
     error, *more = done.stderr.splitlines()  # and no warning of Pillow's
@@ -173,7 +176,7 @@ def test_row_32_a_missing_folder_is_made(tmp_path: Path, out: str) -> None:
 
 @pytest.mark.parametrize(("count", "out"), [(2_000, "grid.png"), (1_000, "arrays.npz"), (1_000, "folder")])
 def test_row_32_a_disk_that_fills_up_midway_leaves_no_part(tmp_path: Path, count: int, out: str) -> None:
-    command = [*CLI, "generate", "-n", count, "--batch", 256, "--out", tmp_path / out]
+    command = [*COLD, "generate", "-n", count, "--batch", 256, "--out", tmp_path / out]
     done = on_tmpfs(tmp_path, "size=400k", *command)
     assert done.returncode == 4, done.stderr
     assert done.stderr.splitlines()[-2:] == [
@@ -185,10 +188,10 @@ def test_row_32_a_disk_that_fills_up_midway_leaves_no_part(tmp_path: Path, count
 
 def test_row_32_a_disk_that_others_fill_leaves_whole_shards_alone(exported: Path, tmp_path: Path) -> None:
     many = tmp_path / "many"
-    fill = f"while [ ! -e {many}/000001.npz ]; do :; done; head -c 150m /dev/zero > {tmp_path}/others"
-    command = [*CLI, "generate", "--model", exported, "-n", 100_001, "--out", many]
-    script = f"({fill}) 2>/dev/null & exec {' '.join(map(str, command))}"
-    done = on_tmpfs(tmp_path, "size=170m", "sh", "-c", script)
+    fill = f"while [ ! -e {many}/000001.npz ]; do :; done; head -c 15m /dev/zero > {tmp_path}/others"
+    command = [*cold_command(SMALLER), "generate", "--model", exported, "-n", 10_001, "--out", many]
+    script = f"({fill}) 2>/dev/null & exec {shlex.join(map(str, command))}"
+    done = on_tmpfs(tmp_path, "size=17m", "sh", "-c", script)
     assert done.returncode == 4, done.stderr
     assert "npz: No space left on device\nhint: choose another --out, or free some space\n" in done.stderr
     listed = done.stdout.split(f"{many}:")[1].split()

@@ -13,24 +13,30 @@ from pathlib import Path
 
 import pytest
 import torch
+from command_helpers import COLD, RunningCommand, run_command, start_command
 from safetensors.torch import load_file
 
 from gan_denoise.study.run import checkpoint
 from gan_denoise.study.run.log import read_log
 
-COMMAND = [sys.executable, "-m", "gan_denoise.cli", "train"]
+pytestmark = pytest.mark.xdist_group("serial")  # alone among the tests of times and kills
 TRAINER = Path(__file__).parent / "trainer.py"
-KILLS = 20
-
-
+KILLS = 5  # `make soak` has 100
 LONG = ["--batch", "4", "--epochs", "4", "--threads", "1"]  # 64 steps an epoch
 
-
-def train(kind: str, out: Path, *options: str, preset: str = "smoke") -> subprocess.Popen[bytes]:
-    return subprocess.Popen([*COMMAND, kind, "--preset", preset, *LONG, "--out", str(out), *options])
+Process = RunningCommand | subprocess.Popen[bytes]
 
 
-def stop_in_the_middle_of_an_epoch(process: subprocess.Popen[bytes], stage: Path, number: int) -> int:
+def train(kind: str, out: Path, *options: str, preset: str = "smoke") -> RunningCommand:
+    return start_command("train", kind, "--preset", preset, *LONG, "--out", out, *options)
+
+
+def train_cold(out: Path) -> subprocess.Popen[bytes]:
+    """A process whose handlers of signals are those that Python sets when it starts."""
+    return subprocess.Popen([*COLD, "train", "gan", "--preset", "smoke", *LONG, "--out", str(out)])
+
+
+def stop_in_the_middle_of_an_epoch(process: Process, stage: Path, number: int) -> int:
     """Send a signal some steps after the first epoch was saved; returns the exit code."""
     wait_for(stage / "checkpoints/step-00000064.json", process)
     time.sleep(0.1)  # an epoch takes half a second and more
@@ -45,7 +51,7 @@ def assert_same_weights(one: Path, other: Path) -> None:
         assert torch.equal(first[name], second[name]), name
 
 
-def test_row_10_killed_at_20_random_moments_all_stages_end_with_the_bits_of_an_unbroken_run(tmp_path: Path) -> None:
+def test_row_10_killed_at_random_moments_all_stages_end_with_the_bits_of_an_unbroken_run(tmp_path: Path) -> None:
     moments, kills, broken = random.Random(0), 0, 0
     with subprocess.Popen(
         [sys.executable, TRAINER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -96,7 +102,7 @@ def test_row_10_killed_and_resumed_gives_the_bits_of_an_unbroken_run(
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_row_11_a_signal_saves_within_the_epoch_and_resume_continues(tmp_path: Path, number: int, code: int) -> None:
     unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
-    first, second = train("gan", unbroken), train("gan", broken)
+    first, second = train("gan", unbroken), train_cold(broken)
     assert stop_in_the_middle_of_an_epoch(second, broken / "gan", number) == code
     assert first.wait(120) == 0
     step = max(int(path.stem.split("-")[1]) for path in (broken / "gan/checkpoints").glob("*.json"))
@@ -108,7 +114,7 @@ def test_row_11_a_signal_saves_within_the_epoch_and_resume_continues(tmp_path: P
 def test_row_11_a_second_ctrl_c_exits_at_once_and_the_last_checkpoint_is_valid(tmp_path: Path) -> None:
     for attempt in range(20):  # the first signal's save may end before the second signal
         run = tmp_path / str(attempt)
-        process = train("gan", run)
+        process = train_cold(run)
         wait_for(run / "gan/checkpoints/step-00000064.json", process)
         process.send_signal(signal.SIGINT)
         while catches(process, signal.SIGINT):
@@ -130,7 +136,7 @@ def catches(process: subprocess.Popen[bytes], number: int) -> bool:
     return bool(int(caught, 16) >> (number - 1) & 1)
 
 
-def wait_for(file: Path, process: subprocess.Popen[bytes]) -> None:
+def wait_for(file: Path, process: Process) -> None:
     deadline = time.monotonic() + 60
     while not file.exists():
         assert process.poll() is None
@@ -142,12 +148,13 @@ def test_row_22_a_second_writer_is_refused_and_the_lock_ends_with_its_holder(tmp
     holder = train("gan", tmp_path, "--epochs", "40")  # ten seconds: longer than the second process takes to start
     try:
         wait_for(tmp_path / "gan/meta.json", holder)
-        second = subprocess.run(
-            [*COMMAND, "gan", "--preset", "smoke", "--out", tmp_path], capture_output=True, text=True
-        )
+        second = run_command("train", "gan", "--preset", "smoke", "--out", tmp_path)
         assert second.returncode == 6
         assert second.stderr.startswith(f"error: {tmp_path}/gan: process {holder.pid} is writing to it\nhint: ")
     finally:
         holder.kill()
-        holder.wait()
-    assert train("gan", tmp_path, "--epochs", "40", "--resume").wait(120) == 0
+        holder.wait(60)
+    resumed = train("gan", tmp_path, "--epochs", "40", "--resume")
+    wait_for(tmp_path / "gan/checkpoints/step-00000064.json", resumed)
+    resumed.terminate()
+    assert resumed.wait(60) == 143

@@ -5,15 +5,14 @@ import os
 import pty
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command_helpers import COLD
 
 from gan_denoise.study.report.build import write_report
 
-CLI = [sys.executable, "-m", "gan_denoise.cli"]
 ODD = "images of Zoë & 服"
 COLOUR = re.compile(r"\x1b\[(\d;)*[349]\d[;\d]*m")  # bold and faint do not count
 ANSI = re.compile(r"\x1b\[[\d;?]*[A-Za-z]")
@@ -44,7 +43,7 @@ def environment(**changes: str) -> dict[str, str]:
 def test_row_37_without_a_terminal_there_is_no_colour_and_json_stands_alone(
     folder: Path, arguments: list[str], changes: dict[str, str]
 ) -> None:
-    command = [*CLI, *arguments, "--json"]
+    command = [*COLD, *arguments, "--json"]
     done = subprocess.run(command, capture_output=True, cwd=folder, env=environment(**changes), timeout=120)
     stderr = done.stderr.decode(errors="surrogateescape")
     assert done.returncode == 0, stderr
@@ -56,7 +55,7 @@ def test_row_37_without_a_terminal_there_is_no_colour_and_json_stands_alone(
 @pytest.mark.parametrize("command", [["data", "info"], ["eval", "denoising", "-n", "4"]])
 def test_row_37_an_ascii_output_gets_the_table(tmp_path: Path, command: list[str]) -> None:
     changes = environment(PYTHONIOENCODING="ascii")
-    done = subprocess.run([*CLI, *command], capture_output=True, cwd=tmp_path, env=changes, timeout=120)
+    done = subprocess.run([*COLD, *command], capture_output=True, cwd=tmp_path, env=changes, timeout=120)
     assert (done.returncode, done.stderr.decode().count("Traceback")) == (0, 0)
     assert len(done.stdout.decode("ascii").splitlines()) > 6
 
@@ -66,7 +65,7 @@ def test_row_37_a_terminal_has_colours_unless_they_are_switched_off(changes: dic
     for arguments in (["--help"], ["generate", "--nonsense"]):
         reader, terminal = pty.openpty()
         with subprocess.Popen(
-            [*CLI, *arguments],
+            [*COLD, *arguments],
             stdout=terminal,
             stderr=terminal,
             env=environment(**{"TERM": "xterm-256color", **changes}),
@@ -96,7 +95,7 @@ def read_all(handle: int) -> str:
     "arguments", [["data", "info", "--quiet"], ["--help"], ["eval", "ffd", f"{ODD} too.npz", "--quiet"]]
 )
 def test_row_37_a_closed_pipe_ends_without_a_message(folder: Path, arguments: list[str]) -> None:
-    with subprocess.Popen([*CLI, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=folder) as process:
+    with subprocess.Popen([*COLD, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=folder) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()  # before anything is written
@@ -113,7 +112,7 @@ def test_row_38_a_full_stdout_is_one_line_and_exit_4(folder: Path, arguments: li
     with Path("/dev/full").open("w") as full:
         changed = environment(PYTHONUNBUFFERED=unbuffered)
         done = subprocess.run(
-            [*CLI, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, env=changed, cwd=folder, timeout=120
+            [*COLD, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, env=changed, cwd=folder, timeout=120
         )
     assert done.returncode == 4
     error, hint = (line for line in done.stderr.splitlines() if not line.startswith("next: "))

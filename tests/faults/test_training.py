@@ -5,13 +5,12 @@ import hashlib
 import json
 import pickle
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from command_helpers import COLD, run_command, start_command
 from data_helpers import EXCERPT
 from tmpfs import on_tmpfs, run
 
@@ -29,7 +28,8 @@ from gan_denoise.study.train.dispatch import is_finished, train
 from gan_denoise.study.train.gan import train_gan
 from gan_denoise.study.train.optim import optimizer_step
 
-TRAIN = [sys.executable, "-m", "gan_denoise.cli", "train", "gan", "--threads", "1"]
+GAN = ["train", "gan", "--threads", "1"]
+TRAIN = [*COLD, *GAN]
 FOUR_EPOCHS = ["--preset", "smoke", "--batch", 4, "--epochs", 4]
 GIGABYTE = 1_000_000_000
 
@@ -152,7 +152,7 @@ def test_row_13_mode_collapse_is_a_warning_on_stderr_and_in_the_log(
 def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A training of four epochs that was stopped by SIGTERM after the first."""
     folder = tmp_path_factory.mktemp("stopped")
-    process = subprocess.Popen([*map(str, [*TRAIN, *FOUR_EPOCHS, "--out", folder])])
+    process = start_command(*GAN, *FOUR_EPOCHS, "--out", folder)
     while not (folder / "gan/checkpoints/step-00000064.json").exists():
         assert process.poll() is None
     process.terminate()
@@ -177,13 +177,13 @@ def test_row_14_changed_options_are_refused_by_name_or_recorded(
     np.savez(tmp_path / "black.npz", images=np.zeros((300, 28, 28), np.uint8))
     change = [tmp_path / "black.npz" if word == "black.npz" else word for word in change]
     meta_text = (tmp_path / "run/gan/meta.json").read_text()
-    command = [*TRAIN, *FOUR_EPOCHS, "--out", tmp_path / "run", *change]
-    exact = run(*command, "--resume")
+    command = [*GAN, *FOUR_EPOCHS, "--out", tmp_path / "run", *change]
+    exact = run_command(*command, "--resume")
     assert exact.returncode == 3
     assert exact.stderr.startswith(f"error: {message.format(tmp_path / 'run/gan')}")
     assert "--resume-inexact resumes and records the change" in exact.stderr
     assert (tmp_path / "run/gan/meta.json").read_text() == meta_text
-    assert run(*command, "--resume-inexact").returncode == 0
+    assert run_command(*command, "--resume-inexact").returncode == 0
     (record,) = json.loads((tmp_path / "run/gan/meta.json").read_text())["inexact_resumes"]
     assert record["step"] >= 64
     assert message.split(":")[0] in record["changed"]
@@ -196,17 +196,17 @@ def test_row_14_changed_options_are_refused_by_name_or_recorded(
 
 def test_row_14_nothing_is_recorded_if_no_step_is_left(stopped: Path, tmp_path: Path) -> None:
     shutil.copytree(stopped, tmp_path / "run")
-    command = [*TRAIN, *FOUR_EPOCHS, "--out", tmp_path / "run"]
-    assert run(*command, "--resume").returncode == 0
+    command = [*GAN, *FOUR_EPOCHS, "--out", tmp_path / "run"]
+    assert run_command(*command, "--resume").returncode == 0
     meta_text = (tmp_path / "run/gan/meta.json").read_text()
-    assert run(*command, "--resume-inexact", "--seed", 1).returncode == 0
+    assert run_command(*command, "--resume-inexact", "--seed", 1).returncode == 0
     assert (tmp_path / "run/gan/meta.json").read_text() == meta_text
 
 
 def test_row_14_an_inexactly_resumed_run_does_not_count_as_finished(stopped: Path, tmp_path: Path) -> None:
     shutil.copytree(stopped, tmp_path / "run")
-    command = [*TRAIN, *FOUR_EPOCHS, "--out", tmp_path / "run", "--seed", 1]
-    assert run(*command, "--resume-inexact").returncode == 0
+    command = [*GAN, *FOUR_EPOCHS, "--out", tmp_path / "run", "--seed", 1]
+    assert run_command(*command, "--resume-inexact").returncode == 0
     config = dataclasses.replace(PRESETS["smoke"].gan, batch=4, epochs=4)
     with pytest.raises(InputError, match="expected a training without changes, got one resumed with --resume-inexact"):
         is_finished(config, tmp_path / "run", RunOptions(seed=1, threads=1))
@@ -214,7 +214,7 @@ def test_row_14_an_inexactly_resumed_run_does_not_count_as_finished(stopped: Pat
 
 def test_row_14_networks_of_other_sizes_are_refused_even_inexactly(stopped: Path, tmp_path: Path) -> None:
     shutil.copytree(stopped, tmp_path / "run")
-    done = run(*TRAIN, "--preset", "quick", "--out", tmp_path / "run", "--resume-inexact")
+    done = run_command(*GAN, "--preset", "quick", "--out", tmp_path / "run", "--resume-inexact")
     assert done.returncode == 3
     assert "expected a checkpoint of the same networks, got other sizes" in done.stderr
     assert "Traceback" not in done.stderr
@@ -224,7 +224,9 @@ def test_row_14_means_after_a_change_of_batch_are_over_the_steps_since(stopped: 
     shutil.copytree(stopped, tmp_path / "run")
     samples = tmp_path / "run/gan/samples"
     before = {file.name: file.read_bytes() for file in samples.iterdir()}
-    done = run(*TRAIN, "--preset", "smoke", "--batch", 16, "--epochs", 8, "--out", tmp_path / "run", "--resume-inexact")
+    done = run_command(
+        *GAN, "--preset", "smoke", "--batch", 16, "--epochs", 8, "--out", tmp_path / "run", "--resume-inexact"
+    )
     assert done.returncode == 0, done.stderr
     rows = read_log(tmp_path / "run/gan/log.jsonl")
     assert all(0 <= row[name] <= 1 for row in rows for name in ("accuracy_real", "accuracy_fake"))
@@ -235,17 +237,17 @@ def test_row_14_means_after_a_change_of_batch_are_over_the_steps_since(stopped: 
 
 def test_row_14_weights_from_before_a_change_are_not_exported(stopped: Path, tmp_path: Path) -> None:
     shutil.copytree(stopped, tmp_path / "run")
-    command = [*TRAIN, "--preset", "smoke", "--batch", 4, "--out", tmp_path / "run"]
-    assert run(*command, "--epochs", 4, "--resume").returncode == 0
+    command = [*GAN, "--preset", "smoke", "--batch", 4, "--out", tmp_path / "run"]
+    assert run_command(*command, "--epochs", 4, "--resume").returncode == 0
     weights.load_generator(tmp_path / "run/gan")
-    more = subprocess.Popen([*map(str, [*command, "--epochs", 4_000, "--seed", 1, "--resume-inexact"])])
+    more = start_command(*command, "--epochs", 4_000, "--seed", 1, "--resume-inexact")
     while not (tmp_path / "run/gan/checkpoints/step-00000400.json").exists():
         assert more.poll() is None
     more.terminate()
     assert more.wait(60) == 143
     with pytest.raises(InputError, match=r"generator\.json: missing, trained weights wanted"):
         weights.load_generator(tmp_path / "run/gan")
-    assert run(*command, "--epochs", 8, "--seed", 1, "--resume-inexact").returncode == 0
+    assert run_command(*command, "--epochs", 8, "--seed", 1, "--resume-inexact").returncode == 0
     weights.load_generator(tmp_path / "run/gan")
 
 

@@ -14,7 +14,7 @@ def run(*command: object) -> subprocess.CompletedProcess[str]:
 def on_tmpfs(folder: Path, mount_options: str, *command: object) -> subprocess.CompletedProcess[str]:
     """Run the command with a private tmpfs at `folder`, then list the files there on stdout."""
     if shutil.which("unshare") is None or run("unshare", "-m", "true").returncode:
-        pytest.skip("no mount namespaces: needs root and util-linux")
+        pytest.skip("unshare: not installed, or no root")
     script = (
         'mount -t tmpfs -o "$1" none "$0" || exit 99; folder=$0; shift; "$@"; code=$?; ls -AR "$folder"; exit $code'
     )

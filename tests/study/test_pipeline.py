@@ -2,26 +2,39 @@
 
 import json
 import re
+import shutil
 import subprocess
-import sys
 from pathlib import Path
 
+import pytest
+from command_helpers import NO_PAUSE, run_command
+
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("study")]
+FASTER = {**NO_PAUSE, "eval.denoising.svr.SAMPLES": 400}
 MEASURED = [f"{name}.{kind}" for name in ("bench", "denoising", "generation") for kind in ("json", "csv")]
 
 
 def study(folder: Path, *options: str, preset: str = "smoke") -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "gan_denoise.cli", "study", "run", "--preset", preset, "--threads", "1"]
-    return subprocess.run([*command, "--out", str(folder), *options], capture_output=True, text=True, check=False)
+    command = ("study", "run", "--preset", preset, "--threads", 1, "--out", folder, *options)
+    return run_command(*command, constants=FASTER)
 
 
 def stages(done: subprocess.CompletedProcess[str]) -> list[str]:
     return [line.removeprefix("study: ") for line in done.stderr.splitlines() if line.startswith("study: ")]
 
 
-def test_the_study_runs_each_stage_once_and_skips_finished_ones(tmp_path: Path) -> None:
-    folder = tmp_path / "a study"
-    first = study(folder)
-    assert first.returncode == 0, first.stderr
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
+    """A whole study in the folder that its last argument names, which tests copy before they change it."""
+    done = study(tmp_path_factory.mktemp("first") / "a study")
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def test_the_study_runs_each_stage_once_and_skips_finished_ones(
+    first: subprocess.CompletedProcess[str], tmp_path: Path
+) -> None:
+    folder = Path(first.args[-1])
     measures = ["measure denoising", "measure generation", "measure bench"]
     assert stages(first) == ["data", "train gan", "train denoiser", "export", *measures, "report"]
     assert first.stdout.splitlines()[-1] == f"report: {folder / 'report.html'}"
@@ -30,6 +43,7 @@ def test_the_study_runs_each_stage_once_and_skips_finished_ones(tmp_path: Path) 
     assert "not figures of the paper's budget" in (folder / "report.md").read_text()
     assert "<svg" in (folder / "report.html").read_text() or "data:image/svg" in (folder / "report.html").read_text()
 
+    folder = Path(shutil.copytree(folder, tmp_path / "a copy"))
     rows = json.loads((folder / "results/denoising.json").read_text())["rows"]
     assert len(rows) == 2 * 6 * 9  # kinds of noise, noise levels, methods
     assert len((folder / "results/denoising.csv").read_text().splitlines()) == 1 + len(rows)
@@ -71,10 +85,11 @@ def test_the_study_of_smoke_best_has_joint_training(tmp_path: Path) -> None:
     assert "The joint training took" in report
 
 
-def test_two_studies_with_one_seed_differ_only_in_their_times(tmp_path: Path) -> None:
-    one, other = tmp_path / "one", tmp_path / "other"
-    for folder in (one, other):
-        assert study(folder).returncode == 0
+def test_two_studies_with_one_seed_differ_only_in_their_times(
+    first: subprocess.CompletedProcess[str], tmp_path: Path
+) -> None:
+    one, other = Path(first.args[-1]), tmp_path / "other"
+    assert study(other).returncode == 0
     names = [sorted(str(path.relative_to(folder)) for path in folder.rglob("*")) for folder in (one, other)]
     assert names[0] == names[1]
     different = {

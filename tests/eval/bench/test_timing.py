@@ -17,6 +17,8 @@ from gan_denoise.eval.bench.worker import Worker
 from gan_denoise.eval.labels import COMPILED, EAGER, FUSED, LATENCY, PLAIN, SGEMM, THROUGHPUT, TWO_GRAPHS
 from gan_denoise.export import latents, runtime
 
+pytestmark = pytest.mark.xdist_group("serial")  # alone among the tests of times and kills
+
 
 def test_summary_of_known_times() -> None:
     rounds = [[0.010] * 50, [0.010] * 40 + [0.020] * 10]
@@ -188,7 +190,7 @@ def test_a_worker_that_fails_says_so_in_a_line_and_one_that_died_too(
         assert caught.value.hint == "free some memory"
 
 
-@pytest.mark.skipif(not third_party.compiler_installed(), reason="torch.compile needs g++")
+@pytest.mark.skipif(not third_party.compiler_installed(), reason="g++: not installed")
 def test_a_peer_whose_compiler_is_broken_is_left_out(
     tmp_path: Path, exported: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -230,6 +232,7 @@ def test_pytorch_runs_the_modules_in_turn_in_evaluation(pipeline: Callable[..., 
 def test_the_machine_is_described() -> None:
     found = machine.describe_machine(threads=3)
     assert found["threads"] == 3
+    assert found["cores"] == machine.usable_cores()
     assert found["cpu"]
     assert found["versions"]["numpy"] == np.__version__
     assert machine.describe_machine()["threads"] == found["cores"]

@@ -14,6 +14,8 @@ from gan_denoise.errors import OutputError
 from gan_denoise.eval.denoising import filters
 from gan_denoise.eval.denoising.parallel import in_batches, processes
 
+pytestmark = pytest.mark.xdist_group("serial")  # alone among the tests of times and kills
+
 
 @pytest.fixture(scope="module")
 def clean(excerpt: Dataset) -> np.ndarray:
@@ -26,7 +28,7 @@ def test_batches_come_back_in_order_and_none_is_larger(clean: np.ndarray) -> Non
     def halve(images: ImagesF32) -> ImagesF32:
         seen.append(len(images))
         time.sleep(0.05 if images[0, 0, 0, 0] == clean[0, 0, 0, 0] else 0)
-        return images / 2
+        return images / np.float32(2)
 
     np.testing.assert_array_equal(in_batches(halve, clean, 3)[0], clean / 2)
     assert seen == [3, 3, 1]

@@ -50,7 +50,8 @@ def test_it_takes_noise_away(
 ) -> None:
     noisy = add_noise(clean, sigma, noise, seed=9)
     restored = restore(fit(training, sigma, noise, seed=1), noisy, sigma)
-    assert (restored.shape, restored.dtype) == (clean.shape, np.float32)
+    assert restored.shape == clean.shape
+    assert restored.dtype == np.float32
     assert 0 <= restored.min() <= restored.max() <= 1
     assert least < psnr(clean, restored).mean() - psnr(clean, noisy).mean() < most  # dB
 

@@ -46,7 +46,8 @@ def test_real_images_come_out_alike_and_the_seed_decides(excerpt: Dataset) -> No
     images = excerpt.train.images
     mixture = fit(images, components=10, width=20, seed=0)
     drawn = sample(mixture, 500, seed=1)
-    assert (drawn.shape, drawn.dtype) == ((500, 28, 28), np.uint8)
+    assert drawn.shape == (500, 28, 28)
+    assert drawn.dtype == np.uint8
     np.testing.assert_allclose(drawn.mean(axis=0) / 255, images.mean(axis=0) / 255, rtol=0, atol=0.1)
     assert np.corrcoef(drawn.std(axis=0).ravel(), images.std(axis=0).ravel())[0, 1] > 0.9
     np.testing.assert_array_equal(drawn, sample(fit(images, components=10, width=20, seed=0), 500, seed=1))

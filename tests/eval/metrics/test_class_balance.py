@@ -40,4 +40,4 @@ def test_labels_that_are_none_are_refused() -> None:
     with pytest.raises(InputError, match=r"expected \(N,\) with N of 1 or more, got \[0\]"):
         class_balance.class_fractions(np.array([], np.int64))
     with pytest.raises(InputError, match="labels: expected one or more pairs, got 2 and 3"):
-        class_balance.agreement(np.zeros(2), np.zeros(3))
+        class_balance.agreement(np.zeros(2, np.int64), np.zeros(3, np.int64))

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from gan_denoise.eval.metrics.psnr_ssim import psnr
 from gan_denoise.export import latents, runtime
 from gan_denoise.export.generate import generate_batches, parse_label
 
+pytestmark = pytest.mark.xdist_group("browser")
 FIRST = 5  # the image selected at first
 NOISE = latents.latents(1, 0, 1, 28 * 28).reshape(1, 1, 28, 28)
 
@@ -127,7 +129,9 @@ def test_interpolation_leads_from_the_image_to_another(shown: Page) -> None:
 
 
 @pytest.mark.parametrize("motion", ["no-preference", "reduce"])
-def test_it_plays_until_stopped_and_in_steps_with_reduced_motion(shown: Page, motion: str) -> None:
+def test_it_plays_until_stopped_and_in_steps_with_reduced_motion(
+    shown: Page, motion: Literal["no-preference", "reduce"]
+) -> None:
     shown.emulate_media(reduced_motion=motion)
     shown.get_by_role("button", name="Play").click()
     positions = set()

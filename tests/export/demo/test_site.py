@@ -5,13 +5,13 @@ import json
 import signal
 import socket
 import subprocess
-import sys
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from command_helpers import COLD, run_command
 
 from gan_denoise.errors import InputError, OutputError
 from gan_denoise.export import latents, runtime
@@ -30,8 +30,7 @@ def fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "gan_denoise.cli", "demo", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
+    return run_command("demo", *arguments, cwd=cwd)
 
 
 def test_the_folder_holds_the_page_the_model_and_the_runtime(demo_page: Path) -> None:
@@ -139,7 +138,7 @@ def test_demo_writes_a_folder_and_prints_the_command_to_serve_it(exported: Path,
 @contextlib.contextmanager
 def serving(*arguments: object, cwd: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A running `demo --serve` and its address."""
-    command = [sys.executable, "-m", "gan_denoise.cli", "demo", "--serve", "--port", "0", *map(str, arguments)]
+    command = [*COLD, "demo", "--serve", "--port", "0", *map(str, arguments)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=cwd) as process:
         assert process.stderr is not None
         try:
@@ -160,7 +159,8 @@ def test_serve_sends_isolation_headers_until_a_signal(
                 assert answer.headers["Content-Type"] == kind
                 assert answer.headers["Cross-Origin-Opener-Policy"] == "same-origin"
                 assert answer.headers["Cross-Origin-Embedder-Policy"] == "require-corp"
-        with socket.create_connection(address.removeprefix("http://").rstrip("/").split(":")) as client:
+        host, _, port = address.removeprefix("http://").rstrip("/").partition(":")
+        with socket.create_connection((host, int(port))) as client:
             client.sendall(f"GET /{site.BINARY} HTTP/1.0\r\n\r\n".encode())  # closes before the 14 MB are sent
         assert list(tmp_path.iterdir()) != []
         process.send_signal(stop)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from command_helpers import run_command
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
@@ -30,8 +31,6 @@ from gan_denoise.study.train.classifier import one_cycle_lr
 from gan_denoise.study.train.commands import _Images, _next_command
 from gan_denoise.study.train.dispatch import train
 from gan_denoise.study.train.gan import gan_step, train_gan
-
-COMMAND = [sys.executable, "-m", "gan_denoise.cli", "train"]
 
 
 def test_a_finished_run_has_the_files_that_the_report_needs(trained: Path) -> None:
@@ -160,8 +159,8 @@ def test_a_run_with_changes_is_named_after_them(tmp_path: Path, monkeypatch: pyt
 
 def test_progress_without_a_terminal_is_one_line_an_epoch(tmp_path: Path) -> None:
     environment = {**os.environ, "FORCE_COLOR": "", "TTY_COMPATIBLE": ""}
-    command = [*COMMAND, "denoiser", "--preset", "smoke", "--threads", "1", "--out", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
+    command = ("train", "denoiser", "--preset", "smoke", "--threads", 1, "--out", tmp_path)
+    done = run_command(*command, environment=environment, check=True)
     lines = done.stderr.splitlines()
     assert len(lines) == 3
     assert lines[1].startswith("denoiser epoch 2/2  loss ")
