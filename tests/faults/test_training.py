@@ -141,7 +141,7 @@ def test_row_13_mode_collapse_is_a_warning_on_stderr_and_in_the_log(
     warning = "mode collapse, or nothing learned yet: inter_image_std: expected 0.0"
     train(collapsing, nearly_all_black(excerpt) if black else excerpt, tmp_path / "collapsed", RunOptions(threads=1))
     assert capfd.readouterr().err.splitlines()[-1].startswith(f"warning: {warning}")  # after the last epoch's line
-    assert read_log(tmp_path / "collapsing/gan/log.jsonl")[-1]["warning"].startswith(warning)
+    assert read_log(tmp_path / "collapsed/gan/log.jsonl")[-1]["warning"].startswith(warning)
     train(config, excerpt, tmp_path / "clothes", RunOptions(threads=1))
     assert "warning" not in capfd.readouterr().err.splitlines()[-1]
     assert "warning" not in read_log(tmp_path / "clothes/gan/log.jsonl")[-1]
