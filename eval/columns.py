@@ -29,8 +29,11 @@ def _sigma(sigma: float) -> str:
 
 def _compared(key: str, title: str, form: str = ".3f") -> list[Column]:
     """A metric before and after denoising, with the change and its interval."""
-    parts = ("raw", "denoised", "change", "low", "high")
-    return [Column(f"{key}_{part}", f"{title}, {part}", form) for part in parts]
+    parts = ("raw", "denoised", "low", "high")
+    return [
+        Column(f"{key}_change", f"Δ {title}", form),
+        *(Column(f"{key}_{part}", f"{title}, {part}", form) for part in parts),
+    ]
 
 
 _ALL = (
@@ -87,7 +90,7 @@ _ALL = (
     Column("seeds", "seeds"),
     Column("epoch", "epoch"),
     Column("denoiser", "denoiser"),
-    Column("verdict", "distance"),
+    Column("effect", "effect"),
     Column("raw", "raw", ".4f"),
     Column("denoised", "denoised", ".4f"),
     Column("ratio", "ratio", ".3f"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gan_denoise.eval.columns import title_of
 from gan_denoise.eval.labels import NOT_MEASURED
 from gan_denoise.markdown import bullets, code, escape_markdown, markdown_table
 from gan_denoise.study.compare.statistics import (
@@ -48,9 +49,9 @@ EFFECT_COLUMNS = (
     "ratio",
     "raw",
     "denoised",
-    "Δ precision",
-    "Δ recall",
-    "class preserved",
+    "precision_change",
+    "recall_change",
+    "class_preserved",
 )
 
 Curves = dict[str, Sequence[Point]]
@@ -138,7 +139,7 @@ def effects_table(rows: Rows) -> str:
                 _cell(estimate_difference(preserved), ".1%"),
             ]
         )
-    return markdown_table(EFFECT_COLUMNS, lines)
+    return markdown_table([title_of(key) for key in EFFECT_COLUMNS], lines)
 
 
 def distance_figure(study: Study) -> str:
