@@ -69,7 +69,7 @@ def _begin(out: Path, description: dict[str, Any], force: bool) -> None:
         return
     names = sorted(path.name for path in out.iterdir())
     if names and not force:
-        raise OutputError(f"{out}: exists with other contents, not overwritten", "--force replaces it")
+        raise OutputError(f"{out}: exists with other contents, not overwritten", "--force overwrites it")
     shards = [name for name in names if SHARD_NAME.fullmatch(name)]
     if shards and existing is None:
         raise OutputError(f"{out / shards[0]}: unexpected file, not overwritten", "choose another --out")

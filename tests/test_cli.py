@@ -195,7 +195,7 @@ def test_sharded_output_resumes_after_a_kill(exported: Path, tmp_path: Path) -> 
 
     other = run_command(*command, "--seed", "1", cwd=tmp_path, constants=smaller)
     assert other.returncode == 4
-    assert "many: exists with other contents, not overwritten\nhint: --force replaces it" in other.stderr
+    assert "many: exists with other contents, not overwritten\nhint: --force overwrites it" in other.stderr
 
 
 def test_an_invalid_model_is_one_line_and_exit_3(tmp_path: Path) -> None:

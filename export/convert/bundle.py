@@ -40,7 +40,7 @@ def export_run(run: Path, out: Path, force: bool = False) -> dict[str, float]:
     when a graph differs from its network, OutputError when `out` has files and `force` is not set, or writing fails.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())) and not force:
-        raise OutputError(f"{out}: exists and is not empty, not overwritten", "--force replaces its files")
+        raise OutputError(f"{out}: exists and is not empty, not overwritten", "--force overwrites its files")
     differences: dict[str, float] = {}
     final = RunFolder(run).final
     graphs = {**_image_graphs(final, differences), **_feature_graph(RunFolder(run).classifier, differences)}
