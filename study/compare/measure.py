@@ -122,7 +122,7 @@ def measure_snapshot(snapshot: Snapshot, measurement: Measurement) -> Iterator[R
     denoise = None if snapshot.denoiser is None else as_numpy_function(weights.load_denoiser(snapshot.denoiser))
     image = None if generator is None else generate_images(generator, measurement.n, measurement.seed)
     before = None if image is None else extract_features(image, measurement.network)
-    raw = _compared(before, measurement.reference)
+    raw = _compare(before, measurement.reference)
     restored = _restoration_columns(denoise, to_float(measurement.reference.images[:RESTORED_IMAGES]))
     for name in snapshot.denoisers:
         sigma, after = None, None
@@ -135,7 +135,7 @@ def measure_snapshot(snapshot: Snapshot, measurement: Measurement) -> Iterator[R
             "epoch": snapshot.epoch,
             "denoiser": name,
             "n": None if before is None else len(before),
-            **_distance_columns(raw, _compared(after, measurement.reference)),
+            **_distance_columns(raw, _compare(after, measurement.reference)),
             "class_preserved": _class_preserved(before, after),
             **restored,
             **{name: snapshot.log.get(name) for name in LOGGED},
@@ -189,7 +189,7 @@ def _restoration_columns(denoise: Network | None, clean: ImagesF32) -> dict[str,
     return {name: float(psnr(clean, images).clip(max=PSNR_CAP_DB).mean()) for name, images in restored.items()}
 
 
-def _compared(images: ImageSet | None, reference: Reference) -> Row:
+def _compare(images: ImageSet | None, reference: Reference) -> Row:
     return {} if images is None else dict(compare_with_reference(images, reference))
 
 

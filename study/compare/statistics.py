@@ -44,7 +44,7 @@ def summarize_seeds(rows: Rows) -> list[dict[str, Any]]:
 
 
 def summary_table(table: ResultTable) -> ResultTable:
-    """The rows of `summarize_seeds` as a table of their own; the settings stay with the table of single seeds."""
+    """The rows of `summarize_seeds` as a table of their own; settings and notes stay with the table of single seeds."""
     title = "Summary over seeds, with 95 % intervals (Student's t; the ratio's on its logarithm)"
     return dataclasses.replace(table, title=title, rows=summarize_seeds(table.rows), settings={}, notes={})
 

@@ -53,9 +53,8 @@ def denoising_table(rows: Rows, noise: str, published: Rows = ()) -> str:
         lines.append([escape_markdown(method), *_quality_cells(rows, method, noise, sigmas, best)])
         if method == NETWORK and published:
             lines.append([f"network ({PUBLISHED})", *_quality_cells(published, method, noise, sigmas, [])])
-    return markdown_table(
-        ["PSNR in dB, SSIM", *(format_value("sigma", sigma) for sigma in sigmas), title_of("ms_per_image")], lines
-    )
+    head = ["PSNR in dB, SSIM", *(format_value("sigma", sigma) for sigma in sigmas), title_of("ms_per_image")]
+    return markdown_table(head, lines)
 
 
 def settings_table(gan: Mapping[str, Any], denoiser: Mapping[str, Any]) -> str:

@@ -43,8 +43,8 @@ METRICS = (
     "FFD-1 is the Fréchet distance to the test images on the features {features} of a Fashion-MNIST classifier. It is "
     "not FID, and its values cannot be compared with FID. KID is the kernel distance on the same features, ± its "
     "standard error. Precision and density measure how many images look real, recall and coverage how much of the "
-    "diversity of real images is reached. The same class: the fraction of images that the classifier assigns to the "
-    "same class before and after denoising."
+    "diversity of real images is reached. Class preserved: the fraction of images that the classifier assigns to "
+    "the same class before and after denoising."
 )
 LIMITS = (
     "The images are small and grey. The denoiser is trained on Gaussian noise only; the noise of cameras differs.",

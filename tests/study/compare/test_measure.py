@@ -211,7 +211,7 @@ def test_empty_and_unfinished_runs_are_refused(runs: Path, data: Dataset, tmp_pa
         compare_runs([tmp_path], data, N, 0, 1)
     shutil.copytree(runs / "gan-only-3", tmp_path / "gan-only-3")
     (tmp_path / "gan-only-3/gan/generator.safetensors").unlink()
-    with pytest.raises(InputError, match=r"generator\.safetensors: missing"):
+    with pytest.raises(InputError, match=r"generator\.safetensors: not found"):
         compare_runs([tmp_path / "gan-only-3"], data, N, 0, 1)
     assert len(compare_runs([tmp_path / "gan-only-3"], data, N, 0, 1, every_epoch=True).rows) == 2
 
