@@ -8,24 +8,24 @@ COVERAGE ?= 85
 .PHONY: help demo study reproduce bench speedrun camera soak docs test coverage check format wheel lock data clean
 
 help:
-	@echo "make study   environment, data, the whole study (preset quick), tables and report"
-	@echo "make reproduce   train the shipped model again (preset best, hours) and compare its figures"
-	@echo "make bench   time and measure everything in docs/benchmarks.md again (25 to 40 minutes, nothing beside it)"
-	@echo "make speedrun   the shortest training to the distance of preset paper, five seeds (5 minutes, nothing beside it)"
-	@echo "make soak    100 kills of a training, 20,000 mutations of each kind of file (20 minutes)"
-	@echo "make docs    write docs/cli.md, docs/api.md, docs/tour.ipynb and docs/components.cdx.json again from the help, docs/tour.py and the locks"
-	@echo "make demo    the model as a page for the browser, in runs/demo (wants npm)"
-	@echo "make camera  train a colour denoiser on a camera's noise and write docs/camera.md (half an hour)"
-	@echo "make test    environment, data, the tests"
-	@echo "make coverage    all tests, slow ones too, and the coverage; fails below $(COVERAGE) %"
-	@echo "make check   formatting, lint, types"
-	@echo "make wheel   build the wheel and try it in an environment of its own, without torch"
-	@echo "make lock    resolve requirements.lock anew from pyproject.toml"
+	@echo "make study      the whole study (preset quick): environment, data, training, tables, report"
+	@echo "make test       the tests"
+	@echo "make coverage   all tests, also the slow ones, with coverage; fails below $(COVERAGE) %"
+	@echo "make check      formatting, lint, types"
+	@echo "make docs       write the generated pages: docs/cli.md, api.md, tour.ipynb, components.cdx.json"
+	@echo "make demo       the model as a page for the browser, in runs/demo (needs npm)"
+	@echo "make wheel      build the wheel and try it in an environment without torch (needs npm)"
+	@echo "make reproduce  train the shipped model (preset best, hours) and compare the metrics"
+	@echo "make bench      measure docs/benchmarks.md again (25 to 40 minutes on an idle machine)"
+	@echo "make speedrun   the shortest training to the FFD-1 of preset paper, five seeds (5 minutes on an idle machine)"
+	@echo "make soak       100 kills of a training, 20,000 mutations of each kind of file (20 minutes)"
+	@echo "make camera     train a colour denoiser on simulated camera noise, write docs/camera.md (30 minutes)"
+	@echo "make lock       resolve pyproject.toml into requirements.lock"
 
 study: data
 	$(BIN)/gan-denoise study run --preset quick --out runs/quick
 
-# PRECISION=bfloat16 takes half the time where the processor has it.
+# PRECISION=bfloat16 takes half the time on CPUs with native bfloat16.
 reproduce: data
 	$(BIN)/gan-denoise study run --preset best --precision $(PRECISION) --out runs/reproduce
 	$(BIN)/gan-denoise study check runs/reproduce
@@ -45,7 +45,7 @@ docs: .venv/installed
 camera: .venv/installed
 	$(BIN)/python scripts/camera.py
 
-# Keras, to compare training with; far from our own environment.
+# Keras, to compare training speed with, in its own environment.
 .keras/installed: Makefile
 	$(PYTHON) -m venv --clear .keras
 	.keras/bin/python -m pip install --quiet --disable-pip-version-check tensorflow-cpu==2.21.0
@@ -54,7 +54,7 @@ camera: .venv/installed
 demo: .venv/installed $(ORT)/installed
 	$(BIN)/gan-denoise demo --out runs/demo --force
 
-# onnxruntime for the browser, by its hash; its package holds no licence, that of the same project for Python does.
+# onnxruntime-web, verified by its hash. Its package contains no licence; the Python package of the same project does.
 $(ORT)/installed: export/demo/package-lock.json .venv/installed
 	rm -rf build/npm $(ORT)
 	mkdir -p build/npm $(ORT)
@@ -109,7 +109,7 @@ lock: .venv/installed
 
 .venv/installed: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "Python 3.11 or newer wanted: make PYTHON=python3.12"; exit 3; }
+		{ echo "Python: expected 3.11 or newer; make PYTHON=python3.12"; exit 3; }
 	$(PYTHON) -m venv --clear .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .

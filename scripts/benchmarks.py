@@ -224,6 +224,8 @@ def _run(command: Sequence[str]) -> str:
 
 _HEAD = """# Benchmarks
 
+How fast are inference, training and start-up, and how much memory do they use?
+
 Written by `make bench`. Machines differ and are shared with other work: quote ratios, which come from interleaved
 rounds."""
 

@@ -231,7 +231,9 @@ def _page(rows: list[dict[str, Any]], tuned: dict[str, dict[str, Any]]) -> str:
 
 
 FORMATS = {"psnr": ".2f", "ssim": ".3f"}
-TEXT = """# A camera's noise, in colour
+TEXT = """# Camera noise, in colour
+
+How well does the blind U-Net remove a camera's noise, beside classical filters?
 
 Written by `make camera` ([camera.py](../scripts/camera.py)). PSNR in dB and SSIM of whole test photographs, which were
 not used for training or tuning (but see the last item):
