@@ -188,7 +188,7 @@ def test_row_32_a_disk_that_fills_up_midway_leaves_no_part(tmp_path: Path, count
 
 def test_row_32_a_disk_that_others_fill_leaves_whole_shards_alone(exported: Path, tmp_path: Path) -> None:
     many = tmp_path / "many"
-    fill = f"while [ ! -e {many}/000001.npz ]; do :; done; head -c 15m /dev/zero > {tmp_path}/others"
+    fill = f"while kill -0 $$ && [ ! -e {many}/000001.npz ]; do :; done; head -c 15m /dev/zero > {tmp_path}/others"
     command = [*cold_command(SMALLER), "generate", "--model", exported, "-n", 10_001, "--out", many]
     script = f"({fill}) 2>/dev/null & exec {shlex.join(map(str, command))}"
     done = on_tmpfs(tmp_path, "size=17m", "sh", "-c", script)
