@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import IO
 
 COLD = [sys.executable, "-m", "gan_denoise.cli"]
-NO_PAUSE = {"eval.bench.timing.PAUSE_S": 0.0}  # a constant for commands that run the benchmark
 SERVER = Path(__file__).parent / "command_server.py"
 
 

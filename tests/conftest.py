@@ -18,7 +18,7 @@ from gan_denoise.data import download, fashion_mnist, sources
 from gan_denoise.data.dataset import Dataset
 from gan_denoise.export.convert.bundle import export_run
 from gan_denoise.export.demo import site
-from gan_denoise.study.config import RunOptions
+from gan_denoise.study.config import DenoiserConfig, GanConfig, RunOptions
 from gan_denoise.study.presets import PRESETS
 from gan_denoise.study.train.autoencoder import train_autoencoder
 from gan_denoise.study.train.classifier import train_classifier
@@ -128,6 +128,8 @@ def trained(excerpt: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     def make(run: Path) -> None:
         preset, options = PRESETS["smoke"], RunOptions(threads=1)
+        assert isinstance(preset.gan, GanConfig)
+        assert isinstance(preset.denoiser, DenoiserConfig)
         train_gan(preset.gan, excerpt, run, options)
         train_autoencoder(preset.denoiser, excerpt, run, options)
         train_classifier(preset.classifier, excerpt, run, options)

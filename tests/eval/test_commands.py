@@ -23,7 +23,6 @@ from gan_denoise.data.dataset import Dataset
 from gan_denoise.data.images import to_float, to_uint8
 from gan_denoise.errors import GateError, InputError, UsageError
 from gan_denoise.eval import commands, noise
-from gan_denoise.eval.bench import timing
 from gan_denoise.eval.bench.timing import run_bench
 from gan_denoise.eval.bench.worker import Worker
 from gan_denoise.eval.denoising import methods as methods_module
@@ -41,11 +40,6 @@ METHODS = {"noisy", "network", *CLASSICAL}
 cli = typer.Typer()
 cli.command()(commands.bench)
 cli.add_typer(commands.app, name="eval")
-
-
-@pytest.fixture(autouse=True)
-def _no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(timing, "PAUSE_S", 0)
 
 
 @pytest.fixture

@@ -114,10 +114,10 @@ def test_one_process_at_a_time_writes_to_a_folder(graph: Graph, tmp_path: Path) 
 
 @pytest.mark.parametrize("change", [{"seed": 4}, {"count": 20}, {"label": 1}])
 def test_shards_of_other_images_are_not_overwritten_unless_forced(
-    graph: Graph, tmp_path: Path, change: dict[str, int]
+    graph: Graph, tmp_path: Path, change: dict[str, Any]
 ) -> None:
     out = tmp_path / "out"
-    asked = {"seed": 3, "count": 30, "label": None}
+    asked: dict[str, Any] = {"seed": 3, "count": 30, "label": None}
     write_shards(graph, asked["seed"], asked["count"], out)
     before = (out / "000002.npz").read_bytes()
     other = asked | change

@@ -39,7 +39,8 @@ def loaded_step(folder: Path) -> int:
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_row_17_killed_at_any_call_the_old_or_the_new_one_loads(saver: Straced, tmp_path: Path, call: str) -> None:
+@pytest.mark.row(17)
+def test_killed_at_any_call_the_old_or_the_new_one_loads(saver: Straced, tmp_path: Path, call: str) -> None:
     steps = []
     for when in range(1, 100):
         folder = tmp_path / str(when)
@@ -54,7 +55,8 @@ def test_row_17_killed_at_any_call_the_old_or_the_new_one_loads(saver: Straced, 
 
 @pytest.mark.parametrize("fault", ["ENOSPC", "EIO"])
 @pytest.mark.parametrize("call", ["openat", "write", "fsync", "rename"])
-def test_row_18_a_call_that_fails_leaves_the_old_one_and_no_temporary(
+@pytest.mark.row(18)
+def test_a_call_that_fails_leaves_the_old_one_and_no_temporary(
     saver: Straced, tmp_path: Path, call: str, fault: str
 ) -> None:
     failed = 0
@@ -71,7 +73,8 @@ def test_row_18_a_call_that_fails_leaves_the_old_one_and_no_temporary(
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".json"])
-def test_row_19_after_any_bit_flip_the_previous_one_loads_with_a_warning(tmp_path: Path, suffix: str) -> None:
+@pytest.mark.row(19)
+def test_after_any_bit_flip_the_previous_one_loads_with_a_warning(tmp_path: Path, suffix: str) -> None:
     for step in (1, 2):
         checkpoint.save(tmp_path, step, modules(step), {"sums": {"loss": 0.5}})
     damaged = tmp_path / f"step-00000002{suffix}"
@@ -88,7 +91,8 @@ def flipped(content: bytes, bit: int) -> bytes:
     return bytes(changed)
 
 
-def test_row_19_only_damaged_ones_are_refused(tmp_path: Path) -> None:
+@pytest.mark.row(19)
+def test_only_damaged_ones_are_refused(tmp_path: Path) -> None:
     checkpoint.save(tmp_path, 1, modules(1), {})
     (tmp_path / "step-00000001.safetensors").write_bytes(b"")
     with (

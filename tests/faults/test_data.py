@@ -59,7 +59,8 @@ def header(*shape: int) -> bytes:
         (header(1, 27, 28) + bytes(27 * 28), "got 27x28"),
     ],
 )
-def test_row_5_malformed_images_are_refused_before_anything_is_allocated(content: bytes, message: str) -> None:
+@pytest.mark.row(5)
+def test_malformed_images_are_refused_before_anything_is_allocated(content: bytes, message: str) -> None:
     tracemalloc.start()
     try:
         with pytest.raises(InputError, match=rf"some/file: expected .*{message}"):
@@ -69,12 +70,14 @@ def test_row_5_malformed_images_are_refused_before_anything_is_allocated(content
         tracemalloc.stop()
 
 
-def test_row_5_label_10_is_refused() -> None:
+@pytest.mark.row(5)
+def test_label_10_is_refused() -> None:
     with pytest.raises(InputError, match="labels: expected labels from 0 to 9, got 10"):
         parse_labels(idx(np.array([0, 9, 10], np.uint8)), "labels")
 
 
-def test_row_5_as_many_labels_as_images_are_wanted(tmp_path: Path, excerpt: Dataset) -> None:
+@pytest.mark.row(5)
+def test_as_many_labels_as_images_are_wanted(tmp_path: Path, excerpt: Dataset) -> None:
     folder = link(EXCERPT, tmp_path / "data")
     (folder / LABELS).write_bytes(idx(excerpt.test.labels))
     assert len(read_dataset(folder, "", checked=False).test) == 100
@@ -84,7 +87,8 @@ def test_row_5_as_many_labels_as_images_are_wanted(tmp_path: Path, excerpt: Data
 
 
 @pytest.mark.parametrize("kept", [0, 1, 9, 12, 0.5, -9, -8, -5, -1])
-def test_row_1_truncated_archives_are_refused(kept: float, tmp_path: Path) -> None:
+@pytest.mark.row(1)
+def test_truncated_archives_are_refused(kept: float, tmp_path: Path) -> None:
     folder = link(EXCERPT, tmp_path / "data")
     whole = (EXCERPT / f"{IMAGES}.gz").read_bytes()
     (folder / f"{IMAGES}.gz").unlink()
@@ -100,7 +104,8 @@ def test_row_1_truncated_archives_are_refused(kept: float, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     "content", [b"no gzip", gzip.compress(b"")[:10] + b"\xff" * 50, (EXCERPT / f"{LABELS}.gz").read_bytes() + b"more"]
 )
-def test_row_2_other_bytes_under_a_gzip_name_are_refused(content: bytes, tmp_path: Path) -> None:
+@pytest.mark.row(2)
+def test_other_bytes_under_a_gzip_name_are_refused(content: bytes, tmp_path: Path) -> None:
     folder = link(EXCERPT, tmp_path / "data")
     (folder / f"{LABELS}.gz").unlink()
     (folder / f"{LABELS}.gz").write_bytes(content)
@@ -108,7 +113,8 @@ def test_row_2_other_bytes_under_a_gzip_name_are_refused(content: bytes, tmp_pat
         read_dataset(folder, "", checked=False)
 
 
-def test_row_4_a_gzip_bomb_is_read_up_to_the_expected_size(tmp_path: Path) -> None:
+@pytest.mark.row(4)
+def test_a_gzip_bomb_is_read_up_to_the_expected_size(tmp_path: Path) -> None:
     folder = link(EXCERPT, tmp_path / "data")
     (folder / f"{LABELS}.gz").unlink()
     (folder / f"{LABELS}.gz").write_bytes(gzip.compress(bytes(200_000_000), 1))
@@ -121,7 +127,8 @@ def test_row_4_a_gzip_bomb_is_read_up_to_the_expected_size(tmp_path: Path) -> No
         tracemalloc.stop()
 
 
-def test_row_1_an_archive_cut_anywhere_is_refused_and_the_cache_untouched(bare: Path, real_folder: Path) -> None:
+@pytest.mark.row(1)
+def test_an_archive_cut_anywhere_is_refused_and_the_cache_untouched(bare: Path, real_folder: Path) -> None:
     cache = link(real_folder, bare / "cache/fashion-mnist")
     before = {file.name: file.lstat().st_mtime_ns for file in cache.iterdir()}
     folder, whole = link(EXCERPT, bare / "data"), (EXCERPT / f"{LABELS}.gz").read_bytes()
@@ -139,7 +146,8 @@ def test_row_1_an_archive_cut_anywhere_is_refused_and_the_cache_untouched(bare: 
     assert {file.name: file.lstat().st_mtime_ns for file in cache.iterdir() if file.name != ".lock"} == before
 
 
-def test_row_2_one_flipped_bit_is_refused(real_folder: Path, tmp_path: Path) -> None:
+@pytest.mark.row(2)
+def test_one_flipped_bit_is_refused(real_folder: Path, tmp_path: Path) -> None:
     folder = link(real_folder, tmp_path / "data")
     assert read_files(folder)[LABELS] == (real_folder / LABELS).read_bytes()
     with pytest.raises(
@@ -148,7 +156,8 @@ def test_row_2_one_flipped_bit_is_refused(real_folder: Path, tmp_path: Path) -> 
         read_files(spoil(folder))
 
 
-def test_row_2_known_other_files_are_called_by_their_name(
+@pytest.mark.row(2)
+def test_known_other_files_are_called_by_their_name(
     real_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = link(real_folder, tmp_path / "data")
@@ -161,7 +170,8 @@ def test_row_2_known_other_files_are_called_by_their_name(
         read_files(folder)
 
 
-def test_row_6_nothing_found_names_the_steps(bare: Path) -> None:
+@pytest.mark.row(6)
+def test_nothing_found_names_the_steps(bare: Path) -> None:
     with pytest.raises(InputError, match="Fashion-MNIST: not found on this machine") as caught:
         sources.load_fashion_mnist()
     assert caught.value.exit_code == 3
@@ -170,7 +180,8 @@ def test_row_6_nothing_found_names_the_steps(bare: Path) -> None:
     assert not any(bare.iterdir())  # looking changes nothing
 
 
-def test_row_3_a_changed_cache_is_refused_and_rebuilt(bare: Path, real_folder: Path) -> None:
+@pytest.mark.row(3)
+def test_a_changed_cache_is_refused_and_rebuilt(bare: Path, real_folder: Path) -> None:
     link(real_folder, bare / "debian")
     cache = sources.fetch_fashion_mnist()
     assert cache == bare / "cache/fashion-mnist"
@@ -220,7 +231,8 @@ def running(script: str, cache: Path, data: Path) -> Iterator[subprocess.Popen[s
             process.kill()
 
 
-def test_row_8_of_two_fetches_one_is_killed_and_one_valid_copy_is_left(real_folder: Path, tmp_path: Path) -> None:
+@pytest.mark.row(8)
+def test_of_two_fetches_one_is_killed_and_one_valid_copy_is_left(real_folder: Path, tmp_path: Path) -> None:
     cache = tmp_path / "fashion-mnist"
     with running(STALLED_FETCH, tmp_path, real_folder) as first:
         assert first.stdout
@@ -237,7 +249,8 @@ def test_row_8_of_two_fetches_one_is_killed_and_one_valid_copy_is_left(real_fold
     assert read_files(cache)
 
 
-def test_row_8_two_fetches_at_once_both_succeed(real_folder: Path, tmp_path: Path) -> None:
+@pytest.mark.row(8)
+def test_two_fetches_at_once_both_succeed(real_folder: Path, tmp_path: Path) -> None:
     with running(FETCH, tmp_path, real_folder) as first, running(FETCH, tmp_path, real_folder) as second:
         assert (first.wait(60), second.wait(60)) == (0, 0)
     assert read_files(tmp_path / "fashion-mnist")
@@ -251,7 +264,8 @@ def offline(*arguments: object) -> subprocess.CompletedProcess[str]:
     return command(*arguments, before=("unshare", "-n", "-m", "sh", "-c", hide, "sh"))
 
 
-def test_row_6_offline_an_empty_machine_gets_the_steps(bare: Path) -> None:
+@pytest.mark.row(6)
+def test_offline_an_empty_machine_gets_the_steps(bare: Path) -> None:
     for arguments in (("data", "fetch"), ("data", "info"), ("train", "gan", "--preset", "smoke", "--out", "run")):
         done = offline(*arguments)
         assert (done.returncode, done.stdout) == (3, "")
@@ -261,7 +275,8 @@ def test_row_6_offline_an_empty_machine_gets_the_steps(bare: Path) -> None:
     assert not (bare / "run").exists()
 
 
-def test_row_6_offline_the_cache_does(bare: Path, real_folder: Path) -> None:
+@pytest.mark.row(6)
+def test_offline_the_cache_does(bare: Path, real_folder: Path) -> None:
     link(real_folder, bare / "cache/fashion-mnist")
     assert offline("data", "fetch").stdout == f"{bare}/cache/fashion-mnist\n"
     assert offline("train", "gan", "--preset", "smoke", "--threads", 1, "--out", "run").returncode == 0
@@ -275,7 +290,8 @@ def refuse(work: Path) -> Path:
     raise InputError("stalled")
 
 
-def test_row_7_the_first_remote_with_the_right_bytes_is_taken(
+@pytest.mark.row(7)
+def test_the_first_remote_with_the_right_bytes_is_taken(
     bare: Path, real_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def flipped(work: Path) -> Path:
@@ -313,7 +329,8 @@ def test_row_7_the_first_remote_with_the_right_bytes_is_taken(
     assert [file.name for file in cache.iterdir()] == [".lock"]
 
 
-def test_row_6_without_a_network_the_real_remotes_are_given_up_and_torch_is_not_imported(bare: Path) -> None:
+@pytest.mark.row(6)
+def test_without_a_network_the_real_remotes_are_given_up_and_torch_is_not_imported(bare: Path) -> None:
     script = """
 import sys
 from pathlib import Path
@@ -382,14 +399,16 @@ TORCHVISION = Remote("torchvision", lambda: "", lambda: [download.MIRROR], downl
 
 
 @pytest.mark.usefixtures("mirror")
-def test_row_7_torchvision_downloads(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.row(7)
+def test_torchvision_downloads(bare: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(download, "REMOTES", (TORCHVISION,))
     assert read_files(sources.fetch_fashion_mnist())
 
 
 @pytest.mark.usefixtures("mirror")
 @pytest.mark.parametrize("fault", ["stall", "short", "500", "flip"])
-def test_row_7_after_a_server_that_fails_comes_the_next_source(
+@pytest.mark.row(7)
+def test_after_a_server_that_fails_comes_the_next_source(
     bare: Path, real_folder: Path, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     monkeypatch.setattr(Mirror, "fault", fault)
@@ -440,14 +459,16 @@ def text(path: Path) -> None:
         (text, r"expected an image \(PNG, .*\), got another kind of file"),
     ],
 )
-def test_row_9_a_wrong_image_is_named(photos: Path, spoil, message: str) -> None:  # type: ignore[no-untyped-def]
+@pytest.mark.row(9)
+def test_a_wrong_image_is_named(photos: Path, spoil, message: str) -> None:  # type: ignore[no-untyped-def]
     spoil(photos / "b/004.png")
     with pytest.raises(InputError, match=message) as caught:
         datasets.load_dataset("folder", photos, 32, 3)
     assert caught.value.message.startswith(f"{photos}/b/004.png: ")
 
 
-def test_row_9_folders_that_hold_no_images_are_named(photos: Path, tmp_path: Path) -> None:
+@pytest.mark.row(9)
+def test_folders_that_hold_no_images_are_named(photos: Path, tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match=r"missing: expected a folder of image files .*, got No such file or directory"
     ):
@@ -470,7 +491,8 @@ def test_row_9_folders_that_hold_no_images_are_named(photos: Path, tmp_path: Pat
         datasets.load_dataset("folder", tmp_path / "empty")
 
 
-def test_row_9_train_names_the_image_and_leaves_nothing(photos: Path, tmp_path: Path) -> None:
+@pytest.mark.row(9)
+def test_train_names_the_image_and_leaves_nothing(photos: Path, tmp_path: Path) -> None:
     corrupt(photos / "c/002.png")
     options = ("--preset", "smoke", "--dataset", "folder", "--data", photos, "--out", tmp_path / "run")
     done = command("train", "gan", *options)

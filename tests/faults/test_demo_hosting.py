@@ -26,7 +26,8 @@ def tab(browser: Browser) -> Iterator[Page]:
     context.close()
 
 
-def test_row_40_any_host_works_with_one_thread_under_a_sub_path_and_then_offline(tab: Page, demo_page: Path) -> None:
+@pytest.mark.row(40)
+def test_any_host_works_with_one_thread_under_a_sub_path_and_then_offline(tab: Page, demo_page: Path) -> None:
     requests: list[str] = []
     tab.context.on("request", lambda request: requests.append(request.url))
     with hosted(demo_page.parent.parent) as address:
@@ -57,7 +58,8 @@ def test_row_40_any_host_works_with_one_thread_under_a_sub_path_and_then_offline
         ("ort.wasm.bundle.min.mjs", b"export const {", "ort.wasm.bundle.min.mjs: damaged"),
     ],
 )
-def test_row_40_a_missing_or_damaged_file_is_named(
+@pytest.mark.row(40)
+def test_a_missing_or_damaged_file_is_named(
     tab: Page, demo_page: Path, tmp_path: Path, file: str, content: bytes | None, message: str
 ) -> None:
     with hosted(broken(demo_page, tmp_path / "out", file, content)) as address:
@@ -67,9 +69,8 @@ def test_row_40_a_missing_or_damaged_file_is_named(
     assert tab.locator("section").filter(visible=True).count() == 0
 
 
-def test_row_40_a_damaged_denoiser_is_named_and_the_other_sections_work(
-    tab: Page, demo_page: Path, tmp_path: Path
-) -> None:
+@pytest.mark.row(40)
+def test_a_damaged_denoiser_is_named_and_the_other_sections_work(tab: Page, demo_page: Path, tmp_path: Path) -> None:
     content = bytearray((demo_page / "denoiser.onnx").read_bytes())
     content[2_000_000] ^= 1
     with hosted(broken(demo_page, tmp_path / "out", "denoiser.onnx", bytes(content))) as address:
@@ -79,13 +80,15 @@ def test_row_40_a_damaged_denoiser_is_named_and_the_other_sections_work(
     assert_shows(tab, "#raw", runtime.load_graph(runtime.FUSED)(latents.latents(0, FIRST, 1))[0])
 
 
-def test_row_40_opened_as_a_file_the_page_says_that_it_needs_a_server(tab: Page, demo_page: Path) -> None:
+@pytest.mark.row(40)
+def test_opened_as_a_file_the_page_says_that_it_needs_a_server(tab: Page, demo_page: Path) -> None:
     tab.goto((demo_page / "index.html").as_uri())
     expect(tab.get_by_text("If nothing happens")).to_be_visible()
     expect(tab.get_by_text("gan-denoise demo --serve")).to_be_visible()
 
 
-def test_row_40_without_a_script_the_page_shows_its_help_text(tab: Page, demo_page: Path, tmp_path: Path) -> None:
+@pytest.mark.row(40)
+def test_without_a_script_the_page_shows_its_help_text(tab: Page, demo_page: Path, tmp_path: Path) -> None:
     with hosted(broken(demo_page, tmp_path / "out", "explore.js", None)) as address:
         tab.goto(address)
         expect(tab.get_by_text("all its files in one folder")).to_be_visible()

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from command_helpers import NO_PAUSE, run_command, start_command
+from command_helpers import run_command, start_command
 
 from gan_denoise.data import fashion_mnist
 from gan_denoise.errors import InputError
@@ -32,9 +32,8 @@ def answer(*arguments: str) -> dict[str, Any]:
     return content
 
 
-def test_row_33_the_reference_against_itself_is_0_and_the_training_images_are_not(
-    real_folder: Path, tmp_path: Path
-) -> None:
+@pytest.mark.row(33)
+def test_the_reference_against_itself_is_0_and_the_training_images_are_not(real_folder: Path, tmp_path: Path) -> None:
     real = fashion_mnist.read_dataset(real_folder, "real")
     np.savez(tmp_path / "a.npz", test=real.test.images, train=real.train.images[:10_000])
     content = answer("eval", "ffd", str(tmp_path / "a.npz"))
@@ -45,7 +44,8 @@ def test_row_33_the_reference_against_itself_is_0_and_the_training_images_are_no
 
 
 @pytest.mark.parametrize("count", [0, 1, 96])
-def test_row_33_fewer_samples_than_features_are_refused(tmp_path: Path, count: int) -> None:
+@pytest.mark.row(33)
+def test_fewer_samples_than_features_are_refused(tmp_path: Path, count: int) -> None:
     np.savez(tmp_path / "a.npz", images=np.zeros((count, 28, 28), np.uint8))
     done = run_command("eval", "ffd", tmp_path / "a.npz")
     assert done.returncode == 3
@@ -53,7 +53,8 @@ def test_row_33_fewer_samples_than_features_are_refused(tmp_path: Path, count: i
     assert "expected 97 or more images" in done.stderr
 
 
-def test_row_34_another_batch_or_thread_count_gives_the_same_distance(tmp_path: Path) -> None:
+@pytest.mark.row(34)
+def test_another_batch_or_thread_count_gives_the_same_distance(tmp_path: Path) -> None:
     found = []
     for batch in ("1", "7", "64"):
         answer("generate", "-n", "500", "--batch", batch, "--out", str(tmp_path / f"{batch}.npz"))
@@ -63,7 +64,8 @@ def test_row_34_another_batch_or_thread_count_gives_the_same_distance(tmp_path: 
         assert [row[name] for row in found] == pytest.approx([found[0][name]] * 6, rel=TOLERANCE)
 
 
-def test_row_34_another_thread_count_gives_the_same_rows(real_folder: Path) -> None:
+@pytest.mark.row(34)
+def test_another_thread_count_gives_the_same_rows(real_folder: Path) -> None:
     one, two = (
         answer("eval", "generation", "-n", "300", "--threads", threads, "--data", str(real_folder))["rows"]
         for threads in ("1", "2")
@@ -75,7 +77,8 @@ def test_row_34_another_thread_count_gives_the_same_rows(real_folder: Path) -> N
             assert theirs[name] == close, name
 
 
-def test_row_35_integers_and_other_ranges_are_refused(exported: Path) -> None:
+@pytest.mark.row(35)
+def test_integers_and_other_ranges_are_refused(exported: Path) -> None:
     grey = np.full((2, 1, 28, 28), 0.5, np.float32)
     for wrong, said in (
         ((grey * 255).astype(np.uint8), "uint8"),
@@ -93,10 +96,11 @@ def test_row_35_integers_and_other_ranges_are_refused(exported: Path) -> None:
 
 
 @pytest.mark.xdist_group("serial")
-def test_row_36_a_benchmark_that_is_held_up_says_so(exported: Path) -> None:
-    command = ["bench", "--vs", "openvino", "--model", exported, "--repeats", 20, "--json"]
+@pytest.mark.row(36)
+def test_a_benchmark_that_is_held_up_says_so(exported: Path) -> None:
+    command = ["bench", "--vs", "openvino", "--model", exported, "--repeats", 20, "--pause", 0, "--json"]
     moments = random.Random(0)
-    process = start_command(*command, constants=NO_PAUSE, new_session=True)
+    process = start_command(*command, new_session=True)
     while process.poll() is None:  # now and then all its processes stand still
         for number in (signal.SIGSTOP, signal.SIGCONT):
             with contextlib.suppress(ProcessLookupError):  # it has ended since

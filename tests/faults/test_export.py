@@ -45,7 +45,8 @@ def assert_whole(out: Path, expected: Path) -> None:
 
 
 @pytest.mark.parametrize("call", ["write", "fsync", "rename"])
-def test_row_23_killed_at_any_call_no_partial_graph_has_a_final_name(
+@pytest.mark.row(23)
+def test_killed_at_any_call_no_partial_graph_has_a_final_name(
     publisher: Straced, trained: Path, exported: Path, tmp_path: Path, call: str
 ) -> None:
     for when in range(1, 200):
@@ -60,7 +61,8 @@ def test_row_23_killed_at_any_call_no_partial_graph_has_a_final_name(
 
 
 @pytest.mark.parametrize("call", ["write", "rename"])
-def test_row_23_a_call_that_fails_is_exit_4_and_leaves_no_temporary(
+@pytest.mark.row(23)
+def test_a_call_that_fails_is_exit_4_and_leaves_no_temporary(
     publisher: Straced, trained: Path, exported: Path, tmp_path: Path, call: str
 ) -> None:
     for when in range(1, 200):
@@ -74,7 +76,8 @@ def test_row_23_a_call_that_fails_is_exit_4_and_leaves_no_temporary(
     assert when > 5
 
 
-def test_row_23_a_full_disk_is_exit_4_and_the_place_empty(trained: Path, exported: Path, tmp_path: Path) -> None:
+@pytest.mark.row(23)
+def test_a_full_disk_is_exit_4_and_the_place_empty(trained: Path, exported: Path, tmp_path: Path) -> None:
     size = sum(path.stat().st_size for path in exported.iterdir())
     out = tmp_path / "disk"
     out.mkdir()
@@ -97,7 +100,8 @@ def perturbed(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 @pytest.mark.parametrize("wrong", ["generator", "denoiser", "features"])
-def test_row_24_one_wrong_weight_in_a_graph_fails_the_gate(
+@pytest.mark.row(24)
+def test_one_wrong_weight_in_a_graph_fails_the_gate(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: str
 ) -> None:
     def with_a_wrong_weight(network: torch.nn.Module, signature: runtime.Signature, shape: tuple[int, ...]) -> object:
@@ -113,7 +117,8 @@ def test_row_24_one_wrong_weight_in_a_graph_fails_the_gate(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_row_24_a_graph_that_outputs_nan_fails_the_gate(trained: Path) -> None:
+@pytest.mark.row(24)
+def test_a_graph_that_outputs_nan_fails_the_gate(trained: Path) -> None:
     generator = weights.load_generator(trained / "gan")
     graph = Graph(
         to_onnx(generator, runtime.GENERATOR, (100,)).SerializeToString(), runtime.GENERATOR, "generator.onnx"
@@ -137,7 +142,8 @@ def test_row_24_a_graph_that_outputs_nan_fails_the_gate(trained: Path) -> None:
         ({"range": None}, {}, r"same pixel range, got unknown of the generator and \[0, 1\] of the denoiser"),
     ],
 )
-def test_row_25_graphs_that_do_not_fit_are_refused_and_both_sides_named(
+@pytest.mark.row(25)
+def test_graphs_that_do_not_fit_are_refused_and_both_sides_named(
     generator: dict[str, object], denoiser: dict[str, object], said: str
 ) -> None:
     def ranged(model: onnx.ModelProto, settings: dict[str, object]) -> onnx.ModelProto:
@@ -168,7 +174,8 @@ class WrongAt:
 
 
 @pytest.mark.parametrize("batch", [1, 2, 7, 64])
-def test_row_26_a_fused_graph_that_differs_at_one_batch_fails_the_gate(exported: Path, batch: int) -> None:
+@pytest.mark.row(26)
+def test_a_fused_graph_that_differs_at_one_batch_fails_the_gate(exported: Path, batch: int) -> None:
     fused, *in_turn = (runtime.load_graph(s, exported) for s in (runtime.FUSED, runtime.GENERATOR, runtime.DENOISER))
     z = latents.latents(0, 0, 64)
     assert parity.check_fused(fused, *in_turn, z) < 1e-5
@@ -178,9 +185,8 @@ def test_row_26_a_fused_graph_that_differs_at_one_batch_fails_the_gate(exported:
         parity.check_fused(WrongAt(fused, batch), *in_turn, z)  # type: ignore[arg-type]
 
 
-def test_row_26_fusing_that_goes_wrong_fails_the_gate(
-    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.row(26)
+def test_fusing_that_goes_wrong_fails_the_gate(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bundle, "fuse", lambda *models: perturbed(fuse(*models)))
     with pytest.raises(GateError, match=r"^fused\.onnx: expected .*, got [\d.e+-]+ at batch 1$") as gate:
         export_run(trained, tmp_path / "out")

@@ -13,27 +13,31 @@ EXCERPT = Path(__file__).parents[1] / "excerpt"
 IMAGES, LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
 
 
-def test_row_1_mutated_archives(fuzz: Callable[..., None], tmp_path: Path) -> None:
+@pytest.mark.row(1)
+def test_mutated_archives(fuzz: Callable[..., None], tmp_path: Path) -> None:
     shutil.copytree(EXCERPT, tmp_path, dirs_exist_ok=True)
     fuzz("data", EXCERPT / f"{IMAGES}.gz")
 
 
 @pytest.mark.parametrize("kind", ["images", "labels"])
-def test_row_5_mutated_idx_files(fuzz: Callable[..., None], tmp_path: Path, kind: str) -> None:
+@pytest.mark.row(5)
+def test_mutated_idx_files(fuzz: Callable[..., None], tmp_path: Path, kind: str) -> None:
     file = tmp_path / "original"
     file.write_bytes(gzip.decompress((EXCERPT / f"{IMAGES if kind == 'images' else LABELS}.gz").read_bytes()))
     fuzz(kind, file)
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
-def test_row_31_mutated_arrays(fuzz: Callable[..., None], tmp_path: Path, save: Callable[..., None]) -> None:
+@pytest.mark.row(31)
+def test_mutated_arrays(fuzz: Callable[..., None], tmp_path: Path, save: Callable[..., None]) -> None:
     file = tmp_path / "original.npz"
     save(file, image=np.zeros((2, 28, 28), np.uint8), denoised=np.full((2, 1, 28, 28), 0.5, np.float32))
     fuzz("arrays", file)
 
 
 @pytest.mark.parametrize("kind", ["png", "jpeg", "gif", "bmp", "tiff"])
-def test_row_31_mutated_images(fuzz: Callable[..., None], tmp_path: Path, kind: str) -> None:
+@pytest.mark.row(31)
+def test_mutated_images(fuzz: Callable[..., None], tmp_path: Path, kind: str) -> None:
     file = tmp_path / f"original.{kind}"
     Image.fromarray(np.arange(784, dtype=np.uint8).reshape(28, 28)).save(file)
     fuzz("image", file)

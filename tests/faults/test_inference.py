@@ -28,13 +28,15 @@ def run(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("count", ["0", "-1", "x"])
-def test_row_30_nonsense_counts_are_usage_errors(tmp_path: Path, count: str) -> None:
+@pytest.mark.row(30)
+def test_nonsense_counts_are_usage_errors(tmp_path: Path, count: str) -> None:
     assert run("generate", "-n", count, cwd=tmp_path).returncode == 2
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("out", ["grid.png", "arrays.npz"])
-def test_row_30_a_thousand_million_for_one_file_is_a_usage_error(tmp_path: Path, out: str) -> None:
+@pytest.mark.row(30)
+def test_a_thousand_million_for_one_file_is_a_usage_error(tmp_path: Path, out: str) -> None:
     done = run("generate", "-n", 10**9, "--out", out, cwd=tmp_path)
     assert done.returncode == 2
     assert "expected at most 100000 for one file, got 1000000000" in done.stderr
@@ -42,7 +44,8 @@ def test_row_30_a_thousand_million_for_one_file_is_a_usage_error(tmp_path: Path,
     assert list(tmp_path.iterdir()) == []
 
 
-def test_row_30_a_thousand_million_to_a_small_disk_are_refused_before_the_first(tmp_path: Path) -> None:
+@pytest.mark.row(30)
+def test_a_thousand_million_to_a_small_disk_are_refused_before_the_first(tmp_path: Path) -> None:
     done = on_tmpfs(tmp_path, "size=100m", *COLD, "generate", "-n", 10**9, "--out", tmp_path / "many")
     assert done.returncode == 4
     assert done.stderr == (
@@ -52,7 +55,8 @@ def test_row_30_a_thousand_million_to_a_small_disk_are_refused_before_the_first(
     assert ".npz" not in done.stdout
 
 
-def test_row_30_existing_files_survive_when_there_is_no_space(tmp_path: Path) -> None:
+@pytest.mark.row(30)
+def test_existing_files_survive_when_there_is_no_space(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     (tmp_path / "folder").mkdir()
     for out in ("file", "folder", "new/folder"):
@@ -63,7 +67,8 @@ def test_row_30_existing_files_survive_when_there_is_no_space(tmp_path: Path) ->
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "folder"]
 
 
-def test_row_30_memory_does_not_grow_with_the_number_of_images(exported: Path, tmp_path: Path) -> None:
+@pytest.mark.row(30)
+def test_memory_does_not_grow_with_the_number_of_images(exported: Path, tmp_path: Path) -> None:
     def peak(count: int) -> int:
         arguments = ["generate", "--model", str(exported), "-n", str(count), "--out", str(tmp_path / str(count))]
         command = [*cold_command(SMALLER), *arguments]
@@ -73,7 +78,8 @@ def test_row_30_memory_does_not_grow_with_the_number_of_images(exported: Path, t
     assert peak(40_001) - peak(10_001) < 0.3 * 30_000 * 2 * 28 * 28
 
 
-def test_row_31_invalid_latents_are_refused(exported: Path) -> None:
+@pytest.mark.row(31)
+def test_invalid_latents_are_refused(exported: Path) -> None:
     graph, z = runtime.load_graph(runtime.FUSED, exported), latents.latents(0, 0, 3)
     for wrong, message in (
         (np.full_like(z, np.nan), "expected finite numbers, got NaN or infinity"),
@@ -104,7 +110,8 @@ def grey(value: float) -> Callable[[Path], None]:
         (lambda path: np.savez(path, a=np.array([{}], object)), "Object arrays cannot be loaded"),
     ],
 )
-def test_row_31_arrays_that_are_no_images_are_refused(tmp_path: Path, save: Callable[[Path], None], said: str) -> None:
+@pytest.mark.row(31)
+def test_arrays_that_are_no_images_are_refused(tmp_path: Path, save: Callable[[Path], None], said: str) -> None:
     save(tmp_path / "a.npz")
     done = run("eval", "ffd", "a.npz", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (3, "")
@@ -140,9 +147,8 @@ def pixel_bomb(path: Path) -> None:
         (pixel_bomb, "Image size (2500000000 pixels) exceeds limit"),
     ],
 )
-def test_row_31_images_that_do_not_fit_are_refused_by_name(
-    tmp_path: Path, save: Callable[[Path], None], said: str
-) -> None:
+@pytest.mark.row(31)
+def test_images_that_do_not_fit_are_refused_by_name(tmp_path: Path, save: Callable[[Path], None], said: str) -> None:
     Image.new("L", (28, 28)).save(tmp_path / "good.png")
     save(tmp_path / "bad.png")
     command = [sys.executable, "-c", PEAK, *COLD, "denoise", "good.png", "bad.png", "--out", "clean"]
@@ -158,7 +164,8 @@ def test_row_31_images_that_do_not_fit_are_refused_by_name(
 
 
 @pytest.mark.parametrize("out", ["grid.png", "arrays.npz", "folder"])
-def test_row_32_an_existing_output_is_not_overwritten_without_force(tmp_path: Path, out: str) -> None:
+@pytest.mark.row(32)
+def test_an_existing_output_is_not_overwritten_without_force(tmp_path: Path, out: str) -> None:
     (tmp_path / out).write_text("mine")
     done = run("generate", "-n", "2", "--out", out, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (4, "")
@@ -169,13 +176,15 @@ def test_row_32_an_existing_output_is_not_overwritten_without_force(tmp_path: Pa
 
 
 @pytest.mark.parametrize("out", ["a/b/grid.png", "a/b/arrays.npz", "a/b/folder"])
-def test_row_32_a_missing_folder_is_made(tmp_path: Path, out: str) -> None:
+@pytest.mark.row(32)
+def test_a_missing_folder_is_made(tmp_path: Path, out: str) -> None:
     assert run("generate", "-n", "2", "--out", out, cwd=tmp_path).returncode == 0
     assert (tmp_path / out).exists()
 
 
 @pytest.mark.parametrize(("count", "out"), [(2_000, "grid.png"), (1_000, "arrays.npz"), (1_000, "folder")])
-def test_row_32_a_disk_that_fills_up_midway_leaves_no_part(tmp_path: Path, count: int, out: str) -> None:
+@pytest.mark.row(32)
+def test_a_disk_that_fills_up_midway_leaves_no_part(tmp_path: Path, count: int, out: str) -> None:
     command = [*COLD, "generate", "-n", count, "--batch", 256, "--out", tmp_path / out]
     done = on_tmpfs(tmp_path, "size=400k", *command)
     assert done.returncode == 4, done.stderr
@@ -186,9 +195,10 @@ def test_row_32_a_disk_that_fills_up_midway_leaves_no_part(tmp_path: Path, count
     assert done.stdout.split() == [f"{tmp_path}:"]
 
 
-def test_row_32_a_disk_that_others_fill_leaves_whole_shards_alone(exported: Path, tmp_path: Path) -> None:
+@pytest.mark.row(32)
+def test_a_disk_that_others_fill_leaves_whole_shards_alone(exported: Path, tmp_path: Path) -> None:
     many = tmp_path / "many"
-    fill = f"while [ ! -e {many}/000001.npz ]; do :; done; head -c 15m /dev/zero > {tmp_path}/others"
+    fill = f"while kill -0 $$ && [ ! -e {many}/000001.npz ]; do :; done; head -c 15m /dev/zero > {tmp_path}/others"
     command = [*cold_command(SMALLER), "generate", "--model", exported, "-n", 10_001, "--out", many]
     script = f"({fill}) 2>/dev/null & exec {shlex.join(map(str, command))}"
     done = on_tmpfs(tmp_path, "size=17m", "sh", "-c", script)

@@ -51,7 +51,8 @@ def assert_same_weights(one: Path, other: Path) -> None:
         assert torch.equal(first[name], second[name]), name
 
 
-def test_row_10_killed_at_random_moments_all_stages_end_with_the_bits_of_an_unbroken_run(tmp_path: Path) -> None:
+@pytest.mark.row(10)
+def test_killed_at_random_moments_all_stages_end_with_the_bits_of_an_unbroken_run(tmp_path: Path) -> None:
     moments, kills, broken = random.Random(0), 0, 0
     with subprocess.Popen(
         [sys.executable, TRAINER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -82,7 +83,8 @@ def test_row_10_killed_at_random_moments_all_stages_end_with_the_bits_of_an_unbr
 
 @pytest.mark.parametrize("preset", ["smoke", "smoke-best"])
 @pytest.mark.parametrize(("kind", "file"), [("gan", "generator"), ("denoiser", "denoiser")])
-def test_row_10_killed_and_resumed_gives_the_bits_of_an_unbroken_run(
+@pytest.mark.row(10)
+def test_killed_and_resumed_gives_the_bits_of_an_unbroken_run(
     tmp_path: Path, preset: str, kind: str, file: str
 ) -> None:
     unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
@@ -100,7 +102,8 @@ def test_row_10_killed_and_resumed_gives_the_bits_of_an_unbroken_run(
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_row_11_a_signal_saves_within_the_epoch_and_resume_continues(tmp_path: Path, number: int, code: int) -> None:
+@pytest.mark.row(11)
+def test_a_signal_saves_within_the_epoch_and_resume_continues(tmp_path: Path, number: int, code: int) -> None:
     unbroken, broken = tmp_path / "unbroken", tmp_path / "broken"
     first, second = train("gan", unbroken), train_cold(broken)
     assert stop_in_the_middle_of_an_epoch(second, broken / "gan", number) == code
@@ -111,7 +114,8 @@ def test_row_11_a_signal_saves_within_the_epoch_and_resume_continues(tmp_path: P
     assert_same_weights(unbroken / "gan/generator.safetensors", broken / "gan/generator.safetensors")
 
 
-def test_row_11_a_second_ctrl_c_exits_at_once_and_the_last_checkpoint_is_valid(tmp_path: Path) -> None:
+@pytest.mark.row(11)
+def test_a_second_ctrl_c_exits_at_once_and_the_last_checkpoint_is_valid(tmp_path: Path) -> None:
     for attempt in range(20):  # the first signal's save may end before the second signal
         run = tmp_path / str(attempt)
         process = train_cold(run)
@@ -144,7 +148,8 @@ def wait_for(file: Path, process: Process) -> None:
         time.sleep(0.01)
 
 
-def test_row_22_a_second_writer_is_refused_and_the_lock_ends_with_its_holder(tmp_path: Path) -> None:
+@pytest.mark.row(22)
+def test_a_second_writer_is_refused_and_the_lock_ends_with_its_holder(tmp_path: Path) -> None:
     holder = train("gan", tmp_path, "--epochs", "40")  # ten seconds: longer than the second process takes to start
     try:
         wait_for(tmp_path / "gan/meta.json", holder)

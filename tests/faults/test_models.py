@@ -49,7 +49,8 @@ def test_a_plain_model_is_read_unchanged(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("location", ["../secret", "/etc/passwd", "link", "hard"])
 @pytest.mark.parametrize("inside_a_node", [False, True])
-def test_row_27_external_data_is_refused(tmp_path: Path, location: str, inside_a_node: bool) -> None:
+@pytest.mark.row(27)
+def test_external_data_is_refused(tmp_path: Path, location: str, inside_a_node: bool) -> None:
     secret = tmp_path / "secret"
     secret.write_bytes(bytes(16))
     (tmp_path / "link").symlink_to(secret)
@@ -64,7 +65,8 @@ def test_row_27_external_data_is_refused(tmp_path: Path, location: str, inside_a
     refused(model, tmp_path, "expected all weights inside the file, got weights outside the file")
 
 
-def test_row_27_a_model_that_is_a_link_is_refused_and_named(tmp_path: Path) -> None:
+@pytest.mark.row(27)
+def test_a_model_that_is_a_link_is_refused_and_named(tmp_path: Path) -> None:
     path = tmp_path / "plain.onnx"
     path.write_bytes(model_of(SIGMOID).SerializeToString())
     link = tmp_path / "link.onnx"
@@ -74,7 +76,8 @@ def test_row_27_a_model_that_is_a_link_is_refused_and_named(tmp_path: Path) -> N
     assert str(path) in str(caught.value.hint)
 
 
-def test_row_27_pipes_and_huge_files_are_refused_at_once(tmp_path: Path) -> None:
+@pytest.mark.row(27)
+def test_pipes_and_huge_files_are_refused_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe.onnx")
     with pytest.raises(InputError, match="expected a regular file, got a folder or device"):
         load_untrusted_model(tmp_path / "pipe.onnx")
@@ -87,7 +90,8 @@ def test_row_27_pipes_and_huge_files_are_refused_at_once(tmp_path: Path) -> None
         load_untrusted_model(huge)
 
 
-def test_row_28_foreign_domains_are_refused(tmp_path: Path) -> None:
+@pytest.mark.row(28)
+def test_foreign_domains_are_refused(tmp_path: Path) -> None:
     foreign = helper.make_node("Gelu", ["z"], ["image"], domain="com.microsoft")
     refused(
         model_of(foreign, domain="com.microsoft"),
@@ -96,7 +100,8 @@ def test_row_28_foreign_domains_are_refused(tmp_path: Path) -> None:
     )
 
 
-def test_row_28_graphs_inside_graphs_are_refused(tmp_path: Path) -> None:
+@pytest.mark.row(28)
+def test_graphs_inside_graphs_are_refused(tmp_path: Path) -> None:
     body = helper.make_graph([helper.make_node("Identity", ["z"], ["out"])], "body", [], [])
     for kind, attribute in (("If", "then_branch"), ("Loop", "body"), ("Scan", "body"), ("Sigmoid", "body")):
         node = helper.make_node(kind, ["z"], ["image"], **{attribute: body})
@@ -107,7 +112,8 @@ def test_row_28_graphs_inside_graphs_are_refused(tmp_path: Path) -> None:
         )
 
 
-def test_row_28_3000_local_functions_are_refused(tmp_path: Path) -> None:
+@pytest.mark.row(28)
+def test_3000_local_functions_are_refused(tmp_path: Path) -> None:
     opsets = [helper.make_opsetid("", 20), helper.make_opsetid("f", 1)]
     model = model_of(helper.make_node("f0", ["z"], ["image"], domain="f"), domain="f")
     for i in range(3_000):
@@ -152,11 +158,13 @@ def bombs() -> dict[str, ModelProto]:
 
 
 @pytest.mark.parametrize("name", bombs())
-def test_row_28_bombs_are_refused(tmp_path: Path, name: str) -> None:
+@pytest.mark.row(28)
+def test_bombs_are_refused(tmp_path: Path, name: str) -> None:
     refused(bombs()[name], tmp_path, "expected .*, got ")
 
 
-def test_row_28_sizes_that_are_unknown_before_running_are_refused(tmp_path: Path) -> None:
+@pytest.mark.row(28)
+def test_sizes_that_are_unknown_before_running_are_refused(tmp_path: Path) -> None:
     shape = helper.make_node("Cast", ["z"], ["shape"], to=TensorProto.INT64)
     refused(
         model_of(shape, helper.make_node("Reshape", ["z", "shape"], ["image"])),
@@ -189,13 +197,15 @@ def endless() -> dict[str, ModelProto]:
 
 
 @pytest.mark.parametrize("name", endless())
-def test_row_28_excessive_work_is_refused(tmp_path: Path, name: str) -> None:
+@pytest.mark.row(28)
+def test_excessive_work_is_refused(tmp_path: Path, name: str) -> None:
     kind = "numbers to read and write" if name == "Exp" else "multiply-adds"
     refused(endless()[name], tmp_path, rf"expected at most \d+ {kind} per sample, got \d+")
 
 
 @pytest.mark.parametrize("text", [b"shipped-note", b"denoised"])
-def test_row_29_text_that_is_not_utf8_is_refused(tmp_path: Path, exported: Path, text: bytes) -> None:
+@pytest.mark.row(29)
+def test_text_that_is_not_utf8_is_refused(tmp_path: Path, exported: Path, text: bytes) -> None:
     model = onnx.load(exported / "fused.onnx")
     onnx.helper.set_model_props(model, {"note": "shipped-note"})
     content = model.SerializeToString()
@@ -205,10 +215,12 @@ def test_row_29_text_that_is_not_utf8_is_refused(tmp_path: Path, exported: Path,
         runtime.load_graph(runtime.FUSED, tmp_path / "fused.onnx")
 
 
-def test_row_29_mutated_models_end_in_an_error_or_a_graph_never_by_a_signal(fuzz: Fuzz, exported: Path) -> None:
+@pytest.mark.row(29)
+def test_mutated_models_end_in_an_error_or_a_graph_never_by_a_signal(fuzz: Fuzz, exported: Path) -> None:
     fuzz("model", exported / "fused.onnx")
 
 
-def test_row_29_the_fuzzer_reports_a_crash(fuzz: Fuzz, exported: Path) -> None:
+@pytest.mark.row(29)
+def test_the_fuzzer_reports_a_crash(fuzz: Fuzz, exported: Path) -> None:
     with pytest.raises(AssertionError, match="-11"):
         fuzz("model", exported / "fused.onnx", "--crash-at", "5")

@@ -40,7 +40,8 @@ def environment(**changes: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("arguments", COMMANDS, ids=lambda arguments: arguments[0])
 @pytest.mark.parametrize("changes", [{}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}])
-def test_row_37_without_a_terminal_there_is_no_colour_and_json_stands_alone(
+@pytest.mark.row(37)
+def test_without_a_terminal_there_is_no_colour_and_json_stands_alone(
     folder: Path, arguments: list[str], changes: dict[str, str]
 ) -> None:
     command = [*COLD, *arguments, "--json"]
@@ -53,7 +54,8 @@ def test_row_37_without_a_terminal_there_is_no_colour_and_json_stands_alone(
 
 
 @pytest.mark.parametrize("command", [["data", "info"], ["eval", "denoising", "-n", "4"]])
-def test_row_37_an_ascii_output_gets_the_table(tmp_path: Path, command: list[str]) -> None:
+@pytest.mark.row(37)
+def test_an_ascii_output_gets_the_table(tmp_path: Path, command: list[str]) -> None:
     changes = environment(PYTHONIOENCODING="ascii")
     done = subprocess.run([*COLD, *command], capture_output=True, cwd=tmp_path, env=changes, timeout=120)
     assert (done.returncode, done.stderr.decode().count("Traceback")) == (0, 0)
@@ -61,7 +63,8 @@ def test_row_37_an_ascii_output_gets_the_table(tmp_path: Path, command: list[str
 
 
 @pytest.mark.parametrize(("changes", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)])
-def test_row_37_a_terminal_has_colours_unless_they_are_switched_off(changes: dict[str, str], coloured: bool) -> None:
+@pytest.mark.row(37)
+def test_a_terminal_has_colours_unless_they_are_switched_off(changes: dict[str, str], coloured: bool) -> None:
     for arguments in (["--help"], ["generate", "--nonsense"]):
         reader, terminal = pty.openpty()
         with subprocess.Popen(
@@ -94,7 +97,8 @@ def read_all(handle: int) -> str:
 @pytest.mark.parametrize(
     "arguments", [["data", "info", "--quiet"], ["--help"], ["eval", "ffd", f"{ODD} too.npz", "--quiet"]]
 )
-def test_row_37_a_closed_pipe_ends_without_a_message(folder: Path, arguments: list[str]) -> None:
+@pytest.mark.row(37)
+def test_a_closed_pipe_ends_without_a_message(folder: Path, arguments: list[str]) -> None:
     with subprocess.Popen([*COLD, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=folder) as process:
         assert process.stdout is not None
         assert process.stderr is not None
@@ -108,7 +112,8 @@ def test_row_37_a_closed_pipe_ends_without_a_message(folder: Path, arguments: li
     [["--version"], ["data", "info"], ["--help"], ["generate", "-n", "1"], ["eval", "ffd", f"{ODD} too.npz", "--json"]],
 )
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_row_38_a_full_stdout_is_one_line_and_exit_4(folder: Path, arguments: list[str], unbuffered: str) -> None:
+@pytest.mark.row(38)
+def test_a_full_stdout_is_one_line_and_exit_4(folder: Path, arguments: list[str], unbuffered: str) -> None:
     with Path("/dev/full").open("w") as full:
         changed = environment(PYTHONUNBUFFERED=unbuffered)
         done = subprocess.run(
@@ -121,7 +126,8 @@ def test_row_38_a_full_stdout_is_one_line_and_exit_4(folder: Path, arguments: li
 
 
 @pytest.mark.parametrize("name", ["<script>alert(1)", "a<img src=x onerror=alert(1)>", "`x` ![y](z.png) | b"])
-def test_row_39_a_hostile_name_is_text_and_a_missing_metric_is_not_measured(tmp_path: Path, name: str) -> None:
+@pytest.mark.row(39)
+def test_a_hostile_name_is_text_and_a_missing_metric_is_not_measured(tmp_path: Path, name: str) -> None:
     run = tmp_path / name
     (run / "results").mkdir(parents=True)
     rows = [{"set": "raw", "n": 97, "ffd_1": None}, {"set": name, "n": 97, "ffd_1": 0.5}]

@@ -1,12 +1,24 @@
-"""FAULTS has 42 rows; each of the first 40 has its test, and those of a server, 41 and 42, wait for one."""
+"""Every row of docs/reliability.md has a test, and every test's marker `row` names such a row."""
 
+import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
-ROWS = 40
+TESTS = Path(__file__).parents[1]
+PAGE = TESTS.parent / "docs/reliability.md"
 
 
-def test_every_row_has_a_test_of_its_name() -> None:
-    modules = Path(__file__).parent.glob("test_*.py")
-    tests = [name for module in modules for name in re.findall(r"^def test_row_(\d+)_", module.read_text(), re.M)]
-    assert {int(row) for row in tests} == set(range(1, ROWS + 1))
+def marked_rows(module: Path) -> Iterator[int]:
+    """The numbers in `pytest.mark.row(...)` on the tests of a module."""
+    for node in ast.walk(ast.parse(module.read_text())):
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
+            for decorator in node.decorator_list:
+                if isinstance(decorator, ast.Call) and ast.unparse(decorator.func) == "pytest.mark.row":
+                    yield from (ast.literal_eval(argument) for argument in decorator.args)
+
+
+def test_the_markers_name_the_rows_of_the_page() -> None:
+    rows = {int(number) for number in re.findall(r"^\| (\d+) \|", PAGE.read_text(), re.M)}
+    assert len(rows) == 40
+    assert {row for module in TESTS.rglob("test_*.py") for row in marked_rows(module)} == rows

@@ -34,7 +34,8 @@ FOUR_EPOCHS = ["--preset", "smoke", "--batch", 4, "--epochs", 4]
 GIGABYTE = 1_000_000_000
 
 
-def test_row_16_no_memory_names_a_batch_to_try(tmp_path: Path) -> None:
+@pytest.mark.row(16)
+def test_no_memory_names_a_batch_to_try(tmp_path: Path) -> None:
     command = [*TRAIN, "--preset", "paper", "--batch", 60_000, "--out", tmp_path]
     done = run("prlimit", f"--as={8 * GIGABYTE}", *command)
     assert done.returncode == 4
@@ -42,7 +43,8 @@ def test_row_16_no_memory_names_a_batch_to_try(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_row_18_a_full_disk_leaves_the_checkpoint_before_it(tmp_path: Path) -> None:
+@pytest.mark.row(18)
+def test_a_full_disk_leaves_the_checkpoint_before_it(tmp_path: Path) -> None:
     steps = ["--preset", "smoke", "--batch", 4, "--epochs", 50]  # 3,200 steps, a checkpoint each 64
     done = on_tmpfs(tmp_path, "size=1200k", *TRAIN, *steps, "--out", tmp_path / "run")
     assert done.returncode == 4, done.stderr[-500:]
@@ -52,7 +54,8 @@ def test_row_18_a_full_disk_leaves_the_checkpoint_before_it(tmp_path: Path) -> N
     assert not [line for line in done.stdout.splitlines() if line.startswith(".step")]
 
 
-def test_row_20_code_in_a_checkpoint_never_runs(tmp_path: Path) -> None:
+@pytest.mark.row(20)
+def test_code_in_a_checkpoint_never_runs(tmp_path: Path) -> None:
     class Code:
         def __reduce__(self) -> tuple[object, tuple[str]]:
             return Path.touch, (tmp_path / "ran",)
@@ -69,13 +72,15 @@ def test_row_20_code_in_a_checkpoint_never_runs(tmp_path: Path) -> None:
     assert (tmp_path / "ran").exists()
 
 
-def test_row_21_a_read_only_folder_is_refused_before_the_first_step(tmp_path: Path) -> None:
+@pytest.mark.row(21)
+def test_a_read_only_folder_is_refused_before_the_first_step(tmp_path: Path) -> None:
     done = on_tmpfs(tmp_path, "ro", *TRAIN, "--preset", "smoke", "--out", tmp_path / "run")
     assert done.returncode == 4
     assert done.stderr == (f"error: {tmp_path / 'run/gan'}: Read-only file system\nhint: choose another --out\n")
 
 
-def test_row_14_an_existing_run_is_not_overwritten_and_another_is_not_resumed(
+@pytest.mark.row(14)
+def test_an_existing_run_is_not_overwritten_and_another_is_not_resumed(
     trained: Path, excerpt: Dataset, tmp_path: Path
 ) -> None:
     config = PRESETS["smoke"].gan
@@ -87,7 +92,8 @@ def test_row_14_an_existing_run_is_not_overwritten_and_another_is_not_resumed(
         train_gan(dataclasses.replace(config, dropout=0.1), excerpt, trained, RunOptions(threads=1, resume=True))
 
 
-def test_row_12_a_loss_or_gradient_that_is_not_finite_changes_nothing() -> None:
+@pytest.mark.row(12)
+def test_a_loss_or_gradient_that_is_not_finite_changes_nothing() -> None:
     weight = torch.nn.Parameter(torch.ones(2))
     adam = torch.optim.Adam([weight], 0.1)
     for bad in (float("nan"), float("inf")):
@@ -101,7 +107,8 @@ def test_row_12_a_loss_or_gradient_that_is_not_finite_changes_nothing() -> None:
     assert weight.max() < 1
 
 
-def test_row_12_a_diverging_run_stops_and_names_the_step(excerpt: Dataset, tmp_path: Path) -> None:
+@pytest.mark.row(12)
+def test_a_diverging_run_stops_and_names_the_step(excerpt: Dataset, tmp_path: Path) -> None:
     config = dataclasses.replace(PRESETS["smoke"].denoiser, learning_rate=0.999, max_gradient_norm=1e30)
     images = excerpt.train.images
     assert images.max() == 255
@@ -111,7 +118,8 @@ def test_row_12_a_diverging_run_stops_and_names_the_step(excerpt: Dataset, tmp_p
     assert not list(tmp_path.glob("denoiser/checkpoints/*"))
 
 
-def test_row_15_cuda_without_a_gpu_is_refused(excerpt: Dataset, tmp_path: Path) -> None:
+@pytest.mark.row(15)
+def test_cuda_without_a_gpu_is_refused(excerpt: Dataset, tmp_path: Path) -> None:
     if torch.cuda.is_available():
         config = GanConfig(generator_widths=(8, 8, 4), discriminator_widths=(8, 8), epochs=1, batch=32, images=256)
         train_gan(config, excerpt, tmp_path, RunOptions(device="cuda"))
@@ -129,7 +137,8 @@ def nearly_all_black(dataset: Dataset) -> Dataset:
 
 
 @pytest.mark.parametrize(("preset", "rate", "black"), [("smoke", None, True), ("smoke-best", 0.9, False)])
-def test_row_13_mode_collapse_is_a_warning_on_stderr_and_in_the_log(
+@pytest.mark.row(13)
+def test_mode_collapse_is_a_warning_on_stderr_and_in_the_log(
     excerpt: Dataset, tmp_path: Path, capfd: pytest.CaptureFixture[str], preset: str, rate: float | None, black: bool
 ) -> None:
     config = dataclasses.replace(PRESETS[preset].gan, epochs=20)
@@ -170,7 +179,8 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["--precision", "bfloat16"], "precision: run {} was started with float32, got bfloat16"),
     ],
 )
-def test_row_14_changed_options_are_refused_by_name_or_recorded(
+@pytest.mark.row(14)
+def test_changed_options_are_refused_by_name_or_recorded(
     stopped: Path, tmp_path: Path, change: list[object], message: str
 ) -> None:
     shutil.copytree(stopped, tmp_path / "run")
@@ -194,7 +204,8 @@ def test_row_14_changed_options_are_refused_by_name_or_recorded(
     )
 
 
-def test_row_14_nothing_is_recorded_if_no_step_is_left(stopped: Path, tmp_path: Path) -> None:
+@pytest.mark.row(14)
+def test_nothing_is_recorded_if_no_step_is_left(stopped: Path, tmp_path: Path) -> None:
     shutil.copytree(stopped, tmp_path / "run")
     command = [*GAN, *FOUR_EPOCHS, "--out", tmp_path / "run"]
     assert run_command(*command, "--resume").returncode == 0
@@ -203,7 +214,8 @@ def test_row_14_nothing_is_recorded_if_no_step_is_left(stopped: Path, tmp_path: 
     assert (tmp_path / "run/gan/meta.json").read_text() == meta_text
 
 
-def test_row_14_an_inexactly_resumed_run_does_not_count_as_finished(stopped: Path, tmp_path: Path) -> None:
+@pytest.mark.row(14)
+def test_an_inexactly_resumed_run_does_not_count_as_finished(stopped: Path, tmp_path: Path) -> None:
     shutil.copytree(stopped, tmp_path / "run")
     command = [*GAN, *FOUR_EPOCHS, "--out", tmp_path / "run", "--seed", 1]
     assert run_command(*command, "--resume-inexact").returncode == 0
@@ -212,7 +224,8 @@ def test_row_14_an_inexactly_resumed_run_does_not_count_as_finished(stopped: Pat
         is_finished(config, tmp_path / "run", RunOptions(seed=1, threads=1))
 
 
-def test_row_14_networks_of_other_sizes_are_refused_even_inexactly(stopped: Path, tmp_path: Path) -> None:
+@pytest.mark.row(14)
+def test_networks_of_other_sizes_are_refused_even_inexactly(stopped: Path, tmp_path: Path) -> None:
     shutil.copytree(stopped, tmp_path / "run")
     done = run_command(*GAN, "--preset", "quick", "--out", tmp_path / "run", "--resume-inexact")
     assert done.returncode == 3
@@ -220,7 +233,8 @@ def test_row_14_networks_of_other_sizes_are_refused_even_inexactly(stopped: Path
     assert "Traceback" not in done.stderr
 
 
-def test_row_14_means_after_a_change_of_batch_are_over_the_steps_since(stopped: Path, tmp_path: Path) -> None:
+@pytest.mark.row(14)
+def test_means_after_a_change_of_batch_are_over_the_steps_since(stopped: Path, tmp_path: Path) -> None:
     shutil.copytree(stopped, tmp_path / "run")
     samples = tmp_path / "run/gan/samples"
     before = {file.name: file.read_bytes() for file in samples.iterdir()}
@@ -235,7 +249,8 @@ def test_row_14_means_after_a_change_of_batch_are_over_the_steps_since(stopped: 
     assert all((samples / name).read_bytes() == content for name, content in before.items())
 
 
-def test_row_14_weights_from_before_a_change_are_not_exported(stopped: Path, tmp_path: Path) -> None:
+@pytest.mark.row(14)
+def test_weights_from_before_a_change_are_not_exported(stopped: Path, tmp_path: Path) -> None:
     shutil.copytree(stopped, tmp_path / "run")
     command = [*GAN, "--preset", "smoke", "--batch", 4, "--out", tmp_path / "run"]
     assert run_command(*command, "--epochs", 4, "--resume").returncode == 0
@@ -252,7 +267,8 @@ def test_row_14_weights_from_before_a_change_are_not_exported(stopped: Path, tmp
 
 
 @pytest.mark.parametrize("content", [None, "{", "[]", "null", '{"fingerprint": []}', '{"fingerprint": {"config": 5}}'])
-def test_row_14_a_run_without_readable_metadata_is_refused(stopped: Path, tmp_path: Path, content: str | None) -> None:
+@pytest.mark.row(14)
+def test_a_run_without_readable_metadata_is_refused(stopped: Path, tmp_path: Path, content: str | None) -> None:
     shutil.copytree(stopped, tmp_path / "run")
     (tmp_path / "run/gan/meta.json").unlink()
     if content is not None:

@@ -7,10 +7,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from command_helpers import NO_PAUSE, run_command
+from command_helpers import run_command
 
 pytestmark = [pytest.mark.long, pytest.mark.xdist_group("study")]
-FASTER = {**NO_PAUSE, "eval.denoising.svr.SAMPLES": 400}
+FASTER = {"eval.denoising.svr.SAMPLES": 400}
 MEASURED = [f"{name}.{kind}" for name in ("bench", "denoising", "generation") for kind in ("json", "csv")]
 
 

@@ -71,7 +71,8 @@ def test_the_images_are_ours_in_8_bits_and_three_channels(exported: Path, denois
         z = latents.latents(5, 0, batch)
         ours = runtime.load_graph(runtime.FUSED, path)(z)[1 if denoised else 0]
         images = run(to_torch_fidelity(path, denoised), z)
-        assert (images.shape, images.dtype) == ((batch, 3, 28, 28), np.uint8)
+        assert images.shape == (batch, 3, 28, 28)
+        assert images.dtype == np.uint8
         for channel in range(3):
             np.testing.assert_array_equal(images[:, channel], np.rint(ours[:, 0] * np.float32(255)))
 

@@ -7,7 +7,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ from gan_denoise.data.dataset import Dataset
 from gan_denoise.export.run_folder import RunFolder
 from gan_denoise.models.dcgan import Discriminator, Generator
 from gan_denoise.options import DatasetName
-from gan_denoise.study.config import RunOptions
+from gan_denoise.study.config import DenoiserConfig, GanConfig, RunOptions
 from gan_denoise.study.options import PresetName
 from gan_denoise.study.presets import PRESETS
 from gan_denoise.study.run.log import read_log
@@ -31,6 +31,8 @@ from gan_denoise.study.train.classifier import one_cycle_lr
 from gan_denoise.study.train.commands import _Images, _next_command
 from gan_denoise.study.train.dispatch import train
 from gan_denoise.study.train.gan import gan_step, train_gan
+
+GAN, DENOISER = cast(GanConfig, PRESETS["smoke"].gan), cast(DenoiserConfig, PRESETS["smoke"].denoiser)
 
 
 def test_a_finished_run_has_the_files_that_the_report_needs(trained: Path) -> None:
@@ -53,8 +55,7 @@ def test_a_finished_run_has_the_files_that_the_report_needs(trained: Path) -> No
 
 
 def test_training_learns(excerpt: Dataset, tmp_path: Path) -> None:
-    config = PRESETS["smoke"].denoiser
-    train_autoencoder(dataclasses.replace(config, epochs=30), excerpt, tmp_path, RunOptions(threads=1))
+    train_autoencoder(dataclasses.replace(DENOISER, epochs=30), excerpt, tmp_path, RunOptions(threads=1))
     log = read_log(tmp_path / "denoiser/log.jsonl")
     assert log[-1]["psnr_db"] > log[0]["psnr_db"] + 3
     assert log[-1]["loss"] < 0.5 * log[0]["loss"]
@@ -63,9 +64,9 @@ def test_training_learns(excerpt: Dataset, tmp_path: Path) -> None:
 def test_one_gan_step_moves_both_networks_the_right_way() -> None:
     torch.manual_seed(0)
     generator, discriminator = Generator((8, 8, 4)), Discriminator((8, 8), dropout=0.0)
-    adams = [torch.optim.Adam(n.parameters(), 1e-2, (0.5, 0.999)) for n in (generator, discriminator)]
+    first, second = (torch.optim.Adam(n.parameters(), 1e-2, (0.5, 0.999)) for n in (generator, discriminator))
     real, z = torch.rand(32, 1, 28, 28), torch.randn(32, 100)
-    steps = [gan_step(generator, discriminator, *adams, real, z) for _ in range(20)]
+    steps = [gan_step(generator, discriminator, first, second, real, z) for _ in range(20)]
     assert steps[0]["discriminator_loss"] == pytest.approx(2 * np.log(2), abs=0.2)
     assert steps[0]["generator_loss"] == pytest.approx(np.log(2), abs=0.2)
     assert steps[-1]["discriminator_loss"] < steps[0]["discriminator_loss"]
@@ -81,7 +82,7 @@ def test_the_one_cycle_schedule_rises_to_its_peak_and_ends_at_zero() -> None:
 
 
 def test_tensorboard_files_are_written_with_the_option(excerpt: Dataset, tmp_path: Path) -> None:
-    train_autoencoder(PRESETS["smoke"].denoiser, excerpt, tmp_path, RunOptions(threads=1, tensorboard=True))
+    train_autoencoder(DENOISER, excerpt, tmp_path, RunOptions(threads=1, tensorboard=True))
     assert list((tmp_path / "denoiser/tensorboard").glob("events.out.tfevents.*"))
 
 
@@ -98,7 +99,7 @@ def test_bfloat16_without_cpu_support_prints_a_warning(
 ) -> None:
     (tmp_path / "cpuinfo").write_text(f"flags : {flags}")
     monkeypatch.setattr(machine, "CPUINFO", tmp_path / "cpuinfo")
-    train_gan(PRESETS["smoke"].gan, excerpt, tmp_path, RunOptions(threads=1, precision=precision, device="cpu"))
+    train_gan(GAN, excerpt, tmp_path, RunOptions(threads=1, precision=precision, device="cpu"))
     stderr = capfd.readouterr().err
     assert ("this CPU has no native bfloat16" in stderr) == (precision == "bfloat16" and flags == "avx2")
 
@@ -125,14 +126,14 @@ def test_each_next_command_works_on_what_was_just_made(excerpt: Dataset, tmp_pat
     np.savez(tmp_path / "few.npz", images=excerpt.train.images[:64], labels=excerpt.train.labels[:64])
     images = ["--dataset", "npz", "--data", tmp_path / "few.npz"]
     run, out = tmp_path / "a run", tmp_path / "exported"
-    command = ["train", "gan", "--preset", "smoke-best", *images, "--set", "epochs=1", "--out", run]
+    command: list[object] = ["train", "gan", "--preset", "smoke-best", *images, "--set", "epochs=1", "--out", run]
     stages = []
     while command[0] == "train":
         stages.append(command[1])
         done = in_process(*command, "--threads", "1")
         assert done.exit_code == 0, done.output
         (line,) = [line for line in done.stderr.splitlines() if line.startswith("next: gan-denoise ")]
-        command = shlex.split(line)[2:]
+        command = [*shlex.split(line)[2:]]
     assert stages == ["gan", "denoiser", "joint"]
     assert command == ["export", str(run), "--out", "exported"]
     assert in_process(*command[:-1], out).exit_code == 0

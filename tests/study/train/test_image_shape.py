@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import onnx
@@ -29,7 +30,7 @@ from gan_denoise.export.run_folder import RunFolder
 from gan_denoise.export.shards import write_shards
 from gan_denoise.models.autoencoder import Denoiser
 from gan_denoise.models.dcgan import Generator
-from gan_denoise.study.config import Config, RunOptions, config_sha256
+from gan_denoise.study.config import Config, DenoiserConfig, RunOptions, config_sha256
 from gan_denoise.study.presets import PRESETS
 from gan_denoise.study.run.metadata import describe_images, run_fingerprint
 from gan_denoise.study.train.dispatch import is_finished, train
@@ -106,7 +107,7 @@ def test_a_model_of_64x64_colour_generates_and_denoises_such_images(exported: Pa
         assert grid.mode == "RGB"
         left = CAPTION + SCALE * (GAP + 2 * (64 + GAP) + 10)
         pixel = grid.getpixel((left, SCALE * (GAP + 20)))
-    np.testing.assert_allclose(pixel, 255 * image[2, :, 20, 10], atol=0.51)
+    np.testing.assert_allclose(np.asarray(pixel), 255 * image[2, :, 20, 10], atol=0.51)
 
     file = tmp_path / "folder/image/000000.png"
     arguments = ["--model", str(exported), "--out", str(tmp_path / "clean")]
@@ -167,7 +168,7 @@ def test_the_networks_of_best_take_other_sizes_colours_and_classes(excerpt: Data
 def test_dncnn_and_the_gan_of_2014_take_them(colour: Dataset, tmp_path: Path) -> None:
     from gan_denoise.study.config import BlindDenoiserConfig, DnCNNShape, FullyConnectedGanConfig
 
-    plain = {"epochs": 1, "batch": 48, "images": 48}
+    plain: dict[str, Any] = {"epochs": 1, "batch": 48, "images": 48}
     train(BlindDenoiserConfig(network=DnCNNShape(4, 3), **plain), colour, tmp_path, OPTIONS)
     train(FullyConnectedGanConfig(generator_widths=(8,), discriminator_widths=(8,), **plain), colour, tmp_path, OPTIONS)
     export_run(tmp_path, tmp_path / "export")
@@ -228,7 +229,7 @@ def test_each_stage_has_the_options_that_it_can_use_and_no_others(stage: str) ->
     [
         (dataclasses.replace(SMOKE.gan, generator_widths=(8, 8, 8, 8)), 28),
         (dataclasses.replace(SMOKE.gan, discriminator_widths=(8,) * 6), 32),
-        (dataclasses.replace(SMOKE.denoiser, widths=(8, 8, 8)), 28),
+        (dataclasses.replace(cast(DenoiserConfig, SMOKE.denoiser), widths=(8, 8, 8)), 28),
         (dataclasses.replace(SMOKE.classifier, widths=(8,) * 6), 28),
     ],
 )

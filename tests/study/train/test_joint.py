@@ -4,7 +4,7 @@ import dataclasses
 import json
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -20,7 +20,14 @@ from gan_denoise.export.convert.weights import load_generator, save_weights
 from gan_denoise.export.generate import generate_batches, parse_label
 from gan_denoise.export.run_folder import RunFolder
 from gan_denoise.models.unet import UNet
-from gan_denoise.study.config import DnCNNShape, JointConfig, RunOptions, UNetShape
+from gan_denoise.study.config import (
+    BlindDenoiserConfig,
+    ConditionalGanConfig,
+    DnCNNShape,
+    JointConfig,
+    RunOptions,
+    UNetShape,
+)
 from gan_denoise.study.experiments import EXPERIMENTS, Experiment
 from gan_denoise.study.pipeline import run_experiment
 from gan_denoise.study.presets import PRESETS
@@ -121,6 +128,7 @@ def test_joint_training_is_repeated_if_the_weights_it_starts_from_changed(
     shutil.copytree(joint_run, run)
     assert is_finished(joint_config(), run, OPTIONS)
     generator = load_generator(run / "gan")
+    assert generator.to_image.bias is not None
     torch.nn.init.zeros_(generator.to_image.bias)
     described = json.loads((run / "gan/generator.json").read_text())
     save_weights(run / "gan/generator.safetensors", generator, described["arguments"])
@@ -223,7 +231,7 @@ def test_joint_training_without_a_loss_or_with_another_denoiser_is_refused() -> 
     with pytest.raises(UsageError, match="losses: expected adversarial, squared_error or both, got none"):
         joint_config(adversarial=False, squared_error=False)
     with pytest.raises(UsageError, match=r"denoiser.network: expected a UNetShape, got DnCNNShape"):
-        joint_config(denoiser=dataclasses.replace(PRESET.denoiser, network=DnCNNShape()))
+        joint_config(denoiser=dataclasses.replace(cast(BlindDenoiserConfig, PRESET.denoiser), network=DnCNNShape()))
 
 
 def test_other_networks_and_unfinished_stages_are_refused(trained: Path, excerpt: Dataset, tmp_path: Path) -> None:
@@ -262,12 +270,14 @@ def test_the_ablations_and_controls_differ_from_joint_training_in_one_thing_each
     ):
         experiment = EXPERIMENTS[name]
         assert experiment.base == "quarter"
-        assert experiment.joint == dataclasses.replace(whole.joint, **{changed: False})
-    gan_only, large = EXPERIMENTS["gan-only"].gan, EXPERIMENTS["large-gan"].gan
-    assert gan_only == dataclasses.replace(whole.gan, epochs=whole.gan.epochs + 2 * whole.joint.epochs)
+        changes: dict[str, Any] = {changed: False}
+        assert experiment.joint == dataclasses.replace(whole.joint, **changes)
+    gan_only, large = (cast(ConditionalGanConfig, EXPERIMENTS[name].gan) for name in ("gan-only", "large-gan"))
+    gan, denoiser = cast(ConditionalGanConfig, whole.gan), cast(BlindDenoiserConfig, whole.denoiser)
+    assert gan_only == dataclasses.replace(gan, epochs=gan.epochs + 2 * whole.joint.epochs)
     assert large == dataclasses.replace(gan_only, generator_blocks=large.generator_blocks)
     added = multiply_adds(build_generator(large), (100,)) - multiply_adds(build_generator(gan_only), (100,))
-    assert added == pytest.approx(multiply_adds(build_denoiser(whole.denoiser.network), (1, 28, 28)), rel=0.05)
+    assert added == pytest.approx(multiply_adds(build_denoiser(denoiser.network), (1, 28, 28)), rel=0.05)
 
 
 def multiply_adds(module: torch.nn.Module, shape: tuple[int, ...]) -> int:
@@ -280,7 +290,11 @@ def test_stages_with_networks_of_other_sizes_are_refused(joint_run: Path, excerp
     for change, message in (
         ({"gan": dataclasses.replace(PRESET.gan, generator_widths=(8, 8, 8))}, "gan: generator_widths: expected"),
         (
-            {"denoiser": dataclasses.replace(PRESET.denoiser, network=UNetShape((8, 8), (1, 0, 1)))},
+            {
+                "denoiser": dataclasses.replace(
+                    cast(BlindDenoiserConfig, PRESET.denoiser), network=UNetShape((8, 8), (1, 0, 1))
+                )
+            },
             "denoiser: network:",
         ),
     ):

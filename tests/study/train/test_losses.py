@@ -80,6 +80,7 @@ def test_recalibrated_batch_norm_fits_the_current_weights() -> None:
     first = generator.body[0]
     assert isinstance(first, nn.BatchNorm2d)
     assert first.momentum == 0.1
+    assert first.running_var is not None
     hidden = []
     first.register_forward_hook(lambda module, inputs, output: hidden.append(inputs[0]))
     generator(torch.randn(5000, 100))
@@ -101,10 +102,10 @@ def test_the_schedule_warms_up_is_constant_and_decays() -> None:
 def test_pair_steps_lower_the_discriminators_loss() -> None:
     torch.manual_seed(0)
     generator, discriminator = ConditionalGenerator((8, 8, 4), (0, 1, 0)), ConditionalDiscriminator((8, 8), (0, 0))
-    adams = [torch.optim.Adam(n.parameters(), 5e-3, (0.0, 0.99)) for n in (generator, discriminator)]
+    first, second = (torch.optim.Adam(n.parameters(), 5e-3, (0.0, 0.99)) for n in (generator, discriminator))
     real, label = torch.rand(32, 1, 28, 28), torch.arange(32) % 10
     z = set_class(torch.randn(32, 100), label)
-    steps = [pair_step(generator, discriminator, *adams, real, label, z, penalty=0.1) for _ in range(20)]
+    steps = [pair_step(generator, discriminator, first, second, real, label, z, penalty=0.1) for _ in range(20)]
     assert steps[0]["discriminator_loss"] == pytest.approx(math.log(2), abs=0.1)
     assert steps[0]["generator_loss"] == pytest.approx(math.log(2), abs=0.3)
     assert steps[-1]["discriminator_loss"] < steps[0]["discriminator_loss"] - 0.1
