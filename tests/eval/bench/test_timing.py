@@ -170,7 +170,7 @@ def test_what_cannot_run_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def test_a_worker_hands_on_why_it_cannot_load(tmp_path: Path) -> None:
     (tmp_path / "fused.onnx").write_text("no model")
-    with pytest.raises(InputError, match=r"fused.onnx: 8 bytes that are no ONNX found") as caught:
+    with pytest.raises(InputError, match=r"fused\.onnx: expected an ONNX model, got 8 bytes") as caught:
         Worker(FUSED, tmp_path, threads=1)
     assert caught.value.hint
 
@@ -180,7 +180,7 @@ def test_a_worker_that_fails_says_so_in_a_line_and_one_that_died_too(
 ) -> None:
     z = latents.latents(0, 0, 2)
     with Worker(FUSED, exported, threads=1) as worker:
-        with pytest.raises(InputError, match=r"z: float32 \[2, 50\] found"):
+        with pytest.raises(InputError, match=r"z: expected float32 .*, got float32 \[2, 50\]"):
             worker.run(z[:, :50])
         assert worker.run(z)[0].shape == (2, 1, 28, 28)
         worker._process.kill()
