@@ -87,7 +87,7 @@ def test_the_next_command_is_named_on_stderr_except_with_json_or_quiet(tmp_path:
     assert content["settings"] == {"n": 97, "seed": 0, "label": None, "batch": 64}
     measured = run("eval", "ffd", "a folder", "--format", "csv", cwd=tmp_path)
     assert measured.stdout.splitlines()[0] == "set,n,ffd_1"
-    assert measured.stderr == "next: gan-denoise eval generation\n"
+    assert measured.stderr == ""  # no command is known to work on any images
 
 
 @pytest.mark.parametrize("arguments", [("--json", "--format", "csv"), ("--format", "table", "--json")])
@@ -266,7 +266,7 @@ def test_dry_run_prints_the_resolved_configuration() -> None:
 def test_an_option_out_of_range_is_named(tmp_path: Path) -> None:
     done = run("train", "gan", "--batch", "1", "--out", tmp_path)
     assert done.returncode == 2
-    assert "batch: 1 found, 2 or more" in done.stderr
+    assert "batch: expected 2 or more, got 1" in done.stderr
 
 
 def test_debug_shows_where_an_error_comes_from(tmp_path: Path) -> None:

@@ -104,9 +104,9 @@ def grey(value: float) -> Callable[[Path], None]:
     [
         (grey(np.nan), "expected values in [0, 1], got nan to nan"),
         (grey(255), "expected values in [0, 1], got 255.0 to 255.0"),
-        (lambda path: np.savez(path, a=np.zeros((97, 28, 28), np.float64)), "float64 [97, 28, 28] found, uint8"),
-        (lambda path: np.savez(path, a=np.zeros((97, 3, 28, 28), np.uint8)), "uint8 [97, 3, 28, 28] found, uint8 (N"),
-        (lambda path: np.savez(path, a=np.zeros((97, 32, 32), np.uint8)), "uint8 [97, 32, 32] found, uint8 (N"),
+        (lambda path: np.savez(path, a=np.zeros((97, 28, 28), np.float64)), "in [0, 1], got float64 [97, 28, 28]"),
+        (lambda path: np.savez(path, a=np.zeros((97, 3, 28, 28), np.uint8)), "in [0, 1], got uint8 [97, 3, 28, 28]"),
+        (lambda path: np.savez(path, a=np.zeros((97, 32, 32), np.uint8)), "in [0, 1], got uint8 [97, 32, 32]"),
         (lambda path: np.savez(path, a=np.array([{}], object)), "Object arrays cannot be loaded"),
     ],
 )
