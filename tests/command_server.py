@@ -70,7 +70,7 @@ def monitor(connection: socket.socket) -> NoReturn:
 
 
 def serve(request: dict[str, Any], handles: list[int]) -> NoReturn:
-    """Run `python -m gan_denoise.cli` with the request's arguments, environment, working folder and files."""
+    """Run `gan-denoise` with the request's arguments, environment, working folder and files."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for target, handle in enumerate(handles):
         os.dup2(handle, target)
@@ -91,7 +91,7 @@ def serve(request: dict[str, Any], handles: list[int]) -> NoReturn:
         setattr(importlib.import_module(f"gan_denoise.{module}"), constant, value)
     from gan_denoise import cli
 
-    sys.argv = [str(cli.__file__), *request["arguments"]]
+    sys.argv = ["gan-denoise", *request["arguments"]]
     code: object = 0
     try:
         cli.main()

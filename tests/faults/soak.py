@@ -84,7 +84,14 @@ def mutate(folder: Path) -> None:
     shutil.copytree(EXCERPT, folder / "mutated")
     for kind, original in originals.items():
         start = time.perf_counter()
-        command = [sys.executable, HERE / "fuzz.py", kind, original, str(MUTATIONS), folder / "mutated"]
+        command: list[str | Path] = [
+            sys.executable,
+            HERE / "fuzz.py",
+            kind,
+            original,
+            str(MUTATIONS),
+            folder / "mutated",
+        ]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
         counts = json.loads(done.stdout)
         limits = f"at most {counts['slowest_s']:.2f} s and {counts['peak_bytes'] / 1e6:.0f} MB"

@@ -131,7 +131,7 @@ def test_images_of_another_size_are_shown(tab: Page, tmp_path: Path, identity_gr
 
 def identity_denoiser(side: int) -> bytes:
     """A denoiser that returns its input."""
-    sides = ["batch", 1, side, side]
+    sides: list[str | int] = ["batch", 1, side, side]
     values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, sides) for name in ("noisy", "denoised")]
     graph = helper.make_graph([helper.make_node("Identity", ["noisy"], ["denoised"])], "i", values[:1], values[1:])
     opsets = [helper.make_opsetid("", 20)]

@@ -79,12 +79,13 @@ def test_another_thread_count_gives_the_same_rows(real_folder: Path) -> None:
 @pytest.mark.row(35)
 def test_integers_and_other_ranges_are_refused(exported: Path) -> None:
     grey = np.full((2, 1, 28, 28), 0.5, np.float32)
-    for wrong, said in (
+    cases: tuple[tuple[Any, str], ...] = (
         ((grey * 255).astype(np.uint8), "uint8"),
         (grey.astype(np.float64), "float64"),
         (grey * 255, "expected values from 0 to 1, got 127.5 to 127.5"),
         (grey - 1, "expected values from 0 to 1, got -0.5 to -0.5"),
-    ):
+    )
+    for wrong, said in cases:
         for measure in (psnr, ssim):
             with pytest.raises(InputError, match=said):
                 measure(wrong, grey)

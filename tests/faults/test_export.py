@@ -124,6 +124,7 @@ def test_a_graph_that_outputs_nan_fails_the_gate(trained: Path) -> None:
         to_onnx(generator, runtime.GENERATOR, (100,)).SerializeToString(), runtime.GENERATOR, "generator.onnx"
     )
     with torch.no_grad():
+        assert generator.to_image.bias is not None
         generator.to_image.bias.fill_(float("nan"))
     with pytest.raises(GateError, match="got nan at batch 1"):
         parity.check_network(graph, generator, latents.latents(0, 0, 64))
@@ -176,13 +177,14 @@ class WrongAt:
 @pytest.mark.parametrize("batch", [1, 2, 7, 64])
 @pytest.mark.row(26)
 def test_a_fused_graph_that_differs_at_one_batch_fails_the_gate(exported: Path, batch: int) -> None:
-    fused, *in_turn = (runtime.load_graph(s, exported) for s in (runtime.FUSED, runtime.GENERATOR, runtime.DENOISER))
+    signatures = (runtime.FUSED, runtime.GENERATOR, runtime.DENOISER)
+    fused, generator, denoiser = (runtime.load_graph(signature, exported) for signature in signatures)
     z = latents.latents(0, 0, 64)
-    assert parity.check_fused(fused, *in_turn, z) < 1e-5
+    assert parity.check_fused(fused, generator, denoiser, z) < 1e-5
     with pytest.raises(
         GateError, match=rf"^fused\.onnx: expected a difference of at most 0.0001, got 0\.001\d* at batch {batch}$"
     ):
-        parity.check_fused(WrongAt(fused, batch), *in_turn, z)  # type: ignore[arg-type]
+        parity.check_fused(WrongAt(fused, batch), generator, denoiser, z)  # type: ignore[arg-type]
 
 
 @pytest.mark.row(26)

@@ -7,6 +7,7 @@ import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -81,13 +82,14 @@ def test_memory_does_not_grow_with_the_number_of_images(exported: Path, tmp_path
 @pytest.mark.row(31)
 def test_invalid_latents_are_refused(exported: Path) -> None:
     graph, z = runtime.load_graph(runtime.FUSED, exported), latents.latents(0, 0, 3)
-    for wrong, message in (
+    cases: tuple[tuple[Any, str], ...] = (
         (np.full_like(z, np.nan), "expected finite numbers, got NaN or infinity"),
         (np.where(np.arange(100) == 7, np.inf, z).astype(np.float32), "expected finite numbers, got NaN or infinity"),
         (z.astype(np.float64), r"expected float32 \['N', 100\], got float64 \[3, 100\]"),
         (z[:, :99], r"expected float32 .*, got float32 \[3, 99\]"),
         (z[None], r"expected float32 .*, got float32 \[1, 3, 100\]"),
-    ):
+    )
+    for wrong, message in cases:
         with pytest.raises(InputError, match=f"^z: {message}"):
             graph(wrong)
 

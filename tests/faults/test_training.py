@@ -6,6 +6,7 @@ import json
 import pickle
 import shutil
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from gan_denoise.data import fashion_mnist
 from gan_denoise.data.dataset import Dataset
 from gan_denoise.errors import DivergedError, InputError, OutputError
 from gan_denoise.export.convert import weights
-from gan_denoise.study.config import ConditionalGanConfig, GanConfig, RunOptions
+from gan_denoise.study.config import ConditionalGanConfig, DenoiserConfig, GanConfig, RunOptions
 from gan_denoise.study.presets import PRESETS
 from gan_denoise.study.report.training_text import describe_inexact
 from gan_denoise.study.run import checkpoint, mode_collapse
@@ -28,6 +29,8 @@ from gan_denoise.study.train.dispatch import is_finished, train
 from gan_denoise.study.train.gan import train_gan
 from gan_denoise.study.train.optim import optimizer_step
 
+SMOKE_GAN = cast(GanConfig, PRESETS["smoke"].gan)
+SMOKE_DENOISER = cast(DenoiserConfig, PRESETS["smoke"].denoiser)
 GAN = ["train", "gan", "--threads", "1"]
 TRAIN = [*COLD, *GAN]
 FOUR_EPOCHS = ["--preset", "smoke", "--batch", 4, "--epochs", 4]
@@ -57,7 +60,7 @@ def test_a_full_disk_leaves_the_checkpoint_before_it(tmp_path: Path) -> None:
 @pytest.mark.row(20)
 def test_code_in_a_checkpoint_never_runs(tmp_path: Path) -> None:
     class Code:
-        def __reduce__(self) -> tuple[object, tuple[str]]:
+        def __reduce__(self) -> tuple[object, tuple[Path]]:
             return Path.touch, (tmp_path / "ran",)
 
     content = pickle.dumps(Code())
@@ -83,7 +86,7 @@ def test_a_read_only_folder_is_refused_before_the_first_step(tmp_path: Path) -> 
 def test_an_existing_run_is_not_overwritten_and_another_is_not_resumed(
     trained: Path, excerpt: Dataset, tmp_path: Path
 ) -> None:
-    config = PRESETS["smoke"].gan
+    config = SMOKE_GAN
     with pytest.raises(OutputError, match="holds a training run"):
         train_gan(config, excerpt, trained, RunOptions(threads=1))
     with pytest.raises(InputError, match=r"seed: run .* was started with 0, got 1"):
@@ -109,7 +112,7 @@ def test_a_loss_or_gradient_that_is_not_finite_changes_nothing() -> None:
 
 @pytest.mark.row(12)
 def test_a_diverging_run_stops_and_names_the_step(excerpt: Dataset, tmp_path: Path) -> None:
-    config = dataclasses.replace(PRESETS["smoke"].denoiser, learning_rate=0.999, max_gradient_norm=1e30)
+    config = dataclasses.replace(SMOKE_DENOISER, learning_rate=0.999, max_gradient_norm=1e30)
     images = excerpt.train.images
     assert images.max() == 255
     config = dataclasses.replace(config, sigma_min=1e38, sigma_max=3e38)
@@ -126,7 +129,7 @@ def test_cuda_without_a_gpu_is_refused(excerpt: Dataset, tmp_path: Path) -> None
         assert (tmp_path / "gan/generator.safetensors").exists()
     else:
         with pytest.raises(InputError, match="--device: expected a usable CUDA GPU, got none"):
-            train_gan(PRESETS["smoke"].gan, excerpt, tmp_path, RunOptions(device="cuda"))
+            train_gan(SMOKE_GAN, excerpt, tmp_path, RunOptions(device="cuda"))
         assert not (tmp_path / "gan").exists()
 
 
@@ -219,7 +222,7 @@ def test_an_inexactly_resumed_run_does_not_count_as_finished(stopped: Path, tmp_
     shutil.copytree(stopped, tmp_path / "run")
     command = [*GAN, *FOUR_EPOCHS, "--out", tmp_path / "run", "--seed", 1]
     assert run_command(*command, "--resume-inexact").returncode == 0
-    config = dataclasses.replace(PRESETS["smoke"].gan, batch=4, epochs=4)
+    config = dataclasses.replace(SMOKE_GAN, batch=4, epochs=4)
     with pytest.raises(InputError, match="expected a training without changes, got one resumed with --resume-inexact"):
         is_finished(config, tmp_path / "run", RunOptions(seed=1, threads=1))
 
@@ -273,7 +276,7 @@ def test_a_run_without_readable_metadata_is_refused(stopped: Path, tmp_path: Pat
     (tmp_path / "run/gan/meta.json").unlink()
     if content is not None:
         (tmp_path / "run/gan/meta.json").write_text(content)
-    config = dataclasses.replace(PRESETS["smoke"].gan, batch=4, epochs=4)
+    config = dataclasses.replace(SMOKE_GAN, batch=4, epochs=4)
     for options in (RunOptions(threads=1, resume=True), RunOptions(threads=1, resume_inexact=True)):
         with pytest.raises(InputError, match=r"meta\.json: missing or damaged"):
             train_gan(config, fashion_mnist.read_dataset(EXCERPT, "excerpt", checked=False), tmp_path / "run", options)

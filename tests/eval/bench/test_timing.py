@@ -3,11 +3,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pytest
 
 from gan_denoise import machine
+from gan_denoise.console import untracked
 from gan_denoise.errors import GateError, InputError, OutputError, UsageError
 from gan_denoise.eval.bench import backends, third_party, timing
 from gan_denoise.eval.bench.backends import SIDE, load_pipeline, parse_backends, reason_to_skip
@@ -56,7 +58,7 @@ def test_each_backend_follows_each_other_one() -> None:
     order: list[str] = []
     workers = [Noting(name) for name in "abc"]
     z = np.zeros((1, 100), np.float32)
-    timing._time_in_turns(workers, {1: z}, repeats=10, track=timing.untracked, pause_s=0, warm_up=3)  # type: ignore[arg-type]
+    timing._time_in_turns(workers, {1: z}, repeats=10, track=untracked, pause_s=0, warm_up=3)  # type: ignore[arg-type]
     rounds = ["".join(order[i : i + 3]) for i in range(3, len(order), 3)]
     assert all(sorted(turns) == list("abc") for turns in rounds)
     assert {turns[i : i + 2] for turns in rounds for i in (0, 1)} == {"ab", "ac", "ba", "bc", "ca", "cb"}
@@ -68,7 +70,8 @@ def test_the_ratio_pairs_the_rounds_so_a_slow_minute_of_the_machine_does_not_cou
     assert row == pytest.approx({"relative_time": 2.0, "relative_time_low": 2.0, "relative_time_high": 2.0})
     row = relative_time([[0.020] * 3, [0.020] * 3, [0.080] * 3], fused)
     assert row["relative_time"] == pytest.approx(4 ** (1 / 3))
-    assert 0 < row["relative_time_low"] < row["relative_time"] < row["relative_time_high"]
+    low, middle, high = (cast(float, row[f"relative_time{end}"]) for end in ("_low", "", "_high"))
+    assert 0 < low < middle < high
     assert relative_time([[0.03]], [[0.02]]) == {
         "relative_time": pytest.approx(1.5),
         "relative_time_low": None,

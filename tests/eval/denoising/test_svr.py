@@ -37,7 +37,8 @@ def test_only_the_selected_pixels_are_copied() -> None:
     selected = patches(images, pixels)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert (selected.shape, selected.dtype) == ((SAMPLES, 25), np.float64)
+    assert selected.shape == (SAMPLES, 25)
+    assert selected.dtype == np.float64
     padded = 1000 * 32 * 32 * 4  # bytes of the images with their border; all patches would take 157 MB
     assert padded < peak < 3 * padded
     np.testing.assert_array_equal(selected, patches(images)[pixels])

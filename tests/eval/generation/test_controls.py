@@ -11,7 +11,7 @@ from skimage.restoration import denoise_nl_means
 from gan_denoise.data import sources
 from gan_denoise.data.dataset import Dataset, Split, split_classifier_fit
 from gan_denoise.data.images import to_float, to_uint8
-from gan_denoise.eval.generation import controls, gaussian_mixture, tables
+from gan_denoise.eval.generation import gaussian_mixture, tables
 from gan_denoise.eval.generation.controls import (
     TunedFilter,
     filtered_rows,
@@ -91,7 +91,7 @@ def test_each_filter_is_the_candidate_that_is_nearest_to_held_out_images(
 def test_the_report_holds_all_rows_and_what_was_chosen(
     real: RealImages, data: Dataset, filters: dict[str, TunedFilter], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(controls.gaussian_mixture, "FITTED", 1000)
+    monkeypatch.setattr(gaussian_mixture, "FITTED", 1000)
     report = controls_report(None, data, N, seed=1, threads=1)
     names = ["raw", "denoised", BLACK_LEVEL, GAUSSIAN, NLM, "Gaussian mixture", "real, denoised", REAL_BASELINE]
     assert [row["set"] for row in report.rows] == names
@@ -128,7 +128,7 @@ def test_without_scikit_learn_the_mixture_is_named_as_not_measured(
 def test_the_mixture_is_far_off_and_agrees_with_no_image(
     real: RealImages, data: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(controls.gaussian_mixture, "FITTED", 1000)
+    monkeypatch.setattr(gaussian_mixture, "FITTED", 1000)
     fitted_on: list[np.ndarray] = []
 
     def fit(images: np.ndarray, **options: int) -> gaussian_mixture.Mixture:
@@ -136,7 +136,7 @@ def test_the_mixture_is_far_off_and_agrees_with_no_image(
         return mixture_fit(images, **options)
 
     mixture_fit = gaussian_mixture.fit
-    monkeypatch.setattr(controls.gaussian_mixture, "fit", fit)
+    monkeypatch.setattr(gaussian_mixture, "fit", fit)
     row = mixture_row(real.reference, data, N, seed=2**40)
     np.testing.assert_array_equal(fitted_on[0], data.train.images[:1000])
     assert (row["set"], row["n"], row["class_preserved"]) == ("Gaussian mixture", N, None)

@@ -35,6 +35,7 @@ def test_white_noise_adds_its_variance_to_the_highest_third(excerpt: Dataset) ->
 
 def test_the_sentence_matches_the_curves(study: Study) -> None:
     measured = measure_spectra(study)
+    assert study.test_images is not None
     assert list(measured) == ["raw", "denoised", "real"]
     np.testing.assert_array_equal(measured["real"][1], power_spectrum(to_float(study.test_images[:80]))[1])
     figure, sentence = spectra_figure(study)
