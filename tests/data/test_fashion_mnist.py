@@ -284,6 +284,7 @@ def run(*arguments: str) -> str:
 def test_info_prints_json_alone(real_folder: Path, real: Dataset) -> None:
     summary = json.loads(run("info", "--json", "--data", str(real_folder)))
     assert summary == {
+        "schema": 1,
         "command": "data info",
         "version": __version__,
         "source": str(real_folder),

@@ -115,15 +115,15 @@ def test_a_denoiser_learns_the_noise_of_the_pairs(folders: tuple[Path, Path], tm
     Image.open(folders[0] / "01.jpg").transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(folders[0] / "01.jpg")
     other = run_command(*train, "--resume", "--out", run)
     assert other.returncode == 3
-    assert other.stderr.startswith("error: data_sha256: the run in")
+    assert other.stderr.startswith(f"error: data_sha256: run {run}/denoiser was started with")
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["denoiser", "--preset", "quick"], "--pairs: found with the denoiser of a preset that has no blind denoiser"),
-        (["gan", "--preset", "best"], "--pairs: found with the gan of a preset"),
-        (["denoiser", "--preset", "best", "--dataset", "mnist"], "--pairs --dataset --data: both found, one wanted"),
+        (["denoiser", "--preset", "quick"], "--pairs: expected a preset with a blind denoiser, got DenoiserConfig"),
+        (["gan", "--preset", "best"], "No such option: --pairs"),
+        (["denoiser", "--preset", "best", "--dataset", "mnist"], "--pairs: expected no --dataset and no --data"),
     ],
 )
 def test_pairs_where_they_have_no_use_are_usage_errors(tmp_path: Path, arguments: list[str], said: str) -> None:
