@@ -40,7 +40,7 @@ def test_the_study_runs_each_stage_once_and_skips_finished_ones(
     assert first.stdout.splitlines()[-1] == f"report: {folder / 'report.html'}"
     for method in ("network", "median", "total variation", "wavelet", "non-local means", "two graphs", "eager PyTorch"):
         assert method in first.stdout
-    assert "not figures of the paper's budget" in (folder / "report.md").read_text()
+    assert "do not have the paper's budget" in (folder / "report.md").read_text()
     assert "<svg" in (folder / "report.html").read_text() or "data:image/svg" in (folder / "report.html").read_text()
 
     folder = Path(shutil.copytree(folder, tmp_path / "a copy"))
