@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import signal
 import sys
 import traceback
+from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
@@ -19,6 +19,9 @@ from gan_denoise.eval import commands as eval_commands
 from gan_denoise.export import commands as export_commands
 from gan_denoise.export.demo import commands as demo_commands
 from gan_denoise.export.package import commands as package_commands
+from gan_denoise.machine import hangup_signal, stop_signals
+from gan_denoise.paths import expand_argument
+from gan_denoise.streams import prepare_streams
 from gan_denoise.study import commands as study_commands
 from gan_denoise.study.train import commands as train_commands
 
@@ -62,9 +65,9 @@ def global_options(
 
 def main() -> None:
     """Run the command line. A GanDenoiseError prints one line and a hint, and exits with its code."""
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # exit cleanly: remove temporary files
-    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
-        sys.stdout.reconfigure(errors="backslashreplace")  # escape what the encoding lacks, as stderr does
+    prepare_streams()
+    for number in set(stop_signals()) - {signal.SIGINT}:
+        signal.signal(number, _exit_cleanly)
     try:
         _run()
     except BrokenPipeError:
@@ -79,17 +82,23 @@ def main() -> None:
 
 
 def _run() -> None:
+    arguments = [expand_argument(argument) for argument in sys.argv[1:]]
     try:
-        app()
+        app(arguments)
     finally:
-        if sys.stdout is not None:  # None if it was closed before the start
-            sys.stdout.flush()  # flush here, where `main` can still report the error
+        sys.stdout.flush()  # flush here, where `main` can still report the error
+
+
+def _exit_cleanly(number: int, _frame: FrameType | None) -> NoReturn:
+    """Exit so that temporary files are removed."""
+    if number == hangup_signal():
+        signal.signal(number, signal.SIG_IGN)  # a second one must not interrupt this
+    sys.exit(128 + number)
 
 
 def _discard_stdout() -> None:
     """Send what stdout did not accept to /dev/null, since Python would try to write it again at exit."""
-    if sys.stdout is not None:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _exit_with(error: GanDenoiseError) -> NoReturn:

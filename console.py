@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import shlex
+import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -18,6 +20,7 @@ Track = Callable[[Sequence[Any]], Iterable[Any]]
 SCHEMA = 1  # version of all JSON output; raise it when a key is renamed or removed
 
 _quiet = False  # set by --quiet
+_warned: set[str] = set()  # the problems that `warn_once` printed
 
 
 def set_quiet(quiet: bool) -> bool:
@@ -46,7 +49,8 @@ def print_result(
 
 def print_next(next_command: Sequence[object]) -> None:
     """Print the `next:` hint on stderr, from the arguments that follow `gan-denoise`."""
-    print_status(f"next: gan-denoise {shlex.join(map(str, next_command))}")
+    words = list(map(str, next_command))
+    print_status(f"next: gan-denoise {subprocess.list2cmdline(words) if os.name == 'nt' else shlex.join(words)}")
 
 
 def model_option(model: object | None) -> tuple[object, ...]:
@@ -65,13 +69,20 @@ def to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def shows_progress() -> bool:
     """Whether to draw progress bars: stderr is a terminal and --quiet was not given."""
-    return sys.stderr.isatty() and not _quiet
+    return sys.stderr is not None and sys.stderr.isatty() and not _quiet  # None: a Python without console
 
 
 def print_status(line: str) -> None:
     """Print a status line on stderr, unless --quiet was given."""
     if not _quiet:
         typer.echo(line, err=True)
+
+
+def warn_once(problem: str, path: object) -> None:
+    """Print a warning about `path` on stderr; the same problem once in a process, whatever the path."""
+    if problem not in _warned:
+        _warned.add(problem)
+        typer.echo(f"warning: {path}: {problem}", err=True)
 
 
 def untracked(items: Sequence[Any]) -> Iterable[Any]:

@@ -1,17 +1,25 @@
-"""Write files atomically, check outputs before writing them, and lock folders."""
+"""Write files atomically and check outputs before writing them."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import re
+import secrets
 import shutil
-import tempfile
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from gan_denoise.errors import LockedError, OutputError
+from gan_denoise.errors import OutputError
+from gan_denoise.locks import UNSUPPORTED, try_lock
 
 OUT_HINT = "choose another --out"
+LEFTOVER = re.compile(r"\..*\.gan-denoise-[0-9a-f]{8}(\.[^.]*)?", re.S)  # names of temporary files and folders
+NOT_OPENED = UNSUPPORTED | {errno.EACCES, errno.EPERM, errno.EISDIR}  # folders on Windows, or without permission
+
+_swept: set[Path] = set()  # folders from which this process removed leftovers
 
 
 def write_atomic(path: Path, content: bytes | str) -> None:
@@ -27,30 +35,197 @@ def write_atomic(path: Path, content: bytes | str) -> None:
 def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, which it replaces atomically if the block ends without an exception.
 
-    Raises OutputError if the file cannot be written.
+    An existing file keeps its mode, and a symbolic link its target, which is replaced. Raises OutputError if the file
+    cannot be written.
     """
-    temporary: Path | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=_hidden_prefix(path), suffix=path.suffix, dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
-        yield temporary
-        _publish(temporary, path)
+        target = link_target(path)
+        mode = _mode(target)
+        make_folder(target.parent)
+        # A new file gets the usual mode; one that replaces a private file is never more open than that.
+        create_mode = 0o666 if mode is None else mode & 0o777 | 0o600
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        with _temporary(target, lambda name: os.open(name, flags, create_mode)) as temporary:
+            yield temporary
+            _publish(temporary, target, mode)
     except OSError as error:
         raise OutputError(f"{path}: {error.strerror or error}", f"{OUT_HINT}, or free some space") from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def staging_dir(out: Path) -> Iterator[Path]:
     """A temporary folder on the file system of the folder `out`: inside it if it exists, else beside it."""
-    parent = out if out.is_dir() else out.parent
-    parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=_hidden_prefix(out), dir=parent) as name:
-        yield Path(name)
+    parent = out if out.is_dir() else make_folder(Path(os.path.realpath(out)).parent)
+    _sweep_once(out.absolute().parent)  # an earlier call may have been killed before `out` existed
+
+    def create(name: Path) -> int | None:
+        name.mkdir(0o700)
+        return None if os.name == "nt" else os.open(name, os.O_RDONLY)
+
+    with _temporary(parent / out.name, create) as temporary:
+        yield temporary
+
+
+def move_file(source: Path, path: Path) -> None:
+    """Move a finished file to `path` on the same file system; modes and links as in `atomic_path`."""
+    if path.is_symlink():  # its target may be on another file system
+        with atomic_path(path) as temporary:
+            shutil.copyfile(source, temporary)
+    else:
+        keep_mode(path, source)
+        source.replace(path)
+
+
+def keep_mode(existing: Path, replacement: Path) -> None:
+    """Give the replacement of a file or folder its mode, if the file system allows it."""
+    with contextlib.suppress(OSError):
+        os.chmod(replacement, stat.S_IMODE(existing.stat().st_mode))
+
+
+def make_folder(folder: Path) -> Path:
+    """Create the folder, with its parents, unless it exists; the target of a link too. Returns `folder`."""
+    os.makedirs(os.path.realpath(folder), exist_ok=True)
+    return folder
+
+
+def link_target(path: Path) -> Path:
+    """`path`, or the file that the symbolic link `path` leads to, which may be missing."""
+    if not path.is_symlink():
+        return path
+    target = Path(os.path.realpath(path))
+    if target.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+    return target
+
+
+def sync(handle: int) -> None:
+    """fsync, unless the file system has none for this kind of file; a failing disk raises OSError."""
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in UNSUPPORTED:
+            raise
+
+
+# --- temporary files and folders ----------------------------------------------------------------
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files and folders in `folder` of processes that were killed while they wrote there.
+
+    A running process holds a lock on its own. Where there are no locks, nothing is removed.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            leftovers = [Path(entry.path) for entry in entries if LEFTOVER.fullmatch(entry.name)]
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return
+    for path in leftovers:
+        with contextlib.suppress(OSError):  # of another user, or already removed
+            _remove_unlocked(path)
+
+
+def _remove_unlocked(path: Path) -> None:
+    mode = path.lstat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        return  # not ours
+    handle = os.open(path, os.O_RDONLY if stat.S_ISDIR(mode) else os.O_RDWR)  # NFS locks only what can be written
+    try:
+        if try_lock(handle):
+            _remove(path)
+    finally:
+        os.close(handle)
+
+
+def _sweep_once(folder: Path) -> None:
+    """`remove_leftovers` for the first output of this process in the folder."""
+    folder = folder.absolute()
+    if folder not in _swept:
+        _swept.add(folder)
+        remove_leftovers(folder)
+
+
+@contextlib.contextmanager
+def _temporary(path: Path, create: Callable[[Path], int | None]) -> Iterator[Path]:
+    """A temporary file or folder beside `path`, made by `create`, which returns a handle; removed at the end.
+
+    It stays locked until then, which tells `remove_leftovers` that it is in use.
+    """
+    _sweep_once(path.parent)
+    temporary, handle = _create_locked(path, create)
+    try:
+        yield temporary
+    finally:
+        _remove(temporary)
+        if handle is not None:
+            os.close(handle)
+
+
+def _create_locked(path: Path, create: Callable[[Path], int | None]) -> tuple[Path, int | None]:
+    while True:
+        temporary = path.parent / _temporary_name(path.name)
+        handle, locked = create(temporary), None
+        if handle is not None:
+            with contextlib.suppress(OSError):
+                locked = try_lock(handle)
+        if handle is None or (locked is not False and temporary.exists()):
+            break
+        os.close(handle)  # another process took it for a leftover before it was locked
+    if handle is not None and locked is None:
+        os.close(handle)  # no locks here; Windows moves no open files
+        handle = None
+    return temporary, handle
+
+
+def _temporary_name(name: str) -> str:
+    """A hidden name that starts with `name`, cut so that file systems with short names take it, and ends like it."""
+    suffix = Path(name).suffix
+    start = os.fsencode(name)[:100].decode(errors="ignore")
+    return f".{start}.gan-denoise-{secrets.token_hex(4)}{suffix if len(os.fsencode(suffix)) <= 16 else ''}"
+
+
+def _remove(path: Path) -> None:
+    """Remove a temporary file or folder, if it still exists."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _mode(path: Path) -> int | None:
+    """The permissions of an existing file; None if there is none."""
+    try:
+        state = path.stat()
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(state.st_mode):
+        raise OutputError.expected(path, "a regular file", "a folder or device", OUT_HINT)
+    return stat.S_IMODE(state.st_mode)
+
+
+def _publish(temporary: Path, path: Path, mode: int | None) -> None:
+    if mode is not None:
+        keep_mode(path, temporary)
+    with temporary.open("r+b") as written:  # Windows syncs no file that is open for reading
+        sync(written.fileno())
+    temporary.replace(path)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        if error.errno in NOT_OPENED:
+            return
+        raise
+    try:
+        sync(handle)
+    finally:
+        os.close(handle)
+
+
+# --- checks before writing ----------------------------------------------------------------------
 
 
 def check_overwrite(path: Path, force: bool) -> None:
@@ -58,7 +233,7 @@ def check_overwrite(path: Path, force: bool) -> None:
     try:
         path.stat()
     except FileNotFoundError:
-        if len(os.fsencode(path.name)) > os.pathconf(_nearest_existing(path), "PC_NAME_MAX"):
+        if len(os.fsencode(path.name)) > _longest_name(_nearest_existing(path)):
             raise OutputError(f"{path}: File name too long", OUT_HINT) from None
         return
     except NotADirectoryError as error:
@@ -69,79 +244,29 @@ def check_overwrite(path: Path, force: bool) -> None:
         raise OutputError(f"{path}: exists, not overwritten", "--force overwrites it")
 
 
+def check_empty(folder: Path, force: bool, hint: str) -> None:
+    """Raise OutputError with `hint` if `folder` is a file or holds files, and `force` is not set."""
+    remove_leftovers(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())) and not force:
+        raise OutputError(f"{folder}: exists and is not empty, not overwritten", hint)
+
+
 def check_free_space(path: Path, size: int) -> None:
     """Raise OutputError if the file system of `path` (existing or not) has fewer than `size` bytes free."""
-    free = shutil.disk_usage(_nearest_existing(path)).free
-    if free < size:
+    total, _, free = shutil.disk_usage(_nearest_existing(path))
+    if free < size and total:  # some network file systems say 0
         hint = f"{OUT_HINT}, fewer images, or free some space"
         raise OutputError.expected(path, f"{size / 1e9:.1f} GB free", f"{free / 1e9:.1f} GB", hint)
 
 
-@contextlib.contextmanager
-def exclusive_lock(
-    folder: Path, lock_file: str | None = None, *, hint: str = OUT_HINT, on_wait: Callable[[], None] | None = None
-) -> Iterator[None]:
-    """Keep other processes that lock `folder` out of it during the block; create the folder if it is missing.
-
-    The lock (flock) is on the file `lock_file` in the folder, which then holds the holder's process id, or without
-    one on the folder itself. The kernel releases it when the holder ends, however it ends. If another process holds
-    it: call `on_wait` and wait, or without `on_wait` raise LockedError. Raises OutputError with `hint` if the folder
-    cannot be locked.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        path, flags = (folder / lock_file, os.O_RDWR | os.O_CREAT) if lock_file else (folder, os.O_RDONLY)
-        handle = os.open(path, flags, 0o666)
-    except OSError as error:
-        raise OutputError(f"{folder}: {error.strerror}", hint) from error
-    try:
-        if not _try_lock(handle, folder, hint):
-            if on_wait is None:
-                pid = os.pread(handle, 20, 0).decode(errors="replace").strip() if lock_file else ""
-                holder = f"process {pid}" if pid else "another process"
-                raise LockedError(f"{folder}: {holder} is writing to it", "wait until it ends")
-            on_wait()
-            _try_lock(handle, folder, hint, wait=True)
-        if lock_file:
-            os.truncate(handle, 0)
-            os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
-        yield
-    finally:
-        os.close(handle)
-
-
-def _try_lock(handle: int, folder: Path, hint: str, wait: bool = False) -> bool:
-    """Lock the open file; False if another process holds the lock and `wait` is not set."""
-    import fcntl  # missing on Windows, where commands that lock nothing must still work
-
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be locked ({error.strerror})", hint) from error
-    return True
-
-
-def _hidden_prefix(path: Path) -> str:
-    """Prefix for temporary names: a dot and the name of `path`, cut so that the random suffix still fits."""
-    return f".{os.fsdecode(os.fsencode(path.name)[:200])}."
-
-
 def _nearest_existing(path: Path) -> Path:
     """`path`, or the nearest parent that exists."""
-    return next(parent for parent in (path, *path.parents) if parent.exists())
+    return next((parent for parent in (path, *path.parents) if parent.exists()), Path())
 
 
-def _publish(temporary: Path, path: Path) -> None:
-    umask = os.umask(0)
-    os.umask(umask)
-    temporary.chmod(0o666 & ~umask)  # mkstemp creates private files; outputs get the usual permissions
-    with temporary.open("rb") as written:
-        os.fsync(written.fileno())
-    temporary.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
+def _longest_name(folder: Path) -> float:
+    """The number of bytes that a file's name in `folder` may have, if the system says so."""
     try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+        return os.pathconf(folder, "PC_NAME_MAX")
+    except (AttributeError, OSError, ValueError):  # Windows has no pathconf
+        return float("inf")

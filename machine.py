@@ -7,6 +7,7 @@ import importlib.metadata
 import math
 import os
 import platform
+import signal
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -99,6 +100,21 @@ def _installed_versions(packages: Sequence[str]) -> dict[str, str]:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             installed[package] = importlib.metadata.version(package)
     return installed
+
+
+# --- signals ------------------------------------------------------------------------------------
+
+
+def stop_signals() -> list[int]:
+    """The signals that end a command in order: SIGINT, SIGTERM, and SIGHUP unless it is ignored, as by nohup."""
+    hangup = hangup_signal()
+    kept = [] if hangup is None or signal.getsignal(hangup) is signal.SIG_IGN else [hangup]
+    return [signal.SIGINT, signal.SIGTERM, *kept]
+
+
+def hangup_signal() -> int | None:
+    """SIGHUP, which a closed terminal sends, often twice; None on Windows."""
+    return getattr(signal, "SIGHUP", None)
 
 
 # --- cores --------------------------------------------------------------------------------------

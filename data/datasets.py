@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import os
 import zipfile
 from pathlib import Path
 from typing import cast
@@ -107,7 +106,7 @@ def _convert(image: ImagesU8, channels: int) -> Image.Image:
 def _load_idx(name: str, path: Path | None) -> Dataset:
     """MNIST, verified by its hashes, or Kuzushiji-MNIST, whose files only have to be well-formed."""
     title, classes, hashes = IDX[name]
-    roots = [Path(os.path.expanduser(root)) for root in sources.TORCHVISION_ROOTS] if path is None else [path]
+    roots = sources.torchvision_roots() if path is None else [path]
     candidates = [folder for root in roots for folder in (root, root / title / "raw") if path or folder != root]
     folder = next((folder for folder in candidates if sources.holds_any(folder)), None)
     hint = f'torchvision.datasets.{title}("DIR", download=True); then --data DIR'

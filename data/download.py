@@ -23,6 +23,7 @@ from urllib.request import getproxies, proxy_bypass
 
 from gan_denoise.data.fashion_mnist import read_files
 from gan_denoise.errors import InputError
+from gan_denoise.files import staging_dir
 
 PROBE_S = 0.8  # time for a server to answer; without a network the whole command takes two seconds
 STALL_S = 10.0  # time without a byte before a server is abandoned
@@ -40,9 +41,13 @@ MANUAL_STEPS = (
 # torchvision's MD5 are of archives with Zalando's gzip header. Here the SHA-256 of the decompressed files is verified,
 # so plain HTTP is safe. The limit of 64 MiB per file stops an endless body or a gzip bomb.
 TORCHVISION_SCRIPT = """
-import resource, socket, sys
+import socket, sys
 from torchvision.datasets import FashionMNIST
-resource.setrlimit(resource.RLIMIT_FSIZE, (2**26, 2**26))
+try:
+    import resource
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**26, 2**26))
+except ImportError:  # Windows
+    pass
 socket.setdefaulttimeout(float(sys.argv[1]))
 FashionMNIST.resources = [(name, None) for name, _ in FashionMNIST.resources]
 FashionMNIST(".", download=True)
@@ -86,8 +91,8 @@ def download(parent: Path, status: Callable[[str], None]) -> dict[str, bytes]:
             continue
         status(f"downloading from {remote.name}")
         try:
-            with tempfile.TemporaryDirectory(prefix=".fetch-", dir=parent) as work:
-                return read_files(remote.fetch(Path(work)))
+            with staging_dir(parent / "fetch") as work:
+                return read_files(remote.fetch(work))
         except InputError as error:
             problems.append(f"{remote.name}: {error.message}")
     raise InputError(f"Fashion-MNIST: no download source works ({'; '.join(problems)})", MANUAL_STEPS)
@@ -205,13 +210,20 @@ def _run(command: Sequence[str], work: Path) -> None:
             raise InputError(f"{Path(command[0]).name} ran for {LIMIT_S:g} s") from error
         finally:
             if process.poll() is None:
-                os.killpg(process.pid, signal.SIGKILL)
+                _kill_group(process)
                 process.wait()
         output.seek(0)
         lines = output.read().decode(errors="replace").split("\n")
     if code:
         last = next((line.strip() for line in reversed(lines) if line.strip()), f"exit code {code}")
         raise InputError(last[:200])
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    if hasattr(os, "killpg"):
+        os.killpg(process.pid, signal.SIGKILL)
+    else:  # Windows
+        process.kill()
 
 
 REMOTES = (

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,10 +11,11 @@ from gan_denoise.data.dataset import Dataset
 from gan_denoise.data.download import MANUAL_STEPS, download
 from gan_denoise.data.fashion_mnist import SHA256, read_dataset, read_files
 from gan_denoise.errors import InputError, OutputError
-from gan_denoise.files import exclusive_lock, write_atomic
+from gan_denoise.files import remove_leftovers, write_atomic
+from gan_denoise.locks import exclusive_lock
 from gan_denoise.options import DATA_VARIABLE
+from gan_denoise.paths import CACHE_VARIABLE, cache_base, expand_home, home_folder
 
-CACHE_VARIABLE = "GAN_DENOISE_CACHE"
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 TORCHVISION_ROOTS = ("data", "~/data", "~/datasets")  # the roots in torchvision's and PyTorch's own examples
 # Places of the files below a folder that a user names: itself, a torchvision root, an unpacked Debian package.
@@ -53,7 +53,7 @@ def fetch_fashion_mnist(data: Path | None = None, status: Status = lambda line: 
     if root is None and _is_valid(cache):
         return cache
     with _locked_cache(cache, status):
-        _remove_leftovers(cache)
+        remove_leftovers(cache)
         if root is not None or not _is_valid(cache):  # another fetch may have filled it meanwhile
             _store(_read_local(root, status) or download(cache, status), cache)
     return cache
@@ -64,10 +64,9 @@ def cache_folder() -> Path:
     return cache_base() / "fashion-mnist"
 
 
-def cache_base() -> Path:
-    """The cache folder: $GAN_DENOISE_CACHE, $XDG_CACHE_HOME/gan-denoise or ~/.cache/gan-denoise."""
-    base = os.environ.get(CACHE_VARIABLE) or os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "gan-denoise")
-    return Path(os.path.expanduser(base))
+def torchvision_roots() -> list[Path]:
+    """The folders in which torchvision's own examples put data sets; those in the home folder if there is one."""
+    return [Path(expand_home(root)) for root in TORCHVISION_ROOTS if home_folder() or not root.startswith("~")]
 
 
 def holds_any(folder: Path) -> bool:
@@ -78,7 +77,7 @@ def holds_any(folder: Path) -> bool:
 def _named_root(data: Path | None) -> Path | None:
     """The folder that the user names, if any; then no other is tried."""
     root = data or os.environ.get(DATA_VARIABLE)
-    return Path(os.path.expanduser(root)) if root else None
+    return Path(expand_home(str(root), DATA_VARIABLE)) if root else None
 
 
 def _folder_with_files(root: Path) -> Path:
@@ -91,7 +90,7 @@ def _folder_with_files(root: Path) -> Path:
 def _local_folders() -> Iterator[tuple[str, Path]]:
     """Names and folders on this machine that hold any of the files, in order of preference."""
     candidates = [("cache", cache_folder())]
-    candidates += [("torchvision root", Path(os.path.expanduser(r)) / "FashionMNIST/raw") for r in TORCHVISION_ROOTS]
+    candidates += [("torchvision root", root / "FashionMNIST/raw") for root in torchvision_roots()]
     candidates += [("Debian's dataset-fashion-mnist", DEBIAN_FOLDER)]
     yield from ((name, folder) for name, folder in candidates if holds_any(folder))
 
@@ -128,15 +127,6 @@ def _locked_cache(cache: Path, status: Status) -> Iterator[None]:
             yield
     except OSError as error:
         raise OutputError.expected(cache, "a writable folder", error.strerror or error, CACHE_HINT) from error
-
-
-def _remove_leftovers(cache: Path) -> None:
-    """Remove temporary files of killed fetches; the caller holds the lock."""
-    for folder in cache.glob(".fetch-*"):
-        shutil.rmtree(folder, ignore_errors=True)
-    for name in SHA256:
-        for file in cache.glob(f".{name}.*"):
-            file.unlink(missing_ok=True)
 
 
 def _store(files: dict[str, bytes], cache: Path) -> None:

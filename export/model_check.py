@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import stat
@@ -20,6 +21,8 @@ MAX_VALUES = 2**22  # numbers in a tensor, for one sample
 MAX_TOUCHED = 2**26  # numbers that all nodes read and write, for one sample; the shipped model has 2**21
 MAX_PRODUCTS = 2**34  # multiply-adds for one sample, under a second on two cores; the shipped model has 2**27
 HINT = "gan-denoise export RUN --out DIR makes a model"
+# Windows has only O_BINARY of these; there `_read` checks the link before it opens the file.
+_FLAGS = os.O_RDONLY | sum(getattr(os, f"O_{name}", 0) for name in ("NOFOLLOW", "NONBLOCK", "CLOEXEC", "BINARY"))
 Violation = tuple[str, str]  # what was expected, and what the model has
 
 # The operators of our exports and common layers of other networks. None of them takes its output shape from computed
@@ -56,7 +59,9 @@ def load_untrusted_model(file: Path) -> bytes:
 def _read(file: Path) -> bytes:
     """The whole file, opened once and without following a link, so that the checked file is the one that is read."""
     try:
-        handle = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        if not hasattr(os, "O_NOFOLLOW") and file.is_symlink():
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+        handle = os.open(file, _FLAGS)
     except OSError as error:
         if file.is_symlink():
             hint = f"give {os.path.realpath(file)}"

@@ -16,14 +16,20 @@ from gan_denoise.errors import OutputError
 from gan_denoise.export.generate import generate_batches
 from gan_denoise.export.runtime import Graph
 from gan_denoise.export.writers import NAMES, Batches
-from gan_denoise.files import atomic_path, check_free_space, check_overwrite, exclusive_lock, write_atomic
+from gan_denoise.files import (
+    atomic_path,
+    check_free_space,
+    check_overwrite,
+    link_target,
+    remove_leftovers,
+    write_atomic,
+)
+from gan_denoise.locks import exclusive_lock
 from gan_denoise.options import BATCH
 
 SHARD = 10_000  # images per file
 DESCRIPTION = "shards.json"
 SHARD_NAME = re.compile(r"\d{6,}\.npz")
-# The temporary files of a process that was killed while it wrote.
-LEFTOVER_NAME = re.compile(rf"\.({SHARD_NAME.pattern}|{re.escape(DESCRIPTION)})\..*")
 
 
 def write_shards(
@@ -51,7 +57,7 @@ def write_shards(
     check_free_space(out, count * len(NAMES) * math.prod(shape) - sum(path.stat().st_size for path in shards))
     if out.is_file():
         check_overwrite(out, force)
-        out.unlink()
+        link_target(out).unlink()
     with exclusive_lock(out):
         _begin(out, description, force)
         for start in track(range(0, count, SHARD)):
@@ -63,8 +69,7 @@ def write_shards(
 def _begin(out: Path, description: dict[str, Any], force: bool) -> None:
     """Write the description of a new folder, or check that an existing folder has the same one."""
     existing = _read_description(out / DESCRIPTION)
-    if existing is not None:
-        _remove(out, LEFTOVER_NAME)
+    remove_leftovers(out)
     if existing == description and not force:
         return
     names = sorted(path.name for path in out.iterdir())

@@ -11,7 +11,7 @@ import numpy as np
 from gan_denoise.data.images import ImagesF32
 from gan_denoise.errors import OutputError, UsageError
 from gan_denoise.export.images import paired_grid, save_numbered, save_png
-from gan_denoise.files import atomic_path, staging_dir
+from gan_denoise.files import atomic_path, keep_mode, link_target, make_folder, staging_dir
 
 Batches = Iterable[tuple[ImagesF32, ImagesF32]]
 NAMES = ("image", "denoised")
@@ -56,10 +56,11 @@ def write_folder(batches: Batches, out: Path) -> None:
                     save_numbered(images, staging / name, written)
                 written += len(batch[0])
             if out.is_file():
-                out.unlink()
-            out.mkdir(exist_ok=True)
+                link_target(out).unlink()
+            make_folder(out)
             for name in NAMES:
                 if (out / name).exists():
+                    keep_mode(out / name, staging / name)
                     (out / name).replace(staging / f"old {name}")
                 (staging / name).replace(out / name)
     except OSError as error:

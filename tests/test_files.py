@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 
 from gan_denoise.errors import LockedError, OutputError
-from gan_denoise.files import atomic_path, check_overwrite, exclusive_lock, write_atomic
+from gan_denoise.files import atomic_path, check_overwrite, write_atomic
+from gan_denoise.locks import exclusive_lock
 
 HOLD = """
 import sys
 from pathlib import Path
-from gan_denoise.files import exclusive_lock
+from gan_denoise.locks import exclusive_lock
 with exclusive_lock(Path(sys.argv[1]), sys.argv[2] or None):
     print("locked", flush=True)
     sys.stdin.read()

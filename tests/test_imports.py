@@ -11,7 +11,19 @@ import pytest
 import gan_denoise
 
 ROOT = Path(gan_denoise.__file__).parent
-LEAVES = {"console", "errors", "files", "machine", "markdown", "options", "rng", "__version__"}
+LEAVES = {
+    "console",
+    "errors",
+    "files",
+    "locks",
+    "machine",
+    "markdown",
+    "options",
+    "paths",
+    "rng",
+    "streams",
+    "__version__",
+}
 MAY_IMPORT = {
     "models": {"models"},
     "data": {"data"} | LEAVES,

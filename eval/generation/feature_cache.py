@@ -11,28 +11,31 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from gan_denoise.data import sources
+from gan_denoise.console import warn_once
 from gan_denoise.data.images import ImagesU8, to_float
 from gan_denoise.errors import OutputError
 from gan_denoise.export.runtime import Graph
 from gan_denoise.files import write_atomic
+from gan_denoise.paths import cache_base
 
 
 def real_features(images: ImagesU8, network: Graph) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Features (N, D) and logits (N, classes), float32, of images (N, 28, 28) uint8, computed once on a machine.
 
     The file is named after the hash of the images, the network and the version of onnxruntime. A damaged file is
-    replaced; if the cache cannot be written, the features are computed each time.
+    replaced; if the cache cannot be written, a warning says so, and the features are computed each time.
     """
     identity = f"{network.sha256} {onnxruntime.__version__} {images.shape}".encode()
     key = hashlib.sha256(identity + images.tobytes()).hexdigest()
-    file = sources.cache_base() / "features" / f"{key}.npz"
+    file = cache_base() / "features" / f"{key}.npz"
     with contextlib.suppress(OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
         arrays = np.load(io.BytesIO(file.read_bytes()))  # numpy leaves the handle of a damaged file open
         return arrays["features"], arrays["logits"]
     features, logits = network.batched(to_float(images))
     buffer = io.BytesIO()
     np.savez(buffer, features=features, logits=logits)
-    with contextlib.suppress(OutputError):
+    try:
         write_atomic(file, buffer.getvalue())
+    except OutputError:
+        warn_once("this cache cannot be written, so features are computed each time", file.parent)
     return features, logits

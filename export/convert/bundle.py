@@ -22,7 +22,7 @@ from gan_denoise.export.convert.to_onnx import to_onnx, with_metadata
 from gan_denoise.export.latents import latents
 from gan_denoise.export.run_folder import RunFolder, StageFolder
 from gan_denoise.export.runtime import DENOISER, FEATURES, FUSED, GENERATOR, Graph
-from gan_denoise.files import staging_dir, write_atomic
+from gan_denoise.files import check_empty, make_folder, move_file, staging_dir, write_atomic
 from gan_denoise.models.conditional_gan import ConditionalGenerator
 
 PIXEL_RANGE = "[0, 1]"
@@ -39,8 +39,7 @@ def export_run(run: Path, out: Path, force: bool = False) -> dict[str, float]:
     Returns the worst absolute difference of each graph. Raises InputError when training is not finished, GateError
     when a graph differs from its network, OutputError when `out` has files and `force` is not set, or writing fails.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())) and not force:
-        raise OutputError(f"{out}: exists and is not empty, not overwritten", "--force overwrites its files")
+    check_empty(out, force, "--force overwrites its files")
     differences: dict[str, float] = {}
     final = RunFolder(run).final
     graphs = {**_image_graphs(final, differences), **_feature_graph(RunFolder(run).classifier, differences)}
@@ -116,14 +115,14 @@ def _publish(run: RunFolder, out: Path, graphs: dict[str, bytes]) -> None:
             for source in (*run.gan.path.glob("generator.*"), *run.denoiser.path.glob("denoiser.*")):
                 shutil.copyfile(source, staging / source.name)
             new = {file: hashlib.sha256(content).hexdigest() for file, content in graphs.items()}
-            out.mkdir(exist_ok=True)
+            make_folder(out)
             remaining = _remaining_hashes(out)
             (out / HASHES).unlink(missing_ok=True)  # the folder is no complete export until all files are moved
             for path in [] if FUSED.file in graphs else [out / FUSED.file, *out.glob("generator.*")]:
                 remaining.pop(path.name, None)  # belongs to a run with another denoiser
                 path.unlink(missing_ok=True)
             for path in sorted(staging.iterdir()):
-                path.replace(out / path.name)
+                move_file(path, out / path.name)
             write_atomic(out / HASHES, json.dumps({**remaining, **new}, indent=1) + "\n")
     except OSError as error:
         raise OutputError(f"{out}: {error.strerror or error}", "choose another --out, or free some space") from error

@@ -16,7 +16,7 @@ from gan_denoise.data.images import ArrayF32
 from gan_denoise.errors import InputError, OutputError
 from gan_denoise.export import latents, runtime
 from gan_denoise.export.runtime import DENOISER, FUSED, Graph
-from gan_denoise.files import staging_dir
+from gan_denoise.files import check_empty, make_folder, move_file, staging_dir
 from gan_denoise.models.z_layout import chosen_class, split_z
 
 SOURCE = Path(__file__).parent
@@ -33,8 +33,7 @@ def write_site(model: Path | None, out: Path, force: bool = False) -> None:
     Raises InputError if the graphs are not a generator and a denoiser of grey images of one size, or if the browser
     runtime was not fetched; OutputError if `out` is not empty and `force` is not set, or if writing fails.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())) and not force:
-        raise OutputError(f"{out}: exists and is not empty, not overwritten", "--force replaces the files in it")
+    check_empty(out, force, "--force replaces the files in it")
     fused, graphs = _read_model(model)
     sources = [*_page_files(), *_runtime_files()]
     description = {**_describe(fused), "files": _integrity({**graphs, BINARY: (RUNTIME / BINARY).read_bytes()})}
@@ -45,9 +44,9 @@ def write_site(model: Path | None, out: Path, force: bool = False) -> None:
             for file, content in graphs.items():
                 (staging / file).write_bytes(content)
             (staging / "model.json").write_text(json.dumps(description, indent=1) + "\n")
-            out.mkdir(exist_ok=True)
+            make_folder(out)
             for path in sorted(staging.iterdir()):
-                path.replace(out / path.name)
+                move_file(path, out / path.name)
     except OSError as error:
         raise OutputError(f"{out}: {error.strerror or error}", "choose another --out, or free some space") from error
 

@@ -13,11 +13,11 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from gan_denoise.data.images import ImagesF32, format_shape, to_float
-from gan_denoise.data.sources import cache_base
 from gan_denoise.errors import InputError, missing_extra
 from gan_denoise.export.images import COLUMNS as GRID_COLUMNS
 from gan_denoise.export.images import GAP, SCALE, grid, save_png
 from gan_denoise.files import atomic_path
+from gan_denoise.paths import cache_base
 
 if TYPE_CHECKING:
     from matplotlib.axis import Axis

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from gan_denoise.errors import DivergedError, InputError
-from gan_denoise.files import write_atomic
+from gan_denoise.files import sync, write_atomic
 
 
 class RunLog:
@@ -23,10 +22,10 @@ class RunLog:
             line = json.dumps(event, allow_nan=False)
         except ValueError as error:
             raise DivergedError.expected("log", "finite numbers", event) from error
-        with self.path.open("a") as file:
+        with self.path.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
             file.flush()
-            os.fsync(file.fileno())
+            sync(file.fileno())
 
     def rewind(self, step: int) -> None:
         """Drop the events after `step`, and an incomplete last line."""
@@ -38,7 +37,7 @@ class RunLog:
 def read_log(path: Path) -> list[dict[str, Any]]:
     """The events of a log in order, without an incomplete last line. Raises InputError if it is damaged."""
     try:
-        lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+        lines = path.read_text("utf-8").splitlines(keepends=True) if path.exists() else []
         return [json.loads(line) for line in lines if line.endswith("\n")]
     except ValueError as error:
         raise InputError(f"{path}: damaged ({error})", "train again with another --out") from error

@@ -25,7 +25,8 @@ import numpy as np
 
 from gan_denoise.errors import DivergedError, InputError, Interrupted, OutputError
 from gan_denoise.export.run_folder import StageFolder
-from gan_denoise.files import exclusive_lock
+from gan_denoise.locks import exclusive_lock
+from gan_denoise.machine import hangup_signal, stop_signals
 from gan_denoise.study.config import RunOptions
 from gan_denoise.study.run import checkpoint, mode_collapse
 from gan_denoise.study.run.device import warn_slow_bfloat16
@@ -65,7 +66,7 @@ class Stage:
         epoch_images: int,
         options: RunOptions,
     ) -> Iterator[Stage]:
-        """Lock the folder, resume from its last checkpoint if there is one, and handle SIGINT and SIGTERM.
+        """Lock the folder, resume from its last checkpoint if there is one, and handle signals that stop it.
 
         Raises LockedError if another process holds the lock, OutputError if the folder holds a run and `resume` is not
         set or if memory runs out, InputError if the run has another fingerprint, and Interrupted after a signal.
@@ -168,11 +169,11 @@ class Stage:
 
 @contextlib.contextmanager
 def _signals_call(stop: Callable[[int], None]) -> Iterator[None]:
-    """The first SIGINT or SIGTERM calls `stop`; a second one ends the process at once."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    """The first SIGINT, SIGTERM or SIGHUP calls `stop`; a second one ends the process at once, except SIGHUP."""
+    before = {number: signal.getsignal(number) for number in stop_signals()}
 
     def handle(number: int, _frame: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_DFL)
+        signal.signal(number, signal.SIG_IGN if number == hangup_signal() else signal.SIG_DFL)
         stop(number)
 
     for number in before:
