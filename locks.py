@@ -1,0 +1,100 @@
+"""Locks on files and folders, which the kernel releases when their holder ends, however it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from gan_denoise.console import warn_once
+from gan_denoise.errors import LockedError, OutputError
+
+UNSUPPORTED = frozenset({errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})  # a file system lacks the call
+NO_LOCKS = UNSUPPORTED | {errno.ENOLCK, errno.EBADF}  # EBADF: a folder on NFS, where only files can be locked
+HELD = frozenset({errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES})
+
+
+def try_lock(handle: int, wait: bool = False) -> bool | None:
+    """Lock an open file or folder (flock): True if locked, False if another process holds the lock and not `wait`.
+
+    None if the system or the file system has no locks. Raises OSError for other failures.
+    """
+    try:
+        import fcntl  # missing on Windows
+    except ImportError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError as error:
+        if error.errno in HELD:
+            return False
+        if error.errno in NO_LOCKS:
+            return None
+        raise
+    return True
+
+
+@contextlib.contextmanager
+def exclusive_lock(
+    folder: Path,
+    lock_file: str | None = None,
+    *,
+    hint: str = "choose another --out",
+    on_wait: Callable[[], None] | None = None,
+) -> Iterator[None]:
+    """Keep other processes that lock `folder` out of it during the block; create the folder if it is missing.
+
+    The lock is on the file `lock_file` in the folder, which then holds the holder's process id, or without one on the
+    folder itself. If another process holds it: call `on_wait` and wait, or without `on_wait` raise LockedError. Where
+    there are no locks, warn and continue. Raises OutputError with `hint` if the folder cannot be locked.
+    """
+    try:
+        os.makedirs(os.path.realpath(folder), exist_ok=True)  # realpath: the link may point to a missing folder
+        handle = _open(folder, lock_file)
+    except OSError as error:
+        raise OutputError(f"{folder}: {error.strerror}", hint) from error
+    try:
+        if not _acquire(handle, folder, hint, on_wait):
+            pid = os.read(handle, 20).decode(errors="replace").strip() if lock_file else ""
+            holder = f"process {pid}" if pid else "another process"
+            raise LockedError(f"{folder}: {holder} is writing to it", "wait until it ends")
+        if lock_file:
+            with contextlib.suppress(OSError):  # only information: the file of another user, a full disk
+                os.ftruncate(handle, 0)
+                os.lseek(handle, 0, os.SEEK_SET)
+                os.write(handle, f"{os.getpid()}\n".encode())
+        yield
+    finally:
+        os.close(handle)
+
+
+def _open(folder: Path, lock_file: str | None) -> int:
+    if lock_file is None:
+        try:
+            return os.open(folder, os.O_RDONLY)
+        except PermissionError:
+            if os.name != "nt":
+                raise
+            return os.open(os.devnull, os.O_RDONLY)  # Windows opens no folders and has no flock
+    try:
+        return os.open(folder / lock_file, os.O_RDWR | os.O_CREAT, 0o666)
+    except PermissionError:
+        if not os.access(folder, os.W_OK):
+            raise
+        return os.open(folder / lock_file, os.O_RDONLY)  # of another user in a shared folder
+
+
+def _acquire(handle: int, folder: Path, hint: str, on_wait: Callable[[], None] | None) -> bool:
+    """Lock the open file; False if another process holds the lock and nothing waits for it."""
+    try:
+        locked = try_lock(handle)
+        if locked is False and on_wait is not None:
+            on_wait()
+            locked = try_lock(handle, wait=True)
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be locked ({error.strerror})", hint) from error
+    if locked is None:
+        warn_once("this file system has no locks; start no two commands that write to one folder", folder)
+    return locked is not False
