@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from gan_denoise.errors import OutputError
-from gan_denoise.locks import UNSUPPORTED, try_lock
+from gan_denoise.locks import UNSUPPORTED, has_locks, try_lock
 
 OUT_HINT = "choose another --out"
 LEFTOVER = re.compile(r"\..*\.gan-denoise-[0-9a-f]{8}(\.[^.]*)?", re.S)  # names of temporary files and folders
@@ -60,7 +60,7 @@ def staging_dir(out: Path) -> Iterator[Path]:
 
     def create(name: Path) -> int | None:
         name.mkdir(0o700)
-        return None if os.name == "nt" else os.open(name, os.O_RDONLY)
+        return os.open(name, os.O_RDONLY) if has_locks() else None
 
     with _temporary(parent / out.name, create) as temporary:
         yield temporary

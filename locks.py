@@ -16,15 +16,24 @@ NO_LOCKS = UNSUPPORTED | {errno.ENOLCK, errno.EBADF}  # EBADF: a folder on NFS, 
 HELD = frozenset({errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES})
 
 
+def has_locks() -> bool:
+    """Whether the system has flock; Windows, which also opens no folders, has none."""
+    try:
+        import fcntl  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
 def try_lock(handle: int, wait: bool = False) -> bool | None:
     """Lock an open file or folder (flock): True if locked, False if another process holds the lock and not `wait`.
 
     None if the system or the file system has no locks. Raises OSError for other failures.
     """
-    try:
-        import fcntl  # missing on Windows
-    except ImportError:
+    if not has_locks():
         return None
+    import fcntl
+
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except OSError as error:
@@ -72,12 +81,7 @@ def exclusive_lock(
 
 def _open(folder: Path, lock_file: str | None) -> int:
     if lock_file is None:
-        try:
-            return os.open(folder, os.O_RDONLY)
-        except PermissionError:
-            if os.name != "nt":
-                raise
-            return os.open(os.devnull, os.O_RDONLY)  # Windows opens no folders and has no flock
+        return os.open(folder if has_locks() else os.devnull, os.O_RDONLY)
     try:
         return os.open(folder / lock_file, os.O_RDWR | os.O_CREAT, 0o666)
     except PermissionError:

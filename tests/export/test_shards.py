@@ -65,7 +65,7 @@ def test_missing_and_damaged_shards_are_written_again_and_no_others(graph: Graph
     write_shards(graph, 3, 30, out)
     before = {name: (out / name).read_bytes() for name in names(out)}
     damaged(out / "000001.npz", how)
-    (out / ".000002.npz.killed.npz").write_bytes(b"half")
+    (out / ".000002.npz.gan-denoise-0123abcd.npz").write_bytes(b"half")
     modified = (out / "000000.npz").stat().st_mtime_ns
     write_shards(graph, 3, 30, out)
     assert {name: (out / name).read_bytes() for name in names(out)} == before

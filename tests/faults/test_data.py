@@ -192,8 +192,8 @@ def test_a_changed_cache_is_refused_and_rebuilt(bare: Path, real_folder: Path) -
         sources.load_fashion_mnist()
     assert "gan-denoise data fetch" in caught.value.hint
     os.truncate(cache / IMAGES, 1_000)
-    (cache / f".{IMAGES}.left").write_bytes(b"from a killed fetch")
-    (cache / ".fetch-left").mkdir()
+    (cache / f".{IMAGES}.gan-denoise-0123abcd").write_bytes(b"from a killed fetch")
+    (cache / ".fetch.gan-denoise-0123abcd").mkdir()
     link(real_folder, bare / "debian")
     lines: list[str] = []
     sources.fetch_fashion_mnist(status=lines.append)
