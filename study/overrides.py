@@ -67,7 +67,7 @@ def read_config(path: Path, preset: SomeConfig) -> tuple[SomeConfig, int | None]
     Raises InputError if the file is unreadable, a field is unknown or wrong, or `config_sha256` does not match.
     """
     try:
-        values = json.loads(path.read_text())
+        values = json.loads(path.read_text("utf-8-sig"))  # Windows editors write the signature
     except (OSError, ValueError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or error
         raise InputError(f"{path}: unreadable ({reason})", "--dry-run prints a configuration") from error

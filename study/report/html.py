@@ -69,11 +69,11 @@ def to_html(markdown: str, title: str, folder: Path) -> str:
     body = parser.renderer.render(tokens, parser.options, {})
     body = body.replace("<table>", '<div class="wide" role="region" aria-label="Table" tabindex="0"><table>')
     body = body.replace("</table>", "</table></div>")
-    script = SCRIPT.read_text()
+    script = SCRIPT.read_text("utf-8")
     return PAGE.format(
         policy=POLICY.format(base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()),
         title=html.escape(title),
-        style=STYLE.read_text(),
+        style=STYLE.read_text("utf-8"),
         contents="\n".join(f'<li><a href="#{anchor}">{html.escape(text)}</a></li>' for anchor, text in headings),
         body=body,
         script=script,

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gan_denoise import console
 from gan_denoise.data.dataset import Dataset
 from gan_denoise.data.images import ArrayF32, to_float
 from gan_denoise.eval.generation.feature_cache import real_features
@@ -85,11 +86,22 @@ def test_a_damaged_file_is_written_anew(
     assert file.read_bytes() == whole
 
 
-def test_a_cache_that_cannot_be_written_is_no_hindrance(
-    excerpt: Dataset, network: Graph, tmp_path: Path, calls: list[int], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.row(48)
+def test_a_cache_that_cannot_be_written_is_no_hindrance_and_reported_once(
+    excerpt: Dataset,
+    network: Graph,
+    tmp_path: Path,
+    calls: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.setattr(console, "_warned", set())
     (tmp_path / "file").touch()
     monkeypatch.setenv("GAN_DENOISE_CACHE", str(tmp_path / "file"))
-    features, _ = real_features(excerpt.test.images, network)
-    assert features.shape == (100, 96)
-    assert calls == [100]
+    for _ in range(2):
+        features, _ = real_features(excerpt.test.images, network)
+        assert features.shape == (100, 96)
+    assert calls == [100, 100]
+    assert capsys.readouterr().err == (
+        f"warning: {tmp_path / 'file/features'}: this cache cannot be written, so features are computed each time\n"
+    )
