@@ -180,9 +180,8 @@ def _to_8_bits(image: Image.Image, path: Path) -> ImagesU8:
     low, high = pixels.min(), pixels.max()
     limit = 1 if image.mode == "F" else 65535
     if not (low >= 0 and high <= limit):  # NaN fails both comparisons
-        raise InputError.expected(
-            path, f"{image.mode} pixels from 0 to {limit}", f"{low:g} to {high:g}", "rescale them"
-        )
+        expected = f"{'float' if limit == 1 else 'integer'} pixels from 0 to {limit}"
+        raise InputError.expected(path, expected, f"{low:g} to {high:g}", f"divide them so that white is {limit}")
     if image.mode == "F":
         return np.rint(pixels * np.float32(255)).astype(np.uint8)
     if image.mode == "I" and image.format == "TIFF":  # 32 bits: white may be any number
