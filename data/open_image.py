@@ -22,7 +22,7 @@ MODES = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK",
 MODES_16_BITS = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 MAX_PIXELS = 64_000_000  # of one file
 MAX_BYTES = 1024**3  # of a file that is copied without its metadata
-FRAME_LEFT_OUT = "later page or frame"
+FRAME_LEFT_OUT = "later frame"
 ORIENTATION = 0x0112  # EXIF tag; how to turn an image with each of its values upright:
 TRANSPOSITIONS: dict[object, Image.Transpose] = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,

@@ -23,7 +23,6 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read once, when onnxrunti
 import onnxruntime as ort
 
 SHIPPED = Path(__file__).parent / "shipped"
-HUB_FILES = {"fused.onnx": "onnx/model.onnx"}  # where a folder for the Hugging Face Hub has a graph
 CHUNK = 8  # largest number of samples that a thread takes at a time from a large batch
 PARALLEL_THRESHOLD = 4  # samples per thread from which a batch counts as large
 
@@ -152,17 +151,18 @@ def read_graph(signature: Signature, path: Path | None) -> bytes:
 def graph_file(signature: Signature, path: Path | None) -> Path:
     """The file that `load_graph` reads: `path` itself, or the one in this folder.
 
-    A folder is one that `export` writes, or one for the Hugging Face Hub, whose fused graph is `onnx/model.onnx`.
-    Raises InputError when a folder holds neither.
+    A folder is one that `export` writes, or one for the Hugging Face Hub, which has its graphs in `onnx` and calls the
+    fused one `model.onnx`. Raises InputError when a folder holds neither.
     """
     folder = path or SHIPPED
     if not folder.is_dir():
         return folder
-    names = (signature.file, HUB_FILES[signature.file]) if signature.file in HUB_FILES else (signature.file,)
+    names = (signature.file, "onnx/model.onnx" if signature.file == FUSED.file else f"onnx/{signature.file}")
     file = next((folder / name for name in names if (folder / name).exists()), None)
     if file is None:
-        graphs = ", ".join(sorted(graph.name for graph in folder.glob("*.onnx")))
-        raise InputError.expected(folder, f"a folder with {' or '.join(names)}", graphs or "no .onnx file")
+        graphs = [path for pattern in ("*.onnx", "onnx/*.onnx") for path in sorted(folder.glob(pattern))]
+        got = ", ".join(str(path.relative_to(folder)) for path in graphs) or "no .onnx file"
+        raise InputError.expected(folder, f"a folder with {' or '.join(names)}", got)
     return file
 
 

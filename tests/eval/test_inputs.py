@@ -26,7 +26,9 @@ def test_what_generate_writes_is_read_back(
 ) -> None:
     writers.writer_for(tmp_path / name)(batches, tmp_path / name)
     sets = load_image_sets(tmp_path / name)
-    names = ["denoised", "image"] if name.endswith(".npz") else [str(tmp_path / name / s) for s in ("denoised", "image")]
+    names = (
+        ["denoised", "image"] if name.endswith(".npz") else [str(tmp_path / name / s) for s in ("denoised", "image")]
+    )
     assert sorted(sets) == names
     np.testing.assert_array_equal(sets[names[1]], excerpt.test.images[:7])
     np.testing.assert_array_equal(sets[names[0]], excerpt.train.images[:7])
@@ -69,7 +71,9 @@ def test_what_is_not_there_or_of_another_kind_is_refused(tmp_path: Path) -> None
     with pytest.raises(InputError, match=r"expected image files \(.*\), got none"):
         load_image_sets(tmp_path)
     np.save(tmp_path / "a.npy", np.zeros((9, 28, 28), np.uint8))
-    with pytest.raises(InputError, match=r"expected an \.npz file or a folder of image files, got another kind of file"):
+    with pytest.raises(
+        InputError, match=r"expected an \.npz file or a folder of image files, got another kind of file"
+    ):
         load_image_sets(tmp_path / "a.npy")
     np.savez(tmp_path / "empty.npz")
     with pytest.raises(InputError, match="expected one or more arrays, got none"):

@@ -62,7 +62,10 @@ def test_each_image_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("size", "mode", "message"),
-    [((27, 99), "L", "bad.png: expected 28x28 pixels or more, got 27x99"), ((28, 28), "RGB", "bad.png: expected an image")],
+    [
+        ((27, 99), "L", "bad.png: expected 28x28 pixels or more, got 27x99"),
+        ((28, 28), "RGB", "bad.png: expected an image"),
+    ],
 )
 def test_what_a_header_shows_is_refused_before_anything_is_written(
     size: tuple[int, int], mode: str, message: str

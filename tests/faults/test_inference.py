@@ -143,7 +143,10 @@ def pixel_bomb(path: Path) -> None:
             lambda path: Image.new("RGB", (28, 28), "red").save(path),
             "expected a grey image, as the model needs, got one with colours",
         ),
-        (lambda path: Image.new("F", (28, 28), 2).save(path, format="TIFF"), "expected float pixels from 0 to 1, got 2 to 2"),
+        (
+            lambda path: Image.new("F", (28, 28), 2).save(path, format="TIFF"),
+            "expected float pixels from 0 to 1, got 2 to 2",
+        ),
         (lambda path: Image.new("L", (99, 27)).save(path), "expected 28x28 pixels or more, got 99x27"),
         (lambda path: path.write_text("hello"), "expected an image (PNG, "),
         (lambda path: Image.new("1", (10_000, 8_000)).save(path), "expected at most 64,000,000 pixels, got 10000x8000"),

@@ -20,5 +20,5 @@ def marked_rows(module: Path) -> Iterator[int]:
 
 def test_the_markers_name_the_rows_of_the_page() -> None:
     rows = {int(number) for number in re.findall(r"^\| (\d+) \|", PAGE.read_text(), re.M)}
-    assert len(rows) == 40
+    assert rows >= set(range(1, 41))
     assert {row for module in TESTS.rglob("test_*.py") for row in marked_rows(module)} == rows
