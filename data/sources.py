@@ -19,6 +19,7 @@ from gan_denoise.options import DATA_VARIABLE
 
 CACHE_VARIABLE = "GAN_DENOISE_CACHE"
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
+DEBIAN_LAYOUT = DEBIAN_FOLDER.relative_to("/")  # in an unpacked package
 TORCHVISION_ROOTS = ("data", "~/data", "~/datasets")  # the roots in torchvision's and PyTorch's own examples
 MAX_FOLDERS = 1_000  # that are searched for the files below a folder that a user names
 
@@ -84,6 +85,8 @@ def folder_with_files(path: Path, title: str) -> Path | None:
     several folders those whose path contains `title` come first, then the highest.
     """
     root = path.parent if path.is_file() else path
+    if find_idx_files(root):
+        return root
     candidates = [folder for folder in _folders_below(root) if find_idx_files(folder)]
     return min(candidates, key=lambda folder: (not _is_titled(folder, title), len(folder.parts)), default=None)
 
@@ -93,11 +96,9 @@ def _is_titled(folder: Path, title: str) -> bool:
 
 
 def _folders_below(root: Path) -> Iterator[Path]:
-    """`root`, the known layouts below it, and at most MAX_FOLDERS folders to a depth of three, breadth first."""
-    yield root
-    yield root / DEBIAN_FOLDER.relative_to("/")
-    level = [root]
-    count = 0
+    """The folders below `root` to a depth of three, at most MAX_FOLDERS, and that of an unpacked Debian package."""
+    yield root / DEBIAN_LAYOUT
+    level, count = [root], 0
     for _ in range(3):
         inner: list[Path] = []
         for folder in level:
