@@ -88,7 +88,7 @@ DataOption = Annotated[
     typer.Option(
         "--data",
         metavar="DIR",
-        help=f"Folder of Fashion-MNIST, or a torchvision root; also read from ${DATA_VARIABLE}.",
+        help=f"Folder of Fashion-MNIST, or one above it; also read from ${DATA_VARIABLE}.",
         show_default="searched",
     ),
 ]
@@ -99,7 +99,8 @@ DatasetPathOption = Annotated[
 DatasetOption = Annotated[
     DatasetName,
     typer.Option(
-        help="folder: image files, or one sub-folder of them per class; npz: arrays `images` and optionally `labels`."
+        help="folder: image files, or one sub-folder of them per class, also in train and test; "
+        "npz: arrays `images` and optionally `labels`."
     ),
 ]
 SizeOption = Annotated[

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
 
 from gan_denoise.data.images import ImagesU8
+from gan_denoise.errors import InputError
 
+MIN_IMAGES = 24
+HOLDOUT_FRACTION = 12  # one image in this many becomes the test split
 HOLDOUT = 5_000  # validation images at the end of the training split
 FEATURE_FIT = 50_000  # training images of the feature network; the other 10,000 are its real baseline
 
@@ -35,7 +42,8 @@ class Dataset:
     """Both splits, their source, their SHA-256, and the names of the classes.
 
     `sha256` of data sets in IDX files is over the SHA-256 of the four files. `published` means that the publisher
-    provides the test split; otherwise it was split off from the images.
+    provides the test split; otherwise it was split off from the images. `validation` holds the publisher's validation
+    images, if there are any.
     """
 
     train: Split
@@ -44,10 +52,16 @@ class Dataset:
     sha256: str
     classes: tuple[str, ...]
     published: bool = True
+    validation: Split | None = None
 
     @property
     def held_out(self) -> Split:
-        """The split for validation during training: the end of the training split, or an unpublished test split."""
+        """The images for validation during training.
+
+        The publisher's, else the end of the training split, or an unpublished test split.
+        """
+        if self.validation is not None:
+            return self.validation
         return split_holdout(self.train)[1] if self.published else self.test
 
 
@@ -65,6 +79,25 @@ def split_classifier_fit(train: Split) -> tuple[Split, Split]:
     Of fewer than 60,000 images, the first 5/6 are fitted on.
     """
     return _split_at(train, min(FEATURE_FIT, len(train) * 5 // 6))
+
+
+def split_dataset(images: ImagesU8, labels: ImagesU8, classes: tuple[str, ...], source: Path) -> Dataset:
+    """Shuffle images with a fixed seed and split off a twelfth as test split. Raises InputError for fewer than 24."""
+    count = len(images)
+    if count < MIN_IMAGES:
+        raise InputError.expected(source, f"{MIN_IMAGES} images or more", count)
+    order, n_test = np.random.default_rng(0).permutation(count), count // HOLDOUT_FRACTION
+    train, test = (Split(images[part], labels[part]) for part in (order[n_test:], order[:n_test]))
+    return Dataset(train, test, str(source), content_sha256(classes, train, test), classes, published=False)
+
+
+def content_sha256(classes: tuple[str, ...], *splits: Split) -> str:
+    """One SHA-256 over class names, shapes, and all images and labels in their order."""
+    digest = hashlib.sha256(repr((classes, [split.images.shape for split in splits])).encode())
+    for split in splits:
+        for array in (split.images, split.labels, split.noisy):
+            digest.update(b"" if array is None else np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 def _split_at(train: Split, index: int) -> tuple[Split, Split]:

@@ -12,15 +12,14 @@ import numpy as np
 from PIL import Image
 
 from gan_denoise.data import fashion_mnist, sources
-from gan_denoise.data.dataset import Dataset, Split
+from gan_denoise.data.dataset import Dataset, Split, split_dataset
 from gan_denoise.data.fashion_mnist import MNIST_SHA256, SHA256, SIDE
-from gan_denoise.data.image_files import crop_and_resize, read_folder
+from gan_denoise.data.image_folders import load_folder
 from gan_denoise.data.images import ImagesU8, to_pil
+from gan_denoise.data.open_image import crop_and_resize
 from gan_denoise.errors import InputError, UsageError
 
 SIZES = (28, 32, 64)  # pixels a side
-MIN_IMAGES = 24
-HOLDOUT_FRACTION = 12  # one image in this many becomes the test split
 MAX_BYTES = 4 * 1024**3  # of one array in a file
 DIGITS = tuple("0123456789")
 KANA = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
@@ -32,8 +31,9 @@ def load_dataset(name: str, path: Path | None, size: int | None = None, channels
     """Load the data set `name` (fashion-mnist, mnist, kmnist, folder or npz) from `path`, at the given image size.
 
     Without `size` and `channels` arrays are unchanged, and the images of a folder become 28x28 grey. The images of a
-    folder or an array file are shuffled with a fixed seed, and a twelfth becomes the test split. Raises InputError if
-    the images are missing or invalid, UsageError if `path` is required or `size` is not one of SIZES.
+    folder or an array file are shuffled with a fixed seed, and a twelfth becomes the test split; for folders with
+    splits of their own see `load_folder`. Raises InputError if the images are missing or invalid, UsageError if `path`
+    is required or `size` is not one of SIZES.
     """
     check_image_size(size, channels)
     if name == "fashion-mnist":
@@ -43,7 +43,7 @@ def load_dataset(name: str, path: Path | None, size: int | None = None, channels
     if path is None:
         raise UsageError(f"--dataset {name}: needs --data, the path of the images")
     if name == "folder":
-        return split_dataset(*read_folder(path, size or SIDE, channels or 1), source=path)
+        return load_folder(path, size or SIDE, channels or 1)
     return resize_dataset(split_dataset(*_read_npz(path), source=path), size, channels)
 
 
@@ -74,26 +74,9 @@ def resize_dataset(dataset: Dataset, size: int | None, channels: int | None) -> 
         return dataclasses.replace(split, images=images)
 
     sha256 = hashlib.sha256(f"{dataset.sha256} {shape}".encode()).hexdigest()
-    return dataclasses.replace(dataset, train=resize(dataset.train), test=resize(dataset.test), sha256=sha256)
-
-
-def split_dataset(images: ImagesU8, labels: ImagesU8, classes: tuple[str, ...], source: Path) -> Dataset:
-    """Shuffle images with a fixed seed and split off a twelfth as test split. Raises InputError for fewer than 24."""
-    count = len(images)
-    if count < MIN_IMAGES:
-        raise InputError.expected(source, f"{MIN_IMAGES} images or more", count)
-    order, n_test = np.random.default_rng(0).permutation(count), count // HOLDOUT_FRACTION
-    train, test = (Split(images[part], labels[part]) for part in (order[n_test:], order[:n_test]))
-    return Dataset(train, test, str(source), content_sha256(classes, train, test), classes, published=False)
-
-
-def content_sha256(classes: tuple[str, ...], *splits: Split) -> str:
-    """One SHA-256 over class names, shapes, and all images and labels in their order."""
-    digest = hashlib.sha256(repr((classes, [split.images.shape for split in splits])).encode())
-    for split in splits:
-        for array in (split.images, split.labels, split.noisy):
-            digest.update(b"" if array is None else np.ascontiguousarray(array).data)
-    return digest.hexdigest()
+    validation = None if dataset.validation is None else resize(dataset.validation)
+    train, test = resize(dataset.train), resize(dataset.test)
+    return dataclasses.replace(dataset, train=train, test=test, validation=validation, sha256=sha256)
 
 
 def _convert(image: ImagesU8, channels: int) -> Image.Image:
@@ -107,8 +90,9 @@ def _load_idx(name: str, path: Path | None) -> Dataset:
     """MNIST, verified by its hashes, or Kuzushiji-MNIST, whose files only have to be well-formed."""
     title, classes, hashes = IDX[name]
     roots = sources.torchvision_roots() if path is None else [path]
-    candidates = [folder for root in roots for folder in (root, root / title / "raw") if path or folder != root]
-    folder = next((folder for folder in candidates if sources.holds_any(folder)), None)
+    if path is None:
+        roots = [root / title / "raw" for root in roots]
+    folder = next((folder for root in roots if (folder := sources.folder_with_files(root, title))), None)
     hint = f'torchvision.datasets.{title}("DIR", download=True); then --data DIR'
     if folder is None:
         raise InputError.expected(", ".join(map(str, roots)), f"the four IDX files of {title}", "none", hint)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import itertools
 import math
 import os
+import re
 import struct
 import zlib
 from pathlib import Path
@@ -52,11 +54,15 @@ MNIST_SHA256 = {
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
 
+SPELLINGS = re.compile(r"(train|t10k|test)[-_. ]?(images|labels)(?=[-_. (]|idx|$)", re.IGNORECASE)
+MAX_ENTRIES = 100_000  # of a folder that is searched
+GZIP_MAGIC, IDX_MAGIC = b"\x1f\x8b", b"\0\0\x08"  # first bytes; 08: unsigned bytes
+
 FETCH_HINT = "gan-denoise data fetch downloads a verified copy"
 
 
 def read_dataset(folder: Path, source: str, checked: bool = True) -> Dataset:
-    """Read the data set from `folder`, which holds four files `*-ubyte` or `*-ubyte.gz`.
+    """Read the data set from `folder`, which holds the four files of `find_idx_files`.
 
     With `checked=False` an excerpt is accepted as well. Raises InputError if a file is missing, damaged or, if
     `checked`, differs from the published one.
@@ -69,9 +75,11 @@ def read_dataset(folder: Path, source: str, checked: bool = True) -> Dataset:
 
 def read_files(folder: Path, checked: bool = True) -> dict[str, bytes]:
     """The decompressed bytes of the four files in `folder` by name. Raises InputError as `read_dataset` does."""
-    files = {}
+    paths, files = find_idx_files(folder), {}
     for name in SHA256:
-        path = _find_file(folder, name)
+        if name not in paths:
+            raise InputError.expected(folder, "the four IDX files of the data set", f"no {name}[.gz]", FETCH_HINT)
+        path = paths[name]
         files[name] = _decompress(path, SIZES[name])
         if checked:
             _check_sha256(files[name], name, path)
@@ -104,12 +112,32 @@ def _split(files: dict[str, bytes], folder: Path, part: str) -> Split:
     return Split(images, labels)
 
 
-def _find_file(folder: Path, name: str) -> Path:
-    """The uncompressed file, which is faster to read, or else the compressed one."""
-    for path in (folder / name, folder / f"{name}.gz"):
-        if os.path.isfile(path):  # unlike Path.is_file, False for a folder without permission
-            return path
-    raise InputError.expected(folder, "the four IDX files of the data set", f"no {name}[.gz]", FETCH_HINT)
+def find_idx_files(folder: Path) -> dict[str, Path]:
+    """Those of the four files that are in `folder`, by the names of SHA256; empty if it is not a readable folder.
+
+    Other spellings are recognised: `train-images.idx3-ubyte`, `test_images`, with or without `.gz`. The exact name
+    comes first and is uncompressed, which is faster to read, or else compressed.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            names = sorted(entry.name for entry in itertools.islice(entries, MAX_ENTRIES) if _spelling(entry.name))
+    except OSError:
+        return {}
+    names = [name for name in names if os.path.isfile(folder / name)]
+    files = {}
+    for name in SHA256:
+        exact = [spelling for spelling in (name, f"{name}.gz") if spelling in names]
+        if candidates := exact or [spelling for spelling in names if _spelling(spelling) == name]:
+            files[name] = folder / candidates[0]
+    return files
+
+
+def _spelling(name: str) -> str | None:
+    """The name in SHA256 that a file name is a spelling of, if any."""
+    if not (match := SPELLINGS.match(name)):
+        return None
+    part, content = match[1].lower(), match[2].lower()
+    return f"{'train' if part == 'train' else 't10k'}-{content}-idx{3 if content == 'images' else 1}-ubyte"
 
 
 def _decompress(path: Path, limit: int) -> bytes:
@@ -127,7 +155,14 @@ def _decompress(path: Path, limit: int) -> bytes:
 
 
 def _open(path: Path) -> BinaryIO:
-    return cast(BinaryIO, gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
+    """Open a file, decompressed if it is a gzip file by its first bytes: browsers unpack and leave `.gz` in the name.
+
+    A damaged file is taken for what its name says.
+    """
+    with path.open("rb") as file:
+        start = file.read(3)
+    is_gzip = start.startswith(GZIP_MAGIC) or (path.suffix == ".gz" and start != IDX_MAGIC)
+    return cast(BinaryIO, gzip.open(path)) if is_gzip else path.open("rb")
 
 
 def _check_sha256(content: bytes, name: str, path: Path) -> None:

@@ -1,123 +1,159 @@
-"""Read image files and folders of them as arrays of one size."""
+"""List the image files of folders. Every command that takes a folder of images lists it here."""
 
 from __future__ import annotations
 
-import warnings
+import os
+import stat
+import unicodedata
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
-
-from gan_denoise.data.images import ImagesU8, from_pil
+from gan_denoise.console import print_status
 from gan_denoise.errors import InputError
 
-FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")  # not EPS, for which Pillow runs a program
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
-MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")  # 8 bits a channel or less
-MAX_PIXELS = 64_000_000  # of one file
-MAX_CLASSES = 256  # labels are uint8
+SUFFIXES = (
+    *(".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm"),
+    *(".pbm", ".pnm", ".apng", ".jpe", ".jfif"),
+)
 IMAGE_FILES = f"image files ({' '.join(SUFFIXES[:3])} ...)"
+SYSTEM_NAMES = ("__macosx", "thumbs.db", "desktop.ini", "@eadir", "lost+found")  # others start with a dot
+OTHER_KINDS = {  # images that this package cannot read
+    "HEIC": (".heic", ".heif"),
+    "AVIF": (".avif",),
+    "JPEG XL": (".jxl",),
+    "camera raw": (".cr2", ".cr3", ".nef", ".arw", ".dng", ".raf", ".orf", ".rw2", ".pef", ".srw"),
+    "PDF": (".pdf",),
+    "SVG": (".svg",),
+}
+CONVERT_HINT = "convert it to PNG first, for example: magick FILE FILE.png"
 
 
-def read_folder(folder: Path, size: int, channels: int) -> tuple[ImagesU8, ImagesU8, tuple[str, ...]]:
-    """Read the images below `folder`: images, labels uint8 (N,), and the names of the classes.
+class Skipped:
+    """What a command passes over, counted by reason, so that it prints one line in the end."""
 
-    The images are uint8 (N, size, size), or (N, 3, size, size) for 3 channels. Each sub-folder is a class; a folder
-    of files has no classes. Other files are ignored. Raises InputError, which names the file or folder, if there are
-    no images, or if one is damaged, too large or of more than 8 bits a channel.
+    def __init__(self) -> None:
+        self._counts: Counter[str] = Counter()
+        self._first: dict[str, str] = {}
+
+    def add(self, reason: str, path: Path | str, count: int = 1) -> None:
+        """Count `path` under `reason`, a noun in the singular."""
+        self._counts[reason] += count
+        self._first.setdefault(reason, os.path.basename(path))
+
+    def merge(self, other: Skipped) -> None:
+        """Add the counts of another."""
+        self._counts += other._counts
+        self._first = {**other._first, **self._first}
+
+    def __str__(self) -> str:
+        parts = (f"{n} {reason}{'s' * (n != 1)} ({self._first[reason]})" for reason, n in self._counts.items())
+        return ", ".join(parts)
+
+    def report(self, where: object) -> None:
+        """Print what was skipped, with one example per reason, on stderr; nothing if nothing was."""
+        if self._counts:
+            print_status(f"{where}: skipped {self}")
+
+
+def scan_folder(folder: Path, skipped: Skipped) -> tuple[list[Path], list[Path]]:
+    """The image files and the sub-folders directly in `folder`, each sorted by name.
+
+    Image files are regular files with a suffix of SUFFIXES in any case, or links to such files. Hidden files and
+    folders, those that systems leave behind, broken links, pipes, sockets and devices are counted in `skipped`;
+    nothing is opened. Raises InputError if `folder` is not a readable folder.
     """
-    groups = _group_by_class(folder)
-    if len(groups) > MAX_CLASSES:
-        raise InputError.expected(folder, f"at most {MAX_CLASSES} sub-folders of images", len(groups))
-    images = [crop_and_resize(open_image(path, channels), size) for paths in groups.values() for path in paths]
-    labels = np.repeat(np.arange(len(groups), dtype=np.uint8), [len(paths) for paths in groups.values()])
-    return np.stack(images), labels, tuple(name for name in groups if name)
-
-
-def list_image_files(folder: Path) -> list[Path]:
-    """The image files directly in `folder`, sorted by name. Raises InputError if it is not a readable folder."""
+    files: list[str] = []
+    folders: list[str] = []
     try:
-        return sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and not _is_hidden(path))
+        with os.scandir(folder) as entries:
+            for entry in entries:  # the type comes with the name, without a system call per file
+                reason = _reason_to_skip(entry)
+                if reason:
+                    skipped.add(reason, entry.name)
+                else:
+                    (folders if entry.is_dir() else files).append(entry.name)
     except OSError as error:
         raise InputError.expected(folder, f"a folder of {IMAGE_FILES}", error.strerror) from error
+    return [folder / name for name in sorted(files)], [folder / name for name in sorted(folders)]
 
 
-def open_image(path: Path, channels: int) -> Image.Image:
-    """Open an image file in grey (1 channel) or colour (3), turned upright by its EXIF orientation.
+def list_image_files(folder: Path, skipped: Skipped) -> list[Path]:
+    """The image files directly in `folder`, as `scan_folder` lists them; sub-folders are counted in `skipped`."""
+    files, folders = scan_folder(folder, skipped)
+    for path in folders:
+        skipped.add("sub-folder", path)
+    return files
 
-    The header is checked before any pixel is decoded. Transparency is dropped. Raises InputError if the file is
-    missing, not an image, damaged, of more than MAX_PIXELS pixels, or of more than 8 bits a channel.
+
+def walk_image_folders(
+    folder: Path, skipped: Skipped, exclude: Path | None = None
+) -> Iterator[tuple[Path, list[Path]]]:
+    """Each folder at or below `folder` that holds image files directly, with these files, in order of their paths.
+
+    Links to folders are followed, each folder is visited once, and `exclude` is left out. Raises InputError as
+    `scan_folder` does.
     """
-    with _open_checked(path) as image:
-        return ImageOps.exif_transpose(image).convert("L" if channels == 1 else "RGB")
+    visited = {os.path.realpath(exclude)} if exclude else set()
+    waiting = [folder]
+    while waiting:
+        current = waiting.pop()
+        if (identity := os.path.realpath(current)) in visited:
+            continue
+        visited.add(identity)
+        files, folders = scan_folder(current, skipped)
+        if files:
+            yield current, files
+        waiting.extend(reversed(folders))
 
 
-def read_image_size(path: Path) -> tuple[int, int]:
-    """Width and height that the header of an image file states, before any rotation; no pixels are decoded.
-
-    Raises InputError as `open_image` does, except for damage after the header.
-    """
-    with _open_checked(path) as image:
-        return image.size
+def none_found(folder: Path, skipped: Skipped) -> InputError:
+    """The error for a folder without image files; it says what was skipped instead."""
+    got = f"none; skipped {skipped}" if str(skipped) else "none"
+    hint = CONVERT_HINT if any(kind in got for kind in OTHER_KINDS) else ""
+    return InputError.expected(folder, IMAGE_FILES, got, hint)
 
 
-@contextmanager
-def _open_checked(path: Path) -> Iterator[Image.Image]:
-    """Open an image file and check its header; errors inside the block become InputErrors too."""
+def check_regular(path: Path) -> None:
+    """Raise InputError unless `path` is a regular file or a link to one: opening a pipe would wait for ever."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns about sizes and palettes, which are checked here
-            with Image.open(path, formats=FORMATS) as image:
-                _check_header(image, path)
-                yield image
-    except InputError:
-        raise
-    except UnidentifiedImageError as error:
-        raise InputError.expected(path, f"an image ({', '.join(FORMATS)})", "another kind of file") from error
-    except Image.DecompressionBombError as error:
-        raise _too_large(path, error) from error
+        mode = path.stat().st_mode
     except FileNotFoundError as error:
-        raise InputError(f"{path}: not found") from error
-    except Exception as error:  # Pillow raises a dozen exception types for damaged files
-        raise InputError(f"{path}: unreadable image ({error})") from error
+        raise InputError(f"{path}: {'broken link' if path.is_symlink() else 'not found'}") from error
+    except OSError as error:
+        raise InputError(f"{path}: unreadable image ({error.strerror})") from error
+    if not stat.S_ISREG(mode):
+        kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
+        raise InputError.expected(path, "a regular file", kinds.get(stat.S_IFMT(mode), "a device"))
 
 
-def crop_and_resize(image: Image.Image, size: int) -> ImagesU8:
-    """Crop the central square and resize it (Lanczos): uint8 (size, size), or (3, size, size) in colour."""
-    if image.size != (size, size):
-        image = ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
-    return from_pil(image)
+def image_name(path: Path) -> str:
+    """The name of an image file without its suffix; only suffixes of SUFFIXES are removed."""
+    return path.stem if path.suffix.lower() in SUFFIXES else path.name
 
 
-def _group_by_class(folder: Path) -> dict[str, list[Path]]:
-    """The image files by class, or all under "" if there are no classes."""
-    paths = list_image_files(folder)
-    subfolders = sorted(path for path in folder.iterdir() if path.is_dir() and not _is_hidden(path))
-    if paths:
-        mixed = next((path for path in subfolders if list_image_files(path)), None)
-        if mixed is not None:
-            got = f"{paths[0].name} beside the folder {mixed.name} of images"
-            raise InputError.expected(folder, "either image files or one sub-folder per class", got)
-        return {"": paths}
-    groups = {path.name: list_image_files(path) for path in subfolders}
-    empty = [path for path in subfolders if not groups[path.name]]
-    if empty or not groups:
-        raise InputError.expected(empty[0] if empty else folder, IMAGE_FILES, "none")
-    return groups
+def normalize(name: str) -> str:
+    """A name in Unicode form NFC: macOS stores names decomposed (NFD), other systems as typed."""
+    return unicodedata.normalize("NFC", name)
 
 
-def _check_header(image: Image.Image, path: Path) -> None:
-    if image.width * image.height > MAX_PIXELS:
-        raise _too_large(path, f"{image.width}x{image.height}")
-    if image.mode not in MODES:
-        raise InputError.expected(path, "at most 8 bits a channel", f"mode {image.mode}", "convert it to 8 bits first")
+def is_system_name(name: str) -> bool:
+    """Whether a file or folder is hidden or left behind by a system: `._x.png`, `__MACOSX`, `Thumbs.db` ..."""
+    return name.startswith(".") or name.lower() in SYSTEM_NAMES
 
 
-def _too_large(path: Path, got: object) -> InputError:
-    return InputError.expected(path, f"at most {MAX_PIXELS:,} pixels", got, "make the image smaller")
-
-
-def _is_hidden(path: Path) -> bool:
-    return path.name.startswith(".")
+def _reason_to_skip(entry: os.DirEntry[str]) -> str:
+    """Why an entry of a folder is neither an image file nor a sub-folder; empty if it is one of them."""
+    if is_system_name(entry.name):
+        return "hidden or system file"
+    try:
+        if entry.is_dir():
+            return ""
+        is_file = entry.is_file()
+    except OSError:  # a link to itself
+        is_file = False
+    if not is_file:
+        return "broken link" if entry.is_symlink() and not os.path.exists(entry.path) else "special file"
+    suffix = os.path.splitext(entry.name)[1].lower()
+    kind = next((kind for kind, suffixes in OTHER_KINDS.items() if suffix in suffixes), "other")
+    return "" if suffix in SUFFIXES else f"{kind} file"

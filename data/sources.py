@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from gan_denoise.data.dataset import Dataset
 from gan_denoise.data.download import MANUAL_STEPS, download
-from gan_denoise.data.fashion_mnist import SHA256, read_dataset, read_files
+from gan_denoise.data.fashion_mnist import find_idx_files, read_dataset, read_files
+from gan_denoise.data.image_files import is_system_name
 from gan_denoise.errors import InputError, OutputError
 from gan_denoise.files import remove_leftovers, write_atomic
 from gan_denoise.locks import exclusive_lock
@@ -17,9 +19,9 @@ from gan_denoise.options import DATA_VARIABLE
 from gan_denoise.paths import CACHE_VARIABLE, cache_base, expand_home, home_folder
 
 DEBIAN_FOLDER = Path("/usr/share/datasets/fashion-mnist")
+DEBIAN_LAYOUT = DEBIAN_FOLDER.relative_to("/")  # in an unpacked package
 TORCHVISION_ROOTS = ("data", "~/data", "~/datasets")  # the roots in torchvision's and PyTorch's own examples
-# Places of the files below a folder that a user names: itself, a torchvision root, an unpacked Debian package.
-LAYOUTS = (Path(), Path("FashionMNIST/raw"), DEBIAN_FOLDER.relative_to("/"))
+MAX_FOLDERS = 1_000  # that are searched for the files below a folder that a user names
 
 CACHE_HINT = f"choose another cache folder with {CACHE_VARIABLE}=DIR"
 
@@ -32,7 +34,7 @@ def load_fashion_mnist(data: Path | None = None) -> Dataset:
     Uses no network and changes no file. Raises InputError, with steps to get the data, if it is not found.
     """
     if root := _named_root(data):
-        return read_dataset(_folder_with_files(root), str(root))
+        return read_dataset(_fashion_mnist_folder(root), str(root))
     problems = []
     for name, folder in _local_folders():
         try:
@@ -69,22 +71,48 @@ def torchvision_roots() -> list[Path]:
     return [Path(expand_home(root)) for root in TORCHVISION_ROOTS if home_folder() or not root.startswith("~")]
 
 
-def holds_any(folder: Path) -> bool:
-    """Whether one of the four files is in `folder`."""
-    return any(os.path.isfile(folder / f"{name}{suffix}") for name in SHA256 for suffix in ("", ".gz"))
-
-
 def _named_root(data: Path | None) -> Path | None:
     """The folder that the user names, if any; then no other is tried."""
     root = data or os.environ.get(DATA_VARIABLE)
     return Path(expand_home(str(root), DATA_VARIABLE)) if root else None
 
 
-def _folder_with_files(root: Path) -> Path:
-    """The folder with the files at or below `root`, or `root` itself if there is none."""
-    if not os.path.isdir(root):
+def folder_with_files(path: Path, title: str) -> Path | None:
+    """The folder with the IDX files of the data set `title`, such as FashionMNIST; None if there is none.
+
+    `path` is that folder, a file in it, or a folder up to three levels above it, such as a torchvision root. Among
+    several folders those whose path contains `title` come first, then the highest.
+    """
+    root = path.parent if path.is_file() else path
+    if find_idx_files(root):
+        return root
+    candidates = [folder for folder in _folders_below(root) if find_idx_files(folder)]
+    return min(candidates, key=lambda folder: (not _is_titled(folder, title), len(folder.parts)), default=None)
+
+
+def _is_titled(folder: Path, title: str) -> bool:
+    return any(re.sub(r"[\W_]", "", part).lower() == title.lower() for part in folder.parts)
+
+
+def _folders_below(root: Path) -> Iterator[Path]:
+    """The folders below `root` to a depth of three, at most MAX_FOLDERS, and that of an unpacked Debian package."""
+    yield root / DEBIAN_LAYOUT
+    level, count = [root], 0
+    for _ in range(3):
+        inner: list[Path] = []
+        for folder in level:
+            with contextlib.suppress(OSError), os.scandir(folder) as entries:
+                inner += [folder / entry.name for entry in entries if entry.is_dir() and not is_system_name(entry.name)]
+        level = sorted(inner)[: MAX_FOLDERS - count]
+        count += len(level)
+        yield from level
+
+
+def _fashion_mnist_folder(root: Path) -> Path:
+    """The folder with the files at, below or around `root`, or `root` itself if there is none."""
+    if not os.path.exists(root):
         raise InputError.expected(root, "a folder with the four files of Fashion-MNIST", "no folder", MANUAL_STEPS)
-    return next((root / layout for layout in LAYOUTS if holds_any(root / layout)), root)
+    return folder_with_files(root, "FashionMNIST") or root
 
 
 def _local_folders() -> Iterator[tuple[str, Path]]:
@@ -92,13 +120,13 @@ def _local_folders() -> Iterator[tuple[str, Path]]:
     candidates = [("cache", cache_folder())]
     candidates += [("torchvision root", root / "FashionMNIST/raw") for root in torchvision_roots()]
     candidates += [("Debian's dataset-fashion-mnist", DEBIAN_FOLDER)]
-    yield from ((name, folder) for name, folder in candidates if holds_any(folder))
+    yield from ((name, folder) for name, folder in candidates if find_idx_files(folder))
 
 
 def _read_local(root: Path | None, status: Status) -> dict[str, bytes] | None:
     """Verified files from `root`, where an error is final, or from the first folder of this machine that is valid."""
     if root:
-        return read_files(_folder_with_files(root))
+        return read_files(_fashion_mnist_folder(root))
     for _, folder in _local_folders():
         try:
             files = read_files(folder)

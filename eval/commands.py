@@ -221,7 +221,7 @@ def copies(
 
 @app.command("ffd")
 def ffd_command(
-    images: Annotated[Path, typer.Argument(help="An .npz file or a folder of PNG files, as written by generate.")],
+    images: Annotated[Path, typer.Argument(help="An .npz file or a folder of image files, as written by generate.")],
     threads: ThreadsOption = 0,
     as_json: JsonOption = False,
     table_format: FormatOption = TableFormat.table,

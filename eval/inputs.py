@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from gan_denoise.data.fashion_mnist import SIDE
+from gan_denoise.data.image_files import Skipped, none_found, walk_image_folders
 from gan_denoise.data.images import ImagesU8, to_uint8
 from gan_denoise.errors import InputError
 from gan_denoise.export import runtime
@@ -17,15 +18,15 @@ from gan_denoise.export.runtime import DENOISER, Graph, Signature
 MAX_BYTES = 8 * 1024**3  # of one file, decompressed: 100,000 images, raw and denoised, as float32 take 0.6
 EXPECTED = f"uint8 (N, {SIDE}, {SIDE}) or float32 (N, 1, {SIDE}, {SIDE}) in [0, 1]"
 HINT = "gan-denoise generate -n 10000 --out images.npz writes such a file"
-FILES = "an .npz file or a folder of PNG files"
+FILES = "an .npz file or a folder of image files"
 
 
 def load_image_sets(path: Path) -> dict[str, ImagesU8]:
     """The sets of images in a file or folder as `generate` writes them, each uint8 (N, 28, 28), by name.
 
-    An .npz file holds one set in each array; a folder of numbered .npz files holds parts of the same sets; a folder of
-    PNG files is one set, and a folder of such folders one set each. Raises InputError for missing or damaged files and
-    images of another size or type.
+    An .npz file holds one set in each array; a folder of numbered .npz files holds parts of the same sets. Elsewhere
+    the image files of each folder at or below `path` are one set, named by the path of that folder; what else there is
+    is counted on stderr. Raises InputError for missing or damaged files and images of another size or type.
     """
     if path.is_dir():
         shards = sorted(path.glob("[0-9]" * 6 + "*.npz"))
@@ -57,16 +58,16 @@ def _concatenate(parts: list[dict[str, ImagesU8]], path: Path) -> dict[str, Imag
 
 
 def _load_folder(path: Path) -> dict[str, ImagesU8]:
-    folders = [path, *sorted(folder for folder in path.iterdir() if folder.is_dir())]
-    files = {folder.name: sorted(folder.glob("*.png")) for folder in folders}
-    sets = {name: _read_images(paths) for name, paths in files.items() if paths}
+    skipped = Skipped()
+    sets = {str(folder): _read_images(files, skipped) for folder, files in walk_image_folders(path, skipped)}
     if not sets:
-        raise InputError.expected(path, "a folder of PNG files", "a folder without any", HINT)
+        raise none_found(path, skipped)
+    skipped.report(path)
     return sets
 
 
-def _read_images(files: list[Path]) -> ImagesU8:
-    return np.concatenate([to_uint8(read_image(file, (1, SIDE, SIDE))) for file in files])
+def _read_images(files: list[Path], skipped: Skipped) -> ImagesU8:
+    return np.concatenate([to_uint8(read_image(file, (1, SIDE, SIDE), skipped=skipped)) for file in files])
 
 
 def _to_levels(array: np.ndarray, name: str) -> ImagesU8:

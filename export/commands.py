@@ -108,9 +108,14 @@ def generate(
 
 
 def denoise(
-    images: Annotated[list[Path], typer.Argument(help="Image files of the model's input size or larger.")],
+    images: Annotated[
+        list[Path], typer.Argument(help="Image files of the model's input size or larger, or folders of them.")
+    ],
     out: Annotated[
-        Path, typer.Option(help="The folder to write; files keep their names, as PNG.", rich_help_panel=OUTPUT)
+        Path,
+        typer.Option(
+            help="The folder to write; files and sub-folders keep their names, as PNG.", rich_help_panel=OUTPUT
+        ),
     ],
     model: ModelOption = None,
     threads: ThreadsOption = 0,
@@ -120,34 +125,28 @@ def denoise(
 ) -> None:
     """Denoise image files; larger images in overlapping tiles.
 
-    All names, sizes and formats are checked before anything is written. Damaged pixels, or colours that the model does
-    not take, stop the command at that file; files written before it stay.
+    Each page of a TIFF file and each frame of an animation becomes a file: scan-000.png and so on. All names, sizes and
+    formats are checked before anything is written. Damaged pixels, or colours that the model does not take, stop the
+    command at that file; files written before it stay.
     Example: gan-denoise denoise noisy/*.png --out clean
     """
     import numpy as np
 
+    from gan_denoise.data.image_files import Skipped
     from gan_denoise.data.images import to_pil, to_uint8
     from gan_denoise.export import next_command, runtime, tiling
-    from gan_denoise.export.images import check_header, read_image, save_png
+    from gan_denoise.export.denoise_files import list_outputs
+    from gan_denoise.export.images import read_frames, save_png
 
-    graph = runtime.load_graph(runtime.DENOISER, model, threads)
-    sources = _output_files(images, out)
-    for target, path in sources.items():
+    graph, skipped = runtime.load_graph(runtime.DENOISER, model, threads), Skipped()
+    sources = list_outputs(images, out, graph.input_shape, skipped)
+    skipped.report("IMAGES")
+    written = [target for targets in sources.values() for target in targets]
+    for target in written:
         check_overwrite(target, force)
-        check_header(path, graph.input_shape)
-    for target, path in tracked("denoise")(list(sources.items())):
-        denoised = tiling.denoise_tiled(graph, read_image(path, graph.input_shape, or_larger=True))
-        save_png(to_pil(to_uint8(np.clip(denoised, 0, 1))[0]), target)
-    written, command = list(sources), next_command.after_denoise(graph, model)
+    for path, targets in tracked("denoise")(list(sources.items())):
+        for target, image in zip(targets, read_frames(path, graph.input_shape), strict=True):
+            denoised = tiling.denoise_tiled(graph, image)
+            save_png(to_pil(to_uint8(np.clip(denoised, 0, 1))[0]), target)
+    command = next_command.after_denoise(graph, model)
     print_result("denoise", written, as_json, command, model_sha256=graph.sha256, written=written)
-
-
-def _output_files(images: list[Path], out: Path) -> dict[Path, Path]:
-    """The image for each file to write; a repeated image counts once. Raises UsageError when two share a file."""
-    sources: dict[Path, Path] = {}
-    for path in dict.fromkeys(images):
-        other = sources.setdefault(out / f"{path.stem}.png", path)
-        if other != path:
-            got = f"{other} and {path}, both written as {path.stem}.png"
-            raise UsageError.expected("IMAGES", "different names", got, "denoise them into different folders")
-    return sources

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
 
-from gan_denoise.data.image_files import open_image, read_image_size
+from gan_denoise.data.image_files import Skipped
 from gan_denoise.data.images import ImagesF32, from_pil, to_pil, to_uint8
+from gan_denoise.data.open_image import open_frames, open_image, read_frame_sizes
 from gan_denoise.errors import InputError
 from gan_denoise.files import atomic_path
 
@@ -60,25 +62,39 @@ def save_numbered(images: ImagesF32, folder: Path, first: int = 0) -> None:
         to_pil(image).save(folder / f"{i:06d}.png")
 
 
-def check_header(path: Path, shape: tuple[int, ...]) -> None:
-    """Check an image file for a model of (C, H, W) as far as its header goes, without decoding pixels.
+def check_header(path: Path, shape: tuple[int, ...]) -> int:
+    """Check an image file for a model of (C, H, W) as far as its headers go; return its number of pages or frames.
 
-    Raises InputError as `read_image_size` does, or when the image is smaller than H x W. Orientation and colours are
+    Raises InputError as `read_frame_sizes` does, or when an image is smaller than H x W. Orientation and colours are
     known only after decoding, so a non-square image may be turned, and `read_image` may still raise.
     """
-    size, (width, height) = read_image_size(path), (shape[2], shape[1])
-    if not any(w >= width and h >= height for w, h in (size, size[::-1])):
-        raise _wrong_size(path, size, f"{width}x{height} pixels or more")
+    sizes, (width, height) = read_frame_sizes(path), (shape[2], shape[1])
+    for size in sizes:
+        if not any(w >= width and h >= height for w, h in (size, size[::-1])):
+            raise _wrong_size(path, size, f"{width}x{height} pixels or more")
+    return len(sizes)
 
 
-def read_image(path: Path, shape: tuple[int, ...], or_larger: bool = False) -> ImagesF32:
+def read_image(
+    path: Path, shape: tuple[int, ...], or_larger: bool = False, skipped: Skipped | None = None
+) -> ImagesF32:
     """Read an image file, turned upright, as (1, C, H, W) float32 in [0, 1] for a model of `shape` (C, H, W).
 
     With `or_larger`, H and W are minimum sizes. An RGB image whose channels are all equal also counts as grey;
-    transparency is dropped. Raises InputError as `open_image` does, or when the size or the colours do not fit.
+    transparent pixels are shown on white. Of several pages or frames the first is read, and the others are counted in
+    `skipped`. Raises InputError as `open_image` does, or when the size or the colours do not fit.
     """
+    # Opened in colour, since grey would convert colours without an error.
+    return _to_model_input(open_image(path, 3, skipped), path, shape, or_larger)
+
+
+def read_frames(path: Path, shape: tuple[int, ...]) -> Iterator[ImagesF32]:
+    """Read the pages or frames of an image file one after the other, each as `read_image` does with `or_larger`."""
+    return (_to_model_input(image, path, shape, or_larger=True) for image in open_frames(path, 3))
+
+
+def _to_model_input(image: Image.Image, path: Path, shape: tuple[int, ...], or_larger: bool) -> ImagesF32:
     channels, height, width = shape
-    image = open_image(path, 3)  # 1 would convert colours to grey without an error
     large_enough = or_larger and image.width >= width and image.height >= height
     if image.size != (width, height) and not large_enough:
         raise _wrong_size(path, image.size, f"{width}x{height} pixels{' or more' if or_larger else ''}")

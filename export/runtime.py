@@ -149,9 +149,21 @@ def read_graph(signature: Signature, path: Path | None) -> bytes:
 
 
 def graph_file(signature: Signature, path: Path | None) -> Path:
-    """The file that `load_graph` reads."""
+    """The file that `load_graph` reads: `path` itself, or the one in this folder.
+
+    A folder is one that `export` writes, or one for the Hugging Face Hub, which has its graphs in `onnx` and calls the
+    fused one `model.onnx`. Raises InputError when a folder holds neither.
+    """
     folder = path or SHIPPED
-    return folder / signature.file if folder.is_dir() else folder
+    if not folder.is_dir():
+        return folder
+    names = (signature.file, "onnx/model.onnx" if signature.file == FUSED.file else f"onnx/{signature.file}")
+    file = next((folder / name for name in names if (folder / name).exists()), None)
+    if file is None:
+        graphs = [path for pattern in ("*.onnx", "onnx/*.onnx") for path in sorted(folder.glob(pattern))]
+        got = ", ".join(str(path.relative_to(folder)) for path in graphs) or "no .onnx file"
+        raise InputError.expected(folder, f"a folder with {' or '.join(names)}", got)
+    return file
 
 
 def make_session(model: bytes, name: str, threads: int = 0, profile: Path | None = None) -> ort.InferenceSession:

@@ -9,6 +9,7 @@ import numpy as np
 
 from gan_denoise.console import Track, untracked
 from gan_denoise.data.dataset import Dataset
+from gan_denoise.errors import InputError
 from gan_denoise.eval.denoising.methods import HINT
 from gan_denoise.eval.generation.controls import (
     TUNING_SAMPLES,
@@ -131,6 +132,10 @@ def ffd_report(path: Path, threads: int) -> ResultTable:
     Raises as `load_image_sets` and `ffd.distance`.
     """
     sets = load_image_sets(path)
+    for name, images in sets.items():
+        if len(images) < ffd.MIN_SAMPLES:
+            hint = "generate more images"
+            raise InputError.expected(f"{path}: set {name}", f"{ffd.MIN_SAMPLES} or more images", len(images), hint)
     network = ffd.load_network(threads=threads)
     return ResultTable(
         command="eval ffd",

@@ -13,9 +13,10 @@ import pytest
 from data_helpers import COUNT, EXCERPT, corrupt, photograph
 from PIL import Image
 
-from gan_denoise.data import datasets, fashion_mnist, image_files
+from gan_denoise.data import datasets, fashion_mnist
 from gan_denoise.data.dataset import Dataset
 from gan_denoise.data.datasets import load_dataset
+from gan_denoise.data.open_image import crop_and_resize, open_image
 from gan_denoise.errors import InputError, UsageError
 
 
@@ -46,7 +47,7 @@ def test_a_flat_folder_has_no_classes_and_keeps_images_of_the_size_pixel_for_pix
 def test_an_image_is_cropped_around_its_middle_not_squeezed() -> None:
     wide = np.zeros((32, 96, 3), np.uint8)
     wide[:, 32:64] = 200
-    cropped = image_files.crop_and_resize(Image.fromarray(wide), 32)
+    cropped = crop_and_resize(Image.fromarray(wide), 32)
     assert cropped.shape == (3, 32, 32)
     assert (cropped == 200).all()
 
@@ -56,7 +57,7 @@ def test_an_image_is_turned_upright(tmp_path: Path) -> None:
     exif = image.getexif()
     exif[0x0112] = 6  # rotated by 90 degrees, as cameras record it
     image.save(tmp_path / "turned.jpg", exif=exif)
-    assert image_files.open_image(tmp_path / "turned.jpg", 1).size == (20, 40)
+    assert open_image(tmp_path / "turned.jpg", 1).size == (20, 40)
 
 
 def test_the_hash_covers_pixels_and_labels(photos: Path) -> None:

@@ -62,12 +62,15 @@ def test_each_image_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(
     ("size", "mode", "message"),
-    [((27, 99), "L", "bad.png: expected 28x28 pixels or more, got 27x99"), ((28, 28), "I;16", "bad.png: ")],
+    [
+        ((27, 99), "L", "bad.png: expected 28x28 pixels or more, got 27x99"),
+        ((28, 28), "RGB", "bad.png: expected an image"),
+    ],
 )
 def test_what_a_header_shows_is_refused_before_anything_is_written(
     size: tuple[int, int], mode: str, message: str
 ) -> None:
-    Image.new(mode, size).save("bad.png")
+    Image.new(mode, size).save("bad.png", format="PNG" if mode == "L" else "PDF")
     done = CliRunner().invoke(app, ["denoise", noise_file("good.png"), "bad.png", "--out", "clean"])
     assert isinstance(done.exception, InputError)
     assert done.exception.message.startswith(message)

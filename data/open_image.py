@@ -1,0 +1,190 @@
+"""Open untrusted image files as grey or colour images of 8 bits a channel."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from gan_denoise.data.image_files import Skipped, check_regular
+from gan_denoise.data.image_kinds import FORMATS, check_not_raw, unreadable_kind
+from gan_denoise.data.image_metadata import without_metadata
+from gan_denoise.data.images import ImagesU8, from_pil
+from gan_denoise.errors import InputError
+
+MODES = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr")  # 8 bits a channel or less
+MODES_16_BITS = ("I", "I;16", "I;16B", "I;16L", "I;16N")
+MAX_PIXELS = 64_000_000  # of one file
+MAX_BYTES = 1024**3  # of a file that is copied without its metadata
+FRAME_LEFT_OUT = "later frame"
+ORIENTATION = 0x0112  # EXIF tag; how to turn an image with each of its values upright:
+TRANSPOSITIONS: dict[object, Image.Transpose] = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def open_image(path: Path, channels: int, skipped: Skipped | None = None) -> Image.Image:
+    """Open an image file in grey (1 channel) or colour (3), 8 bits a channel, turned upright by its EXIF orientation.
+
+    The header is checked before any pixel is decoded. Transparent pixels are shown on white; 16 bits a channel are
+    rounded to 8; floats must be in [0, 1]. Metadata that cannot be read is ignored. Of several pages or frames the
+    first is used and the others are counted in `skipped`. Raises InputError, which names the file, if it is missing,
+    not a regular file, not an image, damaged, of more than MAX_PIXELS pixels or of another pixel type.
+    """
+    with _open_checked(path) as image:
+        first = _convert(image, path, channels)
+        if skipped is not None:
+            with contextlib.suppress(Exception):  # the first is good, later ones do not matter
+                if (left_out := _count_frames(image) - 1) > 0:
+                    skipped.add(FRAME_LEFT_OUT, path, left_out)
+        return first
+
+
+def open_frames(path: Path, channels: int) -> Iterator[Image.Image]:
+    """Open the pages or frames of an image file one after the other, each as `open_image` does."""
+    with _open_checked(path) as image:
+        for frame in range(_count_frames(image)):
+            if frame:  # the first is decoded already
+                image.seek(frame)
+                _check_size(image, path)
+            yield _convert(image, path, channels)
+
+
+def read_frame_sizes(path: Path) -> list[tuple[int, int]]:
+    """Width and height of each page or frame by the headers, before any rotation; no pixels are decoded.
+
+    Raises InputError as `open_image` does, except for damage after the header.
+    """
+    with _open_checked(path, decode=False) as image:
+        sizes = [image.size]
+        for frame in range(1, _count_frames(image)):
+            if image.format == "TIFF":  # pages may differ; frames have the size of the whole
+                image.seek(frame)
+                _check_size(image, path)
+            sizes.append(image.size)
+        return sizes
+
+
+def crop_and_resize(image: Image.Image, size: int) -> ImagesU8:
+    """Crop the central square and resize it (Lanczos): uint8 (size, size), or (3, size, size) in colour."""
+    if image.size != (size, size):
+        image = ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
+    return from_pil(image)
+
+
+@contextmanager
+def _open_checked(path: Path, decode: bool = True) -> Iterator[Image.Image]:
+    """Open an image file, check its header, decode its first frame; errors inside the block become InputErrors too."""
+    check_regular(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns about sizes and palettes, which are checked here
+            with _open_tolerantly(path, decode) as image:
+                yield image
+    except InputError:
+        raise
+    except UnidentifiedImageError as error:
+        raise unreadable_kind(path) from error
+    except Image.DecompressionBombError as error:
+        raise _too_large(path, error) from error
+    except Exception as error:  # Pillow raises a dozen exception types for damaged files
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{path}: unreadable image ({reason})") from error
+
+
+def _open_tolerantly(path: Path, decode: bool) -> Image.Image:
+    """Open the file; if that fails, its copy without metadata. Raises the first error if that fails too."""
+    try:
+        return _open(path, path, decode)
+    except (InputError, Image.DecompressionBombError, FileNotFoundError, PermissionError):
+        raise
+    except Exception as error:
+        copy = without_metadata(path.read_bytes()) if path.stat().st_size <= MAX_BYTES else None
+        if copy is None:
+            raise
+        try:
+            return _open(io.BytesIO(copy), path, decode)
+        except InputError:
+            raise
+        except Exception:
+            raise error from None
+
+
+def _open(file: Path | io.BytesIO, path: Path, decode: bool) -> Image.Image:
+    image = Image.open(file, formats=FORMATS)
+    try:
+        check_not_raw(image, path)
+        _check_size(image, path)
+        if image.mode not in (*MODES, *MODES_16_BITS, "F"):
+            hint = "convert it to 8 bits a channel, grey or RGB"
+            raise InputError.expected(path, "grey or colour pixels", f"mode {image.mode}", hint)
+        if decode:
+            image.load()
+    except BaseException:
+        image.close()
+        raise
+    return image
+
+
+def _check_size(image: Image.Image, path: Path) -> None:
+    if image.width * image.height > MAX_PIXELS:
+        raise _too_large(path, f"{image.width}x{image.height}")
+
+
+def _too_large(path: Path, got: object) -> InputError:
+    return InputError.expected(path, f"at most {MAX_PIXELS:,} pixels", got, "make the image smaller")
+
+
+def _count_frames(image: Image.Image) -> int:
+    """How many pages or frames; 1 for photographs (MPO), whose further images are previews and depth maps."""
+    return 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+
+
+def _convert(image: Image.Image, path: Path, channels: int) -> Image.Image:
+    """A copy in 8 bits a channel, upright, in grey (1 channel) or colour (3), with transparent pixels on white."""
+    image.load()
+    orientation = None
+    with contextlib.suppress(Exception):  # metadata that cannot be read; the pixels count
+        orientation = TRANSPOSITIONS.get(image.getexif().get(ORIENTATION))
+    mode = "L" if channels == 1 else "RGB"
+    if image.mode in MODES_16_BITS or image.mode == "F":
+        image = Image.fromarray(_to_8_bits(image, path))
+    elif image.mode in ("LA", "La", "PA", "RGBA", "RGBa") or "transparency" in image.info:
+        image = _on_white(image)
+    image = image.convert(mode)
+    return image if orientation is None else image.transpose(orientation)
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    if image.mode in ("La", "RGBa"):  # colours multiplied by alpha
+        image = image.convert(image.mode.upper())
+    colours = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", image.size, "white"), colours).convert("RGB")
+
+
+def _to_8_bits(image: Image.Image, path: Path) -> ImagesU8:
+    """Pixels (H, W) of 16 bits (0 to 65535) or floats (0 to 1), rounded to nearest. Raises InputError outside these."""
+    pixels = np.asarray(image)
+    low, high = pixels.min(), pixels.max()
+    limit = 1 if image.mode == "F" else 65535
+    if not (low >= 0 and high <= limit):  # NaN fails both comparisons
+        expected = f"{'float' if limit == 1 else 'integer'} pixels from 0 to {limit}"
+        raise InputError.expected(path, expected, f"{low:g} to {high:g}", f"divide them so that white is {limit}")
+    if image.mode == "F":
+        return np.rint(pixels * np.float32(255)).astype(np.uint8)
+    if image.mode == "I" and image.format == "TIFF":  # 32 bits: white may be any number
+        expected, hint = "at most 16 bits a channel", "convert it to 16 or 8 bits"
+        raise InputError.expected(path, expected, f"32 bits, {low} to {high}", hint)
+    return ((pixels.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
