@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Self
 
+MAX_MESSAGE = 2000  # characters of another program's message: a model can hold names of any length
+
 
 class GanDenoiseError(Exception):
     """An error that a user can fix.
@@ -65,6 +67,17 @@ class Interrupted(GanDenoiseError):
     def __init__(self, message: str, hint: str, signal_number: int) -> None:
         super().__init__(message, hint)
         self.exit_code = 128 + signal_number
+
+
+def one_line(error: object) -> str:
+    """The whole message of another program on one line, without control characters; its middle is cut from a long one.
+
+    An onnxruntime error starts with its source file and ends with the reason, so both ends matter.
+    """
+    text = " ".join("".join(char if char.isprintable() else " " for char in str(error)).split())
+    text = text or f"{type(error).__name__} without a message"
+    half = MAX_MESSAGE // 2
+    return text if len(text) <= MAX_MESSAGE else f"{text[:half]} [...] {text[-half:]}"
 
 
 def missing_extra(package: str, extra: str) -> InputError:
