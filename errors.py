@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Self
 
 MAX_MESSAGE = 2000  # characters of another program's message: a model can hold names of any length
@@ -78,6 +80,20 @@ def one_line(error: object) -> str:
     text = text or f"{type(error).__name__} without a message"
     half = MAX_MESSAGE // 2
     return text if len(text) <= MAX_MESSAGE else f"{text[:half]} [...] {text[-half:]}"
+
+
+@contextlib.contextmanager
+def importing(package: str, extra: str, module: str = "") -> Iterator[None]:
+    """Raises the error of `missing_extra` if the block cannot import `package` because it is not installed.
+
+    `module` is the name to import, where it differs. A package that is installed and broken raises what it raises.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name != (module or package):
+            raise
+        raise missing_extra(package, extra) from error
 
 
 def missing_extra(package: str, extra: str) -> InputError:

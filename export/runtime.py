@@ -86,8 +86,9 @@ class Graph:
 
     In a small batch the threads share the work of each node. A large batch is split into chunks of at most CHUNK
     samples; each thread runs whole chunks, which gives the same numbers faster, since no thread waits for another
-    between nodes. Threads can share a graph; a forked child makes its own sessions at its first call, and a pickled graph
-    carries the model. `input_shape` and `output_shapes` are per sample, without the batch. `sha256` is that of the file.
+    between nodes. Threads can share a graph, a forked child makes its own sessions at its first call, and a pickled
+    graph carries the model. `input_shape` and `output_shapes` are per sample, without the batch. `sha256` is that of
+    the file.
     """
 
     def __init__(self, model: bytes, signature: Signature, name: str, threads: int = 0) -> None:

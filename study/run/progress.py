@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn,
 from rich.text import Text
 
 from gan_denoise.console import print_status, shows_progress
-from gan_denoise.errors import missing_extra
+from gan_denoise.errors import importing
 
 
 class EpochProgress:
@@ -73,8 +73,6 @@ class _ImagesPerSecond(ProgressColumn):
 
 
 def _event_writer(folder: Path) -> Any:
-    try:
+    with importing("tensorboard", "tensorboard"):
         from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise missing_extra("tensorboard", "tensorboard") from error
     return SummaryWriter(str(folder / "tensorboard"))

@@ -44,7 +44,7 @@ def test_configurations_that_differ_have_hashes_that_differ() -> None:
     [
         (lambda: GanConfig(dropout=1.0), r"dropout: expected a number from 0 to below 1, got 1\.0"),
         (lambda: GanConfig(epochs=0), "epochs: expected 1 or more, got 0"),
-        (lambda: GanConfig(batch=1), "batch: expected 2 or more, got 1"),
+        (lambda: GanConfig(batch=1), "batch: expected 2 to 60000 (the number of images), got 1"),
         (lambda: check_batch(256, 257), "--batch: expected a size that does not leave 1 of 257 images over, got 256"),
         (lambda: check_batch(17, 18), "--batch: expected a size that does not leave 1 of 18 images over, got 17"),
         (lambda: UNetShape(blocks=(1, -1, 1)), "blocks: expected 3 numbers of 0 or more"),
