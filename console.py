@@ -116,8 +116,8 @@ def print_fitting(console: Console, table: Table) -> None:
         if is_too_wide(console, table, shrunk=True):
             titles, cells = ([str(column.header) for column in table.columns], [[*c.cells] for c in table.columns])
             records = zip(*cells, strict=True)
-            lines = ["\n".join(f"{' '.join(t.split())}: {v}" for t, v in zip(titles, r, strict=True)) for r in records]
-            console.print(Text("\n\n".join([str(table.title), *lines])), soft_wrap=True)
+            parts = [[f"{' '.join(t.split())}: {v}" for t, v in zip(titles, r, strict=True) if str(v)] for r in records]
+            console.print(Text("\n\n".join([str(table.title), *map("\n".join, parts)])), soft_wrap=True)
             return
     console.print(table)
 

@@ -230,6 +230,11 @@ def make_session(model: bytes, name: str, threads: int = 0, profile: Path | None
     return session
 
 
+def is_shipped(graph: Graph) -> bool:
+    """Whether the graph is the shipped one, by its hash."""
+    return graph.sha256 == hashlib.sha256(_shipped_bytes(graph.signature.file)).hexdigest()
+
+
 def _shipped_bytes(file: str) -> bytes:
     try:
         model = (SHIPPED / file).read_bytes()

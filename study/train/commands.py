@@ -190,7 +190,7 @@ def _with_option(config: SomeConfig, field: str, value: int | None) -> SomeConfi
     if value is None:
         return config
     try:
-        return dataclasses.replace(config, **{field: value})
+        return dataclasses.replace(config, **{field: value})  # type: ignore[arg-type]
     except UsageError as error:
         refused, _, reason = error.message.partition(": ")
         message = f"--{field}: {reason}" if refused == field else f"--{field} {value}: {error.message}"
