@@ -105,7 +105,7 @@ def test_a_damaged_package_is_named_in_one_line(package: str, content: str, proj
     (tmp_path / package).mkdir()
     (tmp_path / package / "__init__.py").write_text(content)
     path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
-    command = [*COLD, "generate", "-n", "1", "--out", tmp_path / "out.png"]
+    command = [*COLD, "generate", "-n", "1", "--out", str(tmp_path / "out.png")]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path})
     assert (done.returncode, done.stdout) == (3, "")
     error, hint = done.stderr.splitlines()
