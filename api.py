@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -34,6 +33,7 @@ class Model:
 
     def __init__(self, path: Path | None, threads: int) -> None:
         self._path, self._threads = path, threads
+        self._graphs: dict[str, runtime.Graph] = {}  # by file, those that were used
 
     def generate(self, n: int = 64, *, seed: int = 0, label: str | int | None = None) -> GeneratedImages:
         """Generate `n` images: `(image, denoised)`, each float32 (n, C, H, W) in [0, 1].
@@ -71,13 +71,19 @@ class Model:
             restored = np.concatenate([tiling.denoise_tiled(self._denoiser, image[None]) for image in batch])
         return _from_batch(restored.clip(0, 1), images)
 
-    @cached_property
+    @property
     def _fused(self) -> runtime.Graph:
-        return runtime.load_graph(runtime.FUSED, self._path, self._threads)
+        return self._graph(runtime.FUSED)
 
-    @cached_property
+    @property
     def _denoiser(self) -> runtime.Graph:
-        return runtime.load_graph(runtime.DENOISER, self._path, self._threads)
+        return self._graph(runtime.DENOISER)
+
+    def _graph(self, signature: runtime.Signature) -> runtime.Graph:
+        with runtime.creation_lock():  # threads that call a model at once load its graph once
+            if signature.file not in self._graphs:
+                self._graphs[signature.file] = runtime.load_graph(signature, self._path, self._threads)
+            return self._graphs[signature.file]
 
 
 def load_model(path: str | Path | None = None, *, threads: int = 0) -> Model:
@@ -91,14 +97,17 @@ def load_model(path: str | Path | None = None, *, threads: int = 0) -> Model:
     return Model(None if path is None else Path(path), threads)
 
 
+_shipped = load_model()
+
+
 def generate(n: int = 64, *, seed: int = 0, label: str | int | None = None) -> GeneratedImages:
     """Generate images with the shipped model; see `Model.generate`."""
-    return _shipped_model().generate(n, seed=seed, label=label)
+    return _shipped.generate(n, seed=seed, label=label)
 
 
 def denoise(images: Pixels) -> Pixels:
     """Remove noise from images with the shipped model; see `Model.denoise`."""
-    return _shipped_model().denoise(images)
+    return _shipped.denoise(images)
 
 
 def ffd(images: NDArray[Any]) -> float:
@@ -142,11 +151,6 @@ def prdc(real: NDArray[np.floating], generated: NDArray[np.floating], *, k: int 
     from gan_denoise.eval.metrics import prdc as metric
 
     return metric.prdc(metric.overlap(real, generated, k), k)
-
-
-@cache
-def _shipped_model() -> Model:
-    return load_model()
 
 
 def _to_batch(images: NDArray[Any], shape: tuple[int, ...]) -> ImagesF32:

@@ -14,6 +14,7 @@ import typer
 
 from gan_denoise import __version__
 from gan_denoise.data import commands as data_commands
+from gan_denoise.dependencies import broken_dependency
 from gan_denoise.errors import GanDenoiseError, OutputError
 from gan_denoise.eval import commands as eval_commands
 from gan_denoise.export import commands as export_commands
@@ -78,7 +79,13 @@ def main() -> None:
     except OSError as error:  # not handled by the command: stdout is full, a name is too long
         _discard_stdout()
         message = f"{error.filename or 'output'}: {error.strerror or error}"
-        _exit_with(OutputError(message, "write to another place, or free some space"))
+        hint = "write to another place, or free some space"
+        _exit_with(broken_dependency(error) or OutputError(message, hint))
+    except Exception as error:
+        broken = broken_dependency(error)
+        if broken is None:
+            raise
+        _exit_with(broken)
 
 
 def _run() -> None:

@@ -6,18 +6,25 @@ import csv
 import io
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from gan_denoise import __version__
 
+if TYPE_CHECKING:  # rich is slow to import
+    from rich.console import Console
+    from rich.table import Table
+
 Track = Callable[[Sequence[Any]], Iterable[Any]]
 SCHEMA = 1  # version of all JSON output; raise it when a key is renamed or removed
+
+NUMBERS = re.compile(r"[-+\d.,/% ]*")  # one or more numbers
 
 _quiet = False  # set by --quiet
 _warned: set[str] = set()  # the problems that `warn_once` printed
@@ -85,6 +92,52 @@ def warn_once(problem: str, path: object) -> None:
         typer.echo(f"warning: {path}: {problem}", err=True)
 
 
+def print_warning(line: str) -> None:
+    """Print a line on stderr that matters for the result, also with --quiet."""
+    typer.echo(line, err=True)
+
+
+def rich_console(**options: Any) -> Console:
+    """A rich console that prints strings as they are: `[b]` is no markup and `:cat:` no emoji."""
+    from rich.console import Console
+
+    return Console(markup=False, emoji=False, highlight=False, **options)
+
+
+def print_fitting(console: Console, table: Table) -> None:
+    """Print a table so that no number is cut or broken: on a narrow terminal its numbers' titles are stacked.
+
+    Where even that is too wide, each row is printed as lines `title: value`, with an empty line between rows.
+    """
+    from rich.text import Text
+
+    if is_too_wide(console, table):
+        stack_titles(table)
+        if is_too_wide(console, table, shrunk=True):
+            titles, cells = ([str(column.header) for column in table.columns], [[*c.cells] for c in table.columns])
+            records = zip(*cells, strict=True)
+            parts = [[f"{' '.join(t.split())}: {v}" for t, v in zip(titles, r, strict=True) if str(v)] for r in records]
+            console.print(Text("\n\n".join([str(table.title), *map("\n".join, parts)])), soft_wrap=True)
+            return
+    console.print(table)
+
+
+def is_too_wide(console: Console, table: Table, shrunk: bool = False) -> bool:
+    """Whether a table is wider than the console; if `shrunk`, with its text folded to the longest words."""
+    measured = console.measure(table, options=console.options.update(width=10_000))
+    return (measured.minimum if shrunk else measured.maximum) > console.width
+
+
+def stack_titles(table: Table) -> None:
+    """Let no column of numbers be folded; its title has a line for each word instead."""
+    from rich.text import Text
+
+    for column in table.columns:
+        if column.justify == "right" or all(NUMBERS.fullmatch(str(cell)) for cell in column.cells):
+            column.no_wrap = True
+            column.header = Text("\n".join(str(column.header).split()))
+
+
 def untracked(items: Sequence[Any]) -> Iterable[Any]:
     """Return the items without showing progress."""
     return items
@@ -96,9 +149,8 @@ def tracked(description: str) -> Track:
     def track(items: Sequence[Any]) -> Iterable[Any]:
         if not shows_progress():
             return items
-        from rich.console import Console
         from rich.progress import track as rich_track
 
-        return rich_track(items, description, console=Console(stderr=True), transient=True)
+        return rich_track(items, description, console=rich_console(stderr=True), transient=True)
 
     return track

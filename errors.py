@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Self
+
+MAX_MESSAGE = 2000  # characters of another program's message: a model can hold names of any length
 
 
 class GanDenoiseError(Exception):
@@ -65,6 +69,31 @@ class Interrupted(GanDenoiseError):
     def __init__(self, message: str, hint: str, signal_number: int) -> None:
         super().__init__(message, hint)
         self.exit_code = 128 + signal_number
+
+
+def one_line(error: object) -> str:
+    """The whole message of another program on one line, without control characters; its middle is cut from a long one.
+
+    An onnxruntime error starts with its source file and ends with the reason, so both ends matter.
+    """
+    text = " ".join("".join(char if char.isprintable() else " " for char in str(error)).split())
+    text = text or f"{type(error).__name__} without a message"
+    half = MAX_MESSAGE // 2
+    return text if len(text) <= MAX_MESSAGE else f"{text[:half]} [...] {text[-half:]}"
+
+
+@contextlib.contextmanager
+def importing(package: str, extra: str, module: str = "") -> Iterator[None]:
+    """Raises the error of `missing_extra` if the block cannot import `package` because it is not installed.
+
+    `module` is the name to import, where it differs. A package that is installed and broken raises what it raises.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if error.name != (module or package):
+            raise
+        raise missing_extra(package, extra) from error
 
 
 def missing_extra(package: str, extra: str) -> InputError:

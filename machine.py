@@ -8,6 +8,7 @@ import math
 import os
 import platform
 import signal
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,11 @@ RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxrunti
 
 CPUINFO = Path("/proc/cpuinfo")
 BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}  # in /proc/cpuinfo, on x86 and Arm
+PROC_STAT = Path("/proc/stat")
+BUSY_S = 0.5  # seconds in which the busy cores are measured
+BUSY_FRACTION = 0.25  # of the cores; with more of them busy, timings are unreliable
+IDLE = slice(3, 5)  # of the ticks: idle and iowait
+Ticks = tuple[int, ...]
 CGROUP_MEMBERSHIP = Path("/proc/self/cgroup")
 CGROUP_MOUNT = Path("/sys/fs/cgroup")
 
@@ -69,11 +75,40 @@ def load_average() -> float | None:
         return None
 
 
-def load_warning(load_1min: float | None, cores: int) -> str | None:
-    """One line if other work uses more than a quarter of the cores, which makes timings unreliable."""
-    if load_1min is None or load_1min <= cores / 4:
+def busy_cores(seconds: float = BUSY_S) -> float | None:
+    """How many of the machine's cores other work keeps busy, time stolen by other guests included.
+
+    Measured over `seconds` in which this thread sleeps: the load average would still count work that has ended. Where
+    the system has no /proc/stat it is the load average; None if the system does not say.
+    """
+    before = _cpu_ticks()
+    if before is None:
+        return load_average()
+    time.sleep(seconds)
+    return busy_between(before, _cpu_ticks() or before, os.cpu_count() or 1)
+
+
+def busy_between(before: Ticks, after: Ticks, cores: int) -> float:
+    """Busy cores between two readings of the CPU time of all `cores`: (user, nice, system, idle, iowait, ...)."""
+    ticks = [max(end - start, 0) for start, end in zip(before, after, strict=True)]
+    total = sum(ticks)
+    return round(cores * (total - sum(ticks[IDLE])) / total, 2) if total else 0.0
+
+
+def _cpu_ticks() -> Ticks | None:
+    try:
+        first, *ticks = PROC_STAT.read_text().split("\n", 1)[0].split()
+        return tuple(map(int, ticks[:8])) if first == "cpu" and len(ticks) >= 8 else None  # the rest is part of user
+    except (OSError, ValueError):
         return None
-    return f"load: expected {cores / 4:g} or less on {cores} cores, got {load_1min:g}; the times below are too long"
+
+
+def load_warning(busy: float | None, cores: int) -> str | None:
+    """One line if other work keeps more than a quarter of the cores busy, which makes timings unreliable."""
+    limit = cores * BUSY_FRACTION
+    if busy is None or busy <= limit:
+        return None
+    return f"load: expected {limit:g} or fewer busy cores of {cores}, got {busy:g}; times would be too long"
 
 
 # --- packages -----------------------------------------------------------------------------------

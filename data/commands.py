@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from gan_denoise.console import print_next, print_result, print_status, to_csv
+from gan_denoise.console import print_fitting, print_next, print_result, print_status, rich_console, to_csv
 from gan_denoise.errors import UsageError
 from gan_denoise.files import atomic_path, check_overwrite
 from gan_denoise.options import (
@@ -73,9 +73,7 @@ def info(
         case TableFormat.markdown:
             typer.echo(counts_markdown(loaded))
         case TableFormat.table:
-            from rich.console import Console
-
-            Console().print(counts_table(loaded, dataset.value))
+            print_fitting(rich_console(), counts_table(loaded, dataset.value))
             typer.echo(f"source: {loaded.source}")
             is_published = dataset == DatasetName.fashion_mnist
             for name, sha256 in SHA256.items() if is_published else [("all images", loaded.sha256)]:

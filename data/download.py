@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from gan_denoise.data.fashion_mnist import read_files
-from gan_denoise.errors import InputError
+from gan_denoise.errors import InputError, one_line
 from gan_denoise.files import staging_dir
 
 PROBE_S = 0.8  # time for a server to answer; without a network the whole command takes two seconds
@@ -189,9 +189,10 @@ def _download_with_fresh_lists(apt: Sequence[str], work: Path, problem: str) -> 
 
 
 def _run(command: Sequence[str], work: Path) -> None:
-    """Run `command` in `work`. Raises InputError with its last line if it fails or takes longer than LIMIT_S.
+    """Run `command` in `work`. Raises InputError if it fails or takes longer than LIMIT_S.
 
-    Its output goes to a file and it leads a new session, so that its children can be stopped with it.
+    The message is what apt marks as errors, or the last line of the output. The output goes to a file and the command
+    leads a new session, so that its children can be stopped with it.
     """
     environment = {**os.environ, "LC_ALL": "C.UTF-8"}
     with tempfile.TemporaryFile() as output:
@@ -215,8 +216,9 @@ def _run(command: Sequence[str], work: Path) -> None:
         output.seek(0)
         lines = output.read().decode(errors="replace").split("\n")
     if code:
-        last = next((line.strip() for line in reversed(lines) if line.strip()), f"exit code {code}")
-        raise InputError(last[:200])
+        lines = [line.strip() for line in lines if line.strip()]
+        errors = [line for line in lines if line.startswith("E: ")]  # apt's
+        raise InputError(one_line(" ".join(errors or lines[-1:]) or f"exit code {code}"))
 
 
 def _kill_group(process: subprocess.Popen[bytes]) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from gan_denoise.data.dataset import Dataset, Split
 from gan_denoise.data.images import ImagesU8, to_pil
@@ -83,12 +83,12 @@ def counts_markdown(dataset: Dataset) -> str:
 def counts_table(dataset: Dataset, name: str) -> Table:
     """The rows of `count_rows` and their sums, as a rich table."""
     channels, height, width = dataset.train.shape
-    table = Table("class", "name", title=f"{name}, {width}x{height} {'grey' if channels == 1 else 'colour'}")
-    table.add_column("train", justify="right")
-    table.add_column("test", justify="right")
+    table = Table(title=Text(f"{name}, {width}x{height} {'grey' if channels == 1 else 'colour'}"))
+    for title in ("class", "name", "train", "test"):
+        table.add_column(title, justify="right" if title in ("train", "test") else "left", overflow="fold")
     for row in count_rows(dataset) if dataset.classes else []:
         counts = (f"{row[split]:,}" for split in ("train", "test"))
-        table.add_row(str(row["class"]), escape(row["name"]), *counts, end_section=row["name"] == dataset.classes[-1])
+        table.add_row(str(row["class"]), Text(row["name"]), *counts, end_section=row["name"] == dataset.classes[-1])
     table.add_row("", "all", f"{len(dataset.train):,}", f"{len(dataset.test):,}")
     return table
 

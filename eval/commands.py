@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from gan_denoise.console import model_option
+from gan_denoise.console import model_option, print_warning
 from gan_denoise.errors import UsageError
 from gan_denoise.eval import artifact_commands
 from gan_denoise.options import (
@@ -51,6 +51,10 @@ def bench(
         float, typer.Option(min=0, max=60, help="Seconds between the turns of two backends.", rich_help_panel=MACHINE)
     ] = 0.25,
     threads: ThreadsOption = 0,
+    force_busy: Annotated[
+        bool,
+        typer.Option("--force-busy", help="Measure although other programs use the cores.", rich_help_panel=MACHINE),
+    ] = False,
     as_json: JsonOption = False,
     table_format: FormatOption = TableFormat.table,
     quiet: QuietOption = False,
@@ -67,12 +71,13 @@ def bench(
     if profile and vs is not None:
         raise UsageError.expected("--profile, --vs", "one of them", "both")
     third_party, models = parse_backends("torch" if vs is None else vs)
-    _print_warnings()
+    _print_runtimes_warning()
     if profile:
-        table = profile_report(model, repeats, threads)
+        table = profile_report(model, repeats, threads, force_busy=force_busy)
         next_command: tuple[object, ...] = ("bench", *model_option(model))
     else:
-        table = bench_report(model, repeats, threads, third_party, models, tracked("timing"), pause_s=pause)
+        track = tracked("timing")
+        table = bench_report(model, repeats, threads, third_party, models, track, pause_s=pause, force_busy=force_busy)
         next_command = ("bench", *model_option(model), "--profile")
         print_skipped(table)
     if unstable := sum(row.get("stable") is False for row in table.rows):
@@ -106,9 +111,12 @@ def denoising(
     from gan_denoise.eval.denoising.methods import parse_networks
     from gan_denoise.eval.denoising.tables import denoising_report, side_by_side
     from gan_denoise.eval.result_table import print_skipped, print_table
+    from gan_denoise.machine import busy_cores, load_warning
 
     networks = parse_networks(versus or [], name)
-    _print_warnings()
+    _print_runtimes_warning()
+    if busy := load_warning(busy_cores(), os.cpu_count() or 1):
+        print_warning(busy)
     dataset, track = sources.load_fashion_mnist(data), tracked("denoising")
     table = denoising_report(model, dataset, n, seed, threads, track, name=name, versus=networks, whole=whole)
     print_skipped(table)
@@ -247,10 +255,8 @@ def _has_graph(model: Path | None, file: str) -> bool:
     return model is None or (model / file).exists()
 
 
-def _print_warnings() -> None:
-    from gan_denoise.machine import load_average, load_warning, runtimes_warning
+def _print_runtimes_warning() -> None:
+    from gan_denoise.machine import runtimes_warning
 
-    load = load_warning(load_average(), os.cpu_count() or 1)  # the load average is that of the whole machine
-    for warning in (load, runtimes_warning()):
-        if warning:
-            typer.echo(warning, err=True)
+    if warning := runtimes_warning():
+        print_warning(warning)

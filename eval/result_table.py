@@ -12,12 +12,11 @@ from typing import Any
 
 import typer
 from rich.box import ASCII2, HEAVY_HEAD
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from gan_denoise import __version__
-from gan_denoise.console import SCHEMA, print_next
+from gan_denoise.console import SCHEMA, is_too_wide, print_fitting, print_next, rich_console, stack_titles
 from gan_denoise.console import to_csv as csv_of
 from gan_denoise.errors import OutputError
 from gan_denoise.eval.columns import format_value, is_number, title_of
@@ -71,8 +70,8 @@ def print_table(
         elif not sys.stdout.isatty():
             typer.echo(_to_stdout(table), nl=False)
         else:
-            console = Console()
-            console.print(to_rich(table))
+            console = rich_console()
+            print_fitting(console, to_rich(table))
             console.print(Text(footer(table)))
         sys.stdout.flush()
     except BrokenPipeError:
@@ -131,9 +130,12 @@ def to_markdown(table: ResultTable) -> str:
 def to_text(table: ResultTable, encoding: str = "utf-8") -> str:
     """The rich table without colours, wide enough for all columns, for files and pipes of that encoding."""
     page = io.StringIO()
-    console = Console(file=page, width=PLAIN_WIDTH, force_terminal=False, no_color=True, color_system=None)
+    console = rich_console(file=page, width=PLAIN_WIDTH, force_terminal=False, no_color=True, color_system=None)
     drawn = to_rich(table)
     drawn.box = HEAVY_HEAD if encoding.lower().startswith("utf") else ASCII2
+    if is_too_wide(console, drawn):
+        stack_titles(drawn)
+        console.width = max(PLAIN_WIDTH, console.measure(drawn, options=console.options.update(width=10_000)).minimum)
     console.print(drawn)
     return "\n".join(line.rstrip() for line in page.getvalue().splitlines()) + f"\n{footer(table)}\n"
 

@@ -13,7 +13,7 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, shape_inference
 
-from gan_denoise.errors import InputError
+from gan_denoise.errors import InputError, one_line
 
 MAX_BYTES = 512 * 1024 * 1024
 MAX_NODES = 10_000
@@ -126,7 +126,7 @@ def _shape_violations(model: ModelProto) -> Iterator[Violation]:
     try:
         inferred = shape_inference.infer_shapes(single, check_type=True, strict_mode=True, data_prop=True).graph
     except (shape_inference.InferenceError, ValueError, RuntimeError) as error:
-        yield "shapes that fit together", str(error).splitlines()[0][:160]
+        yield "shapes that fit together", one_line(error)
         return
     shapes = {value.name: _shape(value) for value in (*inferred.input, *inferred.value_info, *inferred.output)}
     for name in (name for node in model.graph.node for name in node.output if name):

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import hashlib
 import json
 import math
 import os
+import re
+import threading
+import weakref
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 
 from gan_denoise.data.images import ArrayF32
-from gan_denoise.errors import InputError
+from gan_denoise.errors import InputError, one_line
 from gan_denoise.machine import usable_cores
 from gan_denoise.options import BATCH
 
@@ -25,6 +29,32 @@ import onnxruntime as ort
 SHIPPED = Path(__file__).parent / "shipped"
 CHUNK = 8  # largest number of samples that a thread takes at a time from a large batch
 PARALLEL_THRESHOLD = 4  # samples per thread from which a batch counts as large
+
+# In onnxruntime's messages about a model that was made for a newer version of it.
+NEWER = re.compile(r"IR version|\bopset\b|No Op registered|Could not find an implementation", re.IGNORECASE)
+UPDATE_HINT = "pip install --upgrade onnxruntime, or export the model again with a lower opset and IR version"
+
+_forks = 0  # how many forks lie between this process and the first one
+_lock = threading.RLock()  # while sessions are made
+_sessions: weakref.WeakSet[ort.InferenceSession] = weakref.WeakSet()  # all that live in this process
+
+
+def _after_fork() -> None:
+    global _forks, _lock
+    _forks += 1
+    _lock = threading.RLock()  # another thread of the parent may have held it
+    for session in list(_sessions):  # one more reference: destroying a session waits for its threads for ever
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(session))
+    _sessions.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def creation_lock() -> threading.RLock:
+    """The lock that lets threads make a thing once; a forked child has its own."""
+    return _lock
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,24 +72,38 @@ DENOISER = Signature("denoiser.onnx", "noisy", ("denoised",))
 FEATURES = Signature("features.onnx", "image", ("features", "logits"))
 
 
+@dataclass(slots=True)
+class _Engine:
+    """What a graph runs on in one process: a forked child inherits the memory of these, but none of their threads."""
+
+    session: ort.InferenceSession  # its threads share the work of each node
+    split: tuple[ort.InferenceSession, ThreadPoolExecutor] | None = None  # for large batches, made by the first one
+    forks: int = field(default_factory=lambda: _forks)
+
+
 class Graph:
     """An ONNX graph with one float32 input, ready to run.
 
     In a small batch the threads share the work of each node. A large batch is split into chunks of at most CHUNK
     samples; each thread runs whole chunks, which gives the same numbers faster, since no thread waits for another
-    between nodes. `input_shape` and `output_shapes` are per sample, without the batch. `sha256` is that of the file.
+    between nodes. Threads can share a graph, a forked child makes its own sessions at its first call, and a pickled
+    graph carries the model. `input_shape` and `output_shapes` are per sample, without the batch. `sha256` is that of
+    the file.
     """
 
     def __init__(self, model: bytes, signature: Signature, name: str, threads: int = 0) -> None:
         self.signature = signature
         self.sha256 = hashlib.sha256(model).hexdigest()
+        self._arguments = model, signature, name, threads
         self._model, self._name, self._threads = model, name, threads or usable_cores()
-        self._session = make_session(model, name, self._threads)
+        session = make_session(model, name, self._threads)
+        self._current = _Engine(session)
         try:
-            _check_signature(self._session, signature, name)
-            self.input_shape = _sample_shape(self._session.get_inputs()[0].shape, name)
-            self.output_shapes = tuple(_sample_shape(self._output(o).shape, name) for o in signature.outputs)
-            self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
+            _check_signature(session, signature, name)
+            self.input_shape = _sample_shape(session.get_inputs()[0].shape, name)
+            shapes = {output.name: output.shape for output in session.get_outputs()}
+            self.output_shapes = tuple(_sample_shape(shapes[output], name) for output in signature.outputs)
+            self.metadata: dict[str, str] = dict(session.get_modelmeta().custom_metadata_map)
         except UnicodeDecodeError as error:
             raise InputError.expected(name, "names and metadata in UTF-8", "other bytes") from error
 
@@ -74,10 +118,11 @@ class Graph:
         if not np.isfinite(samples).all():
             raise InputError.expected(self.signature.input, "finite numbers", "NaN or infinity")
         if self._threads == 1 or len(samples) < PARALLEL_THRESHOLD * self._threads:
-            return self._run(self._session, samples)
+            return self._run(self._engine().session, samples)
         rounds = math.ceil(len(samples) / (CHUNK * self._threads))
         chunks = np.array_split(samples, rounds * self._threads)
-        results = self._pool.map(functools.partial(self._run, self._single_thread_session), chunks)
+        session, pool = self._split_engine()
+        results = pool.map(functools.partial(self._run, session), chunks)
         return tuple(np.concatenate(outputs) for outputs in zip(*results, strict=True))
 
     def batched(self, samples: ArrayF32, batch: int = BATCH) -> tuple[ArrayF32, ...]:
@@ -107,23 +152,31 @@ class Graph:
             raise InputError.expected(f"{self._name}: class_names", f"{self.classes} names", len(names))
         return names
 
-    @functools.cached_property
-    def _single_thread_session(self) -> ort.InferenceSession:
-        return make_session(self._model, self._name, threads=1)
+    def __reduce__(self) -> tuple[type[Graph], tuple[bytes, Signature, str, int]]:
+        return type(self), self._arguments
 
-    @functools.cached_property
-    def _pool(self) -> ThreadPoolExecutor:
-        return ThreadPoolExecutor(self._threads)
+    def _engine(self) -> _Engine:
+        """The sessions of this process."""
+        with _lock:
+            if self._current.forks != _forks:
+                self._current = _Engine(make_session(self._model, self._name, self._threads))
+            return self._current
+
+    def _split_engine(self) -> tuple[ort.InferenceSession, ThreadPoolExecutor]:
+        """The session of one thread and the pool that runs the chunks of a large batch."""
+        engine = self._engine()
+        with _lock:
+            if engine.split is None:
+                session = make_session(self._model, self._name, threads=1)
+                engine.split = session, ThreadPoolExecutor(self._threads)
+            return engine.split
 
     def _run(self, session: ort.InferenceSession, samples: ArrayF32) -> tuple[ArrayF32, ...]:
         try:
             outputs = session.run(list(self.signature.outputs), {self.signature.input: samples})
         except Exception as error:  # see `make_session`
-            raise InputError(f"{self._name}: onnxruntime cannot run it ({_first_line(error)})") from error
+            raise InputError(f"{self._name}: onnxruntime cannot run it ({one_line(error)})") from error
         return tuple(cast(list[ArrayF32], outputs))
-
-    def _output(self, name: str) -> Any:
-        return next(output for output in self._session.get_outputs() if output.name == name)
 
 
 def load_graph(signature: Signature, path: Path | None = None, threads: int = 0) -> Graph:
@@ -180,11 +233,18 @@ def make_session(model: bytes, name: str, threads: int = 0, profile: Path | None
     options.log_severity_level = 4  # errors reach the user through exceptions
     try:
         # Without the fallback, which would try again and print to stdout.
-        return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"], enable_fallback=0)
+        session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"], enable_fallback=0)
     except Exception as error:  # onnxruntime raises a dozen types without a common base
-        raise InputError.expected(
-            name, "an ONNX model", f"a file that onnxruntime rejects ({_first_line(error)})"
-        ) from error
+        reason = one_line(error)
+        hint = UPDATE_HINT if NEWER.search(reason) else ""
+        raise InputError.expected(name, "an ONNX model", f"a file that onnxruntime rejects ({reason})", hint) from error
+    _sessions.add(session)
+    return session
+
+
+def is_shipped(graph: Graph) -> bool:
+    """Whether the graph is the shipped one, by its hash."""
+    return graph.sha256 == hashlib.sha256(_shipped_bytes(graph.signature.file)).hexdigest()
 
 
 def _shipped_bytes(file: str) -> bytes:
@@ -196,10 +256,6 @@ def _shipped_bytes(file: str) -> bytes:
     except (OSError, ValueError, KeyError) as error:
         state = f"a missing or unreadable file ({error})"
     raise InputError.expected(file, "the shipped model", state, "pip install --force-reinstall gan-denoise")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0][:160]
 
 
 def _check_signature(session: ort.InferenceSession, signature: Signature, name: str) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from gan_denoise.data import sources
 from gan_denoise.eval.metrics.confidence import Interval, mean_interval
-from gan_denoise.machine import cpu_name, load_average, load_warning
+from gan_denoise.machine import busy_cores, cpu_name, load_warning
 
 PROGRAM = str(Path(sys.executable).parent / "gan-denoise")
 TARGET = 0.716  # FFD-1, raw, of the first published run of preset `paper`; fixed, so that records stay comparable
@@ -34,7 +34,7 @@ def main() -> None:
     arguments = parser.parse_args()
     cores = os.cpu_count() or 1
     sources.load_fashion_mnist()
-    if warning := load_warning(load_average(), cores):
+    if warning := load_warning(busy_cores(), cores):
         raise SystemExit(warning)
     with tempfile.TemporaryDirectory() as folder:
         common = ["--threads", str(cores), "--precision", arguments.precision, "--out", folder]

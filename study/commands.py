@@ -139,13 +139,14 @@ def compare_command(
     check_torch()
     from gan_denoise.console import tracked
     from gan_denoise.data import sources
-    from gan_denoise.eval.result_table import print_table
+    from gan_denoise.eval.result_table import print_skipped, print_table
     from gan_denoise.study.compare.measure import compare_runs
     from gan_denoise.study.compare.statistics import summary_table
 
     report = compare_runs(
         folders, sources.load_fashion_mnist(data), n, seed, threads, every_epoch, on_test, tracked("comparing")
     )
+    print_skipped(report)
     summary = summary_table(report)
     if as_json:
         report = dataclasses.replace(report, settings={**report.settings, "summary": summary.rows})

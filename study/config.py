@@ -192,8 +192,7 @@ class JointConfig:
 
     def __post_init__(self) -> None:
         _check("epochs", self.epochs, self.epochs >= 1, "1 or more")
-        _check("batch", self.batch, self.batch >= 2, "2 or more")
-        _check("images", self.images, self.batch <= self.images <= 60_000, f"{self.batch} (the batch) to 60000")
+        _check_batch_and_images(self)
         _check("adversarial_weight", self.adversarial_weight, self.adversarial_weight > 0, "above 0")
         _check("error_floor", self.error_floor, self.error_floor > 0, "above 0")
         _check("denoising_batch", self.denoising_batch, 1 <= self.denoising_batch <= self.batch, "from 1 to the batch")
@@ -268,15 +267,24 @@ def _check_training(config: NetworkConfig) -> None:
             _check(field.name, value, len(value) > 0 and min(value) >= 1, "one or more numbers of 1 or more")
     _check("learning_rate", config.learning_rate, 0 < config.learning_rate < 1, "a number between 0 and 1")
     _check("epochs", config.epochs, config.epochs >= 1, "1 or more")
-    _check("batch", config.batch, config.batch >= 2, "2 or more")
-    _check("images", config.images, config.batch <= config.images <= 60_000, f"{config.batch} (the batch) to 60000")
+    _check_batch_and_images(config)
 
 
-def check_batch(batch: int, images: int) -> None:
-    """Raises UsageError if the last batch of an epoch would be one image, whose variance batch norm cannot compute."""
+def _check_batch_and_images(config: Config) -> None:
+    _check("images", config.images, 2 <= config.images <= 60_000, "2 to 60000")
+    _check("batch", config.batch, 2 <= config.batch <= config.images, f"2 to {config.images} (the number of images)")
+
+
+def check_batch(batch: int, images: int, option: str = "--batch ") -> None:
+    """Raises UsageError if the last batch of an epoch would be one image, whose variance batch norm cannot compute.
+
+    `images` is the number of those that the data set has for training, as far as they are used. `option` sets the batch
+    in a command when the number follows it.
+    """
     if images % batch == 1:
-        hint = f"--batch {batch + 1 if images % (batch + 1) != 1 else batch - 1}"
-        raise UsageError.expected("--batch", f"a size that does not leave 1 of {images} images over", batch, hint)
+        other = next((size for size in range(batch + 1, images + 1) if images % size != 1), batch)
+        expected = f"a size that does not leave 1 of {images} images over"
+        raise UsageError.expected(option.rstrip(" ="), expected, batch, f"{option}{other}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

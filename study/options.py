@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gan_denoise.errors import missing_extra
+from gan_denoise.errors import importing
 from gan_denoise.options import MACHINE, MAX_SEED, OUTPUT
 from gan_denoise.study.overrides import run_name
 from gan_denoise.study.presets import PRESETS
@@ -153,7 +153,5 @@ def run_options(
 
 def check_torch() -> None:
     """Raises InputError, which names the extra, if torch is not installed."""
-    try:
+    with importing("torch", "train"):
         import torch  # noqa: F401
-    except ImportError as error:
-        raise missing_extra("torch", "train") from error

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from gan_denoise.console import Track, untracked
-from gan_denoise.errors import InputError
+from gan_denoise.console import Track, print_warning, untracked
+from gan_denoise.errors import GateError, InputError
 from gan_denoise.eval.bench.backends import SIDE, THIRD_PARTY
 from gan_denoise.eval.bench.profile import profile_rows
 from gan_denoise.eval.bench.timing import BATCHES, PAUSE_S, WARM_UP, run_bench
 from gan_denoise.eval.result_table import ResultTable
 from gan_denoise.export import graph_size, runtime
-from gan_denoise.machine import describe_machine
+from gan_denoise.machine import busy_cores, describe_machine, load_warning
 
 NOTES = {
     "relative time": "time divided by the fused graph's, with a 95 % interval over rounds",
@@ -31,11 +32,13 @@ def bench_report(
     *,
     pause_s: float = PAUSE_S,
     warm_up: int = WARM_UP,
+    force_busy: bool = True,
 ) -> ResultTable:
     """The rows of `run_bench` for the built-in backends, those of `third_party` (keys of THIRD_PARTY), and `models`.
 
-    `models` are other fused graphs by name, of the same latent size. Raises as `run_bench`, and InputError for a model
-    of another latent size.
+    `models` are other fused graphs by name, of the same latent size. On a busy machine the table gets the note `busy`.
+    Raises as `run_bench`, InputError for a model of another latent size, and unless `force_busy` GateError on a busy
+    machine.
     """
     fused = runtime.load_graph(runtime.FUSED, model, threads=1)  # one thread: no thread pool that disturbs the timing
     machine = describe_machine(threads)  # before this benchmark itself adds to the load
@@ -43,6 +46,7 @@ def bench_report(
     precision = fused.metadata.get("precision", "float32")
     backends, incomparable = _comparable([name for key in third_party for name in THIRD_PARTY[key]], precision)
     hashes = {title: _describe_model(fused, title, path) for title, path in (models or {}).items()}
+    busy = _check_busy(force_busy)
     rows, skipped = run_bench(
         model,
         fused.input_shape[0],
@@ -68,17 +72,27 @@ def bench_report(
             **({"models": hashes} if hashes else {}),
             "precision": precision,
         },
-        notes=NOTES,
+        notes=NOTES | busy,
         skipped=skipped | incomparable,
     )
 
 
 def profile_report(
-    model: Path | None, repeats: int, threads: int, *, batches: Sequence[int] = BATCHES, warm_up: int = WARM_UP
+    model: Path | None,
+    repeats: int,
+    threads: int,
+    *,
+    batches: Sequence[int] = BATCHES,
+    warm_up: int = WARM_UP,
+    force_busy: bool = True,
 ) -> ResultTable:
-    """The rows of `profile_rows` for the fused graph at each batch size. Raises as `runtime.load_graph`."""
+    """The rows of `profile_rows` for the fused graph at each batch size.
+
+    Raises as `runtime.load_graph`, and unless `force_busy` GateError on a busy machine.
+    """
     fused = runtime.load_graph(runtime.FUSED, model, threads=1)
     machine = describe_machine(threads)
+    busy = _check_busy(force_busy)
     return ResultTable(
         command="bench --profile",
         title="Time of each node of the fused graph, in one plain session",
@@ -86,8 +100,19 @@ def profile_report(
         model_sha256=fused.sha256,
         machine=machine,
         settings={"repeats": repeats},
-        notes={"ms": "mean of a call; the time that the session spends between nodes is not included"},
+        notes={"ms": "mean of a call; the time that the session spends between nodes is not included"} | busy,
     )
+
+
+def _check_busy(force: bool) -> dict[str, str]:
+    """A note on a busy machine, which is also printed on stderr. Raises GateError there unless `force`."""
+    warning = load_warning(busy_cores(), os.cpu_count() or 1)  # the cores of the machine, not of this process
+    if warning is None:
+        return {}
+    if not force:
+        raise GateError(warning, "wait until other programs end, or give --force-busy to measure all the same")
+    print_warning(warning)
+    return {"busy": warning}
 
 
 def _comparable(backends: Sequence[str], precision: str) -> tuple[list[str], dict[str, str]]:

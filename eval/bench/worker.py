@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
-import signal
 import time
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -13,9 +11,10 @@ from types import TracebackType
 import numpy as np
 
 from gan_denoise.data.images import ArrayF32
-from gan_denoise.errors import GanDenoiseError, InputError, OutputError
+from gan_denoise.errors import GanDenoiseError, InputError, one_line
 from gan_denoise.eval.bench.backends import load_pipeline
 from gan_denoise.eval.bench.third_party import Pipeline
+from gan_denoise.eval.spawn import Context, ended_error, ignore_interrupts
 
 
 class Worker:
@@ -26,7 +25,7 @@ class Worker:
 
     def __init__(self, name: str, model: Path | None, threads: int, title: str = "") -> None:
         self.name = title or name
-        context = multiprocessing.get_context("spawn")  # fork would copy locks that the parent's threads hold
+        context = Context()
         self._pipe, child_pipe = context.Pipe()
         self._process = context.Process(target=_serve, args=(child_pipe, name, model, threads), daemon=True)
         self._process.start()
@@ -45,7 +44,8 @@ class Worker:
     def run(self, z: ArrayF32) -> tuple[ArrayF32, ...]:
         """(image, denoised) for z (N, latent).
 
-        Raises InputError when the call fails, OutputError when the process ended.
+        Raises InputError when the call fails, OutputError when the process ended, UsageError when it did because the
+        script has no main guard.
         """
         _, outputs = self._request((z, 0))
         return outputs
@@ -67,7 +67,7 @@ class Worker:
             self._process.join()
             code = self._process.exitcode
             hint = "free some memory" if code and code < 0 else ""
-            raise OutputError(f"{self.name}: its process ended with {code}", hint) from error
+            raise ended_error(f"{self.name}: its process ended with {code}", hint) from error
         if isinstance(response, GanDenoiseError):
             raise response
         durations, outputs = response
@@ -81,7 +81,7 @@ class Worker:
 
 def _serve(pipe: Connection, name: str, model: Path | None, threads: int) -> None:
     """The loop of the worker process: load the backend, then serve requests until the parent closes the pipe."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends this process
+    ignore_interrupts()
     pipeline: Pipeline | None = None
     with contextlib.suppress(EOFError, OSError):  # the parent closed the pipe
         while True:
@@ -94,8 +94,7 @@ def _serve(pipe: Connection, name: str, model: Path | None, threads: int) -> Non
             except OSError:
                 raise
             except Exception as error:  # a third-party runtime and its compiler may raise anything
-                reason = (str(error).strip() or "no reason given").splitlines()[0][:160]
-                pipe.send(InputError(f"{name}: {type(error).__name__} ({reason})"))
+                pipe.send(InputError(f"{name}: {type(error).__name__} ({one_line(error)})"))
 
 
 def _run(pipeline: Pipeline, z: ArrayF32, calls: int) -> tuple[list[float], tuple[ArrayF32, ...]]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
@@ -13,7 +11,8 @@ from functools import partial
 import numpy as np
 
 from gan_denoise.data.images import ImagesF32
-from gan_denoise.errors import OutputError
+from gan_denoise.errors import one_line
+from gan_denoise.eval.spawn import Context, ended_error, ignore_interrupts
 
 Restore = Callable[[ImagesF32], ImagesF32]
 
@@ -23,14 +22,16 @@ def in_batches(restore: Restore, noisy: ImagesF32, batch: int, pool: Executor | 
 
     The seconds are those of the threads that call `restore`, so that neither the other workers nor other programs
     count; `restore` must not start threads of its own. Without a pool the calls run in this thread. Raises OutputError
-    when a worker process died.
+    when a worker process died, UsageError when it did because the script has no main guard.
     """
     parts = [noisy[start : start + batch] for start in range(0, len(noisy), batch)]
     timed = partial(_timed, restore)
     try:
         results = list(map(timed, parts) if pool is None else pool.map(timed, parts))
     except BrokenExecutor as error:
-        raise OutputError(f"worker: died ({error})", "free some memory, or --threads 1") from error
+        assert pool is not None
+        pool.shutdown()  # the exit codes are known after it
+        raise ended_error(f"worker: died ({one_line(error)})", "free some memory, or --threads 1") from error
     return np.concatenate([restored for restored, _ in results]), sum(seconds for _, seconds in results)
 
 
@@ -40,8 +41,7 @@ def processes(count: int) -> Iterator[Executor | None]:
     if count == 1:
         yield None
         return
-    context = multiprocessing.get_context("spawn")  # fork would copy locks that onnxruntime's threads hold
-    pool = ProcessPoolExecutor(count, context, initializer=_ignore_interrupts)
+    pool = ProcessPoolExecutor(count, Context(), initializer=ignore_interrupts)
     try:
         yield pool
     finally:
@@ -52,7 +52,3 @@ def _timed(restore: Restore, noisy: ImagesF32) -> tuple[ImagesF32, float]:
     start = time.thread_time()
     restored = restore(noisy)
     return restored, time.thread_time() - start
-
-
-def _ignore_interrupts() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends the pool

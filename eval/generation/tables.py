@@ -77,10 +77,10 @@ def controls_report(
         notes={
             "pixels": PIXELS,
             **MEASURED_SETS,
-            GAUSSIAN: f"width {_strength(filters[GAUSSIAN])} pixels, then the black-level threshold",
-            NLM: f"sigma {_strength(filters[NLM])}, then the black-level threshold",
+            GAUSSIAN: f"width {_strength(filters[GAUSSIAN], ' pixels')}",
+            NLM: f"sigma {_strength(filters[NLM])}",
             "tuned": f"on held-out training images, with {tuning_samples:,} images of seed {another_seed(seed)}",
-            REAL_DENOISED: "the images of the real baseline; the shipped denoiser was trained on them too",
+            REAL_DENOISED: f"the images of the real baseline; {_trained_on(denoiser)}",
         },
         skipped=skipped,
     )
@@ -152,8 +152,18 @@ def ffd_report(path: Path, threads: int) -> ResultTable:
     )
 
 
-def _strength(tuned: TunedFilter) -> str:
-    return f"{tuned.strength:g} (candidates {', '.join(f'{value:g}' for value in tuned.candidates)})"
+def _strength(tuned: TunedFilter, unit: str = "") -> str:
+    candidates = ", ".join(f"{value:g}" for value in tuned.candidates)
+    edges = {min(tuned.candidates): "smallest", max(tuned.candidates): "largest"}
+    edge = edges.get(tuned.strength)
+    text = f"{tuned.strength:g} (candidates {candidates}){unit}, then the black-level threshold"
+    return text + (f"; this is the {edge} candidate, so a value outside may be better" if edge else "")
+
+
+def _trained_on(denoiser: runtime.Graph) -> str:
+    if runtime.is_shipped(denoiser):
+        return "the shipped denoiser was trained on them too"
+    return "this denoiser has seen them if it was trained on all training images"
 
 
 def _settings(real: RealImages, seed: int, dataset: Dataset) -> dict[str, object]:

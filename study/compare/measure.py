@@ -36,7 +36,7 @@ from gan_denoise.export.convert import weights
 from gan_denoise.export.latents import another_seed, latents
 from gan_denoise.export.runtime import Graph
 from gan_denoise.machine import describe_machine, usable_cores
-from gan_denoise.study.compare.snapshots import Snapshot, find_snapshots
+from gan_denoise.study.compare.snapshots import Snapshot, find_snapshots, missing_epochs
 from gan_denoise.study.compare.statistics import SAMPLE
 
 BATCH = 250
@@ -105,6 +105,7 @@ def compare_runs(
             "sigma": f"of the denoiser sample, {STEPS} steps: the best of {', '.join(map(str, SIGMAS))} on held-out "
             f"training images, with {min(n, TUNING_SAMPLES):,} images of seed {another_seed(seed)}",
         },
+        skipped=missing_epochs(snapshots) if every_epoch else {},
     )
 
 

@@ -34,7 +34,7 @@ def find_snapshots(folders: Sequence[Path], every_epoch: bool) -> list[Snapshot]
     A generator and a denoiser that were trained separately give `mean`, and if `every_epoch` `sample` too; those of
     the stage `joint` give `joint`; a generator without a denoiser gives `none`, a denoiser without a generator `mean`.
     Symlinked stages belong to the run that they point to and are skipped. Stages that saved no epochs, such as those
-    of preset `paper`, have only their final networks.
+    of preset `paper`, have only their final networks; `missing_epochs` names them.
     Raises InputError when a folder has no stage, was trained on other images than 28x28 grey ones, or has the same run
     and seed as another folder.
     """
@@ -51,6 +51,30 @@ def find_snapshots(folders: Sequence[Path], every_epoch: bool) -> list[Snapshot]
             raise InputError.expected(folder, expected, got, "give one of the two folders")
         snapshots += of_run
     return snapshots
+
+
+def missing_epochs(snapshots: Sequence[Snapshot]) -> dict[str, str]:
+    """The earlier epochs of each run that have no snapshot, with the reason; joint training counts separately.
+
+    Empty for snapshots of every epoch up to the last one.
+    """
+    epochs: dict[str, set[int]] = {}
+    for snapshot in snapshots:
+        joint = ", joint training" if JOINT in snapshot.denoisers else ""
+        epochs.setdefault(f"{snapshot.run}, seed {snapshot.seed}{joint}", set()).add(snapshot.epoch)
+    missing = {name: sorted(set(range(1, max(saved))) - saved) for name, saved in epochs.items()}
+    return {
+        f"epoch{'s' * (len(gaps) > 1)} {_ranges(gaps)} of {name}": "weights not kept"
+        for name, gaps in missing.items()
+        if gaps
+    }
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """Sorted numbers as text: 1 to 4, 7, 9."""
+    starts = [n for n in numbers if n - 1 not in numbers]
+    ends = [n for n in numbers if n + 1 not in numbers]
+    return ", ".join(str(a) if a == b else f"{a} to {b}" for a, b in zip(starts, ends, strict=True))
 
 
 def check_image_shape(folder: Path, fingerprint: Mapping[str, Any], hint: str) -> None:
@@ -79,10 +103,9 @@ def _separate_snapshots(run: RunFolder, every_epoch: bool) -> list[Snapshot]:
 def _joint_snapshots(run: RunFolder, every_epoch: bool) -> list[Snapshot]:
     """Snapshots of the stage `joint`."""
     stage = run.joint
-    if every_epoch:
-        epochs = {epoch: RunFolder(stage.epoch(epoch)) for epoch in stage.saved_epochs()}
-    else:
-        epochs = {_last_epoch(stage): stage.final} if stage.final.path.is_dir() else {}
+    epochs = {epoch: RunFolder(stage.epoch(epoch)) for epoch in stage.saved_epochs() if every_epoch}
+    if not epochs and stage.final.path.is_dir():
+        epochs = {_last_epoch(stage): stage.final}
     return [_snapshot(stage, epoch, (JOINT,), saved.gan.path, saved.denoiser.path) for epoch, saved in epochs.items()]
 
 

@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gan_denoise.errors import missing_extra
+from gan_denoise.errors import importing
 
 if TYPE_CHECKING:
     from markdown_it.token import Token
@@ -55,10 +55,8 @@ def to_html(markdown: str, title: str, folder: Path) -> str:
     comparison handle to `before.png` and `after.png` in one paragraph, a slider to several `epoch-NNN.png`, and
     sorting to tables. Raises InputError if markdown-it-py is not installed.
     """
-    try:
+    with importing("markdown-it-py", "train", "markdown_it"):
         from markdown_it import MarkdownIt
-    except ImportError as error:
-        raise missing_extra("markdown-it-py", "train") from error
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = parser.parse(markdown)
     headings = _name_headings(tokens)

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from gan_denoise.data.images import ImagesF32, format_shape, to_float
-from gan_denoise.errors import InputError, missing_extra
+from gan_denoise.errors import InputError, importing
 from gan_denoise.export.images import COLUMNS as GRID_COLUMNS
 from gan_denoise.export.images import GAP, SCALE, grid, save_png
 from gan_denoise.files import atomic_path
@@ -162,11 +162,9 @@ def drawing(path: Path, height: float) -> Iterator[Figure]:
     """An empty figure, WIDTH by `height` inches; when the block ends it is written to `path` as SVG without a date."""
     # Matplotlib caches its font list there; the user's settings have no effect on figures.
     os.environ.setdefault("MPLCONFIGDIR", str(cache_base() / "matplotlib"))
-    try:
+    with importing("matplotlib", "train"):
         import matplotlib
         from matplotlib.figure import Figure
-    except ImportError as error:
-        raise missing_extra("matplotlib", "train") from error
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(WIDTH, height), facecolor="white")
         yield figure

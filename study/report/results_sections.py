@@ -10,6 +10,7 @@ from gan_denoise.study.report.results import CONTROLS, Study, source_line
 from gan_denoise.study.report.results_text import (
     METHODS,
     describe_best_method,
+    describe_busy,
     describe_claim,
     describe_distance,
     describe_fraction_error,
@@ -118,4 +119,5 @@ def speed_section(study: Study) -> list[str]:
             ]
         ),
         describe_unstable(rows),
+        describe_busy(study.results["bench"].get("notes", {})),
     ]

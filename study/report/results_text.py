@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from gan_denoise.eval.bench.timing import UNSTABLE
 from gan_denoise.eval.columns import format_value
 from gan_denoise.eval.labels import DENOISED, FUSED, NETWORK, NOISY, NOT_MEASURED, RAW, REAL_BASELINE
+from gan_denoise.markdown import escape_markdown
 from gan_denoise.study.rows import Rows, find_row, get_number, join_words
 
 SAME = 0.02  # a relative change up to this counts as none
@@ -194,6 +195,11 @@ def describe_unstable(rows: Rows) -> str:
     count = sum(row.get("stable") is False for row in rows)
     limit = f"{UNSTABLE:.0%}".replace("%", " %")
     return f"{count} of {len(rows)} rows are unstable: their rounds differ by more than {limit}." if count else ""
+
+
+def describe_busy(notes: Mapping[str, str]) -> str:
+    """That other programs used the cores during the benchmark; empty where they did not."""
+    return f"Measured on a busy machine: {escape_markdown(notes['busy'])}." if "busy" in notes else ""
 
 
 def _detail_loss(rows: Rows) -> str:

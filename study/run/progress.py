@@ -1,34 +1,50 @@
-"""Progress on stderr: a bar with images/s and time left on a terminal, else one line per epoch."""
+"""Progress on stderr: a bar with images/s and time left on a terminal, else lines: one per epoch, some in between."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from gan_denoise.console import print_status, shows_progress
-from gan_denoise.errors import missing_extra
+from gan_denoise.console import print_status, rich_console, shows_progress
+from gan_denoise.errors import importing
+
+INTERVAL_S = 30.0  # seconds between two lines, where there is no bar
 
 
 class EpochProgress:
-    """Shows the progress of a stage and, if enabled, writes TensorBoard event files."""
+    """Shows the progress of a stage and, if enabled, writes TensorBoard event files.
 
-    def __init__(self, folder: Path, epochs: int, epoch_steps: int, epoch_images: int, tensorboard: bool) -> None:
+    Without a bar a line with the time left is printed where the last line is `interval_s` seconds old.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        epochs: int,
+        epoch_steps: int,
+        epoch_images: int,
+        tensorboard: bool,
+        interval_s: float = INTERVAL_S,
+    ) -> None:
         self.name, self.epochs, self.epoch_steps = folder.name, epochs, epoch_steps
         self.images_per_step = epoch_images / epoch_steps
-        self.folder, self.tensorboard = folder, tensorboard
+        self.folder, self.tensorboard, self.interval_s = folder, tensorboard, interval_s
+        self.step = self.first_step = 0
+        self.started = self.printed = time.monotonic()
         self.writer: Any = None
         self.bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             _ImagesPerSecond(),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=rich_console(stderr=True),
             disable=not shows_progress(),
         )
 
@@ -46,25 +62,39 @@ class EpochProgress:
     def start(self, step: int) -> None:
         """Show the bar, with `step` steps done. Raises InputError if TensorBoard is enabled but not installed."""
         self.writer = _event_writer(self.folder) if self.tensorboard else None
+        self.step = self.first_step = step
+        self.started = self.printed = time.monotonic()
         total = self.epochs * self.epoch_steps * self.images_per_step
         self.task = self.bar.add_task(self.name, total=total, completed=round(step * self.images_per_step))
 
     def advance(self) -> None:
         """Count one more step."""
         self.bar.advance(self.task, self.images_per_step)
+        self.step += 1
+        now = time.monotonic()
+        if self.bar.disable and now - self.printed >= self.interval_s:
+            self.printed = now
+            total = self.epochs * self.epoch_steps
+            left = (total - self.step) * (now - self.started) / (self.step - self.first_step)
+            epoch = min(self.step // self.epoch_steps + 1, self.epochs)
+            print_status(f"{self._epoch(epoch)}  {self.step / total:4.0%}, {timedelta(seconds=round(left))} left")
 
     def end_epoch(self, epoch: int, event: Mapping[str, float], warning: str) -> None:
         """Print the epoch's numbers and, if not empty, a warning."""
-        numbers = "  ".join(f"{name} {value:.4g}" for name, value in event.items())
-        lines = [f"{self.name} epoch {epoch}/{self.epochs}  {numbers}", *([f"warning: {warning}"] if warning else [])]
+        numbers = "  ".join(f"{name} {value:<9.4g}" for name, value in event.items())  # aligned in all epochs
+        lines = [f"{self._epoch(epoch)}  {numbers}".rstrip(), *([f"warning: {warning}"] if warning else [])]
+        self.printed = time.monotonic()
         for line in lines:
             if self.bar.disable:
                 print_status(line)
             else:
-                self.bar.console.print(line, markup=False, highlight=False)
+                self.bar.console.print(line)
         if self.writer is not None:
             for name, value in event.items():
                 self.writer.add_scalar(f"{self.name}/{name}", value, epoch)
+
+    def _epoch(self, epoch: int) -> str:
+        return f"{self.name} epoch {epoch:{len(str(self.epochs))}}/{self.epochs}"
 
 
 class _ImagesPerSecond(ProgressColumn):
@@ -73,8 +103,6 @@ class _ImagesPerSecond(ProgressColumn):
 
 
 def _event_writer(folder: Path) -> Any:
-    try:
+    with importing("tensorboard", "tensorboard"):
         from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise missing_extra("tensorboard", "tensorboard") from error
     return SummaryWriter(str(folder / "tensorboard"))

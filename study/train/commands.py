@@ -119,7 +119,7 @@ def _add_stage(stage: str, preset_name: str, text: str, *absent: str) -> None:
     ) -> None:
         base = _config_of(preset, stage)
         config, file_seed = (base, None) if config_file is None else read_config(config_file, base)
-        config = _with_epochs_and_batch(set_fields(config, assignments or ()), epochs, batch)
+        config = _with_option(_with_option(set_fields(config, assignments or ()), "epochs", epochs), "batch", batch)
         seed = seed if seed is not None else file_seed or 0
         images = _Images(dataset, data, size, channels, pairs)
         scaled = _check(config, images)
@@ -185,12 +185,16 @@ def _config_of(preset: PresetName, stage: str) -> Config:
     return config
 
 
-def _with_epochs_and_batch(config: SomeConfig, epochs: int | None, batch: int | None) -> SomeConfig:
-    return dataclasses.replace(
-        config,
-        epochs=config.epochs if epochs is None else epochs,
-        batch=config.batch if batch is None else batch,
-    )
+def _with_option(config: SomeConfig, field: str, value: int | None) -> SomeConfig:
+    """The configuration with the value of the option `--FIELD`, if given. Raises UsageError, which names the option."""
+    if value is None:
+        return config
+    try:
+        return dataclasses.replace(config, **{field: value})  # type: ignore[arg-type]
+    except UsageError as error:
+        refused, _, reason = error.message.partition(": ")
+        message = f"--{field}: {reason}" if refused == field else f"--{field} {value}: {error.message}"
+        raise UsageError(message, error.hint) from error
 
 
 def _check(config: Config, images: _Images) -> Config:

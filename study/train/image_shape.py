@@ -11,6 +11,7 @@ from typing import TypeVar, assert_never, cast
 from gan_denoise.data.dataset import Dataset
 from gan_denoise.data.fashion_mnist import CLASSES, SIDE
 from gan_denoise.errors import InputError, UsageError
+from gan_denoise.export.run_folder import DENOISER, GAN, JOINT
 from gan_denoise.study.config import (
     BlindDenoiserConfig,
     ClassifierConfig,
@@ -60,10 +61,10 @@ def check_size(config: Config, size: int) -> None:
 
 def check_preset(preset: Preset) -> None:
     """Raises UsageError if a stage of the study cannot be trained on Fashion-MNIST: network sizes, batch."""
-    for config in (preset.gan, preset.denoiser, preset.joint):
+    for stage, config in ((GAN, preset.gan), (DENOISER, preset.denoiser), (JOINT, preset.joint)):
         if config is not None:
             check_size(config, SIDE)
-            check_batch(config.batch, min(config.images, FASHION_MNIST_IMAGES))
+            check_batch(config.batch, min(config.images, FASHION_MNIST_IMAGES), f"--set {stage}.batch=")
 
 
 def size_kwargs(dataset: Dataset) -> dict[str, int]:

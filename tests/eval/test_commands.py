@@ -23,6 +23,7 @@ from gan_denoise.data.dataset import Dataset
 from gan_denoise.data.images import to_float, to_uint8
 from gan_denoise.errors import GateError, InputError, UsageError
 from gan_denoise.eval import commands, noise
+from gan_denoise.eval.bench import tables
 from gan_denoise.eval.bench.timing import run_bench
 from gan_denoise.eval.bench.worker import Worker
 from gan_denoise.eval.denoising import methods as methods_module
@@ -40,6 +41,12 @@ METHODS = {"noisy", "network", *CLASSICAL}
 cli = typer.Typer()
 cli.command()(commands.bench)
 cli.add_typer(commands.app, name="eval")
+
+
+@pytest.fixture(autouse=True)
+def idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine on which nothing else runs, whatever the tests run on."""
+    monkeypatch.setattr(tables, "busy_cores", lambda: 0.0)
 
 
 @pytest.fixture

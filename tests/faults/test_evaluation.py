@@ -98,7 +98,19 @@ def test_integers_and_other_ranges_are_refused(exported: Path) -> None:
 @pytest.mark.xdist_group("serial")
 @pytest.mark.row(36)
 def test_a_benchmark_that_is_held_up_says_so(exported: Path) -> None:
-    command = ["bench", "--vs", "openvino", "--model", exported, "--repeats", 20, "--pause", 0, "--json"]
+    command = [
+        "bench",
+        "--vs",
+        "openvino",
+        "--model",
+        exported,
+        "--repeats",
+        20,
+        "--pause",
+        0,
+        "--json",
+        "--force-busy",
+    ]
     moments = random.Random(0)
     process = start_command(*command, new_session=True)
     while process.poll() is None:  # now and then all its processes stand still

@@ -227,7 +227,7 @@ def test_a_dry_run_refuses_what_training_refuses(tmp_path: Path, arguments: list
     ("assignment", "message"),
     [
         ("gan.epoch=2", "--set: expected a field of GanConfig, got gan.epoch"),
-        ("gan.batch=59999", "--batch: expected a size that does not leave 1 of 60000 images over, got 59999"),
+        ("gan.batch=59999", "--set gan.batch: expected a size that does not leave 1 of 60000 images over, got 59999"),
         ("gan.generator_widths=8,8,8,8", "generator_widths: expected fewer widths, for images of 28x28, got 4"),
     ],
 )

@@ -270,4 +270,4 @@ def test_a_warning_when_other_work_takes_the_cores(load: float | None, cores: in
     warning = machine.load_warning(load, cores)
     assert (warning is not None) is warned
     if warning:
-        assert "expected 0.5 or less on 2 cores, got 0.6" in warning
+        assert "expected 0.5 or fewer busy cores of 2, got 0.6" in warning
