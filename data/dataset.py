@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from gan_denoise.data.images import ImagesU8
 
+FASHION_MNIST = "fashion-mnist"  # the `name` of that data set
 HOLDOUT = 5_000  # validation images at the end of the training split
 FEATURE_FIT = 50_000  # training images of the feature network; the other 10,000 are its real baseline
 
@@ -32,10 +33,11 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Both splits, their source, their SHA-256, and the names of the classes.
+    """Both splits, their source, their SHA-256, the names of the classes, and the data set's own name.
 
-    `sha256` of data sets in IDX files is over the SHA-256 of the four files. `published` means that the publisher
-    provides the test split; otherwise it was split off from the images.
+    `name` is one of those of `load_dataset`, or `pairs`; it holds no path, since graphs record it. `sha256` of data
+    sets in IDX files is over the SHA-256 of the four files. `published` means that the publisher provides the test
+    split; otherwise it was split off from the images.
     """
 
     train: Split
@@ -43,6 +45,7 @@ class Dataset:
     source: str
     sha256: str
     classes: tuple[str, ...]
+    name: str
     published: bool = True
 
     @property

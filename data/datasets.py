@@ -43,8 +43,8 @@ def load_dataset(name: str, path: Path | None, size: int | None = None, channels
     if path is None:
         raise UsageError(f"--dataset {name}: needs --data, the path of the images")
     if name == "folder":
-        return split_dataset(*read_folder(path, size or SIDE, channels or 1), source=path)
-    return resize_dataset(split_dataset(*_read_npz(path), source=path), size, channels)
+        return split_dataset(*read_folder(path, size or SIDE, channels or 1), source=path, name=name)
+    return resize_dataset(split_dataset(*_read_npz(path), source=path, name=name), size, channels)
 
 
 def check_image_size(size: int | None, channels: int | None) -> None:
@@ -77,14 +77,14 @@ def resize_dataset(dataset: Dataset, size: int | None, channels: int | None) -> 
     return dataclasses.replace(dataset, train=resize(dataset.train), test=resize(dataset.test), sha256=sha256)
 
 
-def split_dataset(images: ImagesU8, labels: ImagesU8, classes: tuple[str, ...], source: Path) -> Dataset:
+def split_dataset(images: ImagesU8, labels: ImagesU8, classes: tuple[str, ...], source: Path, name: str) -> Dataset:
     """Shuffle images with a fixed seed and split off a twelfth as test split. Raises InputError for fewer than 24."""
     count = len(images)
     if count < MIN_IMAGES:
         raise InputError.expected(source, f"{MIN_IMAGES} images or more", count)
     order, n_test = np.random.default_rng(0).permutation(count), count // HOLDOUT_FRACTION
     train, test = (Split(images[part], labels[part]) for part in (order[n_test:], order[:n_test]))
-    return Dataset(train, test, str(source), content_sha256(classes, train, test), classes, published=False)
+    return Dataset(train, test, str(source), content_sha256(classes, train, test), classes, name, published=False)
 
 
 def content_sha256(classes: tuple[str, ...], *splits: Split) -> str:
@@ -117,7 +117,7 @@ def _load_idx(name: str, path: Path | None) -> Dataset:
         _check_identity(folder, title, hashes)
     except InputError as error:
         raise InputError(error.message, hint) from error
-    return dataclasses.replace(dataset, classes=classes)
+    return dataclasses.replace(dataset, classes=classes, name=name)
 
 
 def _check_identity(folder: Path, title: str, hashes: dict[str, str] | None) -> None:

@@ -87,6 +87,7 @@ def generate(
     """
     from gan_denoise.export import next_command, runtime, writers
     from gan_denoise.export.generate import generate_batches, parse_label
+    from gan_denoise.export.training_data import describe_names
 
     write = writers.writer_for(out)
     in_shards = n > MAX_IN_MEMORY
@@ -104,7 +105,8 @@ def generate(
         write(generate_batches(graph, seed, n, batch, number, track=tracked("generate")), out)
     command = next_command.after_generate(graph, model, out, n)
     settings = {"n": n, "seed": seed, "label": number, "batch": batch}
-    print_result("generate", [out], as_json, command, model_sha256=graph.sha256, settings=settings, written=[out])
+    model_facts = {"model_sha256": graph.sha256, **describe_names(graph.metadata)}
+    print_result("generate", [out], as_json, command, **model_facts, settings=settings, written=[out])
 
 
 def denoise(
@@ -129,6 +131,7 @@ def denoise(
     from gan_denoise.data.images import to_pil, to_uint8
     from gan_denoise.export import next_command, runtime, tiling
     from gan_denoise.export.images import check_header, read_image, save_png
+    from gan_denoise.export.training_data import describe_names
 
     graph = runtime.load_graph(runtime.DENOISER, model, threads)
     sources = _output_files(images, out)
@@ -139,7 +142,8 @@ def denoise(
         denoised = tiling.denoise_tiled(graph, read_image(path, graph.input_shape, or_larger=True))
         save_png(to_pil(to_uint8(np.clip(denoised, 0, 1))[0]), target)
     written, command = list(sources), next_command.after_denoise(graph, model)
-    print_result("denoise", written, as_json, command, model_sha256=graph.sha256, written=written)
+    model_facts = {"model_sha256": graph.sha256, **describe_names(graph.metadata)}
+    print_result("denoise", written, as_json, command, **model_facts, written=written)
 
 
 def _output_files(images: list[Path], out: Path) -> dict[Path, Path]:
