@@ -140,7 +140,8 @@ def test_the_documents_link_to_files_and_headings_that_exist(page: Path) -> None
 
 def test_every_row_of_the_reliability_page_names_the_modules_that_test_it() -> None:
     rows = re.findall(r"^\| (\d+) \|.*\| ([^|]*) \|$", (DOCS / "reliability.md").read_text(), re.M)
-    assert [int(row) for row, _ in rows] == list(range(1, len(rows) + 1))
+    numbers = [int(row) for row, _ in rows]
+    assert numbers == sorted(set(numbers))
     for row, modules in rows:
         files = re.findall(r"`(test_\w+\.py)`", modules)
         assert files
