@@ -209,9 +209,9 @@ def test_the_first_page_or_frame_is_opened_and_the_others_are_counted(tmp_path: 
     options = {"lossless": True} if name == "a.webp" else {}
     pages[0].save(tmp_path / name, save_all=True, append_images=pages[1:], **options)
     skipped = Skipped()
-    assert np.unique(open_image(tmp_path / name, 1, skipped)).tolist() == [40]
+    assert np.unique(np.asarray(open_image(tmp_path / name, 1, skipped))).tolist() == [40]
     assert str(skipped) == f"2 later frames ({name})"
-    assert [np.unique(frame).tolist() for frame in open_frames(tmp_path / name, 1)] == [[40], [90], [200]]
+    assert [np.unique(np.asarray(frame)).tolist() for frame in open_frames(tmp_path / name, 1)] == [[40], [90], [200]]
     assert read_frame_sizes(tmp_path / name) == [(32, 32)] * 3
 
 
