@@ -14,6 +14,7 @@ from PIL import Image
 from gan_denoise.data import fashion_mnist, sources
 from gan_denoise.data.dataset import Dataset, Split, split_dataset
 from gan_denoise.data.fashion_mnist import MNIST_SHA256, SHA256, SIDE
+from gan_denoise.data.image_files import check_regular
 from gan_denoise.data.image_folders import load_folder
 from gan_denoise.data.images import ImagesU8, to_pil
 from gan_denoise.data.open_image import crop_and_resize
@@ -120,6 +121,7 @@ def _check_identity(folder: Path, title: str, hashes: dict[str, str] | None) -> 
 
 def _read_npz(path: Path) -> tuple[ImagesU8, ImagesU8, tuple[str, ...]]:
     """The arrays `images` and, if present, `labels` of a numpy file, and the names of the classes."""
+    check_regular(path)
     try:
         with zipfile.ZipFile(path) as members:
             sizes = {member.filename: member.file_size for member in members.infolist()}
@@ -129,8 +131,6 @@ def _read_npz(path: Path) -> tuple[ImagesU8, ImagesU8, tuple[str, ...]]:
             arrays = {name: npz[name] for name in ("images", "labels") if name in npz}
     except InputError:
         raise
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: not found") from error
     except Exception as error:  # zipfile and numpy raise a dozen exception types for damaged files
         reason = getattr(error, "strerror", None) or error
         raise InputError.expected(

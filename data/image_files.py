@@ -121,7 +121,7 @@ def check_regular(path: Path) -> None:
     except FileNotFoundError as error:
         raise InputError(f"{path}: {'broken link' if path.is_symlink() else 'not found'}") from error
     except OSError as error:
-        raise InputError(f"{path}: unreadable image ({error.strerror})") from error
+        raise InputError(f"{path}: unreadable ({error.strerror})") from error
     if not stat.S_ISREG(mode):
         kinds = {stat.S_IFDIR: "a folder", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket"}
         raise InputError.expected(path, "a regular file", kinds.get(stat.S_IFMT(mode), "a device"))

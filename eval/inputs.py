@@ -11,7 +11,7 @@ import typer
 
 from gan_denoise.data.dataset import Dataset
 from gan_denoise.data.fashion_mnist import SIDE
-from gan_denoise.data.image_files import Skipped, none_found, walk_image_folders
+from gan_denoise.data.image_files import Skipped, check_regular, none_found, walk_image_folders
 from gan_denoise.data.images import ImagesU8, to_uint8
 from gan_denoise.errors import InputError
 from gan_denoise.export import runtime
@@ -37,6 +37,7 @@ def load_image_sets(path: Path) -> dict[str, ImagesU8]:
         return _concatenate([load_image_sets(shard) for shard in shards], path) if shards else _load_folder(path)
     if not path.exists():
         raise InputError(f"{path}: not found", HINT)
+    check_regular(path)
     if not zipfile.is_zipfile(path):
         raise InputError.expected(path, FILES, "another kind of file", HINT)
     try:

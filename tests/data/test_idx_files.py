@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -30,10 +31,7 @@ from gan_denoise.errors import InputError
 )
 @pytest.mark.row(67)
 def test_files_are_recognised_by_their_bytes(
-    tmp_path: Path,
-    rename,
-    compressed: bool,
-    excerpt: Dataset,  # type: ignore[no-untyped-def]
+    tmp_path: Path, rename: Callable[[str], str], compressed: bool, excerpt: Dataset
 ) -> None:
     for name in SHA256:
         content = (EXCERPT / f"{name}.gz").read_bytes()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,12 @@ from data_helpers import photograph
 from PIL import Image
 
 from gan_denoise.data.dataset import Dataset
+from gan_denoise.data.datasets import load_dataset
 from gan_denoise.data.image_files import Skipped, image_name, list_image_files, scan_folder, walk_image_folders
 from gan_denoise.data.open_image import open_image
 from gan_denoise.data.paired_images import read_image_pairs
 from gan_denoise.errors import InputError
+from gan_denoise.eval.inputs import load_image_sets
 
 CLUTTER = ("._a.png", ".hidden.png", "Thumbs.db", "desktop.ini", ".DS_Store")
 CLUTTER_FOLDERS = ("__MACOSX", "@eaDir", ".ipynb_checkpoints", "lost+found", ".git")
@@ -81,6 +84,14 @@ def test_a_pipe_or_device_is_refused_without_opening_it(tmp_path: Path, name: st
     (tmp_path / "broken.png").symlink_to("nowhere")
     with pytest.raises(InputError, match=f"{name}: {got}"):
         open_image(tmp_path / name, 1)
+
+
+@pytest.mark.parametrize("read", [load_image_sets, lambda path: load_dataset("npz", path)])
+@pytest.mark.row(56)
+def test_a_pipe_in_place_of_arrays_is_refused(tmp_path: Path, read: Callable[[Path], object]) -> None:
+    os.mkfifo(tmp_path / "pipe.npz")
+    with pytest.raises(InputError, match=r"pipe\.npz: expected a regular file, got a pipe"):
+        read(tmp_path / "pipe.npz")
 
 
 @pytest.mark.row(56)

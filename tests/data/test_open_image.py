@@ -6,6 +6,7 @@ import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -206,12 +207,12 @@ def test_the_preview_in_a_camera_raw_file_is_not_taken_for_the_photograph(tmp_pa
 @pytest.mark.row(63)
 def test_the_first_page_or_frame_is_opened_and_the_others_are_counted(tmp_path: Path, name: str) -> None:
     pages = [Image.new("L", (32, 32), level) for level in (40, 90, 200)]
-    options = {"lossless": True} if name == "a.webp" else {}
+    options: dict[str, Any] = {"lossless": True} if name == "a.webp" else {}
     pages[0].save(tmp_path / name, save_all=True, append_images=pages[1:], **options)
     skipped = Skipped()
-    assert np.unique(open_image(tmp_path / name, 1, skipped)).tolist() == [40]
+    assert np.unique(np.asarray(open_image(tmp_path / name, 1, skipped))).tolist() == [40]
     assert str(skipped) == f"2 later frames ({name})"
-    assert [np.unique(frame).tolist() for frame in open_frames(tmp_path / name, 1)] == [[40], [90], [200]]
+    assert [np.unique(np.asarray(frame)).tolist() for frame in open_frames(tmp_path / name, 1)] == [[40], [90], [200]]
     assert read_frame_sizes(tmp_path / name) == [(32, 32)] * 3
 
 

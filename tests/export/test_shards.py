@@ -171,5 +171,5 @@ def test_shards_are_read_back_as_sets(graph: Graph, tmp_path: Path) -> None:
         assert sets[name].shape == (25, 28, 28)
         assert np.abs(sets[name].astype(int) - to_uint8(floats)).max() <= 1
     np.savez(tmp_path / "out/000003.npz", other=sets["image"])
-    with pytest.raises(InputError, match="files with different arrays found"):
+    with pytest.raises(InputError, match="expected the same arrays in each file, got different ones"):
         load_image_sets(tmp_path / "out")
