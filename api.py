@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from gan_denoise.data.images import ArrayF32, ImagesF32, ImagesU8, from_pil, to_pil, to_uint8
 from gan_denoise.errors import InputError
-from gan_denoise.export import runtime, tiling
+from gan_denoise.export import runtime
+from gan_denoise.export.denoise import tiling
 from gan_denoise.export.generate import generate_batches, parse_label
 from gan_denoise.options import MAX_SEED
 

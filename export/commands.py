@@ -136,8 +136,9 @@ def denoise(
 
     from gan_denoise.data.image_files import Skipped
     from gan_denoise.data.images import to_pil, to_uint8
-    from gan_denoise.export import next_command, runtime, tiling
-    from gan_denoise.export.denoise_files import list_outputs
+    from gan_denoise.export import next_command, runtime
+    from gan_denoise.export.denoise import tiling
+    from gan_denoise.export.denoise.files import list_outputs
     from gan_denoise.export.images import read_frames, save_png
     from gan_denoise.export.training_data import describe_names
 

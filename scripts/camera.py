@@ -19,7 +19,8 @@ from sklearn.datasets import load_sample_image
 
 from gan_denoise.eval.denoising.tuning import combinations
 from gan_denoise.eval.metrics.psnr_ssim import psnr, ssim
-from gan_denoise.export import runtime, tiling
+from gan_denoise.export import runtime
+from gan_denoise.export.denoise import tiling
 from gan_denoise.machine import describe_machine
 from gan_denoise.markdown import markdown_table
 

@@ -14,7 +14,7 @@ from PIL import Image
 from gan_denoise.data.image_files import Skipped
 from gan_denoise.errors import InputError, UsageError
 from gan_denoise.export import runtime
-from gan_denoise.export.denoise_files import list_outputs
+from gan_denoise.export.denoise.files import list_outputs
 from gan_denoise.export.package.huggingface import write_huggingface
 
 

@@ -12,7 +12,8 @@ from gan_denoise.data.dataset import Dataset
 from gan_denoise.data.images import ArrayF32, to_float
 from gan_denoise.eval.metrics.psnr_ssim import psnr
 from gan_denoise.eval.noise import add_noise
-from gan_denoise.export import runtime, tiling
+from gan_denoise.export import runtime
+from gan_denoise.export.denoise import tiling
 from gan_denoise.export.runtime import Graph
 
 

@@ -1,0 +1,1 @@
+"""Denoise image files: which files are read and written, and tiles of large images."""
