@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -361,9 +362,12 @@ def test_a_terminal_that_hangs_up_saves_the_training(tmp_path: Path) -> None:
     if child == 0:
         os.execvp(COLD[0], [*COLD, *TRAIN, str(run)])
     deadline = time.monotonic() + 60
+    os.set_blocking(terminal, False)
     while not list(run.glob("gan/checkpoints/*.json")):
         assert time.monotonic() < deadline
         time.sleep(0.02)
+        with contextlib.suppress(BlockingIOError):
+            os.read(terminal, 10_000)  # a full terminal would block the training
     os.close(terminal)  # the kernel sends SIGHUP, and writing to the terminal fails from now on
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 129
     steps = {int(path.stem.split("-")[1]) for path in run.glob("gan/checkpoints/*.json")}
