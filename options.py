@@ -92,6 +92,10 @@ DataOption = Annotated[
         show_default="searched",
     ),
 ]
+OtherDataOption = Annotated[
+    bool,
+    typer.Option("--other-data", help="Measure models that were trained on other data; the result records it."),
+]
 DatasetPathOption = Annotated[
     Path | None,
     typer.Option("--data", metavar="PATH", help="Folder or .npz file of the data set.", show_default="searched"),

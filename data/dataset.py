@@ -13,6 +13,7 @@ from gan_denoise.errors import InputError
 
 MIN_IMAGES = 24
 HOLDOUT_FRACTION = 12  # one image in this many becomes the test split
+FASHION_MNIST = "fashion-mnist"  # the `name` of that data set
 HOLDOUT = 5_000  # validation images at the end of the training split
 FEATURE_FIT = 50_000  # training images of the feature network; the other 10,000 are its real baseline
 
@@ -39,11 +40,12 @@ class Split:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Both splits, their source, their SHA-256, and the names of the classes.
+    """Both splits, their source, their SHA-256, the names of the classes, and the data set's own name.
 
-    `sha256` of data sets in IDX files is over the SHA-256 of the four files. `published` means that the publisher
-    provides the test split; otherwise it was split off from the images. `validation` holds the publisher's validation
-    images, if there are any.
+    `name` is one of those of `load_dataset`, or `pairs`; it holds no path, since graphs record it. `sha256` of data
+    sets in IDX files is over the SHA-256 of the four files. `published` means that the publisher provides the test
+    split; otherwise it was split off from the images. `validation` holds the publisher's validation images, if there
+    are any.
     """
 
     train: Split
@@ -51,6 +53,7 @@ class Dataset:
     source: str
     sha256: str
     classes: tuple[str, ...]
+    name: str
     published: bool = True
     validation: Split | None = None
 
@@ -81,14 +84,14 @@ def split_classifier_fit(train: Split) -> tuple[Split, Split]:
     return _split_at(train, min(FEATURE_FIT, len(train) * 5 // 6))
 
 
-def split_dataset(images: ImagesU8, labels: ImagesU8, classes: tuple[str, ...], source: Path) -> Dataset:
+def split_dataset(images: ImagesU8, labels: ImagesU8, classes: tuple[str, ...], source: Path, name: str) -> Dataset:
     """Shuffle images with a fixed seed and split off a twelfth as test split. Raises InputError for fewer than 24."""
     count = len(images)
     if count < MIN_IMAGES:
         raise InputError.expected(source, f"{MIN_IMAGES} images or more", count)
     order, n_test = np.random.default_rng(0).permutation(count), count // HOLDOUT_FRACTION
     train, test = (Split(images[part], labels[part]) for part in (order[n_test:], order[:n_test]))
-    return Dataset(train, test, str(source), content_sha256(classes, train, test), classes, published=False)
+    return Dataset(train, test, str(source), content_sha256(classes, train, test), classes, name, published=False)
 
 
 def content_sha256(classes: tuple[str, ...], *splits: Split) -> str:

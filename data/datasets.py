@@ -44,7 +44,7 @@ def load_dataset(name: str, path: Path | None, size: int | None = None, channels
         raise UsageError(f"--dataset {name}: needs --data, the path of the images")
     if name == "folder":
         return load_folder(path, size or SIDE, channels or 1)
-    return resize_dataset(split_dataset(*_read_npz(path), source=path), size, channels)
+    return resize_dataset(split_dataset(*_read_npz(path), source=path, name=name), size, channels)
 
 
 def check_image_size(size: int | None, channels: int | None) -> None:
@@ -101,7 +101,7 @@ def _load_idx(name: str, path: Path | None) -> Dataset:
         _check_identity(folder, title, hashes)
     except InputError as error:
         raise InputError(error.message, hint) from error
-    return dataclasses.replace(dataset, classes=classes)
+    return dataclasses.replace(dataset, classes=classes, name=name)
 
 
 def _check_identity(folder: Path, title: str, hashes: dict[str, str] | None) -> None:

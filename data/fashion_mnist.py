@@ -15,7 +15,7 @@ from typing import BinaryIO, cast
 
 import numpy as np
 
-from gan_denoise.data.dataset import Dataset, Split
+from gan_denoise.data.dataset import FASHION_MNIST, Dataset, Split
 from gan_denoise.data.images import ImagesU8, format_shape
 from gan_denoise.errors import InputError
 
@@ -40,6 +40,7 @@ SHA256 = {
     "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
     "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
 }
+DATA_SHA256 = hashlib.sha256("\n".join(SHA256.values()).encode()).hexdigest()  # of the data set as a whole
 SIZES = {
     "train-images-idx3-ubyte": 47_040_016,
     "train-labels-idx1-ubyte": 60_008,
@@ -70,7 +71,7 @@ def read_dataset(folder: Path, source: str, checked: bool = True) -> Dataset:
     files = read_files(folder, checked)
     hashes = [SHA256[name] if checked else _sha256(files[name]) for name in SHA256]
     train, test = (_split(files, folder, part) for part in ("train", "t10k"))
-    return Dataset(train, test, source, _sha256("\n".join(hashes).encode()), CLASSES)
+    return Dataset(train, test, source, _sha256("\n".join(hashes).encode()), CLASSES, FASHION_MNIST)
 
 
 def read_files(folder: Path, checked: bool = True) -> dict[str, bytes]:

@@ -54,7 +54,7 @@ def load_folder(folder: Path, size: int, channels: int) -> Dataset:
     skipped.report(folder)
     train = splits[TRAIN]
     if len(splits) == 1:
-        return split_dataset(train.images, train.labels, layout.classes, folder)
+        return split_dataset(train.images, train.labels, layout.classes, folder, "folder")
     if len(train) < MIN_IMAGES:
         raise InputError.expected(layout.folders[TRAIN], f"{MIN_IMAGES} images or more", len(train))
     test, validation = splits.get(TEST), splits.get(VALIDATION)
@@ -62,7 +62,8 @@ def load_folder(folder: Path, size: int, channels: int) -> Dataset:
         test, validation = splits[VALIDATION], None
     parts = [_shuffle(split) for split in (train, test, validation) if split is not None]
     sha256 = content_sha256(layout.classes, *parts)
-    return Dataset(parts[0], parts[1], str(folder), sha256, layout.classes, validation=parts[2] if validation else None)
+    held_out = parts[2] if validation else None
+    return Dataset(parts[0], parts[1], str(folder), sha256, layout.classes, "folder", validation=held_out)
 
 
 def read_layout(folder: Path, skipped: Skipped) -> Layout:

@@ -34,7 +34,8 @@ def read_image_pairs(noisy: Path, clean: Path, size: int, channels: int) -> Data
     skipped.report(f"{noisy} and {clean}")
     n_test = max(1, len(pairs) // HOLDOUT_FRACTION)
     train, test = _concatenate(crops[n_test:]), _concatenate(crops[:n_test])
-    return Dataset(train, test, f"{noisy} and {clean}", content_sha256((), train, test), (), published=False)
+    sha256 = content_sha256((), train, test)
+    return Dataset(train, test, f"{noisy} and {clean}", sha256, (), "pairs", published=False)
 
 
 def _match_names(noisy: Path, clean: Path, skipped: Skipped) -> list[tuple[Path, Path]]:

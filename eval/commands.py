@@ -18,6 +18,7 @@ from gan_denoise.options import (
     JsonOption,
     ModelFolderOption,
     ModelOption,
+    OtherDataOption,
     QuietOption,
     SeedOption,
     TableFormat,
@@ -98,6 +99,7 @@ def denoising(
     seed: SeedOption = 0,
     threads: ThreadsOption = 0,
     data: DataOption = None,
+    other_data: OtherDataOption = False,
     as_json: JsonOption = False,
     table_format: FormatOption = TableFormat.table,
     quiet: QuietOption = False,
@@ -118,7 +120,9 @@ def denoising(
     if busy := load_warning(busy_cores(), os.cpu_count() or 1):
         print_warning(busy)
     dataset, track = sources.load_fashion_mnist(data), tracked("denoising")
-    table = denoising_report(model, dataset, n, seed, threads, track, name=name, versus=networks, whole=whole)
+    table = denoising_report(
+        model, dataset, n, seed, threads, track, name=name, versus=networks, whole=whole, other_data=other_data
+    )
     print_skipped(table)
     next_command = ("eval", "generation", *model_option(model)) if _has_graph(model, FUSED_FILE) else ()
     shown = table if as_json or table_format is TableFormat.csv else side_by_side(table)
@@ -132,6 +136,7 @@ def generation(
     seed: SeedOption = 0,
     threads: ThreadsOption = 0,
     data: DataOption = None,
+    other_data: OtherDataOption = False,
     as_json: JsonOption = False,
     table_format: FormatOption = TableFormat.table,
     quiet: QuietOption = False,
@@ -145,7 +150,9 @@ def generation(
     from gan_denoise.eval.generation.tables import generation_report
     from gan_denoise.eval.result_table import print_table
 
-    table = generation_report(model, sources.load_fashion_mnist(data), n, seed, threads, tracked("generating"))
+    table = generation_report(
+        model, sources.load_fashion_mnist(data), n, seed, threads, tracked("generating"), other_data=other_data
+    )
     next_command = ("eval", "classes", *model_option(model))
     print_table(table, as_json=as_json, table_format=table_format, next_command=next_command)
 
@@ -157,6 +164,7 @@ def controls(
     seed: SeedOption = 0,
     threads: ThreadsOption = 0,
     data: DataOption = None,
+    other_data: OtherDataOption = False,
     as_json: JsonOption = False,
     table_format: FormatOption = TableFormat.table,
     quiet: QuietOption = False,
@@ -170,7 +178,9 @@ def controls(
     from gan_denoise.eval.generation.tables import controls_report
     from gan_denoise.eval.result_table import print_skipped, print_table
 
-    table = controls_report(model, sources.load_fashion_mnist(data), n, seed, threads, tracked("controls"))
+    table = controls_report(
+        model, sources.load_fashion_mnist(data), n, seed, threads, tracked("controls"), other_data=other_data
+    )
     print_skipped(table)
     next_command = ("bench", *model_option(model))
     print_table(table, as_json=as_json, table_format=table_format, next_command=next_command)
@@ -183,6 +193,7 @@ def classes_command(
     seed: SeedOption = 0,
     threads: ThreadsOption = 0,
     data: DataOption = None,
+    other_data: OtherDataOption = False,
     as_json: JsonOption = False,
     table_format: FormatOption = TableFormat.table,
     quiet: QuietOption = False,
@@ -196,7 +207,9 @@ def classes_command(
     from gan_denoise.eval.generation.tables import classes_report
     from gan_denoise.eval.result_table import print_table
 
-    table = classes_report(model, sources.load_fashion_mnist(data), n, seed, threads, tracked("generating"))
+    table = classes_report(
+        model, sources.load_fashion_mnist(data), n, seed, threads, tracked("generating"), other_data=other_data
+    )
     next_command = ("eval", "copies", *model_option(model))
     print_table(table, as_json=as_json, table_format=table_format, next_command=next_command)
 
@@ -208,6 +221,7 @@ def copies(
     seed: SeedOption = 0,
     threads: ThreadsOption = 0,
     data: DataOption = None,
+    other_data: OtherDataOption = False,
     as_json: JsonOption = False,
     table_format: FormatOption = TableFormat.table,
     quiet: QuietOption = False,
@@ -221,7 +235,9 @@ def copies(
     from gan_denoise.eval.generation.tables import copies_report
     from gan_denoise.eval.result_table import print_table
 
-    table = copies_report(model, sources.load_fashion_mnist(data), n, seed, threads, tracked("searching"))
+    table = copies_report(
+        model, sources.load_fashion_mnist(data), n, seed, threads, tracked("searching"), other_data=other_data
+    )
     complete = _has_graph(model, FUSED_FILE) and _has_graph(model, DENOISER_FILE)
     next_command = ("eval", "controls" if complete else "generation", *model_option(model))
     print_table(table, as_json=as_json, table_format=table_format, next_command=next_command)

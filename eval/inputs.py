@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import typer
 
+from gan_denoise.data.dataset import Dataset
 from gan_denoise.data.fashion_mnist import SIDE
 from gan_denoise.data.image_files import Skipped, none_found, walk_image_folders
 from gan_denoise.data.images import ImagesU8, to_uint8
@@ -14,6 +17,7 @@ from gan_denoise.errors import InputError
 from gan_denoise.export import runtime
 from gan_denoise.export.images import read_image
 from gan_denoise.export.runtime import DENOISER, Graph, Signature
+from gan_denoise.export.training_data import TrainingData, from_metadata
 
 MAX_BYTES = 8 * 1024**3  # of one file, decompressed: 100,000 images, raw and denoised, as float32 take 0.6
 EXPECTED = f"uint8 (N, {SIDE}, {SIDE}) or float32 (N, 1, {SIDE}, {SIDE}) in [0, 1]"
@@ -78,12 +82,50 @@ def _to_levels(array: np.ndarray, name: str) -> ImagesU8:
     raise InputError.expected(name, EXPECTED, f"{array.dtype} {list(array.shape)}", HINT)
 
 
-def load_fashion_model(signature: Signature, path: Path | None, threads: int) -> Graph:
-    """Load a graph of 28x28 grey images by `runtime.load_graph`. Raises InputError as it does, and for other images."""
+def load_fashion_model(
+    signature: Signature, path: Path | None, threads: int, reference: Dataset, other_data: bool = False
+) -> Graph:
+    """Load a graph of 28x28 grey images by `runtime.load_graph`, to be measured against `reference`.
+
+    Raises InputError as `load_graph` and `check_training_data` do, and for other images.
+    """
     graph = runtime.load_graph(signature, path, threads)
     shape = graph.input_shape if signature == DENOISER else graph.output_shapes[0]
+    file = runtime.graph_file(signature, path)
     if shape != (1, SIDE, SIDE):
         hint = "eval measures Fashion-MNIST images; generate and denoise accept any model"
-        file = runtime.graph_file(signature, path)
         raise InputError.expected(file, f"images of {[1, SIDE, SIDE]}", list(shape), hint)
+    check_training_data(file, from_metadata(graph.metadata), reference, other_data)
     return graph
+
+
+def check_training_data(model: Path, recorded: Sequence[TrainingData], reference: Dataset, other_data: bool) -> None:
+    """Raise InputError if a model was trained on other data than `reference` and `other_data` is not set.
+
+    A data set of the same name and another hash, such as an excerpt, is the same kind of images: stderr gets a line, as
+    it does for a model that records no data.
+    """
+    expected = TrainingData(reference.name, reference.sha256)
+    other = _other_data(recorded, reference)
+    if other and not other_data:
+        got = f"one trained on {' and '.join(map(str, other))}"
+        hint = "--other-data measures it all the same, and records it in the result"
+        raise InputError.expected(model, f"a model trained on {expected}", got, hint)
+    if not recorded:
+        typer.echo(f"{model}: does not record its training data; compared with {expected}", err=True)
+    for data in recorded:
+        if data.name == reference.name and data.sha256 != reference.sha256:
+            typer.echo(f"{model}: trained on {data}, compared with {expected}", err=True)
+
+
+def describe_other_data(recorded: Sequence[TrainingData], reference: Dataset) -> dict[str, str]:
+    """The setting `other_data` of a result: the training data that differ from `reference`; empty where none do."""
+    other = _other_data(recorded, reference)
+    return {"other_data": "trained on " + " and ".join(map(str, other))} if other else {}
+
+
+def _other_data(recorded: Sequence[TrainingData], reference: Dataset) -> list[TrainingData]:
+    """The data sets of another name than `reference`; without a name, those of another hash."""
+    return [
+        data for data in recorded if (data.name != reference.name if data.name else data.sha256 != reference.sha256)
+    ]

@@ -87,6 +87,7 @@ def generate(
     """
     from gan_denoise.export import next_command, runtime, writers
     from gan_denoise.export.generate import generate_batches, parse_label
+    from gan_denoise.export.training_data import describe_names
 
     write = writers.writer_for(out)
     in_shards = n > MAX_IN_MEMORY
@@ -104,7 +105,8 @@ def generate(
         write(generate_batches(graph, seed, n, batch, number, track=tracked("generate")), out)
     command = next_command.after_generate(graph, model, out, n)
     settings = {"n": n, "seed": seed, "label": number, "batch": batch}
-    print_result("generate", [out], as_json, command, model_sha256=graph.sha256, settings=settings, written=[out])
+    model_facts = {"model_sha256": graph.sha256, **describe_names(graph.metadata)}
+    print_result("generate", [out], as_json, command, **model_facts, settings=settings, written=[out])
 
 
 def denoise(
@@ -137,6 +139,7 @@ def denoise(
     from gan_denoise.export import next_command, runtime, tiling
     from gan_denoise.export.denoise_files import list_outputs
     from gan_denoise.export.images import read_frames, save_png
+    from gan_denoise.export.training_data import describe_names
 
     graph, skipped = runtime.load_graph(runtime.DENOISER, model, threads), Skipped()
     sources = list_outputs(images, out, graph.input_shape, skipped)
@@ -149,4 +152,5 @@ def denoise(
             denoised = tiling.denoise_tiled(graph, image)
             save_png(to_pil(to_uint8(np.clip(denoised, 0, 1))[0]), target)
     command = next_command.after_denoise(graph, model)
-    print_result("denoise", written, as_json, command, model_sha256=graph.sha256, written=written)
+    model_facts = {"model_sha256": graph.sha256, **describe_names(graph.metadata)}
+    print_result("denoise", written, as_json, command, **model_facts, written=written)

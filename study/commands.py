@@ -18,6 +18,7 @@ from gan_denoise.options import (
     DataOption,
     FormatOption,
     JsonOption,
+    OtherDataOption,
     QuietOption,
     SeedOption,
     TableFormat,
@@ -128,6 +129,7 @@ def compare_command(
     seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Seed of the latents.")] = 0,
     threads: ThreadsOption = 0,
     data: DataOption = None,
+    other_data: OtherDataOption = False,
     as_json: JsonOption = False,
     table_format: FormatOption = TableFormat.table,
     quiet: QuietOption = False,
@@ -144,7 +146,15 @@ def compare_command(
     from gan_denoise.study.compare.statistics import summary_table
 
     report = compare_runs(
-        folders, sources.load_fashion_mnist(data), n, seed, threads, every_epoch, on_test, tracked("comparing")
+        folders,
+        sources.load_fashion_mnist(data),
+        n,
+        seed,
+        threads,
+        every_epoch,
+        on_test,
+        tracked("comparing"),
+        other_data,
     )
     print_skipped(report)
     summary = summary_table(report)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gan_denoise.data.dataset import Dataset
 from gan_denoise.data.images import ImagesF32
 from gan_denoise.errors import UsageError
 from gan_denoise.eval.denoising import filters, svr
@@ -18,6 +19,7 @@ from gan_denoise.eval.denoising.parallel import Restore
 from gan_denoise.eval.inputs import load_fashion_model
 from gan_denoise.eval.labels import NOISY, SUPPORT_VECTORS
 from gan_denoise.export import graph_size, runtime
+from gan_denoise.export.training_data import TrainingData, from_metadata
 from gan_denoise.options import BATCH
 
 CLASSICAL = (*FILTERS, SUPPORT_VECTORS)
@@ -41,21 +43,23 @@ class Method:
     blind: bool
     size: graph_size.GraphSize | None = None
     sha256: str | None = None
+    trained_on: tuple[TrainingData, ...] = ()
 
 
-def network(model: Path | None) -> Method:
-    """A denoiser.onnx (a file, its folder, or None for the shipped one) on one thread.
+def network(model: Path | None, dataset: Dataset, other_data: bool = False) -> Method:
+    """A denoiser.onnx (a file, its folder, or None for the shipped one) on one thread, for images of `dataset`.
 
     Raises as `load_fashion_model`.
     """
-    graph = load_fashion_model(runtime.DENOISER, model, threads=1)
+    graph = load_fashion_model(runtime.DENOISER, model, 1, dataset, other_data)
     graph(np.zeros((BATCH, *graph.input_shape), np.float32))  # the first call allocates memory: not timed
 
     def restore(noisy: ImagesF32) -> ImagesF32:
         return graph(noisy)[0].clip(0, 1)
 
     size = graph_size.graph_size_of_file(runtime.graph_file(runtime.DENOISER, model))
-    return Method(lambda noise, sigma: restore, BATCH, blind=True, size=size, sha256=graph.sha256)
+    trained_on = tuple(from_metadata(graph.metadata))
+    return Method(lambda noise, sigma: restore, BATCH, True, size, graph.sha256, trained_on)
 
 
 def classical(tuned: TunedParameters, training: ImagesF32) -> dict[str, Method]:

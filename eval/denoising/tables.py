@@ -15,6 +15,7 @@ from gan_denoise.eval.columns import format_value
 from gan_denoise.eval.denoising.evaluate import PSNR_CAP_DB, evaluate_denoising
 from gan_denoise.eval.denoising.filters import load_tuned
 from gan_denoise.eval.denoising.methods import TRAINING_IMAGES, classical, network, not_installed
+from gan_denoise.eval.inputs import describe_other_data
 from gan_denoise.eval.labels import NETWORK
 from gan_denoise.eval.result_table import ResultTable
 from gan_denoise.machine import describe_machine
@@ -70,13 +71,16 @@ def denoising_report(
     name: str = NETWORK,
     versus: Mapping[str, Path] | None = None,
     whole: bool = False,
+    other_data: bool = False,
 ) -> ResultTable:
     """The rows of `evaluate_denoising` on the first n test images; if `whole`, the networks' on all after that.
 
     `model`, called `name` in the table, and the models of `versus` are denoisers. Methods whose package is missing are
-    skipped. Raises InputError when a model is not a denoiser.
+    skipped. Raises InputError when a model is not a denoiser, or was trained on other data and `other_data` is not set.
     """
-    networks = {title: network(path) for title, path in {name: model, **(versus or {})}.items()}
+    models = {name: model, **(versus or {})}
+    networks = {title: network(path, dataset, other_data) for title, path in models.items()}
+    recorded = dict.fromkeys(data for method in networks.values() for data in method.trained_on)
     fit, _ = split_holdout(dataset.train)
     methods = {**networks, **classical(load_tuned(), to_float(fit.images[:TRAINING_IMAGES]))}
     machine = describe_machine(threads)  # before this benchmark itself adds to the load
@@ -97,6 +101,7 @@ def denoising_report(
             "networks": {title: method.sha256 and method.sha256[:12] for title, method in networks.items()},
             "seed": seed,
             "data_sha256": dataset.sha256,
+            **describe_other_data(list(recorded), dataset),
         },
         notes=NOTES,
         skipped=not_installed(),

@@ -22,13 +22,15 @@ from gan_denoise.eval.generation.controls import (
 from gan_denoise.eval.generation.diagnostics import class_rows, class_summary, copy_rows
 from gan_denoise.eval.generation.evaluate import evaluate_generation, generate_sets
 from gan_denoise.eval.generation.reference import MAX_FEATURES, RealImages, collect, features_name, measure_real
-from gan_denoise.eval.inputs import load_fashion_model, load_image_sets
+from gan_denoise.eval.inputs import describe_other_data, load_fashion_model, load_image_sets
 from gan_denoise.eval.labels import GAUSSIAN, MIXTURE, NLM, REAL_BASELINE, REAL_DENOISED
 from gan_denoise.eval.metrics import ffd
 from gan_denoise.eval.metrics.prdc import K
 from gan_denoise.eval.result_table import ResultTable
 from gan_denoise.export import runtime
 from gan_denoise.export.latents import another_seed
+from gan_denoise.export.runtime import Graph
+from gan_denoise.export.training_data import from_metadata
 from gan_denoise.machine import describe_machine
 
 MEASURED_SETS = {"kid, precision, recall, density, coverage": f"of the first {MAX_FEATURES:,} images of a set, k = {K}"}
@@ -36,10 +38,17 @@ PIXELS = "rounded to 8 bits, 28x28, not resized"
 
 
 def generation_report(
-    model: Path | None, dataset: Dataset, n: int, seed: int, threads: int, track: Track = untracked
+    model: Path | None,
+    dataset: Dataset,
+    n: int,
+    seed: int,
+    threads: int,
+    track: Track = untracked,
+    *,
+    other_data: bool = False,
 ) -> ResultTable:
     """The rows of `evaluate_generation`. Raises as `load_fashion_model` and `ffd.load_network` do."""
-    fused = load_fashion_model(runtime.FUSED, model, threads)
+    fused = load_fashion_model(runtime.FUSED, model, threads, dataset, other_data)
     real = measure_real(dataset, ffd.load_network(threads=threads), n)
     return ResultTable(
         command="eval generation",
@@ -47,19 +56,28 @@ def generation_report(
         rows=evaluate_generation(fused, real, n, seed, track),
         model_sha256=fused.sha256,
         machine=describe_machine(threads),
-        settings=_settings(real, seed, dataset),
+        settings=_settings(real, seed, dataset, fused),
         notes={"pixels": PIXELS, **MEASURED_SETS},
     )
 
 
 def controls_report(
-    model: Path | None, dataset: Dataset, n: int, seed: int, threads: int, track: Track = untracked
+    model: Path | None,
+    dataset: Dataset,
+    n: int,
+    seed: int,
+    threads: int,
+    track: Track = untracked,
+    *,
+    other_data: bool = False,
 ) -> ResultTable:
     """The rows of controls.py and the real baseline; the Gaussian mixture is skipped without scikit-learn.
 
     `model` is an exported folder, or None for the shipped one. Raises as `generation_report` and `tune_filters`.
     """
-    fused, denoiser = (load_fashion_model(part, model, threads) for part in (runtime.FUSED, runtime.DENOISER))
+    fused, denoiser = (
+        load_fashion_model(part, model, threads, dataset, other_data) for part in (runtime.FUSED, runtime.DENOISER)
+    )
     network = ffd.load_network(threads=threads)
     tuning_samples = min(n, TUNING_SAMPLES)
     filters = tune_filters(fused, network, dataset, tuning_samples, seed, track)
@@ -73,7 +91,7 @@ def controls_report(
         rows=[*rows, real_denoised_row(denoiser, real, dataset, n), real.real_baseline],
         model_sha256=fused.sha256,
         machine=describe_machine(threads),
-        settings=_settings(real, seed, dataset),
+        settings=_settings(real, seed, dataset, fused, denoiser),
         notes={
             "pixels": PIXELS,
             **MEASURED_SETS,
@@ -87,10 +105,17 @@ def controls_report(
 
 
 def classes_report(
-    model: Path | None, dataset: Dataset, n: int, seed: int, threads: int, track: Track = untracked
+    model: Path | None,
+    dataset: Dataset,
+    n: int,
+    seed: int,
+    threads: int,
+    track: Track = untracked,
+    *,
+    other_data: bool = False,
 ) -> ResultTable:
     """The rows of `class_rows`, with `class_summary` in the settings. Raises as `generation_report`."""
-    fused = load_fashion_model(runtime.FUSED, model, threads)
+    fused = load_fashion_model(runtime.FUSED, model, threads, dataset, other_data)
     real = measure_real(dataset, ffd.load_network(threads=threads), n)
     generated = collect(generate_sets(fused, n, seed, track), real.reference.network)
     sets = {**generated, REAL_BASELINE: real.unseen}
@@ -100,16 +125,23 @@ def classes_report(
         rows=class_rows(sets, real.reference),
         model_sha256=fused.sha256,
         machine=describe_machine(threads),
-        settings={**_settings(real, seed, dataset), "summary": class_summary(sets, real.reference)},
+        settings={**_settings(real, seed, dataset, fused), "summary": class_summary(sets, real.reference)},
         notes={"pixels": PIXELS},
     )
 
 
 def copies_report(
-    model: Path | None, dataset: Dataset, n: int, seed: int, threads: int, track: Track = untracked
+    model: Path | None,
+    dataset: Dataset,
+    n: int,
+    seed: int,
+    threads: int,
+    track: Track = untracked,
+    *,
+    other_data: bool = False,
 ) -> ResultTable:
     """The rows of `copy_rows`. Raises as `load_fashion_model`."""
-    fused = load_fashion_model(runtime.FUSED, model, threads)
+    fused = load_fashion_model(runtime.FUSED, model, threads, dataset, other_data)
     batches = list(generate_sets(fused, n, seed))
     sets = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
     return ResultTable(
@@ -118,7 +150,7 @@ def copies_report(
         rows=copy_rows(sets, dataset, track),
         model_sha256=fused.sha256,
         machine=describe_machine(threads),
-        settings={"seed": seed, "data_sha256": dataset.sha256},
+        settings={"seed": seed, **_data_settings(dataset, fused)},
         notes={
             "distance": f"to the nearest of {len(dataset.train):,} training images, Euclidean, of pixels in [0, 1]",
             "near copies": "fraction below the 1st percentile of the test images' distances",
@@ -166,10 +198,16 @@ def _trained_on(denoiser: runtime.Graph) -> str:
     return "this denoiser has seen them if it was trained on all training images"
 
 
-def _settings(real: RealImages, seed: int, dataset: Dataset) -> dict[str, object]:
+def _settings(real: RealImages, seed: int, dataset: Dataset, *models: Graph) -> dict[str, object]:
     return {
         "features": features_name(real.reference.network),
         "reference": f"{len(real.reference.images)} test images",
         "seed": seed,
-        "data_sha256": dataset.sha256,
+        **_data_settings(dataset, *models),
     }
+
+
+def _data_settings(dataset: Dataset, *models: Graph) -> dict[str, object]:
+    """The hash of the reference, and the data of the models where they differ from it."""
+    recorded = dict.fromkeys(data for model in models for data in from_metadata(model.metadata))
+    return {"data_sha256": dataset.sha256, **describe_other_data(list(recorded), dataset)}

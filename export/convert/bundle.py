@@ -16,6 +16,7 @@ from gan_denoise import __version__
 from gan_denoise.data.fashion_mnist import CLASSES, SIDE
 from gan_denoise.data.images import ArrayF32
 from gan_denoise.errors import OutputError
+from gan_denoise.export import training_data
 from gan_denoise.export.convert import parity, weights
 from gan_denoise.export.convert.fuse import fuse
 from gan_denoise.export.convert.to_onnx import to_onnx, with_metadata
@@ -90,7 +91,9 @@ def _feature_graph(stage: StageFolder, differences: dict[str, float]) -> dict[st
     if not stage.weights("classifier").exists():
         return {}
     network = weights.load_classifier(stage.path)
-    model = with_metadata(to_onnx(network, FEATURES, (1, SIDE, SIDE)), _metadata(stage.read_fingerprint()))
+    metadata = _metadata(stage.read_fingerprint())
+    metadata.pop(training_data.NAME, None)  # FFD-1 is pinned to the hash of a file without it
+    model = with_metadata(to_onnx(network, FEATURES, (1, SIDE, SIDE)), metadata)
     graph = Graph(model.SerializeToString(), FEATURES, FEATURES.file)
     differences[FEATURES.file] = parity.check_network(graph, network, _random_images((1, SIDE, SIDE)))
     return {FEATURES.file: _to_bytes(model)}
@@ -142,7 +145,7 @@ def _metadata(*fingerprints: dict[str, Any]) -> dict[str, str]:
     return {
         "version": __version__,
         "config_sha256": ",".join(fingerprint["config_sha256"] for fingerprint in fingerprints),
-        "data_sha256": fingerprints[0]["data_sha256"],
+        **training_data.to_metadata(fingerprints),
         "seed": ",".join(str(fingerprint["seed"]) for fingerprint in fingerprints),
         "pixel_range": PIXEL_RANGE,
     }

@@ -17,6 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from gan_denoise.data.images import ArrayF32, ImagesF32
 from gan_denoise.errors import GateError, InputError
 from gan_denoise.export import latents, runtime
+from gan_denoise.export.package.origin import keep_origin
 from gan_denoise.export.runtime import FUSED, Graph
 from gan_denoise.options import BATCH
 
@@ -45,9 +46,11 @@ def quantize(path: Path | None, precision: str, threads: int = 0) -> tuple[bytes
         raise InputError.expected("quantize", "a graph in float32", f"one in {before}")
     if any(len(shape) != 3 for shape in original.output_shapes):
         raise InputError.expected("image", "channels, height and width", list(original.output_shapes[0]))
-    model = onnx.load_model_from_string(runtime.read_graph(FUSED, path))
+    source = onnx.load_model_from_string(runtime.read_graph(FUSED, path))
+    model = onnx.ModelProto()
+    model.CopyFrom(source)
     model = _to_float16(model) if precision == FLOAT16 else _to_int8(model, original.input_shape[0])
-    helper.set_model_props(model, original.metadata | {"precision": precision})
+    keep_origin(model, source, {"precision": precision})
     content: bytes = model.SerializeToString(deterministic=True)
     quantized = Graph(content, FUSED, f"{FUSED.file} in {precision}", threads)
     return content, check_agreement(quantized, original, MIN_PSNR_DB[precision])

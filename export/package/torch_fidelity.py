@@ -15,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 from gan_denoise.data.images import to_uint8
 from gan_denoise.errors import GateError, InputError
 from gan_denoise.export import latents, runtime
+from gan_denoise.export.package.origin import keep_origin
 from gan_denoise.export.runtime import FUSED, Graph, Signature
 from gan_denoise.options import BATCH
 
@@ -57,8 +58,7 @@ def _with_uint8_images(model: onnx.ModelProto, output: str, shape: tuple[int, ..
     sides: list[str | int | None] = ["batch", COLOURS, *shape[1:]]
     del part.graph.output[:]
     part.graph.output.append(helper.make_tensor_value_info(OUTPUT, TensorProto.UINT8, sides))
-    metadata = {entry.key: entry.value for entry in model.metadata_props}
-    helper.set_model_props(part, {**metadata, "pixel_range": "0 to 255"})
+    keep_origin(part, model, {"pixel_range": "0 to 255"})
     onnx.checker.check_model(part, full_check=True)
     return part
 

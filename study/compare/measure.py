@@ -27,6 +27,7 @@ from gan_denoise.eval.generation.reference import (
     make_reference,
     make_test_reference,
 )
+from gan_denoise.eval.inputs import check_training_data, describe_other_data
 from gan_denoise.eval.metrics import class_balance, ffd
 from gan_denoise.eval.metrics.prdc import K
 from gan_denoise.eval.metrics.psnr_ssim import psnr
@@ -35,8 +36,9 @@ from gan_denoise.eval.result_table import ResultTable
 from gan_denoise.export.convert import weights
 from gan_denoise.export.latents import another_seed, latents
 from gan_denoise.export.runtime import Graph
+from gan_denoise.export.training_data import from_fingerprint
 from gan_denoise.machine import describe_machine, usable_cores
-from gan_denoise.study.compare.snapshots import Snapshot, find_snapshots, missing_epochs
+from gan_denoise.study.compare.snapshots import Snapshot, find_snapshots, missing_epochs, trained_stages
 from gan_denoise.study.compare.statistics import SAMPLE
 
 BATCH = 250
@@ -70,13 +72,17 @@ def compare_runs(
     every_epoch: bool = False,
     on_test: bool = False,
     track: Track = untracked,
+    other_data: bool = False,
 ) -> ResultTable:
     """The rows of `measure_snapshot` for all snapshots in the folders of runs.
 
     The reference is the last 5,000 training images, or if `on_test` the test images; then the distance is FFD-1.
-    Raises as `find_snapshots`, `ffd.load_network` and `weights.load_generator` do.
+    Raises as `find_snapshots`, `check_training_data`, `ffd.load_network` and `weights.load_generator` do.
     """
     snapshots = find_snapshots(folders, every_epoch)
+    trained_on = {stage.path: from_fingerprint(stage.read_fingerprint()) for stage in trained_stages(folders)}
+    for path, data in trained_on.items():
+        check_training_data(path, [data], dataset, other_data)
     torch.set_num_threads(threads or usable_cores())
     network = ffd.load_network(threads=threads)
     held_out = make_reference(split_holdout(dataset.train)[1].images, network)
@@ -95,6 +101,7 @@ def compare_runs(
             "reference": f"{len(reference.images):,} {real}",
             "seed": seed,
             "data_sha256": dataset.sha256,
+            **describe_other_data(list(dict.fromkeys(trained_on.values())), dataset),
         },
         notes={
             "epoch": "of the stage; for the denoiser joint, of joint training",

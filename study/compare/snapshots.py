@@ -77,6 +77,12 @@ def _ranges(numbers: Sequence[int]) -> str:
     return ", ".join(str(a) if a == b else f"{a} to {b}" for a, b in zip(starts, ends, strict=True))
 
 
+def trained_stages(folders: Sequence[Path]) -> list[StageFolder]:
+    """The stages `gan`, `denoiser` and `joint` in the folders of runs."""
+    runs = [RunFolder(path) for path in folders]
+    return [stage for run in runs for stage in (run.gan, run.denoiser, run.joint) if stage.path.is_dir()]
+
+
 def check_image_shape(folder: Path, fingerprint: Mapping[str, Any], hint: str) -> None:
     """Raises InputError for a stage that was trained on other images than grey ones of Fashion-MNIST's size."""
     shape = fingerprint.get("image_shape")  # channels, height, width; recorded only where it differs

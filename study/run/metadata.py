@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from gan_denoise import __version__
-from gan_denoise.data.dataset import Dataset
+from gan_denoise.data.dataset import FASHION_MNIST, Dataset
 from gan_denoise.data.fashion_mnist import CLASSES, SIDE
 from gan_denoise.errors import InputError, OutputError
 from gan_denoise.export.run_folder import StageFolder
@@ -67,8 +67,12 @@ def verify_fingerprint(stage: StageFolder, fingerprint: dict[str, Any], options:
 
 
 def _flatten(fingerprint: dict[str, Any]) -> dict[str, Any]:
-    """The fingerprint with the fields of its configuration at the top level."""
-    rest = {name: value for name, value in fingerprint.items() if name not in ("config", "config_sha256")}
+    """The fingerprint with the fields of its configuration at the top level.
+
+    Without the name of the data: their hash identifies them, and earlier versions did not record the name.
+    """
+    left_out = ("config", "config_sha256", "dataset")
+    rest = {name: value for name, value in fingerprint.items() if name not in left_out}
     return {**fingerprint.get("config", {}), **rest}
 
 
@@ -99,9 +103,14 @@ def _git_commit() -> str:
     return "unknown"
 
 
-def describe_images(dataset: Dataset) -> dict[str, list[int] | list[str]]:
-    """The shape and the classes of the images, where they differ from those of Fashion-MNIST."""
-    description: dict[str, list[int] | list[str]] = {}
+def describe_images(dataset: Dataset) -> dict[str, str | list[int] | list[str]]:
+    """The name of the data set, and the shape and the classes of its images, where they differ from Fashion-MNIST's.
+
+    `training_data.from_fingerprint` reads the name.
+    """
+    description: dict[str, str | list[int] | list[str]] = {}
+    if dataset.name != FASHION_MNIST:
+        description["dataset"] = dataset.name
     if dataset.train.shape != (1, SIDE, SIDE):
         description["image_shape"] = list(dataset.train.shape)
     if dataset.classes != CLASSES:

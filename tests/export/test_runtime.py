@@ -105,7 +105,7 @@ def test_a_large_batch_is_split_between_threads(monkeypatch: pytest.MonkeyPatch)
 
 def test_metadata_name_the_origin_of_a_graph(exported: Path) -> None:
     fused = runtime.load_graph(runtime.FUSED, exported)
-    assert set(fused.metadata) == {"version", "config_sha256", "data_sha256", "seed", "pixel_range"}
+    assert set(fused.metadata) == {"version", "config_sha256", "data_sha256", "dataset", "seed", "pixel_range"}
     assert fused.metadata["pixel_range"] == "[0, 1]"
     assert fused.metadata["seed"] == "0,0"
 

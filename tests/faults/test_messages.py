@@ -138,7 +138,7 @@ def drawn(table: Any, width: int) -> str:
 def odd_names() -> Dataset:
     images, labels = np.zeros((3, 28, 28), np.uint8), np.arange(3, dtype=np.uint8)
     split = Split(images, labels)
-    return Dataset(split, split, "source", "0" * 64, (":cat:", "[b]dog[/b]", "a name that is long"))
+    return Dataset(split, split, "source", "0" * 64, (":cat:", "[b]dog[/b]", "a name that is long"), "folder")
 
 
 @pytest.mark.row(75)

@@ -37,7 +37,7 @@ def data() -> Dataset:
     """The first 300 test images, and 3,600 training images of which 600 count as unseen and 300 as held out."""
     whole = sources.load_fashion_mnist()
     train, test = (Split(part.images[:n], part.labels[:n]) for part, n in ((whole.train, 3600), (whole.test, 300)))
-    return Dataset(train, test, whole.source, whole.sha256, whole.classes)
+    return Dataset(train, test, whole.source, whole.sha256, whole.classes, whole.name)
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +44,7 @@ def data() -> Dataset:
     """The first 300 test images, and training images of which 200 count as unseen."""
     whole = sources.load_fashion_mnist()
     train, test = (Split(part.images[:n], part.labels[:n]) for part, n in ((whole.train, 1200), (whole.test, 300)))
-    return Dataset(train, test, whole.source, whole.sha256, whole.classes)
+    return Dataset(train, test, whole.source, whole.sha256, whole.classes, whole.name)
 
 
 @pytest.fixture(scope="module")
@@ -149,7 +150,7 @@ def test_features_are_kept_of_the_first_images_only(
 
 
 def test_a_baseline_of_too_few_real_images_is_not_measured(data: Dataset) -> None:
-    few = Dataset(Split(data.train.images[:60], data.train.labels[:60]), data.test, "few", data.sha256, data.classes)
+    few = replace(data, train=Split(data.train.images[:60], data.train.labels[:60]))
     baseline = measure_real(few, ffd.load_network(threads=1), N).real_baseline
     assert (baseline["n"], baseline["ffd_1"], baseline["precision"]) == (10, None, None)
     assert baseline["contrast"] > 0

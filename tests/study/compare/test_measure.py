@@ -44,7 +44,7 @@ def data() -> Dataset:
     """1,200 training images, of which 100 are held out, and 200 test images."""
     whole = sources.load_fashion_mnist()
     train, test = (Split(part.images[:n], part.labels[:n]) for part, n in ((whole.train, 1200), (whole.test, 200)))
-    return Dataset(train, test, whole.source, whole.sha256, whole.classes)
+    return Dataset(train, test, whole.source, whole.sha256, whole.classes, whole.name)
 
 
 @pytest.fixture(scope="module")

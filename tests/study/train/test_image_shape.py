@@ -132,15 +132,15 @@ def test_array_files_and_torch_fidelity_have_the_colours(exported: Path, tmp_pat
     assert np.abs(images.astype(int) - expected).max() <= 1
 
 
-def test_the_tables_about_fashion_mnist_refuse_other_images(exported: Path) -> None:
+def test_the_tables_about_fashion_mnist_refuse_other_images(exported: Path, excerpt: Dataset) -> None:
     for signature in (runtime.FUSED, runtime.DENOISER):
         with pytest.raises(InputError, match=r"onnx: images of \[3, 64, 64\] found, \[1, 28, 28\] wanted"):
-            load_fashion_model(signature, exported, 1)
+            load_fashion_model(signature, exported, 1, excerpt)
     for command in (["denoising", "-n", "1"], ["generation", "-n", "100"], ["copies", "-n", "1"]):
         done = CliRunner().invoke(app, ["eval", *command, "--model", str(exported)])
         assert isinstance(done.exception, InputError)
         assert "images of [3, 64, 64] found" in done.exception.message
-    assert load_fashion_model(runtime.FUSED, None, 1).output_shapes[0] == (1, 28, 28)
+    assert load_fashion_model(runtime.FUSED, None, 1, excerpt).output_shapes[0] == (1, 28, 28)
 
 
 def test_the_networks_of_best_take_other_sizes_colours_and_classes(excerpt: Dataset, tmp_path: Path) -> None:
