@@ -52,7 +52,7 @@ def write_report(folder: Path, test_images: NDArray[np.uint8] | None, published:
 
     `test_images` (N, 28, 28) are shown noisy and denoised. `published` is the JSON file of preset `paper`'s published
     results, shown beside this run's. Missing results are reported as not measured. Raises InputError if a file is
-    damaged, a stage was trained on other images than 28x28 grey ones, or matplotlib is missing; OutputError if
+    damaged, a stage was trained on other images than Fashion-MNIST, or matplotlib is missing; OutputError if
     writing fails.
     """
     study = load_study(folder, test_images, published)
@@ -78,17 +78,18 @@ def write_report(folder: Path, test_images: NDArray[np.uint8] | None, published:
 
 
 def _opening(study: Study) -> list[str]:
-    budget = describe_budget(study.preset, study.config(GAN), study.config(DENOISER))
+    budget = describe_budget(study.preset, study.config(GAN), study.config(DENOISER), study.preset_changes)
+    is_paper = study.preset == PAPER and not study.preset_changes
     if study.published:
         budget += f" The published results of preset `{PAPER}` are shown for comparison."
-    elif study.preset != PAPER:
+    elif not is_paper:
         budget += f" The published results of preset `{PAPER}` were not found."
     rows, published = study.rows("generation"), study.published_rows("generation")
     is_joint = JOINT in study.stages()
     return [
         f"# {TITLE}",
         f"The study in {code(study.folder)}, by gan-denoise {__version__}.",
-        budget if study.preset == PAPER else f"> {budget}",
+        budget if is_paper else f"> {budget}",
         "## Abstract",
         ABSTRACT.format(joint=JOINT_TRAINING if is_joint else "")
         if rows or study.logs[GAN]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gan_denoise.data.dataset import FASHION_MNIST
 from gan_denoise.errors import InputError
 from gan_denoise.eval.labels import NOT_MEASURED
 from gan_denoise.export.run_folder import DENOISER, GAN, JOINT, RunFolder
+from gan_denoise.export.training_data import from_fingerprint
 from gan_denoise.markdown import code, escape_markdown, one_line
 from gan_denoise.study.compare.snapshots import check_image_shape
 from gan_denoise.study.report.training_text import PAPER
@@ -35,11 +37,12 @@ Content = Mapping[str, Any]
 class Study:
     """A study, finished or not; what is missing is empty.
 
-    `published` has the published results of preset `paper`, unless this study is of that preset itself.
+    `published` has the published results of preset `paper`, unless this study is of that preset, unchanged.
     """
 
     folder: Path
     preset: str | None
+    preset_changes: dict[str, str]  # of `study run --set`: STAGE.FIELD to its value
     meta: dict[str, Content]  # by stage: gan, denoiser, joint
     layers: dict[str, list[Content]]  # by network: generator, discriminator, denoiser
     logs: dict[str, Rows]  # by stage
@@ -113,11 +116,17 @@ class Study:
         """The command line that repeats this study."""
         fingerprint = self.fingerprint("gan")
         options = {f"--{name}": fingerprint.get(name) for name in ("seed", "device", "threads", "precision")}
-        return _command("study run", {"--preset": self.preset, **options, "--out": self.folder})
+        changes = [("--set", f"{field}={value}") for field, value in self.preset_changes.items()]
+        return _command("study run", [("--preset", self.preset), *changes, *options.items(), ("--out", self.folder)])
 
     def dry_run_command(self, stage: str) -> str:
         """The command line that prints a stage's configuration."""
-        return _command(f"train {stage}", {"--preset": self.preset, "--dry-run": ""})
+        changes = [
+            ("--set", f"{field.removeprefix(f'{stage}.')}={value}")
+            for field, value in self.preset_changes.items()
+            if field.startswith(f"{stage}.")
+        ]
+        return _command(f"train {stage}", [("--preset", self.preset), *changes, ("--dry-run", "")])
 
     def report_command(self) -> str:
         """The command line that writes this report again."""
@@ -127,7 +136,8 @@ class Study:
 def load_study(folder: Path, test_images: NDArray[np.uint8] | None, published: Path = PAPER_RESULTS) -> Study:
     """The study in `folder`; missing files are no error.
 
-    Raises InputError when a file is damaged, or when a stage was trained on other images than 28x28 grey ones.
+    Raises InputError when a file is damaged, or when a stage was trained on other images than 28x28 grey ones, or on
+    another data set than Fashion-MNIST.
     """
     run = RunFolder(folder)
     description = _read_json(run.study)
@@ -136,15 +146,17 @@ def load_study(folder: Path, test_images: NDArray[np.uint8] | None, published: P
     layers: dict[str, list[Content]] = {}
     for stage in STAGES:
         layers |= dict(_read_json(run.stage(stage).architecture))
+    changes = _preset_changes(description.get("changes"))
     return Study(
         folder=folder,
         preset=str(preset) if preset else None,
+        preset_changes=changes,
         meta=meta,
         layers=layers,
         logs={stage: _read_log(run.stage(stage).log) for stage in STAGES},
         results={table: _read_json(run.result(table)) for table in TABLES},
         compare=_read_json(run.result(COMPARE)),
-        published={} if preset == PAPER else _read_json(published),
+        published={} if preset == PAPER and not changes else _read_json(published),
         test_images=test_images,
     )
 
@@ -208,7 +220,16 @@ def _read_meta(path: Path) -> Content:
         raise InputError.expected(path, "the description of a trained stage", "a damaged one", "train that stage again")
     hint = f"the report supports 28x28 grey images only; for this run: gan-denoise export {path.parent.parent}"
     check_image_shape(path.parent, fingerprint, hint)
+    data = from_fingerprint(fingerprint)
+    if data.name != FASHION_MNIST:
+        hint = f"the report supports Fashion-MNIST only; for this run: gan-denoise export {path.parent.parent}"
+        raise InputError.expected(path.parent, f"a stage trained on {FASHION_MNIST}", f"one trained on {data}", hint)
     return content
+
+
+def _preset_changes(changes: object) -> dict[str, str]:
+    """The changed fields in `study.json`, which a user may have edited; earlier versions wrote none."""
+    return {str(field): str(value) for field, value in changes.items()} if isinstance(changes, dict) else {}
 
 
 def _read_json(path: Path) -> Content:
@@ -222,10 +243,9 @@ def _read_json(path: Path) -> Content:
     return content
 
 
-def _command(command: str, options: Mapping[str, object]) -> str:
+def _command(command: str, options: Mapping[str, object] | Sequence[tuple[str, object]]) -> str:
+    items = options.items() if isinstance(options, Mapping) else options
     arguments = [
-        f"{name} {shlex.quote(str(value)) if value != '' else ''}".strip()
-        for name, value in options.items()
-        if value is not None
+        f"{name} {shlex.quote(str(value)) if value != '' else ''}".strip() for name, value in items if value is not None
     ]
     return one_line(" ".join(["gan-denoise", command, *arguments]))

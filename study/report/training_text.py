@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from gan_denoise.eval.labels import NOT_MEASURED
+from gan_denoise.markdown import code
 from gan_denoise.study.presets import PRESETS
 from gan_denoise.study.report.results_text import SAME_DB
 from gan_denoise.study.rows import Row, Rows, get_number
@@ -17,15 +20,17 @@ CHANCE = 0.6  # an accuracy below this is close to chance
 VALIDATION_START = 55_000  # the training images from here on measure the denoiser after each epoch
 
 
-def describe_budget(preset: str | None, gan: Row, denoiser: Row) -> str:
-    """Whether this run had the paper's training budget."""
+def describe_budget(preset: str | None, gan: Row, denoiser: Row, changes: Mapping[str, str]) -> str:
+    """Whether this run had the paper's training budget; `changes` are the fields that differ from the preset's."""
     if preset not in PRESETS:
         return (
             f"The preset is not recorded: whether this run has the paper's budget ({PAPER_EPOCHS} epochs) is unknown."
         )
     epochs = [config.get("epochs", "unknown") for config in (gan, denoiser)]
-    trained = f"Preset `{preset}`: {epochs[0]} epochs for the GAN and {epochs[1]} for the denoiser"
-    if preset == PAPER:
+    changed = ", ".join(code(f"{field}={value}") for field, value in changes.items())
+    name = f"Preset `{preset}`, changed to {changed}" if changes else f"Preset `{preset}`"
+    trained = f"{name}: {epochs[0]} epochs for the GAN and {epochs[1]} for the denoiser"
+    if preset == PAPER and not changes:
         return f"{trained}, as in the paper."
     if epochs == [PAPER_EPOCHS, PAPER_EPOCHS]:
         return f"{trained}, as in the paper; batch size {gan.get('batch', 'unknown')} (paper: {PAPER_BATCH})."

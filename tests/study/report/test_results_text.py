@@ -188,11 +188,13 @@ def test_the_training_sentences_follow_the_log() -> None:
     assert "were not part of the training" in training.describe_denoiser_training(rising, 55_000)
     assert training.describe_progress("GAN", rising, {"epochs": 3}) == ""
     assert training.describe_progress("GAN", rising, {"epochs": 5}) == "Unfinished training (GAN): 3 of 5 epochs."
-    assert "as in the paper." in training.describe_budget("paper", {"epochs": 20}, {"epochs": 20})
-    assert "These results **do not have the paper's budget**." in training.describe_budget("smoke", {"epochs": 2}, {})
-    best = training.describe_budget("best", {"epochs": 20, "batch": 64}, {"epochs": 20})
+    assert "as in the paper." in training.describe_budget("paper", {"epochs": 20}, {"epochs": 20}, {})
+    assert "These results **do not have the paper's budget**." in training.describe_budget(
+        "smoke", {"epochs": 2}, {}, {}
+    )
+    best = training.describe_budget("best", {"epochs": 20, "batch": 64}, {"epochs": 20}, {})
     assert "as in the paper; batch size 64 (paper: 256)." in best
-    assert "is unknown" in training.describe_budget(None, {}, {})
+    assert "is unknown" in training.describe_budget(None, {}, {}, {})
 
 
 def test_markdown_cells_are_escaped() -> None:
