@@ -9,17 +9,33 @@ import json
 from pathlib import Path
 from typing import Any
 
+import onnx
+
 from gan_denoise import __version__
+from gan_denoise.data.dataset import FASHION_MNIST
+from gan_denoise.data.images import format_shape
 from gan_denoise.errors import OutputError
 from gan_denoise.export import runtime
 from gan_denoise.export.runtime import FUSED, Graph
+from gan_denoise.export.training_data import TrainingData, from_metadata
 from gan_denoise.files import check_overwrite, write_atomic
-from gan_denoise.markdown import markdown_table
+from gan_denoise.markdown import bullets, code, escape_markdown, markdown_table
 
-MODEL, CONFIG, CARD = "onnx/model.onnx", "config.json", "README.md"
+MODEL, CONFIG, CARD, LICENSE = "onnx/model.onnx", "config.json", "README.md", "LICENSE"
 METRICS = {"ffd_1": "FFD-1", "kid": "KID", "precision": "precision", "recall": "recall"}
 TASK = "unconditional-image-generation"
 DATASET = "zalando-datasets/fashion_mnist"
+HUB_DATASETS = {FASHION_MNIST: DATASET, "mnist": "ylecun/mnist"}  # names on the Hub
+TITLES = {
+    FASHION_MNIST: "Fashion-MNIST",
+    "mnist": "MNIST",
+    "kmnist": "Kuzushiji-MNIST",
+    "folder": "a folder of images",
+    "npz": "an array file",
+    "pairs": "pairs of noisy and clean images",
+}
+NOT_RECORDED = "not recorded"
+IR_VERSION, OPSET = 10, 20  # of our exports: onnxruntime 1.18 is the first that takes them
 
 USE = """\
 ```python
@@ -34,16 +50,18 @@ image, denoised = session.run(["image", "denoised"], {{"z": z}})  # each {shape}
 def write_huggingface(path: Path | None, out: Path, force: bool = False) -> list[Path]:
     """Write `out`/onnx/model.onnx, `out`/config.json and `out`/README.md; return their paths, the card last.
 
-    `path` is a fused graph or a folder that holds one, None the shipped one, whose card shows its metrics. Other files
-    in `out` are left alone. Raises InputError for another kind of graph, OutputError when one of the files exists and
-    `force` is not set.
+    `path` is a fused graph or a folder that holds one, None the shipped one. The card says what the graph's metadata
+    record. That of the shipped graph also shows its metrics and its licence, which is written to `out`/LICENSE. Other
+    files in `out` are left alone. Raises InputError for another kind of graph, OutputError when one of the files exists
+    and `force` is not set.
     """
     graph = runtime.load_graph(FUSED, path)
     model = runtime.read_graph(FUSED, path)
     contents: dict[str, bytes | str] = {
         MODEL: model,
         CONFIG: json.dumps(_config(graph, model), indent=1) + "\n",
-        CARD: _card(graph),
+        **({LICENSE: (runtime.SHIPPED / LICENSE).read_bytes()} if _is_shipped(graph) else {}),
+        CARD: _card(graph, onnx.load_model_from_string(model)),
     }
     if out.is_file():
         raise OutputError.expected(out, "a folder", "a file", "choose another --out")
@@ -74,45 +92,95 @@ def _tensor(name: str, shape: tuple[int, ...], **more: object) -> dict[str, obje
     return {"name": name, "dtype": "float32", "shape": ["batch", *shape], **more}
 
 
-def _card(graph: Graph) -> str:
+def _card(graph: Graph, model: onnx.ModelProto) -> str:
     """The model card. The values of its YAML header are written as JSON, a subset of YAML."""
     rows = _shipped_rows(graph)
+    names = [data.name for data in from_metadata(graph.metadata) if data.name]
+    hub_datasets = [HUB_DATASETS[name] for name in names if name in HUB_DATASETS]
     head = {
-        "license": "mit",
+        **({"license": "mit"} if _is_shipped(graph) else {}),
         "library_name": "onnx",
         "pipeline_tag": TASK,
-        "tags": ["onnx", "onnxruntime", "gan", "denoising", "fashion-mnist"],
-        "datasets": [DATASET],
+        "tags": ["onnx", "onnxruntime", "gan", "denoising", *(name for name in names if name in HUB_DATASETS)],
+        **({"datasets": hub_datasets} if hub_datasets else {}),
         **({"metrics": [*METRICS], "model-index": [_model_index(rows)]} if rows else {}),
     }
     yaml = [f"{key}: {json.dumps(value)}" for key, value in head.items()]
     shape = ", ".join(map(str, ("16", *graph.output_shapes[0])))
-    use = USE.format(size=graph.input_shape[0], shape=f"({shape})")
     parts = [
         "\n".join(["---", *yaml, "---"]),
         "# gan-denoise",
         _description(graph),
-        use,
+        USE.format(size=graph.input_shape[0], shape=f"({shape})"),
         *_results(rows),
-        _origin(graph),
+        "## Origin",
+        bullets([f"{name}: {value}" for name, value in _origin(graph).items()]),
+        "## Runtimes",
+        _runtimes(model),
+        "## Licence",
+        _licence(graph, names),
     ]
     return "\n\n".join(parts) + "\n"
 
 
 def _description(graph: Graph) -> str:
-    names = ", ".join(graph.class_names)
+    names = ", ".join(map(escape_markdown, graph.class_names))
     choice = f" The largest of the last {graph.classes} entries of `z` chooses the class: {names}." if names else ""
     return (
-        "A GAN that generates images of clothes like those of Fashion-MNIST, and a denoiser, in one ONNX graph: "
-        f"`z` (batch, {graph.input_shape[0]}) gives `image`, the raw image, and `denoised`.{choice}"
+        f"A GAN that generates {_format_images(graph)}, and a denoiser, in one ONNX graph: `z` (batch, "
+        f"{graph.input_shape[0]}) gives `image`, the raw image, and `denoised`.{choice}"
     )
 
 
-def _origin(graph: Graph) -> str:
+def _format_images(graph: Graph) -> str:
+    channels, *sides = graph.output_shapes[0]
+    colours = {1: "grey images", 3: "colour images"}.get(channels, f"images of {channels} channels")
+    return f"{colours} of {format_shape(tuple(sides))} pixels"
+
+
+def _origin(graph: Graph) -> dict[str, str]:
+    """What the graph's metadata record of its training, in markdown."""
+
+    def recorded(key: str) -> str:
+        values = [code(value) for value in dict.fromkeys(graph.metadata.get(key, "").split(",")) if value]
+        return ", ".join(values) or NOT_RECORDED
+
+    return {
+        "training data": ", ".join(map(_describe_data, from_metadata(graph.metadata))) or NOT_RECORDED,
+        "classes": ", ".join(map(escape_markdown, graph.class_names)) or "none",
+        "images": _format_images(graph),
+        "precision": escape_markdown(graph.metadata.get("precision", "float32")),
+        "configuration, SHA-256": recorded("config_sha256"),
+        "seed": recorded("seed"),
+        "version of gan-denoise": recorded("version"),
+        "graph, SHA-256": code(graph.sha256),
+    }
+
+
+def _describe_data(data: TrainingData) -> str:
+    name = TITLES.get(data.name or "", escape_markdown(data.name or f"name {NOT_RECORDED}"))
+    return f"{name} (SHA-256 {code(data.sha256) if data.sha256 else NOT_RECORDED})"
+
+
+def _runtimes(model: onnx.ModelProto) -> str:
+    opset = max((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), default=0)
+    needs = ", which onnxruntime runs from 1.18 on" if (model.ir_version, opset) == (IR_VERSION, OPSET) else ""
     return (
-        f"Written by gan-denoise {__version__}, MIT licence; Fashion-MNIST is by Zalando SE, MIT licence. SHA-256 of "
-        f"the graph: `{graph.sha256}`. Its metadata and `{CONFIG}` name the configuration and data of its training."
+        f"The file is ONNX IR {model.ir_version}, opset {opset}{needs}. On processors with bfloat16, OpenVINO computes "
+        "in it unless `INFERENCE_PRECISION_HINT` is `f32`; pixels then differ by up to 0.03."
     )
+
+
+def _licence(graph: Graph, names: list[str]) -> str:
+    model = f"MIT, see `{LICENSE}`." if _is_shipped(graph) else "The licence of this model is not recorded."
+    data = " Fashion-MNIST, the training data, is by Zalando SE, MIT licence." if FASHION_MNIST in names else ""
+    return model + data
+
+
+def _is_shipped(graph: Graph) -> bool:
+    """Whether this is the shipped graph, whose metrics and licence are known."""
+    hashes = json.loads((runtime.SHIPPED / "sha256.json").read_text())
+    return bool(graph.sha256 == hashes[FUSED.file])
 
 
 def _shipped_rows(graph: Graph) -> list[dict[str, Any]]:

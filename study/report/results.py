@@ -124,7 +124,7 @@ class Study:
         changes = [
             ("--set", f"{field.removeprefix(f'{stage}.')}={value}")
             for field, value in self.preset_changes.items()
-            if field.startswith(f"{stage}.")
+            if field.startswith(f"{stage}.") or stage == JOINT  # which has the fields gan and denoiser
         ]
         return _command(f"train {stage}", [("--preset", self.preset), *changes, ("--dry-run", "")])
 

@@ -31,7 +31,9 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("hub") / "a folder"
     arguments = ["package", "huggingface", "--out", str(out)]
     done = CliRunner().invoke(app, arguments, catch_exceptions=False)
-    assert done.stdout.splitlines() == [str(out / name) for name in ("onnx/model.onnx", "config.json", "README.md")]
+    assert done.stdout.splitlines() == [
+        str(out / name) for name in ("onnx/model.onnx", "config.json", "LICENSE", "README.md")
+    ]
     assert isinstance(CliRunner().invoke(app, arguments).exception, OutputError)
     return out
 
