@@ -13,6 +13,14 @@ from gan_denoise.markdown import one_line
 
 NAME, SHA256 = "dataset", "data_sha256"  # keys of a fingerprint, and of a graph's metadata
 UNNAMED = "unnamed data"  # stands for a missing name in the metadata of a graph with several data sets
+TITLES = {
+    FASHION_MNIST: "Fashion-MNIST",
+    "mnist": "MNIST",
+    "kmnist": "Kuzushiji-MNIST",
+    "folder": "a folder of images",
+    "npz": "an array file",
+    "pairs": "pairs of noisy and clean images",
+}
 MAX_LETTERS = 80  # of a name or hash in a graph's metadata, which may come from anywhere
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import html
 import json
 import shutil
 from pathlib import Path
@@ -12,10 +13,12 @@ from typing import Any
 import numpy as np
 
 from gan_denoise import __version__
+from gan_denoise.data.dataset import FASHION_MNIST
 from gan_denoise.data.images import ArrayF32
 from gan_denoise.errors import InputError, OutputError
 from gan_denoise.export import latents, runtime
 from gan_denoise.export.runtime import DENOISER, FUSED, Graph
+from gan_denoise.export.training_data import TITLES, from_metadata
 from gan_denoise.files import check_empty, make_folder, move_file, staging_dir
 from gan_denoise.models.z_layout import chosen_class, split_z
 
@@ -23,6 +26,7 @@ SOURCE = Path(__file__).parent
 RUNTIME = SOURCE / "ort"  # files of the npm package onnxruntime-web
 BINARY = "ort-wasm-simd-threaded.wasm"
 RUNTIME_FILES = ("ort.wasm.bundle.min.mjs", BINARY, "onnxruntime-LICENSE.txt", "onnxruntime-ThirdPartyNotices.txt")
+PAGE = "index.html"
 DIRECTIONS = 6  # sliders on the page
 SAMPLES = 1_000  # images that the directions are fitted on
 
@@ -41,6 +45,8 @@ def write_site(model: Path | None, out: Path, force: bool = False) -> None:
         with staging_dir(out) as staging:
             for source in sources:
                 shutil.copyfile(source, staging / source.name)
+            page = (staging / PAGE).read_text().replace("{training data}", _training_data(fused))
+            (staging / PAGE).write_text(page)
             for file, content in graphs.items():
                 (staging / file).write_bytes(content)
             (staging / "model.json").write_text(json.dumps(description, indent=1) + "\n")
@@ -106,6 +112,13 @@ def _describe(fused: Graph) -> dict[str, Any]:
         "classes": names.split(",") if names else [],
         "directions": np.round(find_directions(fused).astype(float), 6).tolist(),
     }
+
+
+def _training_data(fused: Graph) -> str:
+    """The training data that the graph records, with the licence of known data, in HTML."""
+    names = [data.name or "not recorded" for data in from_metadata(fused.metadata)] or ["not recorded"]
+    texts = [TITLES.get(name, name) + (" (MIT, Zalando SE)" if name == FASHION_MNIST else "") for name in names]
+    return html.escape(", ".join(texts))
 
 
 def _integrity(files: dict[str, bytes]) -> dict[str, str]:

@@ -17,7 +17,7 @@ from gan_denoise.data.images import format_shape
 from gan_denoise.errors import OutputError
 from gan_denoise.export import runtime
 from gan_denoise.export.runtime import FUSED, Graph
-from gan_denoise.export.training_data import TrainingData, from_metadata
+from gan_denoise.export.training_data import TITLES, TrainingData, from_metadata
 from gan_denoise.files import check_overwrite, write_atomic
 from gan_denoise.markdown import bullets, code, escape_markdown, markdown_table
 
@@ -26,14 +26,6 @@ METRICS = {"ffd_1": "FFD-1", "kid": "KID", "precision": "precision", "recall": "
 TASK = "unconditional-image-generation"
 DATASET = "zalando-datasets/fashion_mnist"
 HUB_DATASETS = {FASHION_MNIST: DATASET, "mnist": "ylecun/mnist"}  # names on the Hub
-TITLES = {
-    FASHION_MNIST: "Fashion-MNIST",
-    "mnist": "MNIST",
-    "kmnist": "Kuzushiji-MNIST",
-    "folder": "a folder of images",
-    "npz": "an array file",
-    "pairs": "pairs of noisy and clean images",
-}
 NOT_RECORDED = "not recorded"
 IR_VERSION, OPSET = 10, 20  # of our exports: onnxruntime 1.18 is the first that takes them
 

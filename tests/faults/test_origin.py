@@ -25,6 +25,7 @@ from gan_denoise.errors import InputError
 from gan_denoise.eval.metrics import ffd
 from gan_denoise.export import runtime, training_data
 from gan_denoise.export.convert.bundle import export_run
+from gan_denoise.export.demo import site
 from gan_denoise.export.package.origin import keep_origin
 from gan_denoise.export.package.quantize import quantize
 from gan_denoise.export.package.torch_fidelity import to_torch_fidelity
@@ -337,6 +338,15 @@ def test_the_shipped_models_folders_carry_its_licence(tmp_path: Path) -> None:
     text = (Path(__file__).parents[2] / "LICENSE").read_text()
     assert (tmp_path / "hub/LICENSE").read_text() == (runtime.SHIPPED / "LICENSE").read_text() == text
     assert '\nlicense: "mit"\n' in (tmp_path / "hub/README.md").read_text()
+
+
+@pytest.mark.row(84)
+def test_the_demo_page_names_the_data_of_its_model(noise_model: Path, tmp_path: Path) -> None:
+    if not (site.RUNTIME / site.BINARY).exists():
+        pytest.skip("onnxruntime-web: not installed")
+    for model, text in ((None, "Fashion-MNIST (MIT, Zalando SE)."), (noise_model, "an array file.")):
+        site.write_site(model, tmp_path / str(model is None))
+        assert f"Training data of the model: {text}" in (tmp_path / str(model is None) / "index.html").read_text()
 
 
 def names_of(model: onnx.ModelProto) -> list[str]:

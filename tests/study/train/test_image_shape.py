@@ -134,12 +134,12 @@ def test_array_files_and_torch_fidelity_have_the_colours(exported: Path, tmp_pat
 
 def test_the_tables_about_fashion_mnist_refuse_other_images(exported: Path, excerpt: Dataset) -> None:
     for signature in (runtime.FUSED, runtime.DENOISER):
-        with pytest.raises(InputError, match=r"onnx: images of \[3, 64, 64\] found, \[1, 28, 28\] wanted"):
+        with pytest.raises(InputError, match=r"onnx: expected images of \[1, 28, 28\], got \[3, 64, 64\]"):
             load_fashion_model(signature, exported, 1, excerpt)
     for command in (["denoising", "-n", "1"], ["generation", "-n", "100"], ["copies", "-n", "1"]):
         done = CliRunner().invoke(app, ["eval", *command, "--model", str(exported)])
         assert isinstance(done.exception, InputError)
-        assert "images of [3, 64, 64] found" in done.exception.message
+        assert "expected images of [1, 28, 28], got [3, 64, 64]" in done.exception.message
     assert load_fashion_model(runtime.FUSED, None, 1, excerpt).output_shapes[0] == (1, 28, 28)
 
 
