@@ -344,9 +344,8 @@ def test_the_shipped_models_folders_carry_its_licence(tmp_path: Path) -> None:
 def test_the_demo_page_names_the_data_of_its_model(noise_model: Path, tmp_path: Path) -> None:
     if not (site.RUNTIME / site.BINARY).exists():
         pytest.skip("onnxruntime-web: not installed")
-    for model, text in ((None, "Fashion-MNIST (MIT, Zalando SE)."), (noise_model, "an array file.")):
-        site.write_site(model, tmp_path / str(model is None))
-        assert f"Training data of the model: {text}" in (tmp_path / str(model is None) / "index.html").read_text()
+    site.write_site(noise_model, tmp_path / "page")
+    assert "Training data of the model: an array file." in (tmp_path / "page/index.html").read_text()
 
 
 def names_of(model: onnx.ModelProto) -> list[str]:

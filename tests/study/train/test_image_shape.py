@@ -196,12 +196,14 @@ def graphs(channels: int = 1) -> tuple[onnx.ModelProto, onnx.ModelProto]:
 
 
 def test_graphs_of_other_channels_or_ranges_are_not_fused() -> None:
-    with pytest.raises(InputError, match=r"image \[1, 28, 28\], the denoiser takes noisy \[3, 28, 28\]"):
+    with pytest.raises(InputError, match=r"got \[1, 28, 28\] of the generator and \[3, 28, 28\] of the denoiser"):
         fuse(*graphs(channels=3))
     generator, denoiser = (
         with_metadata(model, {"pixel_range": said}) for model, said in zip(graphs(), ("[0, 1]", "[-1, 1]"), strict=True)
     )
-    with pytest.raises(InputError, match=r"pixels are \[0, 1\], the denoiser's \[-1, 1\]; the same wanted"):
+    with pytest.raises(
+        InputError, match=r"the same pixel range, got \[0, 1\] of the generator and \[-1, 1\] of the denoiser"
+    ):
         fuse(generator, denoiser)
     fuse(generator, with_metadata(denoiser, {"pixel_range": "[0, 1]"}))
 
