@@ -52,7 +52,7 @@ def write_huggingface(path: Path | None, out: Path, force: bool = False) -> list
     contents: dict[str, bytes | str] = {
         MODEL: model,
         CONFIG: json.dumps(_config(graph, model), indent=1) + "\n",
-        **({LICENSE: (runtime.SHIPPED / LICENSE).read_bytes()} if _is_shipped(graph) else {}),
+        **({LICENSE: (runtime.SHIPPED / LICENSE).read_bytes()} if runtime.is_shipped(graph) else {}),
         CARD: _card(graph, onnx.load_model_from_string(model)),
     }
     if out.is_file():
@@ -90,7 +90,7 @@ def _card(graph: Graph, model: onnx.ModelProto) -> str:
     names = [data.name for data in from_metadata(graph.metadata) if data.name]
     hub_datasets = [HUB_DATASETS[name] for name in names if name in HUB_DATASETS]
     head = {
-        **({"license": "mit"} if _is_shipped(graph) else {}),
+        **({"license": "mit"} if runtime.is_shipped(graph) else {}),
         "library_name": "onnx",
         "pipeline_tag": TASK,
         "tags": ["onnx", "onnxruntime", "gan", "denoising", *(name for name in names if name in HUB_DATASETS)],
@@ -164,15 +164,9 @@ def _runtimes(model: onnx.ModelProto) -> str:
 
 
 def _licence(graph: Graph, names: list[str]) -> str:
-    model = f"MIT, see `{LICENSE}`." if _is_shipped(graph) else "The licence of this model is not recorded."
+    model = f"MIT, see `{LICENSE}`." if runtime.is_shipped(graph) else "The licence of this model is not recorded."
     data = " Fashion-MNIST, the training data, is by Zalando SE, MIT licence." if FASHION_MNIST in names else ""
     return model + data
-
-
-def _is_shipped(graph: Graph) -> bool:
-    """Whether this is the shipped graph, whose metrics and licence are known."""
-    hashes = json.loads((runtime.SHIPPED / "sha256.json").read_text())
-    return bool(graph.sha256 == hashes[FUSED.file])
 
 
 def _shipped_rows(graph: Graph) -> list[dict[str, Any]]:
