@@ -263,7 +263,7 @@ def test_weights_from_before_a_change_are_not_exported(stopped: Path, tmp_path: 
         assert more.poll() is None
     more.terminate()
     assert more.wait(60) == 143
-    with pytest.raises(InputError, match=r"generator\.json: missing, trained weights wanted"):
+    with pytest.raises(InputError, match=r"generator\.json: not found"):
         weights.load_generator(tmp_path / "run/gan")
     assert run_command(*command, "--epochs", 8, "--seed", 1, "--resume-inexact").returncode == 0
     weights.load_generator(tmp_path / "run/gan")
@@ -278,7 +278,9 @@ def test_a_run_without_readable_metadata_is_refused(stopped: Path, tmp_path: Pat
         (tmp_path / "run/gan/meta.json").write_text(content)
     config = dataclasses.replace(SMOKE_GAN, batch=4, epochs=4)
     for options in (RunOptions(threads=1, resume=True), RunOptions(threads=1, resume_inexact=True)):
-        with pytest.raises(InputError, match=r"meta\.json: missing or damaged"):
+        with pytest.raises(
+            InputError, match=r"meta\.json: expected the metadata of a trained stage, got a missing or damaged file"
+        ):
             train_gan(config, fashion_mnist.read_dataset(EXCERPT, "excerpt", checked=False), tmp_path / "run", options)
     with pytest.raises(OutputError, match="holds a training run"):
         train_gan(

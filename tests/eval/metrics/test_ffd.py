@@ -121,7 +121,7 @@ def test_97_images_are_enough_and_96_or_other_shapes_are_refused(network: runtim
     assert ffd.distance(images[:97], network) > 0
     with pytest.raises(InputError, match="FFD-1: expected 97 or more images, got 96"):
         ffd.distance(images[:96], network)
-    with pytest.raises(InputError, match=r"image: float32 \[64, 1, 28, 27\] found"):
+    with pytest.raises(InputError, match=r"image: expected float32 \['N', 1, 28, 28\], got float32 \[64, 1, 28, 27\]"):
         ffd.distance(images[:, :, 1:], network)
     with pytest.raises(InputError, match="expected uint8 NxHxW or Nx3xHxW, got float32 64x28x28"):
         ffd.distance(images.astype(np.float32), network)

@@ -66,7 +66,7 @@ def same(weights: Path, folder: Path) -> bool:
 
 def test_unfinished_joint_training_is_not_ignored(joint_run: Path, tmp_path: Path) -> None:
     shutil.copytree(joint_run, tmp_path / "run", ignore=shutil.ignore_patterns("final"))
-    with pytest.raises(InputError, match=r"joint/final/gan/generator\.safetensors: missing"):
+    with pytest.raises(InputError, match=r"joint/final/gan/generator\.safetensors: not found"):
         export_run(tmp_path / "run", tmp_path / "out")
 
 
@@ -235,7 +235,7 @@ def test_joint_training_without_a_loss_or_with_another_denoiser_is_refused() -> 
 
 
 def test_other_networks_and_unfinished_stages_are_refused(trained: Path, excerpt: Dataset, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"generator.safetensors: missing"):
+    with pytest.raises(InputError, match=r"generator.safetensors: not found"):
         train_joint(joint_config(), excerpt, tmp_path, OPTIONS)
     with pytest.raises(InputError, match=r"discriminator.safetensors: missing"):
         train_joint(joint_config(), excerpt, trained, OPTIONS)
