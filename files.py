@@ -9,6 +9,7 @@ import re
 import secrets
 import shutil
 import stat
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -180,7 +181,7 @@ def _create_locked(path: Path, create: Callable[[Path], int | None]) -> tuple[Pa
 def _temporary_name(name: str) -> str:
     """A hidden name that starts with `name`, cut so that file systems with short names take it, and ends like it."""
     suffix = Path(name).suffix
-    start = os.fsencode(name)[:100].decode(errors="ignore")
+    start = os.fsencode(name)[:100].decode(sys.getfilesystemencoding(), errors="ignore")  # no half character at the end
     return f".{start}.gan-denoise-{secrets.token_hex(4)}{suffix if len(os.fsencode(suffix)) <= 16 else ''}"
 
 

@@ -269,7 +269,7 @@ def test_dry_run_prints_the_resolved_configuration() -> None:
 def test_an_option_out_of_range_is_named(tmp_path: Path) -> None:
     done = run("train", "gan", "--batch", "1", "--out", tmp_path)
     assert done.returncode == 2
-    assert "batch: expected 2 or more, got 1" in done.stderr
+    assert "--batch: expected 2 to 60000 (the number of images), got 1" in done.stderr
 
 
 def test_debug_shows_where_an_error_comes_from(tmp_path: Path) -> None:

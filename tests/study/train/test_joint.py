@@ -237,7 +237,7 @@ def test_joint_training_without_a_loss_or_with_another_denoiser_is_refused() -> 
 def test_other_networks_and_unfinished_stages_are_refused(trained: Path, excerpt: Dataset, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"generator.safetensors: not found"):
         train_joint(joint_config(), excerpt, tmp_path, OPTIONS)
-    with pytest.raises(InputError, match=r"discriminator.safetensors: missing"):
+    with pytest.raises(InputError, match=r"discriminator.safetensors: not found"):
         train_joint(joint_config(), excerpt, trained, OPTIONS)
 
 
