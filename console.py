@@ -98,7 +98,7 @@ def print_warning(line: str) -> None:
 
 
 def rich_console(**options: Any) -> Console:
-    """A rich console that prints strings as they are: `[b]` is no markup and `:cat:` no emoji."""
+    """A rich console that prints strings literally: `[b]` is no markup and `:cat:` no emoji."""
     from rich.console import Console
 
     return Console(markup=False, emoji=False, highlight=False, **options)

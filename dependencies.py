@@ -55,13 +55,13 @@ def _importing(error: Exception) -> str:
 
 
 def _named(error: Exception) -> str:
-    """The module that an error of an import or of a missing name is about; of this package only a missing module."""
+    """The module that an ImportError or AttributeError names; of this package, only a missing module."""
     match error:
         case ImportError():
             return error.name or ""
         case AttributeError(obj=ModuleType() as module) if module.__name__.partition(".")[0] != OWN:
             return module.__name__
-        case SyntaxError(filename=str() as file) if os.path.isfile(file):  # of code that was cut off
+        case SyntaxError(filename=str() as file) if os.path.isfile(file):  # a truncated file of a package
             path = Path(file)
             while (path.parent / "__init__.py").exists():
                 path = path.parent

@@ -150,7 +150,7 @@ def _sweep_once(folder: Path) -> None:
 def _temporary(path: Path, create: Callable[[Path], int | None]) -> Iterator[Path]:
     """A temporary file or folder beside `path`, made by `create`, which returns a handle; removed at the end.
 
-    It stays locked until then, which tells `remove_leftovers` that it is in use.
+    It stays locked until then, so that `remove_leftovers` keeps it.
     """
     _sweep_once(path.parent)
     temporary, handle = _create_locked(path, create)

@@ -100,5 +100,5 @@ def _acquire(handle: int, folder: Path, hint: str, on_wait: Callable[[], None] |
     except OSError as error:
         raise OutputError(f"{folder}: cannot be locked ({error.strerror})", hint) from error
     if locked is None:
-        warn_once("this file system has no locks; start no two commands that write to one folder", folder)
+        warn_once("this file system has no locks; run one command per folder at a time", folder)
     return locked is not False

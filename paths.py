@@ -57,7 +57,7 @@ def cache_base() -> Path:
     if parent is not None and _is_usable(parent / NAME):
         return parent / NAME
     folder = _temporary_cache()
-    warn_once(f"a temporary cache, since there is no home folder for one; set {CACHE_VARIABLE}=DIR", folder)
+    warn_once(f"temporary cache, since there is no usable home folder; set {CACHE_VARIABLE}=DIR", folder)
     return folder
 
 

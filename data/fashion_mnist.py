@@ -116,8 +116,8 @@ def _split(files: dict[str, bytes], folder: Path, part: str) -> Split:
 def find_idx_files(folder: Path) -> dict[str, Path]:
     """Those of the four files that are in `folder`, by the names of SHA256; empty if it is not a readable folder.
 
-    Other spellings are recognised: `train-images.idx3-ubyte`, `test_images`, with or without `.gz`. The exact name
-    comes first and is uncompressed, which is faster to read, or else compressed.
+    Other spellings are recognised: `train-images.idx3-ubyte`, `test_images`, with or without `.gz`. Exact names
+    are preferred, and of these the uncompressed file, which is faster to read.
     """
     try:
         with os.scandir(folder) as entries:
@@ -158,7 +158,7 @@ def _decompress(path: Path, limit: int) -> bytes:
 def _open(path: Path) -> BinaryIO:
     """Open a file, decompressed if it is a gzip file by its first bytes: browsers unpack and leave `.gz` in the name.
 
-    A damaged file is taken for what its name says.
+    If the first bytes are neither gzip nor IDX, the suffix decides.
     """
     with path.open("rb") as file:
         start = file.read(3)

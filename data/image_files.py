@@ -30,7 +30,7 @@ CONVERT_HINT = "convert it to PNG first, for example: magick FILE FILE.png"
 
 
 class Skipped:
-    """What a command passes over, counted by reason, so that it prints one line in the end."""
+    """The files that a command skips, counted by reason, so that it prints one line at the end."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()

@@ -42,8 +42,8 @@ def load_folder(folder: Path, size: int, channels: int) -> Dataset:
     of these images becomes the test split. If all its sub-folders are called train, test or val (also training,
     testing, valid, validation, in any case), each of them is laid out that way and the splits are used as published:
     `test` as test split and `val` as validation images; with `train` and `val` alone, `val` is the test split. Images
-    are shuffled with a fixed seed. Around the folder there may be others that hold nothing else. Files and folders
-    that are no part of this are skipped, and counted on stderr.
+    are shuffled with a fixed seed. A parent folder that contains nothing else is accepted too. Other files and
+    folders are skipped, and counted on stderr.
 
     Raises InputError, which names the file or folder, if there are fewer than 24 training images, if the splits have
     different classes, and as `open_image` does.
@@ -69,7 +69,7 @@ def load_folder(folder: Path, size: int, channels: int) -> Dataset:
 def read_layout(folder: Path, skipped: Skipped) -> Layout:
     """Find the image files of each split and class below `folder`. Raises InputError as `load_folder` does."""
     files, subfolders = scan_folder(folder, skipped)
-    while not files and len(subfolders) == 1:  # an archive unpacked into a folder of its own name
+    while not files and len(subfolders) == 1:  # an archive that was unpacked into its own folder
         inner_files, inner = scan_folder(subfolders[0], Skipped())
         if inner_files or not inner:
             break  # one class
@@ -123,7 +123,7 @@ def _group_by_class(folder: Path, files: list[Path], subfolders: list[Path], ski
 
 
 def _difference(train: Groups, other: Groups) -> str:
-    """What the classes of another split lack or have more, as text."""
+    """The missing and the additional classes of another split, as text."""
     if "" in train or "" in other:
         return f"{IMAGE_FILES if '' in other else 'sub-folders'} directly in it"
     missing, more = sorted(train.keys() - other.keys()), sorted(other.keys() - train.keys())

@@ -1,4 +1,4 @@
-"""Name a file that is not a readable image, by its first bytes, with a hint how to make one of it."""
+"""Name a file that is not a readable image, by its first bytes, with a hint how to convert it."""
 
 from __future__ import annotations
 

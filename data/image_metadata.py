@@ -13,7 +13,7 @@ JPEG_METADATA = (
     *range(0xE1, 0xEE),
     0xEF,
     0xFE,
-)  # all APPn and comments but JFIF (E0) and Adobe's (EE), which is colour
+)  # all APPn and comments except JFIF (E0) and Adobe's (EE), which defines colours
 
 
 def without_metadata(content: bytes) -> bytes | None:

@@ -56,7 +56,7 @@ for name, pixels in (("raw", raw), ("denoised", denoised_many)):
     print(f"{name:8} {ffd.distance(to_uint8(pixels), network):.3f}")
 
 # %% [markdown]
-# `fused.onnx` needs nothing of this package. Any ONNX runtime runs it:
+# `fused.onnx` does not need this package. Any ONNX runtime runs it:
 
 # %%
 import onnxruntime

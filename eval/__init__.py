@@ -1,1 +1,1 @@
-"""Metrics, benchmarks and result tables of images and exported graphs; only `bench --vs torch` imports torch."""
+"""Metrics, benchmarks and result tables; torch is imported for `bench --vs torch,compile` only."""

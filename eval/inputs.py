@@ -110,7 +110,7 @@ def check_training_data(model: Path, recorded: Sequence[TrainingData], reference
     other = _other_data(recorded, reference)
     if other and not other_data:
         got = f"one trained on {' and '.join(map(str, other))}"
-        hint = "--other-data measures it all the same, and records it in the result"
+        hint = "--other-data measures it, and records this in the result"
         raise InputError.expected(model, f"a model trained on {expected}", got, hint)
     if not recorded:
         typer.echo(f"{model}: does not record its training data; compared with {expected}", err=True)

@@ -34,7 +34,7 @@ PARALLEL_THRESHOLD = 4  # samples per thread from which a batch counts as large
 NEWER = re.compile(r"IR version|\bopset\b|No Op registered|Could not find an implementation", re.IGNORECASE)
 UPDATE_HINT = "pip install --upgrade onnxruntime, or export the model again with a lower opset and IR version"
 
-_forks = 0  # how many forks lie between this process and the first one
+_forks = 0  # number of forks from the first process to this one
 _lock = threading.RLock()  # while sessions are made
 _sessions: weakref.WeakSet[ort.InferenceSession] = weakref.WeakSet()  # all that live in this process
 

@@ -1,4 +1,4 @@
-"""The layout of z: free entries first, then one entry a class, of which the largest chooses the class. No torch."""
+"""The layout of z: free entries first, then one entry per class, of which the largest chooses the class. No torch."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def main() -> None:
         speed = bench_report(None, 100, 0, THIRD_PARTY, models, tracked("timing"))
         if speed.skipped:
             raise SystemExit(f"not measured: {speed.skipped}")
-        plots.draw_bars(_gains(speed.rows), DOCS / "why_fuse.svg", "images a call", "speed, two graphs = 1")
+        plots.draw_bars(_gains(speed.rows), DOCS / "why_fuse.svg", "images per call", "speed, two graphs = 1")
         sections = [
             _inference(speed),
             _precisions(speed.rows, models, agreement),
@@ -76,7 +76,7 @@ def main() -> None:
 
 
 def _wait_for_quiet() -> None:
-    """Wait up to five minutes until earlier installs and builds have ended; then measure all the same."""
+    """Wait up to five minutes until earlier installs and builds have ended; then measure in any case."""
     for _ in range(30):
         if not load_warning(busy_cores(), os.cpu_count() or 1):
             return

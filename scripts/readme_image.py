@@ -19,7 +19,7 @@ from gan_denoise.export import latents, runtime
 FILE = Path(__file__).resolve().parents[1] / "docs/effect.png"
 FONTS = Path(matplotlib.get_data_path()) / "fonts/ttf"
 COLUMNS = 9
-SCALE = 5  # screen pixels a pixel; GitHub shows the whole at about half its width
+SCALE = 5  # screen pixels per image pixel; GitHub shows the image at about half its width
 GAP, GROUP_GAP = 6, 30  # screen pixels between images, and between groups of rows
 LABELS = 370  # screen pixels at the left
 FONT_SIZE = 50  # about 11 pixels on a phone

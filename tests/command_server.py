@@ -29,7 +29,7 @@ OTHERS = ("onnx", "onnxruntime", "scipy.ndimage", "skimage.restoration", "torch.
 def main() -> None:
     preload()
     gc.collect()
-    gc.freeze()  # a collection in a child would copy the memory that it shares with us
+    gc.freeze()  # a collection in a child would copy the memory that it shares with the server
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(sys.argv[1])
     listener.listen()
@@ -41,7 +41,9 @@ def main() -> None:
             listener.close()
             monitor(connection)
         connection.close()
-        with contextlib.suppress(ChildProcessError):  # the monitors that have ended; their time becomes ours
+        with contextlib.suppress(
+            ChildProcessError
+        ):  # the monitors that have ended; their time is added to the server's
             while os.waitpid(-1, os.WNOHANG)[0]:
                 pass
     os._exit(0)  # destroying all modules takes a second
@@ -64,7 +66,7 @@ def monitor(connection: socket.socket) -> NoReturn:
         os.close(handle)
     connection.sendall(f"{child}\n".encode())
     _, status = os.waitpid(child, 0)
-    with contextlib.suppress(BrokenPipeError):  # nobody waits for it any more
+    with contextlib.suppress(BrokenPipeError):  # the test no longer waits for it
         connection.sendall(f"{status}\n".encode())
     os._exit(0)
 

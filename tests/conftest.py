@@ -1,4 +1,4 @@
-"""What several test modules need."""
+"""Fixtures of several test modules."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from gan_denoise.study.train.autoencoder import train_autoencoder
 from gan_denoise.study.train.classifier import train_classifier
 from gan_denoise.study.train.gan import train_gan
 
-CHROMIUM = Path("/usr/bin/chromium")  # Debian's, which can be told to call nobody
+CHROMIUM = Path("/usr/bin/chromium")  # Debian's, which can be configured to make no requests
 TOOLS = {  # what tests need that no Python package brings
     "chromium": "apt-get install chromium",
     "g++": "apt-get install g++",
@@ -37,7 +37,7 @@ QUIET = ("disable-quic", "no-first-run", "disable-background-networking", "disab
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Where GAN_DENOISE_TESTS=all, as in CI, a test that is skipped for want of a tool fails."""
+    """Where GAN_DENOISE_TESTS=all, as in CI, a test that is skipped because a tool is missing fails."""
     report = yield
     if report.skipped and os.environ.get("GAN_DENOISE_TESTS") == "all":
         report.outcome = "failed"
@@ -46,7 +46,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep tests that share a module's fixture on one worker; start the longest first, so that none is left over."""
+    """Keep tests that share a module's fixture on one worker, and start the longest tests first."""
     for item in items:
         if item.get_closest_marker("xdist_group") is None and _uses_module_fixture(item):
             item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
@@ -110,7 +110,7 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """36 images in three sub-folders, and what else lies about in folders."""
+    """36 images in three sub-folders, and the other files that folders contain."""
     root = tmp_path / "photos"
     for i in range(COUNT):
         name = f"{'abc'[i % 3]}/{i:03d}.{('png', 'JPG')[i % 2]}"
@@ -159,7 +159,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def identity_graph() -> Callable[..., bytes]:
-    """Makes fused graphs: z (N, side * side) as an image that the denoiser leaves as it is; a flat one has no rows."""
+    """Makes fused graphs: z (N, side * side) as an image that the denoiser does not change; a flat one has no rows."""
 
     def made(side: int, flat: bool = False, opset: int = 20) -> bytes:
         sides: list[str | int] = ["batch", side * side] if flat else ["batch", 1, side, side]

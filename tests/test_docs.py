@@ -152,7 +152,7 @@ def test_every_row_of_the_reliability_page_names_the_modules_that_test_it() -> N
             assert row in {number.strip() for mark in marks for number in mark.split(",")}, (row, file)
 
 
-def test_the_examples_are_short_and_stand_in_the_document_as_they_are() -> None:
+def test_the_examples_are_short_and_quoted_unchanged_in_the_document() -> None:
     page = (DOCS / "replace.md").read_text()
     files = sorted(EXAMPLES.glob("*.py"))
     assert [file.name for file in files] == ["denoiser.py", "generator.py", "metric.py"]
@@ -253,7 +253,7 @@ def test_the_notebook_is_the_script_and_was_run() -> None:
 
 
 def comparable(output: dict[str, Any]) -> object:
-    """An output as it is on any machine: its text without decimals, or the size and kind of its image."""
+    """The parts of an output that are equal on all machines: text without decimals, size and kind of an image."""
     if output["output_type"] == "stream":
         return re.sub(r"\d+\.\d+", "x", output["text"])
     return output["data"]["text/plain"], sorted(output["data"])

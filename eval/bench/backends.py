@@ -81,7 +81,7 @@ def _openvino(path: Path, threads: int, throughput: bool) -> Pipeline:
 
 
 def _plain(signature: runtime.Signature, model: Path | None, threads: int) -> Pipeline:
-    """The graph in its simplest use: one session, one call a batch."""
+    """The graph in its simplest use: one session, one call per batch."""
     session = runtime.make_session(runtime.read_graph(signature, model), signature.file, threads)
     return lambda samples: tuple(session.run(list(signature.outputs), {signature.input: samples}))
 

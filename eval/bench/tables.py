@@ -110,7 +110,7 @@ def _check_busy(force: bool) -> dict[str, str]:
     if warning is None:
         return {}
     if not force:
-        raise GateError(warning, "wait until other programs end, or give --force-busy to measure all the same")
+        raise GateError(warning, "wait until other programs end, or measure now with --force-busy")
     print_warning(warning)
     return {"busy": warning}
 

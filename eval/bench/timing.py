@@ -47,10 +47,10 @@ def run_bench(
     """Rows for the fused graph, plain sessions, `third_party` backends and the fused graphs of `models`.
 
     Also returns the backends that were skipped, with the reason. Each backend has its own process; its `repeats` calls
-    a batch size are spread over rounds in which the backends take turns, with `pause_s` seconds between them, so that a
-    slow minute of the machine affects all of them. With the `multiply_adds` of an image, SGEMM is timed too. Outputs
-    are compared before the timing, except those of `models`, which may compute different images: raises GateError when
-    one differs from the fused graph's by more than 1e-4.
+    per batch size are spread over rounds in which the backends take turns, with `pause_s` seconds between them, so
+    that a slow minute of the machine affects all of them. With the `multiply_adds` of an image, SGEMM is timed too.
+    Outputs are compared before the timing, except those of `models`, which may compute different images: raises
+    GateError when one differs from the fused graph's by more than 1e-4.
     """
     latent_batches = {batch: latents(0, 0, batch, latent_size) for batch in batches}
     with ExitStack() as stack:

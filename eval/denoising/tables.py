@@ -1,4 +1,4 @@
-"""The denoising table: measure with settings and notes, and pivot to one line a method and one column a sigma."""
+"""The denoising table: measure with settings and notes, and pivot to one line per method and one column per sigma."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from gan_denoise.eval.metrics.prdc import overlap
 
 
 def class_rows(sets: Mapping[str, ImageSet], reference: Reference) -> list[dict[str, Any]]:
-    """Rows `set, class, fraction, real_fraction, recall`, one a set and class.
+    """Rows `set, class, fraction, real_fraction, recall`, one per set and class.
 
     Classes are predicted by the feature network, for the reference too, so that its errors affect both sides.
     `recall` is that of prdc.py, over the reference images of the class.

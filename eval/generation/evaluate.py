@@ -34,7 +34,7 @@ def evaluate_sets(batches: SetBatches, real: RealImages) -> list[dict[str, Any]]
     kid_se, precision, recall, density, coverage` of the first 10,000; `sharpness, contrast, noise`, means over all n;
     `class_preserved`, the fraction of images that the feature network puts into the same class as the corresponding
     image of the first set, None where the sets differ in size. Distances of fewer than 97 images are None. Memory
-    grows by one byte an image.
+    grows by one byte per image.
     """
     return [*measure_sets(collect(batches, real.reference.network), real.reference), real.real_baseline]
 

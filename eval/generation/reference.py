@@ -29,7 +29,7 @@ SetBatches = Iterable[Mapping[str, ImagesU8]]
 class ImageSet:
     """Accumulates a set of images batch by batch: moments of features, labels, and means of the image statistics.
 
-    Memory holds the features of the first 10,000 images and one byte an image.
+    Memory holds the features of the first 10,000 images and one byte per image.
     """
 
     def __init__(self) -> None:

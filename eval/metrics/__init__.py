@@ -1,1 +1,1 @@
-"""Metrics as pure functions of arrays, one a module."""
+"""Metrics as pure functions of arrays, one per module."""

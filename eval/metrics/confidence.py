@@ -25,7 +25,7 @@ class Interval:
 
 
 def mean_interval(values: Sequence[float]) -> Interval:
-    """The mean of n values, one a seed, and its interval with n - 1 degrees of freedom.
+    """The mean of n values, one per seed, and its interval with n - 1 degrees of freedom.
 
     Raises InputError when n is below 2, which gives no spread, or a value is not finite.
     """

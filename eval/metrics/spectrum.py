@@ -9,7 +9,7 @@ from gan_denoise.errors import InputError
 
 
 def power_spectrum(images: ImagesF32) -> tuple[Vector, Vector]:
-    """Frequencies in cycles a pixel, (K,), 0 to 0.5, and the mean power of images (N, 1, H, W) at each, (K,).
+    """Frequencies in cycles per pixel, (K,), 0 to 0.5, and the mean power of images (N, 1, H, W) at each, (K,).
 
     The power is |DFT|^2 / (H * W): white noise of variance v has v at each frequency above 0. Rings are one cycle per
     image wide; the corners beyond 0.5 are left out. Durall et al. 2020 (arXiv:2003.01826) compare the spectra of

@@ -14,7 +14,7 @@ from gan_denoise.study.rows import Row, Rows, get_number
 # Values of the column `denoiser`: one pass, stochastic sampling, one pass of a jointly trained denoiser, no denoiser.
 MEAN, SAMPLE, JOINT, NONE = "mean", "sample", "joint", "none"
 
-Pairs = Sequence[tuple[float, float]]  # values before and after denoising, one pair a seed
+Pairs = Sequence[tuple[float, float]]  # values before and after denoising, one pair per seed
 
 
 class Estimate(NamedTuple):
@@ -50,7 +50,7 @@ def summary_table(table: ResultTable) -> ResultTable:
 
 
 def group_by_snapshot(rows: Rows) -> dict[tuple[Any, ...], list[Row]]:
-    """The rows by (run, epoch, denoiser), one row a seed."""
+    """The rows by (run, epoch, denoiser), one row per seed."""
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
         groups.setdefault((row.get("run"), row.get("epoch"), row.get("denoiser")), []).append(row)

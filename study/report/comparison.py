@@ -81,7 +81,7 @@ def comparison_section(study: Study) -> list[str]:
 
 
 def ratio_figure(study: Study, rows: Rows) -> str:
-    """Figure G: the ratio of denoised to raw distance over the raw distance; a curve a denoiser, a point an epoch."""
+    """Figure G: the ratio of denoised to raw distance, over raw: one curve per denoiser, one point per epoch."""
     curves = named_curves(rows)
     controls = {name: ratio.value for name in CONTROLS if (ratio := control_ratio(rows, name)) is not None}
     lines = {NO_CHANGE: 1.0, **{f"{name}, no denoiser": value for name, value in controls.items()}}

@@ -59,7 +59,7 @@ def joint_curves(study: Study) -> str:
 
 
 def psnr_curves(study: Study) -> str:
-    """PSNR over the noise level, one curve a method."""
+    """PSNR over the noise level, one curve per method."""
     rows, published = study.rows("denoising"), study.published_rows("denoising")
     curves = {method: _psnr_curve(rows, method) for method in dict.fromkeys(str(row.get("method")) for row in rows)}
     curves |= {f"{NETWORK} ({PUBLISHED})": _psnr_curve(published, NETWORK)} if published else {}

@@ -43,7 +43,7 @@ EPOCH = "epoch"  # the label of an axis of epochs
 WIDTH = 5.0  # inches; on a phone 3.7
 
 SIDE = 28  # pixels of an image
-IMAGE_SCALE = 3  # screen pixels for a pixel
+IMAGE_SCALE = 3  # screen pixels per image pixel
 COLUMNS = 8  # few enough that a phone enlarges the images
 CAPTION_HEIGHT, CAPTION_SIZE = 40, 24  # screen pixels
 
@@ -120,7 +120,7 @@ def draw_bars(groups: Mapping[str, Mapping[str, float]], path: Path, x_label: st
 
 
 def draw_rows(rows: Mapping[str, ImagesF32], path: Path) -> None:
-    """Draw sets of images (N, 1, H, W) in [0, 1] as a PNG, 8 a row, each set below its name if that is not empty."""
+    """Draw sets of images (N, 1, H, W) in [0, 1] as a PNG, 8 per row, each set below its name if that is not empty."""
     strips = [np.asarray(grid(images, COLUMNS)) for images in rows.values()]
     enlarged = [strip[::SCALE, ::SCALE].repeat(IMAGE_SCALE, 0) for strip in strips]
     enlarged = [strip.repeat(IMAGE_SCALE, 1) for strip in enlarged]

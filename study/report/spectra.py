@@ -20,7 +20,7 @@ REAL = "real"
 FINE = 1 / 3  # cycles per pixel; the highest third of the frequencies is above this
 SAME = 0.1  # relative difference of power up to which two spectra count as equal
 
-Spectra = Mapping[str, tuple[Vector, Vector]]  # frequencies in cycles a pixel, and power
+Spectra = Mapping[str, tuple[Vector, Vector]]  # frequencies in cycles per pixel, and power
 
 
 def spectra_figure(study: Study) -> list[str]:

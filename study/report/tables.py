@@ -44,7 +44,7 @@ def bench_table(rows: Rows, published: Rows = ()) -> str:
 
 
 def denoising_table(rows: Rows, noise: str, published: Rows = ()) -> str:
-    """PSNR and SSIM for one kind of noise: one line a method, one column a noise level; the best PSNR in bold."""
+    """PSNR and SSIM for one kind of noise: one line per method, one column per noise level; the best PSNR in bold."""
     sigmas = list_sigmas(rows, noise)
     methods = list(dict.fromkeys(str(row.get("method")) for row in rows if row.get("noise") == noise))
     best = [_best_psnr(rows, noise, sigma) if sigma else None for sigma in sigmas]

@@ -34,7 +34,7 @@ def scale_config(config: SomeConfig, size: int) -> SomeConfig:
     """The configuration for images of `size`: at 64x64 a convolutional GAN gets more doublings and halvings.
 
     The generator then starts with a map of 8x8, as it does with 7x7 for 28x28. A configuration that has been scaled
-    stays as it is.
+    is returned unchanged.
     """
     return cast(SomeConfig, _scaled(config, size))
 

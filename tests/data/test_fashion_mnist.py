@@ -51,7 +51,7 @@ def test_excerpt_is_made_of_real_images(excerpt: Dataset, real: Dataset) -> None
         assert np.bincount(part.labels).tolist() == [per_class] * 10
 
 
-def test_excerpt_is_refused_where_the_whole_set_is_wanted(excerpt: Dataset) -> None:
+def test_excerpt_is_refused_where_the_whole_set_is_required(excerpt: Dataset) -> None:
     sha256 = hashlib.sha256(idx(excerpt.train.images)).hexdigest()
     with pytest.raises(InputError, match=rf"train-images.*{SHA256['train-images-idx3-ubyte']}.*{sha256}"):
         read_dataset(EXCERPT, "excerpt")

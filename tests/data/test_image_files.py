@@ -1,4 +1,4 @@
-"""Listing images: which files of a folder count, and what is skipped with a word."""
+"""Listing images: which files of a folder count, and which are skipped and reported."""
 
 from __future__ import annotations
 

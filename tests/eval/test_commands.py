@@ -129,8 +129,8 @@ def test_networks_stand_side_by_side_and_on_all_images(shipped: Path, networks_o
     assert {row["method"] for row in rows[36:]} == {"noisy", "mine", "theirs"}
     for name, folder in (("mine", shipped), ("theirs", other)):
         size = graph_size.graph_size_of_file(folder / "denoiser.onnx")
-        found = {(row["parameters"], row["multiply_adds"]) for row in rows if row["method"] == name}
-        assert found == {(size.parameters, size.multiply_adds)}
+        actual = {(row["parameters"], row["multiply_adds"]) for row in rows if row["method"] == name}
+        assert actual == {(size.parameters, size.multiply_adds)}
         assert content["settings"]["networks"][name] == sha256(folder / "denoiser.onnx")[:12]
     trained = [row["psnr_db"] for row in rows if row["method"] == "theirs" and row["sigma"] > 0.2]
     assert min(trained) > max(row["psnr_db"] for row in rows if row["method"] == "noisy" and row["sigma"] > 0.2)
@@ -192,8 +192,8 @@ def test_generation_measures_the_model_that_was_named(shipped: Path, excerpt: Da
     arguments = ["-n", "100", "--seed", "2", "--threads", "1", "--model", str(shipped / "fused.onnx")]
     content = run_json("eval", "generation", *arguments)
     real = reference.measure_real(excerpt, ffd.load_network(threads=1), 100)
-    wanted = evaluate.evaluate_generation(runtime.load_graph(runtime.FUSED, shipped, threads=1), real, 100, seed=2)
-    for row, plain in zip(content["rows"], wanted, strict=True):
+    expected = evaluate.evaluate_generation(runtime.load_graph(runtime.FUSED, shipped, threads=1), real, 100, seed=2)
+    for row, plain in zip(content["rows"], expected, strict=True):
         assert row == {key: pytest.approx(value) for key, value in plain.items()}
     assert content["model_sha256"] == sha256(shipped / "fused.onnx")
     assert content["settings"]["reference"] == f"{len(excerpt.test)} test images"
@@ -207,8 +207,8 @@ def test_classes_and_copies_measure_the_same_images(shipped: Path, excerpt: Data
     content = run_json("eval", "copies", "-n", "30", "--threads", "1")
     assert [(row["set"], row["n"]) for row in content["rows"]] == [("raw", 30), ("denoised", 30), ("test images", 30)]
     raw = to_uint8(runtime.load_graph(runtime.FUSED, shipped, threads=1)(latents.latents(0, 0, 30))[0])
-    wanted = np.median(nearest_neighbours.find_nearest(raw, excerpt.train.images)[0])
-    assert content["rows"][0]["median_distance"] == pytest.approx(wanted, rel=1e-3)
+    expected = np.median(nearest_neighbours.find_nearest(raw, excerpt.train.images)[0])
+    assert content["rows"][0]["median_distance"] == pytest.approx(expected, rel=1e-3)
     assert content["model_sha256"] == sha256(shipped / "fused.onnx")
 
 
@@ -291,11 +291,11 @@ def test_bench_of_one_file_measures_that_alone(exported: Path) -> None:
 
 def test_workers_answer_with_the_graphs_outputs(exported: Path) -> None:
     z = latents.latents(5, 0, 3)
-    wanted = runtime.load_graph(runtime.FUSED, exported, threads=1)(z)
+    expected = runtime.load_graph(runtime.FUSED, exported, threads=1)(z)
     with Worker(FUSED, exported, 1) as fused, Worker(TWO_GRAPHS, exported, 1) as two:
         for worker in (fused, two):
-            for found, output in zip(worker.run(z), wanted, strict=True):
-                np.testing.assert_allclose(found, output, rtol=0, atol=1e-5)
+            for actual, output in zip(worker.run(z), expected, strict=True):
+                np.testing.assert_allclose(actual, output, rtol=0, atol=1e-5)
         times = fused.time(z, 4)
     assert len(times) == 4
     assert min(times) > 0

@@ -43,7 +43,7 @@ def test_a_folder_of_images_is_one_set_in_the_order_of_their_names(tmp_path: Pat
     np.testing.assert_array_equal(sets[str(tmp_path)], excerpt.test.images[:3])
 
 
-def test_arrays_of_bytes_are_taken_as_they_are(tmp_path: Path, excerpt: Dataset) -> None:
+def test_arrays_of_bytes_are_used_unchanged(tmp_path: Path, excerpt: Dataset) -> None:
     np.savez(tmp_path / "a.npz", mine=excerpt.test.images)
     np.testing.assert_array_equal(load_image_sets(tmp_path / "a.npz")["mine"], excerpt.test.images)
 

@@ -71,7 +71,7 @@ def test_json_has_null_for_what_is_no_number(value: float | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "wanted"),
+    ("name", "value", "expected"),
     [
         ("psnr_db", 24.617, "24.62"),
         ("psnr_db", float("inf"), "inf"),
@@ -92,8 +92,8 @@ def test_json_has_null_for_what_is_no_number(value: float | None) -> None:
         ("other", 0.123456, "0.1235"),
     ],
 )
-def test_each_column_has_its_format(name: str, value: object, wanted: str) -> None:
-    assert format_value(name, value) == wanted
+def test_each_column_has_its_format(name: str, value: object, expected: str) -> None:
+    assert format_value(name, value) == expected
 
 
 def test_a_column_is_defined_once_and_others_are_titled_by_their_key() -> None:
@@ -138,8 +138,8 @@ def test_markdown_keeps_a_bar_and_a_line_break_inside_their_cell() -> None:
 def test_text_shows_every_value_whole_and_no_markup_is_read_from_it() -> None:
     text = to_text(report())
     assert "\x1b" not in text
-    for wanted in ("Title [N, D]", "[bold]median[/bold]", "0.3", "not measured", "24.62", "seed: 3"):
-        assert wanted in text
+    for expected in ("Title [N, D]", "[bold]median[/bold]", "0.3", "not measured", "24.62", "seed: 3"):
+        assert expected in text
     assert "…" not in text
 
 
@@ -178,7 +178,7 @@ def test_no_colours_without_a_terminal(force: bool, monkeypatch: pytest.MonkeyPa
     assert out.getvalue() == to_text(report())
 
 
-def test_colours_on_a_terminal_unless_they_are_unwanted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_colours_on_a_terminal_unless_they_are_disabled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setenv("COLUMNS", "120")
     monkeypatch.delenv("NO_COLOR", raising=False)
@@ -225,7 +225,7 @@ def test_ascii_streams_get_ascii(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "+--" not in to_text(report(), "utf-8")
 
 
-def test_a_column_that_nobody_measured_is_left_out_of_tables_and_kept_in_json() -> None:
+def test_a_column_without_values_is_left_out_of_tables_and_kept_in_json() -> None:
     rows: list[dict[str, Any]] = [{"name": "a", "ssim": None, "psnr_db": 20.0}, {"name": "b", "ssim": None}]
     assert to_markdown(report(rows)).splitlines()[2:6] == [
         "| backend | PSNR, dB |",

@@ -25,7 +25,7 @@ def dataset() -> Dataset:
     return sources.load_fashion_mnist()
 
 
-def test_it_is_small_and_whole() -> None:
+def test_it_is_small_and_intact() -> None:
     files = [path for path in runtime.SHIPPED.iterdir() if path.is_file()]
     assert sum(path.stat().st_size for path in files) <= 17_000_000
     hashes = json.loads((runtime.SHIPPED / "sha256.json").read_text())

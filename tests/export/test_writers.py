@@ -88,7 +88,7 @@ def test_a_grey_image_is_grey_however_its_file_keeps_it(tmp_path: Path, file: st
     np.testing.assert_array_equal(np.rint(pixels[0, 0] * 255), noise)
 
 
-def test_a_image_that_a_camera_held_upright_is_read_upright(tmp_path: Path) -> None:
+def test_a_rotated_camera_image_is_read_upright(tmp_path: Path) -> None:
     lying = Image.fromarray(np.arange(28 * 40, dtype=np.uint16).reshape(28, 40).astype(np.uint8))
     exif = lying.getexif()
     exif[0x0112] = 6  # turned clockwise to be seen

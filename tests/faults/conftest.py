@@ -1,4 +1,4 @@
-"""What the tests of faults share."""
+"""Fixtures of the fault tests."""
 
 import json
 import subprocess
@@ -20,10 +20,10 @@ def fuzz(tmp_path: Path) -> Callable[..., None]:
         command = [sys.executable, str(FUZZ), kind, str(file), str(MUTATIONS), str(tmp_path), *more]
         done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode == 0, (done.returncode, done.stderr[-2_000:])
-        found = json.loads(done.stdout)
-        assert found["mutations"] == MUTATIONS
-        assert found["refused"] > MUTATIONS / 20
-        assert found["slowest_s"] < 5
-        assert found["peak_bytes"] < 1_000_000_000
+        actual = json.loads(done.stdout)
+        assert actual["mutations"] == MUTATIONS
+        assert actual["refused"] > MUTATIONS / 20
+        assert actual["slowest_s"] < 5
+        assert actual["peak_bytes"] < 1_000_000_000
 
     return run

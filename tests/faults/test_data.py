@@ -77,7 +77,7 @@ def test_label_10_is_refused() -> None:
 
 
 @pytest.mark.row(5)
-def test_as_many_labels_as_images_are_wanted(tmp_path: Path, excerpt: Dataset) -> None:
+def test_as_many_labels_as_images_are_required(tmp_path: Path, excerpt: Dataset) -> None:
     folder = link(EXCERPT, tmp_path / "data")
     (folder / LABELS).write_bytes(idx(excerpt.test.labels))
     assert len(read_dataset(folder, "", checked=False).test) == 100
@@ -171,7 +171,7 @@ def test_known_other_files_are_called_by_their_name(
 
 
 @pytest.mark.row(6)
-def test_nothing_found_names_the_steps(bare: Path) -> None:
+def test_a_machine_without_the_data_gets_the_steps(bare: Path) -> None:
     with pytest.raises(InputError, match="Fashion-MNIST: not found on this machine") as caught:
         sources.load_fashion_mnist()
     assert caught.value.exit_code == 3
@@ -232,7 +232,7 @@ def running(script: str, cache: Path, data: Path) -> Iterator[subprocess.Popen[s
 
 
 @pytest.mark.row(8)
-def test_of_two_fetches_one_is_killed_and_one_valid_copy_is_left(real_folder: Path, tmp_path: Path) -> None:
+def test_of_two_fetches_one_is_killed_and_one_valid_copy_remains(real_folder: Path, tmp_path: Path) -> None:
     cache = tmp_path / "fashion-mnist"
     with running(STALLED_FETCH, tmp_path, real_folder) as first:
         assert first.stdout
@@ -301,7 +301,7 @@ def test_the_first_remote_with_the_right_bytes_is_taken(
         pytest.fail("the one before it works")
 
     with socket.socket() as closed:
-        closed.bind(("127.0.0.1", 0))  # taken, and nobody listens
+        closed.bind(("127.0.0.1", 0))  # bound, and nothing listens
         silent = f"http://127.0.0.1:{closed.getsockname()[1]}/"
         remotes = (
             remote("absent", never, missing="some-tool"),

@@ -1,4 +1,4 @@
-"""FAULTS, evaluation: sets against themselves, too few samples, batches and threads, ranges, a benchmark under load."""
+"""Faults of evaluation: sets against themselves, too few samples, batches, threads, ranges, a benchmark under load."""
 
 import contextlib
 import json
@@ -38,9 +38,9 @@ def test_the_reference_against_itself_is_0_and_the_training_images_are_not(real_
     np.savez(tmp_path / "a.npz", test=real.test.images, train=real.train.images[:10_000])
     content = answer("eval", "ffd", str(tmp_path / "a.npz"))
     assert content["settings"]["reference"] == "10000 test images"
-    found = {row["set"]: row["ffd_1"] for row in content["rows"]}
-    assert found["test"] == pytest.approx(0, abs=1e-6)
-    assert found["train"] > 1e-3
+    actual = {row["set"]: row["ffd_1"] for row in content["rows"]}
+    assert actual["test"] == pytest.approx(0, abs=1e-6)
+    assert actual["train"] > 1e-3
 
 
 @pytest.mark.parametrize("count", [0, 1, 96])
@@ -54,13 +54,13 @@ def test_fewer_samples_than_features_are_refused(tmp_path: Path, count: int) -> 
 
 @pytest.mark.row(34)
 def test_another_batch_or_thread_count_gives_the_same_distance(tmp_path: Path) -> None:
-    found = []
+    actual = []
     for batch in ("1", "7", "64"):
         answer("generate", "-n", "500", "--batch", batch, "--out", str(tmp_path / f"{batch}.npz"))
-        found += [ffd(tmp_path / f"{batch}.npz", "--threads", threads) for threads in ("1", "2")]
+        actual += [ffd(tmp_path / f"{batch}.npz", "--threads", threads) for threads in ("1", "2")]
     for name in ("image", "denoised"):
-        assert found[0][name] > 0.1
-        assert [row[name] for row in found] == pytest.approx([found[0][name]] * 6, rel=TOLERANCE)
+        assert actual[0][name] > 0.1
+        assert [row[name] for row in actual] == pytest.approx([actual[0][name]] * 6, rel=TOLERANCE)
 
 
 @pytest.mark.row(34)
@@ -97,7 +97,7 @@ def test_integers_and_other_ranges_are_refused(exported: Path) -> None:
 
 @pytest.mark.xdist_group("serial")
 @pytest.mark.row(36)
-def test_a_benchmark_that_is_held_up_says_so(exported: Path) -> None:
+def test_a_benchmark_that_was_interrupted_marks_its_rows(exported: Path) -> None:
     command = [
         "bench",
         "--vs",
@@ -113,7 +113,7 @@ def test_a_benchmark_that_is_held_up_says_so(exported: Path) -> None:
     ]
     moments = random.Random(0)
     process = start_command(*command, new_session=True)
-    while process.poll() is None:  # now and then all its processes stand still
+    while process.poll() is None:  # from time to time all its processes are stopped
         for number in (signal.SIGSTOP, signal.SIGCONT):
             with contextlib.suppress(ProcessLookupError):  # it has ended since
                 os.killpg(process.pid, number)

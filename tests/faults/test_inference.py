@@ -38,7 +38,7 @@ def test_nonsense_counts_are_usage_errors(tmp_path: Path, count: str) -> None:
 
 @pytest.mark.parametrize("out", ["grid.png", "arrays.npz"])
 @pytest.mark.row(30)
-def test_a_thousand_million_for_one_file_is_a_usage_error(tmp_path: Path, out: str) -> None:
+def test_a_billion_images_for_one_file_is_a_usage_error(tmp_path: Path, out: str) -> None:
     done = run("generate", "-n", 10**9, "--out", out, cwd=tmp_path)
     assert done.returncode == 2
     assert "expected at most 100000 for one file, got 1000000000" in done.stderr
@@ -47,7 +47,7 @@ def test_a_thousand_million_for_one_file_is_a_usage_error(tmp_path: Path, out: s
 
 
 @pytest.mark.row(30)
-def test_a_thousand_million_to_a_small_disk_are_refused_before_the_first(tmp_path: Path) -> None:
+def test_a_billion_images_to_a_small_disk_are_refused_before_the_first(tmp_path: Path) -> None:
     done = on_tmpfs(tmp_path, "size=100m", *COLD, "generate", "-n", 10**9, "--out", tmp_path / "many")
     assert done.returncode == 4
     assert done.stderr == (
@@ -202,7 +202,7 @@ def test_a_disk_that_fills_up_midway_leaves_no_part(tmp_path: Path, count: int, 
 
 
 @pytest.mark.row(32)
-def test_a_disk_that_others_fill_leaves_whole_shards_alone(exported: Path, tmp_path: Path) -> None:
+def test_a_disk_that_others_fill_leaves_whole_shards_only(exported: Path, tmp_path: Path) -> None:
     many = tmp_path / "many"
     fill = f"while kill -0 $$ && [ ! -e {many}/000001.npz ]; do :; done; head -c 15m /dev/zero > {tmp_path}/others"
     command = [*cold_command(SMALLER), "generate", "--model", exported, "-n", 10_001, "--out", many]

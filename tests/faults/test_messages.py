@@ -1,4 +1,4 @@
-"""FAULTS, messages: batches, newer models, damaged packages, terminals, missing epochs, tuned values, progress."""
+"""Messages for faults: batches, newer models, damaged packages, terminals, missing epochs, tuned values, progress."""
 
 import io
 import os
@@ -29,7 +29,7 @@ from gan_denoise.study.run import progress
 
 
 @pytest.mark.row(72)
-def test_a_batch_is_checked_against_the_images_there_are(tmp_path: Path) -> None:
+def test_a_batch_is_checked_against_the_number_of_images(tmp_path: Path) -> None:
     for i in range(25):  # 23 of them for training
         (tmp_path / "photos").mkdir(exist_ok=True)
         photograph(i).save(tmp_path / f"photos/{i}.png")
@@ -123,7 +123,7 @@ def raised(code: str) -> Exception:
 
 
 @pytest.mark.row(74)
-def test_errors_of_this_program_are_not_blamed_on_a_package() -> None:
+def test_errors_of_this_program_do_not_name_a_package() -> None:
     for code in ("None.name", "{}['key']", "1 / 0", "int('x')", "machine.missing", "np.zeros(3)[5]", "np.ones(2) @ 1"):
         assert broken_dependency(raised(code)) is None
     assert str(broken_dependency(raised("np.no_such_name"))).startswith("numpy: expected a complete installation")
@@ -143,7 +143,7 @@ def odd_names() -> Dataset:
 
 @pytest.mark.row(75)
 @pytest.mark.parametrize("width", [80, 30])
-def test_names_are_printed_as_they_are(width: int) -> None:
+def test_names_are_printed_literally(width: int) -> None:
     text = drawn(counts_table(odd_names(), "folder :cat:"), width)
     for name in (":cat:", "[b]dog[/b]", "folder :cat:"):
         assert name in text

@@ -93,7 +93,7 @@ def settings_of(result: Result) -> dict[str, Any]:
     return content
 
 
-# --- other data is not measured in silence --------------------------------------------------------
+# --- other data is not measured without a message -------------------------------------------------
 
 
 @pytest.mark.row(81)
@@ -136,7 +136,7 @@ def test_the_exit_code_is_3_and_the_hint_after_generating_is_one_that_works(nois
 
 
 @pytest.mark.row(82)
-def test_the_same_data_is_measured_without_a_word(exported: Path, invoke: Callable[..., Result]) -> None:
+def test_the_same_data_is_measured_without_a_message(exported: Path, invoke: Callable[..., Result]) -> None:
     result = invoke("eval", "copies", "-n", 97, "--model", exported, "--json")
     assert "other_data" not in settings_of(result)
     assert result.stderr == ""

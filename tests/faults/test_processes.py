@@ -1,4 +1,4 @@
-"""FAULTS, processes: forked, spawned and pickled graphs, threads, scripts without a main guard, busy machines."""
+"""Faults of processes: forked, spawned and pickled graphs, threads, scripts without a main guard, busy machines."""
 
 import os
 import pickle
@@ -122,7 +122,7 @@ def test_threads_that_call_first_at_once_make_one_session(exported: Path, monkey
         "Worker('fused', None, 1).__exit__(None, None, None)",
     ],
 )
-def test_a_script_without_a_main_guard_is_told_of_it(call: str, tmp_path: Path) -> None:
+def test_a_script_without_a_main_guard_gets_an_error_that_names_it(call: str, tmp_path: Path) -> None:
     imports = """
 import numpy as np
 from gan_denoise.eval.bench.worker import Worker
@@ -136,7 +136,7 @@ from gan_denoise.eval.denoising.parallel import in_batches, processes
     )
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].endswith(error)
-    assert "bootstrapping" not in done.stderr  # the workers are silent
+    assert "bootstrapping" not in done.stderr  # the workers print nothing
     indented = call.replace("\n", "\n    ")
     script.write_text(f'{imports}if __name__ == "__main__":\n    {indented}')
     done = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=100)

@@ -85,7 +85,7 @@ def test_without_stderr_there_is_no_progress_bar(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize("lock_file", ["lock", None])
 @pytest.mark.parametrize("number", NO_LOCKS)
 @pytest.mark.row(44)
-def test_without_locks_work_goes_on_and_says_so_once(
+def test_without_locks_work_continues_with_one_warning(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -99,7 +99,7 @@ def test_without_locks_work_goes_on_and_says_so_once(
         with exclusive_lock(tmp_path / name, lock_file):
             pass
     assert capsys.readouterr().err == (
-        f"warning: {tmp_path / 'one'}: this file system has no locks; start no two commands that write to one folder\n"
+        f"warning: {tmp_path / 'one'}: this file system has no locks; run one command per folder at a time\n"
     )
 
 
@@ -269,7 +269,7 @@ def test_without_a_home_folder_the_cache_is_temporary_and_private(
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert paths.cache_base() == folder
     assert capsys.readouterr().err == (
-        f"warning: {folder}: a temporary cache, since there is no home folder for one; set GAN_DENOISE_CACHE=DIR\n"
+        f"warning: {folder}: temporary cache, since there is no usable home folder; set GAN_DENOISE_CACHE=DIR\n"
     )
 
 

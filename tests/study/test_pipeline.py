@@ -82,7 +82,7 @@ def test_the_study_of_smoke_best_has_joint_training(tmp_path: Path) -> None:
     assert "expected a study with {'preset': 'smoke-best', 'seed': 0, 'changes': {}}, got" in unchanged.stderr
     report = (tmp_path / "study/report.md").read_text()
     assert "The networks are our own" in report
-    assert "*Figure H. " in report
+    assert "*Figure H. Joint training: losses" in report
     assert "Training time (joint training): " in report
 
 

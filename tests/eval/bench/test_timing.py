@@ -41,7 +41,7 @@ def test_rounds_that_differ_by_more_than_a_fifth_are_marked(slow: float, stable:
     assert row["stable"] is stable
 
 
-def test_one_round_does_not_say_how_steady_it_was() -> None:
+def test_one_round_has_no_spread() -> None:
     row = timing_summary("fused", 1, [[0.010, 0.020]])
     assert (row["spread"], row["stable"]) == (None, None)
 
@@ -80,7 +80,7 @@ def test_the_ratio_pairs_the_rounds_so_a_slow_minute_of_the_machine_does_not_cou
     assert relative_time(fused, fused)["relative_time"] == 1
 
 
-def test_the_share_of_sgemm_is_of_operations_a_second() -> None:
+def test_the_fraction_of_sgemm_is_of_operations_per_second() -> None:
     row = {"batch": 4, "p50_ms": 500.0}
     products = SIDE**3 // 16  # an image's, of the SIDE^3 that a call of sgemm computes
     assert sgemm_fraction(row, products, [[2.0, 1.0, 1.0]]) == pytest.approx(0.5)  # 4 / 16 in half a second
@@ -126,13 +126,13 @@ def test_a_profile_leaves_the_first_runs_out_and_counts_nodes_alone() -> None:
 def test_openvino_gives_what_onnxruntime_gives(name: str, batch: int, exported: Path) -> None:
     pipeline = load_pipeline(name, exported, threads=2)
     first, second = (pipeline(latents.latents(seed, 0, batch)) for seed in (3, 4))
-    for seed, found in ((3, first), (4, second)):
-        compare(name, found, runtime.load_graph(runtime.FUSED, exported)(latents.latents(seed, 0, batch)))
+    for seed, actual in ((3, first), (4, second)):
+        compare(name, actual, runtime.load_graph(runtime.FUSED, exported)(latents.latents(seed, 0, batch)))
 
 
-@pytest.mark.parametrize(("repeats", "wanted"), [(1, [1]), (7, [1] * 7), (10, [1] * 10), (23, [3, 3, 3] + [2] * 7)])
-def test_calls_are_spread_over_the_rounds(repeats: int, wanted: list[int]) -> None:
-    assert timing._calls_per_round(repeats) == wanted
+@pytest.mark.parametrize(("repeats", "expected"), [(1, [1]), (7, [1] * 7), (10, [1] * 10), (23, [3, 3, 3] + [2] * 7)])
+def test_calls_are_spread_over_the_rounds(repeats: int, expected: list[int]) -> None:
+    assert timing._calls_per_round(repeats) == expected
 
 
 def test_outputs_within_the_tolerance_agree_and_others_do_not() -> None:
@@ -171,7 +171,7 @@ def test_what_cannot_run_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert reason_to_skip(LATENCY, tmp_path) == "openvino: not installed"
 
 
-def test_a_worker_hands_on_why_it_cannot_load(tmp_path: Path) -> None:
+def test_a_worker_reports_why_it_cannot_load(tmp_path: Path) -> None:
     (tmp_path / "fused.onnx").write_text("no model")
     with pytest.raises(InputError, match=r"fused\.onnx: expected an ONNX model, got 8 bytes") as caught:
         Worker(FUSED, tmp_path, threads=1)
@@ -194,7 +194,7 @@ def test_a_worker_that_fails_says_so_in_a_line_and_one_that_died_too(
 
 
 @pytest.mark.skipif(not third_party.compiler_installed(), reason="g++: not installed")
-def test_a_peer_whose_compiler_is_broken_is_left_out(
+def test_a_backend_whose_compiler_is_broken_is_left_out(
     tmp_path: Path, exported: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     compiler = tmp_path / "g++"
@@ -227,18 +227,18 @@ def test_pytorch_runs_the_modules_in_turn_in_evaluation(pipeline: Callable[..., 
     image, denoised = pipeline(generator, denoiser)(z)
     np.testing.assert_allclose(image, (z @ weight.T + bias).reshape(3, 1, 28, 28), rtol=0, atol=1e-5)
     with torch.no_grad():
-        wanted = denoiser.eval()(torch.from_numpy(image)).numpy()
-    np.testing.assert_allclose(denoised, wanted, rtol=0, atol=1e-6)
+        expected = denoiser.eval()(torch.from_numpy(image)).numpy()
+    np.testing.assert_allclose(denoised, expected, rtol=0, atol=1e-6)
     assert image.shape == denoised.shape == (3, 1, 28, 28)
 
 
 def test_the_machine_is_described() -> None:
-    found = machine.describe_machine(threads=3)
-    assert found["threads"] == 3
-    assert found["cores"] == machine.usable_cores()
-    assert found["cpu"]
-    assert found["versions"]["numpy"] == np.__version__
-    assert machine.describe_machine()["threads"] == found["cores"]
+    actual = machine.describe_machine(threads=3)
+    assert actual["threads"] == 3
+    assert actual["cores"] == machine.usable_cores()
+    assert actual["cpu"]
+    assert actual["versions"]["numpy"] == np.__version__
+    assert machine.describe_machine()["threads"] == actual["cores"]
 
 
 @pytest.mark.parametrize(
@@ -253,7 +253,7 @@ def test_bfloat16_is_looked_for_in_the_processor(
     assert machine.computes_bfloat16() is has
 
 
-def test_two_packages_of_onnxruntime_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_packages_of_onnxruntime_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert machine.runtimes_warning() is None
     folder = tmp_path / "onnxruntime_gpu-1.2.3.dist-info"
     folder.mkdir()

@@ -23,8 +23,8 @@ def clean(excerpt: Dataset) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def methods(excerpt: Dataset) -> dict[str, Method]:
-    found = classical(filters.load_tuned(), to_float(excerpt.train.images))
-    return {name: found[name] for name in ("median", SUPPORT_VECTORS)}
+    actual = classical(filters.load_tuned(), to_float(excerpt.train.images))
+    return {name: actual[name] for name in ("median", SUPPORT_VECTORS)}
 
 
 def test_two_workers_measure_what_one_measures(clean: np.ndarray, methods: dict[str, Method]) -> None:
@@ -61,13 +61,13 @@ def test_clean_images_have_the_ceiling_and_the_least_change_has_less(clean: np.n
     assert (rows["least", "float"]["parameters"], rows["least", "float"]["multiply_adds"]) == (7, None)
 
 
-def test_who_is_told_that_there_is_no_noise_leaves_the_image(clean: np.ndarray, methods: dict[str, Method]) -> None:
+def test_methods_that_know_sigma_0_return_the_image(clean: np.ndarray, methods: dict[str, Method]) -> None:
     rows = list(evaluate_denoising(methods, clean, sigmas=(0.0,)))
     assert {row["psnr_db"] for row in rows} == {PSNR_CAP_DB}
     assert {row["ms_per_image"] for row in rows} == {None}
 
 
-def test_a_strength_that_no_filter_was_tuned_for_is_refused(clean: np.ndarray, methods: dict[str, Method]) -> None:
+def test_a_sigma_that_no_filter_was_tuned_for_is_refused(clean: np.ndarray, methods: dict[str, Method]) -> None:
     with pytest.raises(
         InputError, match=r"median: expected float noise of a tuned sigma \(0\.058824, .*\), got sigma 0\.123"
     ):

@@ -31,9 +31,9 @@ def test_gaussian_spreads_a_point_by_its_closed_form() -> None:
     image[7, 7] = 1.0
     weights = np.exp(-(np.arange(-7, 8) ** 2) / (2 * 1.2**2))
     weights[np.abs(np.arange(-7, 8)) > 5] = 0  # cut at 4 widths
-    wanted = np.outer(weights, weights) / weights.sum() ** 2
-    found = filters.gaussian(image, 0.1, {"width": 1.2, "border": "reflect"})
-    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-6)
+    expected = np.outer(weights, weights) / weights.sum() ** 2
+    actual = filters.gaussian(image, 0.1, {"width": 1.2, "border": "reflect"})
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-6)
 
 
 def test_bm3d_uses_the_given_noise_level_and_is_deterministic(clean: np.ndarray) -> None:
@@ -82,8 +82,8 @@ def test_a_filter_sees_one_image_at_a_time(method: str, clean: np.ndarray) -> No
     )
 
 
-def test_wavelet_forgets_the_blocks_by_shifting(clean: np.ndarray) -> None:
-    """Shifting the input by one pixel on the torus shifts the output, but for the 4 x 4 offsets' own border."""
+def test_wavelet_shrinkage_is_shift_invariant(clean: np.ndarray) -> None:
+    """Shifting the input by one pixel on the torus shifts the output: all 4 x 4 offsets are averaged."""
     parameters = {"wavelet": "db1", "levels": 2, "method": "VisuShrink", "threshold": 0.8}
     noisy = add_noise(clean, 0.1, "float", seed=9)[0, 0]  # 28 is a multiple of 2^levels, so 4 shifts are all there are
     here = filters.wavelet(noisy, 0.1, parameters)
@@ -144,9 +144,9 @@ def test_tuning_takes_the_best_of_all_combinations(clean: np.ndarray) -> None:
 
 
 def test_combinations_are_all_there_are() -> None:
-    found = list(tuning.combinations({"a": (1, 2), "b": ("x", "y", "z")}))
-    assert len(found) == 6
-    assert {"a": 2, "b": "z"} in found
-    assert {frozenset(choice.items()) for choice in found} == {
+    actual = list(tuning.combinations({"a": (1, 2), "b": ("x", "y", "z")}))
+    assert len(actual) == 6
+    assert {"a": 2, "b": "z"} in actual
+    assert {frozenset(choice.items()) for choice in actual} == {
         frozenset({"a": a, "b": b}.items()) for a in (1, 2) for b in "xyz"
     }

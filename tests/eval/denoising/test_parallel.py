@@ -58,7 +58,7 @@ def test_one_worker_is_this_process() -> None:
         assert pool is None
 
 
-def test_processes_give_what_one_gives_and_their_death_is_told(clean: np.ndarray) -> None:
+def test_processes_give_what_one_gives_and_their_death_is_reported(clean: np.ndarray) -> None:
     median = partial(filters.restore, "median", sigma=0.1, parameters={"footprint": "3x3", "border": "reflect"})
     with processes(2) as pool:
         assert pool is not None

@@ -20,9 +20,9 @@ def pixels(count: int = 400) -> np.ndarray:
 
 
 def ideal(steps: int, sigma: float = SIGMA) -> Callable[[np.ndarray], np.ndarray]:
-    """The expected clean pixel of normal data, told the strength by the order of its calls."""
-    strengths = iter(sigma_schedule(sigma, steps))
-    return lambda noisy: np.float32(VARIANCE / (VARIANCE + next(strengths) ** 2)) * noisy
+    """The expected clean pixel of normal data, with the sigma given by the order of its calls."""
+    sigmas = iter(sigma_schedule(sigma, steps))
+    return lambda noisy: np.float32(VARIANCE / (VARIANCE + next(sigmas) ** 2)) * noisy
 
 
 def variance_after(steps: int) -> float:
@@ -34,15 +34,15 @@ def variance_after(steps: int) -> float:
     return variance
 
 
-def test_the_strengths_fall_as_squares_and_end_at_0() -> None:
+def test_the_sigmas_fall_as_squares_and_end_at_0() -> None:
     assert sigma_schedule(0.4, 4) == pytest.approx([0.4, 0.225, 0.1, 0.025, 0.0], abs=1e-12)
 
 
 @pytest.mark.parametrize("steps", [1, 4, 100])
 def test_normal_data_keep_the_variance_that_the_steps_should_leave(steps: int) -> None:
-    found = stochastic_denoise(pixels(), ideal(steps), SIGMA, steps, seed=1)
-    assert found.dtype == np.float32
-    assert found.var() == pytest.approx(variance_after(steps), rel=0.03)
+    actual = stochastic_denoise(pixels(), ideal(steps), SIGMA, steps, seed=1)
+    assert actual.dtype == np.float32
+    assert actual.var() == pytest.approx(variance_after(steps), rel=0.03)
 
 
 def test_many_steps_give_the_datas_own_variance_where_one_step_takes_most_of_it() -> None:
@@ -53,11 +53,11 @@ def test_many_steps_give_the_datas_own_variance_where_one_step_takes_most_of_it(
 def test_what_is_drawn_stays_near_the_image() -> None:
     images = pixels()
     strong, weak = (stochastic_denoise(images, ideal(50, sigma), sigma, 50, seed=1) for sigma in (SIGMA, 0.05))
-    near = [np.corrcoef(images.ravel(), found.ravel())[0, 1] for found in (strong, weak)]
+    near = [np.corrcoef(images.ravel(), actual.ravel())[0, 1] for actual in (strong, weak)]
     assert 0.1 < near[0] < 0.6 < near[1]
 
 
-def test_sigma_0_is_the_identity_and_asks_nobody() -> None:
+def test_sigma_0_is_the_identity_and_does_not_call_the_denoiser() -> None:
     images = pixels(3)
     np.testing.assert_array_equal(
         stochastic_denoise(images, lambda noisy: pytest.fail("denoised"), 0.0, 4, seed=1), images

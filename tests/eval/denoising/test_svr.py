@@ -24,10 +24,10 @@ def training(excerpt: Dataset) -> np.ndarray:
 
 
 def test_patches_are_the_mirrored_neighbourhoods_in_the_pixels_order(clean: np.ndarray) -> None:
-    found = patches(clean).reshape(8, 28, 28, 5, 5)
-    np.testing.assert_array_equal(found[3, 10, 20], clean[3, 0, 8:13, 18:23])
-    np.testing.assert_array_equal(found[..., 2, 2], clean[:, 0])
-    np.testing.assert_array_equal(found[1, 0, 0, :, 2], clean[1, 0, [2, 1, 0, 1, 2], 0])
+    actual = patches(clean).reshape(8, 28, 28, 5, 5)
+    np.testing.assert_array_equal(actual[3, 10, 20], clean[3, 0, 8:13, 18:23])
+    np.testing.assert_array_equal(actual[..., 2, 2], clean[:, 0])
+    np.testing.assert_array_equal(actual[1, 0, 0, :, 2], clean[1, 0, [2, 1, 0, 1, 2], 0])
 
 
 def test_only_the_selected_pixels_are_copied() -> None:
@@ -46,7 +46,7 @@ def test_only_the_selected_pixels_are_copied() -> None:
 
 @pytest.mark.parametrize("noise", NOISES)
 @pytest.mark.parametrize(("sigma", "least", "most"), [(25 / 255, 3, 7), (0.5, 5, 11)])
-def test_it_takes_noise_away(
+def test_it_removes_noise(
     noise: str, sigma: float, least: float, most: float, clean: np.ndarray, training: np.ndarray
 ) -> None:
     noisy = add_noise(clean, sigma, noise, seed=9)
@@ -63,8 +63,8 @@ def test_a_regression_is_its_kernels_sum(clean: np.ndarray, training: np.ndarray
     inputs = patches(noisy) / 0.2
     squares = ((inputs[:, None] - learned.support_vectors_) ** 2).sum(axis=2)  # (784, vectors)
     residual = 0.2 * (np.exp(-GAMMA * squares) @ learned.dual_coef_[0] + learned.intercept_[0])
-    wanted = (noisy[0, 0] + residual.reshape(28, 28)).clip(0, 1)
-    np.testing.assert_allclose(restore(learned, noisy, 0.2)[0, 0], wanted, rtol=0, atol=1e-6)
+    expected = (noisy[0, 0] + residual.reshape(28, 28)).clip(0, 1)
+    np.testing.assert_allclose(restore(learned, noisy, 0.2)[0, 0], expected, rtol=0, atol=1e-6)
 
 
 def test_it_is_fitted_on_4000_pixels_that_the_seed_selects(

@@ -1,4 +1,4 @@
-"""Filters, a mixture and denoised real images beside what the denoiser makes, on shipped graphs and real images."""
+"""Filters, a mixture and denoised real images beside the denoiser's images, on shipped graphs and real data."""
 
 from __future__ import annotations
 
@@ -77,8 +77,10 @@ def test_each_filter_is_the_candidate_that_is_nearest_to_held_out_images(
         return thresholded(ndimage.gaussian_filter(images.astype(np.float32), (0, width, width), mode="constant"))
 
     def averaged(sigma: float) -> np.ndarray:
-        told = {"patch_size": 5, "patch_distance": 3, "h": 1.2 * sigma, "sigma": 0.5 * sigma}
-        return thresholded(255 * np.stack([denoise_nl_means(image / np.float32(255), **told) for image in images]))
+        parameters = {"patch_size": 5, "patch_distance": 3, "h": 1.2 * sigma, "sigma": 0.5 * sigma}
+        return thresholded(
+            255 * np.stack([denoise_nl_means(image / np.float32(255), **parameters) for image in images])
+        )
 
     np.testing.assert_array_equal(filters[BLACK_LEVEL].filter(images), thresholded(images.astype(np.float32)))
     for name, take in ((GAUSSIAN, blurred), (NLM, averaged)):
@@ -109,9 +111,9 @@ def test_the_filters_get_the_same_images_as_the_denoiser(
 ) -> None:
     rows = {row["set"]: row for row in filtered_rows(fused, real.reference, filters, N, seed=1)}
     assert list(rows) == ["raw", "denoised", BLACK_LEVEL, GAUSSIAN, NLM]
-    for wanted in evaluate_generation(fused, real, N, seed=1)[:2]:
-        found = rows[wanted["set"]]
-        assert found == {name: pytest.approx(wanted[name]) for name in wanted if name != "class_accuracy"}
+    for expected in evaluate_generation(fused, real, N, seed=1)[:2]:
+        actual = rows[expected["set"]]
+        assert actual == {name: pytest.approx(expected[name]) for name in expected if name != "class_accuracy"}
     assert rows[GAUSSIAN]["sharpness"] < rows["raw"]["sharpness"]
     assert min(rows[name]["class_preserved"] for name in (GAUSSIAN, NLM)) > 0.9
 

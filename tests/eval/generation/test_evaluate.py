@@ -1,4 +1,4 @@
-"""The generation table and what lies behind it, on the shipped graphs and real images."""
+"""The generation table and its parts, on the shipped graphs and real images."""
 
 from __future__ import annotations
 
@@ -77,15 +77,15 @@ def test_the_rows_are_those_of_a_plain_computation(fused: runtime.Graph, real: R
     labels = []
     for row, images in zip(rows, fused(latents.latents(3, 0, N)), strict=False):
         pixels = np.rint(images * 255).astype(np.float32) / np.float32(255)
-        found, logits = real.reference.network(pixels)
+        actual, logits = real.reference.network(pixels)
         labels.append(logits.argmax(axis=1))
-        mean, covariance = found.astype(np.float64).mean(axis=0), np.cov(found.astype(np.float64), rowvar=False)
+        mean, covariance = actual.astype(np.float64).mean(axis=0), np.cov(actual.astype(np.float64), rowvar=False)
         overlap = np.sqrt(linalg.eigvals(covariance @ reference.covariance).real.clip(min=0)).sum()
-        wanted = ((mean - reference.mean) ** 2).sum() + np.trace(covariance + reference.covariance) - 2 * overlap
-        assert row["ffd_1"] == pytest.approx(wanted, rel=1e-3)
-        assert (row["kid"], row["kid_se"]) == pytest.approx(kid(found, test), rel=1e-3)
+        expected = ((mean - reference.mean) ** 2).sum() + np.trace(covariance + reference.covariance) - 2 * overlap
+        assert row["ffd_1"] == pytest.approx(expected, rel=1e-3)
+        assert (row["kid"], row["kid_se"]) == pytest.approx(kid(actual, test), rel=1e-3)
         names = ("precision", "recall", "density", "coverage")
-        plain = compute_prdc(test.astype(np.float64), found.astype(np.float64), nearest_k=5)
+        plain = compute_prdc(test.astype(np.float64), actual.astype(np.float64), nearest_k=5)
         assert {name: row[name] for name in names} == pytest.approx(plain, abs=0.01)
         assert row["contrast"] == pytest.approx(pixels.std(axis=(1, 2, 3)).mean(), rel=1e-3)
     assert rows[1]["class_preserved"] == pytest.approx((labels[0] == labels[1]).mean(), abs=0.01)
@@ -124,7 +124,7 @@ def test_any_sets_are_measured_beside_each_other(real: RealImages, data: Dataset
     assert rows["few"]["contrast"] > 0
 
 
-def test_a_set_is_measured_alike_in_one_batch_and_in_many(real: RealImages, data: Dataset) -> None:
+def test_a_set_is_measured_equally_in_one_batch_and_in_many(real: RealImages, data: Dataset) -> None:
     images, network = data.train.images[:N], real.reference.network
     parts = collect(({"x": images[start : start + 40]} for start in range(0, N, 40)), network)["x"]
     whole = extract_features(to_float(images), network)
@@ -180,7 +180,7 @@ def conditional(images: np.ndarray) -> runtime.Graph:
     return runtime.Graph(model.SerializeToString(), runtime.FUSED, "conditional", threads=1)
 
 
-def test_a_graph_with_classes_is_asked_whether_it_draws_them(real: RealImages, data: Dataset, exported: Path) -> None:
+def test_class_accuracy_is_measured_for_graphs_with_classes(real: RealImages, data: Dataset, exported: Path) -> None:
     labels = real.reference.labels
     right = np.array([np.flatnonzero((labels == c) & (data.test.labels == c))[0] for c in range(10)])
     raw, denoised, baseline = evaluate_generation(conditional(data.test.images[right]), real, 120)
@@ -196,19 +196,19 @@ def test_the_classes_of_sets_and_their_recall(real: RealImages, data: Dataset) -
     sets = collect([{"real": images, "collapsed": trousers}], real.reference.network)
     rows = diagnostics.class_rows(sets, real.reference)
     assert [(row["set"], row["class"]) for row in rows] == [(s, c) for s in ("real", "collapsed") for c in CLASSES]
-    found = {(row["set"], row["class"]): row for row in rows}
+    actual = {(row["set"], row["class"]): row for row in rows}
     for name in sets:
-        assert sum(found[name, c]["fraction"] for c in CLASSES) == pytest.approx(1.0)
-    assert found["real", "Bag"]["real_fraction"] == pytest.approx((real.reference.labels == 8).mean())
-    assert found["collapsed", "Trouser"]["fraction"] > 0.9
-    assert found["collapsed", "Trouser"]["recall"] > 0.5
-    assert found["collapsed", "Sneaker"]["recall"] == 0.0 < found["real", "Sneaker"]["recall"]
+        assert sum(actual[name, c]["fraction"] for c in CLASSES) == pytest.approx(1.0)
+    assert actual["real", "Bag"]["real_fraction"] == pytest.approx((real.reference.labels == 8).mean())
+    assert actual["collapsed", "Trouser"]["fraction"] > 0.9
+    assert actual["collapsed", "Trouser"]["recall"] > 0.5
+    assert actual["collapsed", "Sneaker"]["recall"] == 0.0 < actual["real", "Sneaker"]["recall"]
     summary = diagnostics.class_summary(sets, real.reference)
     assert summary["collapsed"]["total_variation"] > 0.8 > 0.2 > summary["real"]["total_variation"]
     assert summary["collapsed"]["missing"] >= 6 > summary["real"]["missing"] == 0
 
 
-def test_copies_are_told_from_images_that_were_not_trained_on(data: Dataset) -> None:
+def test_copies_are_distinguished_from_images_that_were_not_trained_on(data: Dataset) -> None:
     copies = np.concatenate([data.train.images[:30], data.test.images[300 - 30 :]])
     rows = diagnostics.copy_rows({"half copied": copies}, data)
     assert [(row["set"], row["n"]) for row in rows] == [("half copied", 60), ("test images", 60)]

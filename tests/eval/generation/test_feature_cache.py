@@ -40,16 +40,16 @@ def calls(network: Graph, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return given
 
 
-def test_they_are_the_network_s_and_computed_once(
+def test_they_are_those_of_the_network_and_computed_once(
     excerpt: Dataset, network: Graph, folder: Path, calls: list[int]
 ) -> None:
     images = excerpt.test.images
     first, again = real_features(images, network), real_features(images, network)
     assert calls == [len(images)]
     assert len(list(folder.iterdir())) == 1
-    for found, once_more, wanted in zip(first, again, network(to_float(images)), strict=True):
-        np.testing.assert_allclose(found, wanted, atol=1e-5)
-        np.testing.assert_array_equal(once_more, found)
+    for actual, once_more, expected in zip(first, again, network(to_float(images)), strict=True):
+        np.testing.assert_allclose(actual, expected, atol=1e-5)
+        np.testing.assert_array_equal(once_more, actual)
 
 
 def test_other_images_and_another_network_have_features_of_their_own(
@@ -65,11 +65,11 @@ def test_other_images_and_another_network_have_features_of_their_own(
 
 
 @pytest.mark.parametrize("harm", ["cut", "flipped", "empty", "another file"])
-def test_a_damaged_file_is_written_anew(
+def test_a_damaged_file_is_replaced(
     excerpt: Dataset, network: Graph, folder: Path, calls: list[int], harm: str
 ) -> None:
     images = excerpt.test.images
-    wanted = real_features(images, network)
+    expected = real_features(images, network)
     (file,) = folder.iterdir()
     whole = file.read_bytes()
     middle = len(whole) // 2
@@ -80,14 +80,14 @@ def test_a_damaged_file_is_written_anew(
         "another file": b"no arrays in here",
     }
     file.write_bytes(harmed[harm])
-    for found, known in zip(real_features(images, network), wanted, strict=True):
-        np.testing.assert_array_equal(found, known)
+    for actual, known in zip(real_features(images, network), expected, strict=True):
+        np.testing.assert_array_equal(actual, known)
     assert calls == [len(images)] * 2
     assert file.read_bytes() == whole
 
 
 @pytest.mark.row(48)
-def test_a_cache_that_cannot_be_written_is_no_hindrance_and_reported_once(
+def test_a_cache_that_cannot_be_written_changes_nothing_and_is_reported_once(
     excerpt: Dataset,
     network: Graph,
     tmp_path: Path,

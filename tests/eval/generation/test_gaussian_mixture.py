@@ -69,7 +69,7 @@ def test_too_few_images_or_pixels_are_refused(components: int, width: int, excer
         fit(images, components, width)
 
 
-def test_a_missing_scikit_learn_is_told(excerpt: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_scikit_learn_is_reported(excerpt: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sklearn.decomposition", None)
     with pytest.raises(InputError, match="scikit-learn: not installed") as raised:
         fit(excerpt.train.images, 2, 2)

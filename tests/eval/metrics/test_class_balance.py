@@ -7,14 +7,14 @@ from gan_denoise.errors import InputError
 from gan_denoise.eval.metrics import class_balance
 
 
-def test_shares_count_each_class_and_sum_to_1() -> None:
-    found = class_balance.class_fractions(np.array([0, 0, 3, 9], np.uint8))
-    assert found.tolist() == [0.5, 0, 0, 0.25, 0, 0, 0, 0, 0, 0.25]
-    assert class_balance.count_missing(found) == 7
+def test_fractions_count_each_class_and_sum_to_1() -> None:
+    actual = class_balance.class_fractions(np.array([0, 0, 3, 9], np.uint8))
+    assert actual.tolist() == [0.5, 0, 0, 0.25, 0, 0, 0, 0, 0, 0.25]
+    assert class_balance.count_missing(actual) == 7
     assert class_balance.count_missing(class_balance.class_fractions(np.arange(10))) == 0
 
 
-def test_total_variation_is_the_share_that_has_to_move() -> None:
+def test_total_variation_is_the_fraction_that_has_to_move() -> None:
     even, one = np.full(10, 0.1), np.eye(10)[0]
     assert class_balance.total_variation(even, even) == 0.0
     assert class_balance.total_variation(even, one) == pytest.approx(0.9, abs=1e-12)
@@ -24,11 +24,11 @@ def test_total_variation_is_the_share_that_has_to_move() -> None:
 def test_recall_of_each_class_shows_the_one_that_was_lost() -> None:
     labels = np.array([0, 0, 1, 1, 1, 1])
     recalled = np.array([True, True, True, False, False, False])
-    found = class_balance.recall_per_class(recalled, labels, classes=3)
-    np.testing.assert_array_equal(found, [1.0, 0.25, np.nan])
+    actual = class_balance.recall_per_class(recalled, labels, classes=3)
+    np.testing.assert_array_equal(actual, [1.0, 0.25, np.nan])
 
 
-def test_agreement_is_the_share_of_equal_labels() -> None:
+def test_agreement_is_the_fraction_of_equal_labels() -> None:
     assert class_balance.agreement(np.array([1, 2, 3, 4]), np.array([1, 2, 3, 5])) == 0.75
 
 

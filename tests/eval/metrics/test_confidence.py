@@ -11,36 +11,36 @@ BEFORE, AFTER = [0.72, 0.69, 0.75, 0.70, 0.71], [0.78, 0.73, 0.80, 0.77, 0.74]
 
 
 def test_the_mean_of_a_few_values_is_that_of_the_t_table() -> None:
-    found = mean_interval([1.0, 2.0, 3.0, 4.0, 5.0])
+    actual = mean_interval([1.0, 2.0, 3.0, 4.0, 5.0])
     reach = 2.776445 * np.sqrt(2.5 / 5)  # t of 4 degrees at 97.5 %
-    assert (found.value, found.n) == (3.0, 5)
-    assert (found.low, found.high) == pytest.approx((3 - reach, 3 + reach), abs=1e-6)
+    assert (actual.value, actual.n) == (3.0, 5)
+    assert (actual.low, actual.high) == pytest.approx((3 - reach, 3 + reach), abs=1e-6)
 
 
 def test_the_difference_is_scipys_paired_t_test() -> None:
-    found = difference_interval(BEFORE, AFTER)
-    wanted = stats.ttest_rel(AFTER, BEFORE).confidence_interval(0.95)
-    assert (found.low, found.high) == pytest.approx((wanted.low, wanted.high), rel=1e-9)
-    assert found.value == pytest.approx(np.mean(AFTER) - np.mean(BEFORE), rel=1e-12)
+    actual = difference_interval(BEFORE, AFTER)
+    expected = stats.ttest_rel(AFTER, BEFORE).confidence_interval(0.95)
+    assert (actual.low, actual.high) == pytest.approx((expected.low, expected.high), rel=1e-9)
+    assert actual.value == pytest.approx(np.mean(AFTER) - np.mean(BEFORE), rel=1e-12)
 
 
 def test_the_ratio_is_a_paired_t_test_of_the_logarithms() -> None:
-    found = ratio_interval(BEFORE, AFTER)
-    wanted = stats.ttest_rel(np.log(AFTER), np.log(BEFORE)).confidence_interval(0.95)
-    assert (found.low, found.high) == pytest.approx((np.exp(wanted.low), np.exp(wanted.high)), rel=1e-9)
-    assert found.value == pytest.approx(stats.gmean(np.divide(AFTER, BEFORE)), rel=1e-12)
+    actual = ratio_interval(BEFORE, AFTER)
+    expected = stats.ttest_rel(np.log(AFTER), np.log(BEFORE)).confidence_interval(0.95)
+    assert (actual.low, actual.high) == pytest.approx((np.exp(expected.low), np.exp(expected.high)), rel=1e-9)
+    assert actual.value == pytest.approx(stats.gmean(np.divide(AFTER, BEFORE)), rel=1e-12)
     back = ratio_interval(AFTER, BEFORE)
-    assert (back.value, back.low, back.high) == pytest.approx((1 / found.value, 1 / found.high, 1 / found.low))
+    assert (back.value, back.low, back.high) == pytest.approx((1 / actual.value, 1 / actual.high, 1 / actual.low))
 
 
 def test_pairs_that_all_change_alike_leave_no_doubt_however_the_seeds_differ() -> None:
-    found = ratio_interval([1.0, 10.0, 100.0], [2.0, 20.0, 200.0])
-    assert (found.value, found.low, found.high) == pytest.approx((2.0, 2.0, 2.0))
+    actual = ratio_interval([1.0, 10.0, 100.0], [2.0, 20.0, 200.0])
+    assert (actual.value, actual.low, actual.high) == pytest.approx((2.0, 2.0, 2.0))
 
 
 def test_19_of_20_intervals_hold_the_truth() -> None:
     draws = np.random.default_rng(0).normal(3.0, 1.0, (1000, 5))
-    held = np.mean([(found := mean_interval(list(row))).low < 3.0 < found.high for row in draws])
+    held = np.mean([(actual := mean_interval(list(row))).low < 3.0 < actual.high for row in draws])
     assert 0.93 < held < 0.97
 
 

@@ -1,4 +1,4 @@
-"""FFD-1 is what it was when it was pinned, and what anybody's machine finds."""
+"""FFD-1 has the pinned values, on every machine."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_the_reference_is_computed_again_from_the_test_images(tmp_path: Path) ->
     assert getattr(refused.exception, "exit_code", 0) == 4
 
 
-def test_a_machine_that_computes_otherwise_is_found_out(network: runtime.Graph) -> None:
+def test_a_machine_that_computes_other_values_is_detected(network: runtime.Graph) -> None:
     metric = ffd.load_pinned_metric()
     assert ffd.verify_test_vectors(network, metric) < 1e-5
     for part in ("features", "logits"):
@@ -110,10 +110,10 @@ def test_a_damaged_reference_is_refused(tmp_path: Path, content: bytes | None) -
 def test_the_distance_is_that_of_the_features(network: runtime.Graph, excerpt: Dataset) -> None:
     images = excerpt.train.images
     features = network(to_float(images))[0]
-    wanted = frechet_distance(statistics(features), ffd.load_pinned_metric().reference)
-    assert ffd.distance(images, network) == pytest.approx(wanted, rel=1e-6)
-    assert 0.02 < wanted < 0.2  # 400 real images are near, and not at 0
-    assert ffd.distance(255 - images, network) > 10 * wanted
+    expected = frechet_distance(statistics(features), ffd.load_pinned_metric().reference)
+    assert ffd.distance(images, network) == pytest.approx(expected, rel=1e-6)
+    assert 0.02 < expected < 0.2  # 400 real images are near, and not at 0
+    assert ffd.distance(255 - images, network) > 10 * expected
 
 
 def test_97_images_are_enough_and_96_or_other_shapes_are_refused(network: runtime.Graph, excerpt: Dataset) -> None:

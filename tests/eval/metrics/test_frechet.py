@@ -17,8 +17,8 @@ def samples(count: int, width: int, seed: int, scale: float = 1.0, shift: float 
 def test_distance_agrees_with_the_matrix_square_root_of_scipy() -> None:
     a, b = statistics(samples(200, 12, 1)), statistics(samples(150, 12, 2, scale=1.5, shift=0.7))
     root = linalg.sqrtm(a.covariance @ b.covariance).real
-    wanted = ((a.mean - b.mean) ** 2).sum() + np.trace(a.covariance + b.covariance - 2 * root)
-    assert frechet_distance(a, b) == pytest.approx(wanted, rel=1e-8)
+    expected = ((a.mean - b.mean) ** 2).sum() + np.trace(a.covariance + b.covariance - 2 * root)
+    assert frechet_distance(a, b) == pytest.approx(expected, rel=1e-8)
 
 
 def test_distance_of_diagonal_gaussians_is_their_closed_form() -> None:
@@ -36,7 +36,7 @@ def test_a_set_against_itself_is_0_and_a_shift_adds_its_square() -> None:
     assert frechet_distance(here, there) == pytest.approx(8 * 0.25, abs=1e-9)
 
 
-def test_a_feature_that_never_varies_is_no_obstacle() -> None:
+def test_a_constant_feature_is_accepted() -> None:
     features = samples(50, 6, 4)
     features[:, 2] = 0.25
     other = samples(60, 6, 5)
@@ -48,11 +48,11 @@ def test_a_feature_that_never_varies_is_no_obstacle() -> None:
 
 def test_statistics_are_those_of_numpy() -> None:
     features = samples(40, 5, 6, shift=100.0)
-    found = statistics(features)
-    np.testing.assert_allclose(found.mean, features.astype(np.float64).mean(axis=0), rtol=1e-12)
-    np.testing.assert_allclose(found.covariance, np.cov(features.astype(np.float64), rowvar=False), rtol=1e-9)
-    assert found.mean.dtype == found.covariance.dtype == np.float64
-    assert found.count == 40
+    actual = statistics(features)
+    np.testing.assert_allclose(actual.mean, features.astype(np.float64).mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(actual.covariance, np.cov(features.astype(np.float64), rowvar=False), rtol=1e-9)
+    assert actual.mean.dtype == actual.covariance.dtype == np.float64
+    assert actual.count == 40
 
 
 @pytest.mark.parametrize("batch", [1, 7, 64])

@@ -16,8 +16,8 @@ def samples(count: int, seed: int, shift: float = 0.0, width: int = 6) -> np.nda
 def test_the_discrepancy_is_that_of_torch_fidelity(shift: float) -> None:
     a, b = samples(80, 1).astype(np.float64), samples(80, 2, shift).astype(np.float64)
     options = {"kid_kernel": "poly", "kid_kernel_poly_degree": 3, "kid_kernel_poly_gamma": None}
-    wanted = kernel_mmd(a, b, kid_kernel_poly_coef0=1, **options)
-    assert squared_mmd(a, b) == pytest.approx(wanted, rel=1e-9, abs=1e-12)
+    expected = kernel_mmd(a, b, kid_kernel_poly_coef0=1, **options)
+    assert squared_mmd(a, b) == pytest.approx(expected, rel=1e-9, abs=1e-12)
 
 
 def test_the_discrepancy_of_a_few_points_is_its_closed_form() -> None:
@@ -43,8 +43,8 @@ def test_the_estimate_does_not_fall_with_the_number_of_samples() -> None:
 
 
 def test_the_standard_error_is_the_spread_over_repetitions() -> None:
-    found = np.array([kid(samples(200, seed), samples(200, seed + 500, shift=0.3)) for seed in range(100)])
-    ratio = np.sqrt((found[:, 1] ** 2).mean()) / found[:, 0].std(ddof=1)
+    actual = np.array([kid(samples(200, seed), samples(200, seed + 500, shift=0.3)) for seed in range(100)])
+    ratio = np.sqrt((actual[:, 1] ** 2).mean()) / actual[:, 0].std(ddof=1)
     assert 0.75 < ratio < 1.35
 
 
@@ -57,7 +57,7 @@ def test_samples_in_order_of_class_give_the_same_as_shuffled_ones() -> None:
     assert apart > 20 * error
 
 
-def test_the_seed_deals_the_blocks() -> None:
+def test_the_seed_assigns_the_blocks() -> None:
     a, b = samples(100, 5), samples(100, 6)
     assert kid(a, b, seed=1) == kid(a, b, seed=1) != kid(a, b, seed=2)
 

@@ -17,10 +17,10 @@ def test_the_nearest_image_is_scipys(
     monkeypatch.setattr(nearest_neighbours, "TRAIN_CHUNK", train_chunk)
     monkeypatch.setattr(nearest_neighbours, "CHUNK", chunk)
     flat = [images.reshape(len(images), -1) / 255 for images in (excerpt.test.images, excerpt.train.images)]
-    wanted = cdist(*flat)
+    expected = cdist(*flat)
     distances, index = find_nearest(excerpt.test.images, excerpt.train.images)
-    np.testing.assert_allclose(distances, wanted.min(axis=1), rtol=1e-6)
-    np.testing.assert_array_equal(index, wanted.argmin(axis=1))
+    np.testing.assert_allclose(distances, expected.min(axis=1), rtol=1e-6)
+    np.testing.assert_array_equal(index, expected.argmin(axis=1))
 
 
 def test_a_copy_is_at_distance_0_and_one_changed_pixel_at_its_change(excerpt: Dataset) -> None:
@@ -34,8 +34,8 @@ def test_a_copy_is_at_distance_0_and_one_changed_pixel_at_its_change(excerpt: Da
 def test_copies_are_closer_than_real_images_are_and_others_are_not(excerpt: Dataset) -> None:
     yardstick, _ = find_nearest(excerpt.test.images, excerpt.train.images)
     half = np.concatenate([excerpt.train.images[:50], 255 - excerpt.train.images[:50]])  # copies and negatives
-    found = distance_summary(find_nearest(half, excerpt.train.images)[0], yardstick)
-    assert found["near_copy_fraction"] == 0.5
+    actual = distance_summary(find_nearest(half, excerpt.train.images)[0], yardstick)
+    assert actual["near_copy_fraction"] == 0.5
     assert distance_summary(yardstick, yardstick) == {
         "median_distance": np.median(yardstick),
         "near_copy_fraction": 0.01,

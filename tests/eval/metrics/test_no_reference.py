@@ -19,8 +19,8 @@ def clean(excerpt: Dataset) -> np.ndarray:
 
 
 def test_sharpness_is_the_variance_of_scipys_laplacian(clean: np.ndarray) -> None:
-    wanted = [ndimage.laplace(image.astype(np.float64)).var() for image in clean[:, 0]]
-    np.testing.assert_allclose(no_reference.sharpness(clean), wanted, rtol=1e-12)
+    expected = [ndimage.laplace(image.astype(np.float64)).var() for image in clean[:, 0]]
+    np.testing.assert_allclose(no_reference.sharpness(clean), expected, rtol=1e-12)
 
 
 def test_sharpness_of_a_single_bright_pixel_is_its_closed_form() -> None:
@@ -30,7 +30,7 @@ def test_sharpness_of_a_single_bright_pixel_is_its_closed_form() -> None:
     assert no_reference.sharpness(image) == pytest.approx([0.2], rel=1e-12)
 
 
-def test_contrast_of_a_image_half_black_and_half_white_is_one_half() -> None:
+def test_contrast_of_an_image_half_black_and_half_white_is_one_half() -> None:
     image = np.zeros((1, 1, 8, 8), np.float32)
     image[0, 0, :4] = 1.0
     assert no_reference.contrast(image) == pytest.approx([0.5], rel=1e-12)
@@ -43,13 +43,13 @@ def test_blur_lowers_sharpness_and_contrast(clean: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize("sigma", [0.05, 0.1])
-def test_noise_finds_the_strength_that_was_added(sigma: float) -> None:
+def test_noise_estimates_the_sigma_that_was_added(sigma: float) -> None:
     grey = np.full((30, 1, 28, 28), 0.5, np.float32)
     noisy = add_noise(grey, sigma, "float", seed=4)  # 0.5 is 5 sigma or more from the ends
     assert no_reference.noise(noisy.clip(0, 1)).mean() == pytest.approx(sigma, rel=0.05)
 
 
-def test_a_image_of_one_grey_has_no_noise_sharpness_or_contrast() -> None:
+def test_an_image_of_one_grey_has_no_noise_sharpness_or_contrast() -> None:
     grey = np.full((2, 1, 28, 28), 0.5, np.float32)
     for measure in MEASURES:
         np.testing.assert_allclose(measure(grey), [0.0, 0.0], rtol=0, atol=1e-12)

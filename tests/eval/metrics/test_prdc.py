@@ -31,20 +31,20 @@ def test_all_four_are_those_of_the_package_prdc(
 ) -> None:
     monkeypatch.setattr(module, "CHUNK", chunk)
     real, generated = (part.astype(np.float64) for part in features)
-    wanted = compute_prdc(real, generated, nearest_k=k)
-    assert 0.1 < wanted["precision"] < 0.99  # a comparison of ones would say little
-    assert prdc(overlap(real, generated, k), k) == pytest.approx(wanted, abs=1e-12)
+    expected = compute_prdc(real, generated, nearest_k=k)
+    assert 0.1 < expected["precision"] < 0.99  # a comparison of ones would say little
+    assert prdc(overlap(real, generated, k), k) == pytest.approx(expected, abs=1e-12)
 
 
 def test_points_on_a_line_are_their_closed_form() -> None:
     real = np.array([[0.0], [1.0], [3.0], [6.0]])  # radii with k = 1: 1, 1, 2, 3
     generated = np.array([[0.5], [5.5], [20.0], [30.0]])  # radii: 5, 5, 10, 10
     assert squared_radii(real, 1).tolist() == [1.0, 1.0, 4.0, 9.0]
-    found = overlap(real, generated, k=1)
-    assert found.n_containing_balls.tolist() == [2, 1, 0, 0]  # 0.5 is in the balls of 0 and 1; 5.5 in that of 6
-    assert found.covered.tolist() == [True, True, False, True]
-    assert found.recalled.tolist() == [True, True, True, True]
-    assert prdc(found, k=1) == {"precision": 0.5, "recall": 1.0, "density": 0.75, "coverage": 0.75}
+    actual = overlap(real, generated, k=1)
+    assert actual.n_containing_balls.tolist() == [2, 1, 0, 0]  # 0.5 is in the balls of 0 and 1; 5.5 in that of 6
+    assert actual.covered.tolist() == [True, True, False, True]
+    assert actual.recalled.tolist() == [True, True, True, True]
+    assert prdc(actual, k=1) == {"precision": 0.5, "recall": 1.0, "density": 0.75, "coverage": 0.75}
 
 
 def test_a_set_against_itself_is_1_and_against_a_far_one_0(features: tuple[np.ndarray, np.ndarray]) -> None:
@@ -55,9 +55,9 @@ def test_a_set_against_itself_is_1_and_against_a_far_one_0(features: tuple[np.nd
 
 def test_a_collapsed_generator_is_precise_and_recalls_nothing(features: tuple[np.ndarray, np.ndarray]) -> None:
     real = features[0]
-    found = prdc(overlap(real, np.repeat(real[:1], 50, axis=0)))
-    assert (found["precision"], found["recall"]) == (1.0, 0.0)
-    assert found["coverage"] < 0.2
+    actual = prdc(overlap(real, np.repeat(real[:1], 50, axis=0)))
+    assert (actual["precision"], actual["recall"]) == (1.0, 0.0)
+    assert actual["coverage"] < 0.2
 
 
 @pytest.mark.parametrize("move", [lambda x: x + 1e5, lambda x: 1e-5 * x])

@@ -25,10 +25,10 @@ def test_psnr_of_a_constant_difference_is_its_closed_form() -> None:
 def test_psnr_and_ssim_are_those_of_scikit_image(clean: np.ndarray) -> None:
     noisy = add_noise(clean, 0.2, "float", seed=3)
     pairs = [(a.astype(np.float64), b.astype(np.float64)) for a, b in zip(clean[:, 0], noisy[:, 0], strict=True)]
-    wanted = [peak_signal_noise_ratio(a, b, data_range=1.0) for a, b in pairs]
-    np.testing.assert_allclose(psnr(clean, noisy), wanted, rtol=1e-10)
-    wanted = [structural_similarity(a, b, data_range=1.0) for a, b in pairs]
-    np.testing.assert_allclose(ssim(clean, noisy), wanted, rtol=0, atol=1e-10)
+    expected = [peak_signal_noise_ratio(a, b, data_range=1.0) for a, b in pairs]
+    np.testing.assert_allclose(psnr(clean, noisy), expected, rtol=1e-10)
+    expected = [structural_similarity(a, b, data_range=1.0) for a, b in pairs]
+    np.testing.assert_allclose(ssim(clean, noisy), expected, rtol=0, atol=1e-10)
 
 
 def test_identical_images_are_perfect_and_others_are_not(clean: np.ndarray) -> None:
@@ -39,7 +39,7 @@ def test_identical_images_are_perfect_and_others_are_not(clean: np.ndarray) -> N
     assert (ssim(clean, noisy) < 0.999).all()
 
 
-def test_float_noise_has_the_strength_asked_for_and_leaves_the_range(clean: np.ndarray) -> None:
+def test_float_noise_has_the_given_sigma_and_exceeds_the_range(clean: np.ndarray) -> None:
     noisy = add_noise(clean, 0.3, "float", seed=1)
     difference = (noisy - clean).astype(np.float64)  # 31,360 values
     assert difference.std() == pytest.approx(0.3, rel=0.02)
@@ -76,8 +76,8 @@ def test_the_noise_of_an_image_depends_on_its_seed_and_index_alone(clean: np.nda
 def test_colour_is_measured_as_scikit_image_measures_it(clean: np.ndarray) -> None:
     colour = np.concatenate([clean[:4], clean[4:8], clean[8:12]], axis=1)  # (4, 3, 28, 28)
     noisy = add_noise(colour, 0.1, "float", seed=5)
-    for image, other, found, ratio in zip(colour, noisy, ssim(colour, noisy), psnr(colour, noisy), strict=True):
-        assert found == pytest.approx(structural_similarity(image, other, data_range=1, channel_axis=0), abs=1e-5)
+    for image, other, actual, ratio in zip(colour, noisy, ssim(colour, noisy), psnr(colour, noisy), strict=True):
+        assert actual == pytest.approx(structural_similarity(image, other, data_range=1, channel_axis=0), abs=1e-5)
         assert ratio == pytest.approx(-10 * np.log10(((image - other) ** 2).mean()), abs=1e-4)
 
 
@@ -113,7 +113,7 @@ def test_images_smaller_than_the_window_are_refused() -> None:
         ssim(small, small)
 
 
-def test_noise_of_another_kind_or_strength_is_refused(clean: np.ndarray) -> None:
+def test_noise_of_another_kind_or_sigma_is_refused(clean: np.ndarray) -> None:
     with pytest.raises(InputError, match="noise: expected one of float, 8-bit, got"):
         add_noise(clean, 0.1, "uint8", seed=0)
     for sigma in (-0.1, np.nan, np.inf):

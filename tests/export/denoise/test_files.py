@@ -139,7 +139,7 @@ def test_the_hub_folder_is_a_model() -> None:
 
 
 @pytest.mark.row(66)
-def test_a_folder_without_a_graph_says_what_was_looked_for() -> None:
+def test_a_folder_without_a_graph_names_the_files_that_were_searched() -> None:
     Path("empty").mkdir()
     with pytest.raises(
         InputError, match=r"empty: expected a folder with fused\.onnx or onnx/model\.onnx, got no \.onnx file"

@@ -34,7 +34,7 @@ def test_a_step_draws_the_same_numbers_whatever_came_before() -> None:
     assert not torch.equal(torch.randn(5), expected)
 
 
-def test_a_last_batch_of_one_image_is_refused_by_the_images_that_there_are() -> None:
+def test_a_last_batch_of_one_image_is_refused_by_the_number_of_images() -> None:
     assert steps_per_epoch(23, 17) == 2
     with pytest.raises(UsageError, match="does not leave 1 of 18 images over, got 17"):
         steps_per_epoch(18, 17)

@@ -83,7 +83,7 @@ def test_a_run_exports_the_jointly_trained_networks_and_generates_the_chosen_cla
     z = latents.latents(0, 0, 20)
     chosen = latents.set_class(z, 7, 10)
     assert (chosen[:, -10:].argmax(axis=1) == 7).all()
-    assert (abs(graph(chosen)[0] - graph(z)[0]).max(axis=(1, 2, 3)) > 0).sum() >= 15  # a few were of it before
+    assert (abs(graph(chosen)[0] - graph(z)[0]).max(axis=(1, 2, 3)) > 0).sum() >= 15  # a few had this class before
     (first, *_) = generate_batches(graph, 0, 20, label=7)
     assert (first[0] == graph(chosen)[0]).all()
 
@@ -175,7 +175,7 @@ def test_each_loss_trains_what_it_should() -> None:
 def test_the_adversarial_weight_acts_on_the_denoiser_only() -> None:
     few, many = (one_step(joint_config(from_scratch=True, adversarial_weight=weight))[1] for weight in (0.1, 1000.0))
     same = torch.isclose(few["generator"], many["generator"], rtol=0, atol=1e-5)
-    assert same.float().mean() > 0.99  # Adam's first step is a sign, which rounding turns where nothing gradients
+    assert same.float().mean() > 0.99  # Adam's first step is a sign, which rounding flips where the gradient is 0
     assert not torch.allclose(few["denoiser"], many["denoiser"], rtol=0, atol=1e-5)
 
 
