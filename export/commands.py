@@ -81,7 +81,7 @@ def generate(
 ) -> None:
     """Generate images, raw and denoised, with the fused graph.
 
-    Above 100,000 images a folder holds files of 10,000 each, and the same command resumes an interrupted call.
+    Above 100,000 images, a folder gets files of 10,000 images each, and the same command resumes when interrupted.
     Example: gan-denoise generate -n 64 --label sneaker --out grid.png
     Example: gan-denoise generate -n 1000000 --out many
     """

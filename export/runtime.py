@@ -53,7 +53,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def creation_lock() -> threading.RLock:
-    """The lock that lets threads make a thing once; a forked child has its own."""
+    """The lock under which threads create shared objects once; a forked child has its own."""
     return _lock
 
 

@@ -165,7 +165,7 @@ def _training() -> str:
             f"One training step on {cores} threads, each in its own process, in {ROUNDS} interleaved rounds of "
             f"{SECONDS} seconds. Batch size 256 for the paper's GAN, 64 for `best`. Keras runs the paper's GAN with "
             "the training step of TensorFlow's DCGAN tutorial, which needs one discriminator pass less, because both "
-            "networks learn from the same one. Of SGEMM: operations a second as a fraction of PyTorch's 1024x1024 "
+            "networks learn from the same one. Of SGEMM: operations per second as a fraction of PyTorch's 1024x1024 "
             "float32 matrix product.",
             markdown_table(heads, lines),
         ]

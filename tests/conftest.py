@@ -25,7 +25,7 @@ from gan_denoise.study.train.classifier import train_classifier
 from gan_denoise.study.train.gan import train_gan
 
 CHROMIUM = Path("/usr/bin/chromium")  # Debian's, which can be configured to make no requests
-TOOLS = {  # what tests need that no Python package brings
+TOOLS = {  # programs that tests need and no Python package provides
     "chromium": "apt-get install chromium",
     "g++": "apt-get install g++",
     "onnxruntime-web": "apt-get install npm, then make demo",

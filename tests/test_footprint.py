@@ -35,7 +35,7 @@ def traced(tmp_path: Path) -> Traced:
     def run(*arguments: object, **more: str) -> str:
         trace = tmp_path / "trace"
         strace = ["strace", "-f", "--seccomp-bpf", "-qq", "-y", "-o", str(trace), "-e", f"trace={WRITES},{CALLS}"]
-        # Only these variables: onnxruntime sends no telemetry if it sees those of a CI.
+        # Only these variables: onnxruntime sends no telemetry if it finds those of a CI.
         environment = {name: text for name, text in os.environ.items() if name.startswith(("PATH", "LANG", "OPENBLAS"))}
         environment |= {"HOME": str(tmp_path / "home"), "TMPDIR": str(tmp_path / "temporary"), **more}
         environment["PYTHONDONTWRITEBYTECODE"] = "1"

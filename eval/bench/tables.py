@@ -17,7 +17,7 @@ from gan_denoise.machine import busy_cores, describe_machine, load_warning
 
 NOTES = {
     "relative time": "time divided by the fused graph's, with a 95 % interval over rounds",
-    "of SGEMM": f"operations a second as a fraction of onnxruntime's {SIDE}x{SIDE} matrix product",
+    "of SGEMM": f"operations per second as a fraction of onnxruntime's {SIDE}x{SIDE} matrix product",
     "threads": "each runtime's default waiting policy; onnxruntime's threads spin",
 }
 

@@ -35,7 +35,7 @@ def export_run(run: Path, out: Path, force: bool = False) -> dict[str, float]:
 
     The graphs are generator, denoiser and fused, and features when the run trained a classifier; of a run without a
     generator, the denoiser alone. When the run has joint training, its networks are exported. Each graph passes its
-    parity gate before any file gets its final name.
+    parity check before any file gets its final name.
 
     Returns the worst absolute difference of each graph. Raises InputError when training is not finished, GateError
     when a graph differs from its network, OutputError when `out` has files and `force` is not set, or writing fails.

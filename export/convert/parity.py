@@ -1,4 +1,4 @@
-"""The parity gate: compare ONNX with PyTorch, and the fused graph with its two parts, before a graph is published."""
+"""The parity check: compare ONNX with PyTorch, and the fused graph with its two parts, before a graph is published."""
 
 from __future__ import annotations
 

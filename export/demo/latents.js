@@ -55,7 +55,7 @@ export function dot(a, b) {
   return a.reduce((sum, value, i) => sum + value * b[i], 0);
 }
 
-/** A function that returns 32 random bits a call: Philox (Salmon et al. 2011), with NumPy's counter order. */
+/** A function that returns 32 random bits per call: Philox (Salmon et al. 2011), with NumPy's counter order. */
 function philox(seed, index) {
   const counter = [0n, 0n, index, 0n];
   let words = [];

@@ -42,7 +42,7 @@ def report(rows: list[dict[str, Any]] = ROWS) -> ResultTable:
     )
 
 
-class Terminal(io.StringIO):  # what rich and typer ask
+class Terminal(io.StringIO):  # what rich and typer check
     def isatty(self) -> bool:
         return True
 

@@ -123,7 +123,7 @@ def test_3000_local_functions_are_refused(tmp_path: Path) -> None:
 
 
 def bombs() -> dict[str, ModelProto]:
-    """Small files that ask for terabytes."""
+    """Small files whose tensors would take terabytes."""
     side = 1 << 20
     column = numpy_helper.from_array(np.ones((side, 1), np.float32), "column")
     row = numpy_helper.from_array(np.ones((1, side), np.float32), "row")
