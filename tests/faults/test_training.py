@@ -278,9 +278,7 @@ def test_a_run_without_readable_metadata_is_refused(stopped: Path, tmp_path: Pat
         (tmp_path / "run/gan/meta.json").write_text(content)
     config = dataclasses.replace(SMOKE_GAN, batch=4, epochs=4)
     for options in (RunOptions(threads=1, resume=True), RunOptions(threads=1, resume_inexact=True)):
-        with pytest.raises(
-            InputError, match=r"meta\.json: expected the metadata of a trained stage"
-        ):
+        with pytest.raises(InputError, match=r"meta\.json: expected the metadata of a trained stage"):
             train_gan(config, fashion_mnist.read_dataset(EXCERPT, "excerpt", checked=False), tmp_path / "run", options)
     with pytest.raises(OutputError, match="holds a training run"):
         train_gan(
