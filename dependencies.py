@@ -29,7 +29,7 @@ def broken_dependency(error: Exception) -> InputError | None:
     A package is damaged if it cannot be imported, if the import of it fails with any error, or if it lacks a name that
     this program uses: a package whose files were removed is an empty namespace.
     """
-    name = _importing(error) or _named(error)
+    name = _hollow(error) or _importing(error) or _named(error)
     if not name or isinstance(error, MemoryError):
         return None
     module = name.partition(".")[0]
@@ -39,6 +39,12 @@ def broken_dependency(error: Exception) -> InputError | None:
         hint = f"install a Python that has the module {module}"
     got = f"{type(error).__name__} ({one_line(error)})"
     return InputError.expected(project, "a complete installation", got, hint)
+
+
+def _hollow(error: Exception) -> str:
+    """The package that lacks a name which another package looks for while that one is imported."""
+    named = _named(error) if isinstance(error, AttributeError) else ""
+    return "" if named.partition(".")[0] in sys.stdlib_module_names else named
 
 
 def _importing(error: Exception) -> str:

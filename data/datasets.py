@@ -137,7 +137,9 @@ def _read_npz(path: Path) -> tuple[ImagesU8, ImagesU8, tuple[str, ...]]:
             path, "an .npz file with an array `images`", f"an unreadable one ({reason})"
         ) from error
     if "images" not in arrays:
-        raise InputError.expected(path, "an array `images`", ", ".join(sizes) or "no arrays")
+        raise InputError.expected(
+            path, "an array `images`", ", ".join(name.removesuffix(".npy") for name in sizes) or "no arrays"
+        )
     images = _to_planes(arrays["images"], path)
     if "labels" not in arrays:
         return images, np.zeros(len(images), np.uint8), ()

@@ -132,6 +132,11 @@ def image_name(path: Path) -> str:
     return path.stem if path.suffix.lower() in SUFFIXES else path.name
 
 
+def class_name(folder: Path) -> str:
+    """The name of a class folder, the same on each system: in Unicode form NFC, and UTF-8 in any locale."""
+    return normalize(os.fsencode(folder.name).decode(errors="surrogateescape"))
+
+
 def normalize(name: str) -> str:
     """A name in Unicode form NFC: macOS stores names decomposed (NFD), other systems as typed."""
     return unicodedata.normalize("NFC", name)

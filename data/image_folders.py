@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from gan_denoise.data.dataset import MIN_IMAGES, Dataset, Split, content_sha256, split_dataset
-from gan_denoise.data.image_files import IMAGE_FILES, Skipped, list_image_files, none_found, scan_folder
+from gan_denoise.data.image_files import IMAGE_FILES, Skipped, class_name, list_image_files, none_found, scan_folder
 from gan_denoise.data.open_image import crop_and_resize, open_image
 from gan_denoise.errors import InputError
 
@@ -108,11 +108,14 @@ def _group_by_class(folder: Path, files: list[Path], subfolders: list[Path], ski
         for path in subfolders:
             skipped.add("folder without image", path)
         return {"": files}
-    groups = {}
-    for path in subfolders:
-        in_class = Skipped()
-        groups[path.name] = list_image_files(path, in_class)
-        if not groups[path.name]:
+    groups: Groups = {}
+    for path in sorted(subfolders, key=class_name):
+        name, in_class = class_name(path), Skipped()
+        if name in groups:
+            raise InputError.expected(folder, "sub-folders with different names", f"{name} twice, as NFC and as NFD")
+        groups[name] = list_image_files(path, in_class)
+        if not groups[name]:
+            _check_no_split(folder, subfolders)
             raise none_found(path, in_class)
         skipped.merge(in_class)
     if not groups:
@@ -120,6 +123,14 @@ def _group_by_class(folder: Path, files: list[Path], subfolders: list[Path], ski
     if len(groups) > MAX_CLASSES:
         raise InputError.expected(folder, f"at most {MAX_CLASSES} sub-folders of images", len(groups))
     return groups
+
+
+def _check_no_split(folder: Path, subfolders: list[Path]) -> None:
+    """Raise InputError if `folder` would have been split into train and test but for other folders beside them."""
+    others = [path for path in subfolders if path.name.lower() not in SPLIT_NAMES]
+    if others and _split_folders([path for path in subfolders if path not in others]):
+        got = f"also {', '.join(path.name for path in others[:5])}"
+        raise InputError.expected(folder, "no other folders beside train, test and val", got, "move them elsewhere")
 
 
 def _difference(train: Groups, other: Groups) -> str:

@@ -56,7 +56,7 @@ REDUCED_IMAGE, SUB_IMAGES, DNG_VERSION = 254, 330, 50706  # TIFF tags
 def unreadable_kind(path: Path) -> InputError:
     """The error for a file that Pillow does not identify: what it is, and how to convert it."""
     with path.open("rb") as file:
-        kind = _name_kind(file.read(1024))
+        kind = name_kind(file.read(1024))
     return InputError.expected(path, f"an image ({', '.join(FORMATS)})", kind, HINTS.get(kind, CONVERT_HINT))
 
 
@@ -67,7 +67,8 @@ def check_not_raw(image: Image.Image, path: Path) -> None:
         raise InputError.expected(path, f"an image ({', '.join(FORMATS)})", RAW, RAW_HINT)
 
 
-def _name_kind(start: bytes) -> str:
+def name_kind(start: bytes) -> str:
+    """What a file is, by its first bytes: a key of HINTS, another kind of image, or "another kind of file"."""
     if not start:
         return "an empty file"
     if start[4:8] == b"ftyp":

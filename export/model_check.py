@@ -13,6 +13,7 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, shape_inference
 
+from gan_denoise.data.image_kinds import HINTS, name_kind
 from gan_denoise.errors import InputError, one_line
 
 MAX_BYTES = 512 * 1024 * 1024
@@ -47,10 +48,14 @@ def load_untrusted_model(file: Path) -> bytes:
     work per sample than MAX_TOUCHED and MAX_PRODUCTS.
     """
     content = _read(file)
+    if not content:
+        raise InputError.expected(file, "an ONNX model", "an empty file", HINT)
     try:
         model = onnx.load_model_from_string(content)
     except DecodeError as error:
-        raise InputError.expected(file, "an ONNX model", f"{len(content)} bytes of something else", HINT) from error
+        kind = name_kind(content[:1024])
+        got = kind if HINTS.get(kind) else f"{len(content)} bytes of something else"
+        raise InputError.expected(file, "an ONNX model", got, HINTS.get(kind) or HINT) from error
     for expected, got in _violations(model):
         raise InputError.expected(file, expected, got, HINT)
     return content

@@ -15,7 +15,7 @@ import onnx
 from gan_denoise import __version__
 from gan_denoise.data.fashion_mnist import CLASSES, SIDE
 from gan_denoise.data.images import ArrayF32
-from gan_denoise.errors import OutputError
+from gan_denoise.errors import InputError, OutputError
 from gan_denoise.export import training_data
 from gan_denoise.export.convert import parity, weights
 from gan_denoise.export.convert.fuse import fuse
@@ -23,7 +23,7 @@ from gan_denoise.export.convert.to_onnx import to_onnx, with_metadata
 from gan_denoise.export.latents import latents
 from gan_denoise.export.run_folder import RunFolder, StageFolder
 from gan_denoise.export.runtime import DENOISER, FEATURES, FUSED, GENERATOR, Graph
-from gan_denoise.files import check_empty, make_folder, move_file, staging_dir, write_atomic
+from gan_denoise.files import check_empty, make_folder, move_file, staging_dir, sync, write_atomic
 from gan_denoise.models.conditional_gan import ConditionalGenerator
 
 PIXEL_RANGE = "[0, 1]"
@@ -40,12 +40,20 @@ def export_run(run: Path, out: Path, force: bool = False) -> dict[str, float]:
     Returns the worst absolute difference of each graph. Raises InputError when training is not finished, GateError
     when a graph differs from its network, OutputError when `out` has files and `force` is not set, or writing fails.
     """
+    _check_run(run)
     check_empty(out, force, "--force overwrites its files")
     differences: dict[str, float] = {}
     final = RunFolder(run).final
     graphs = {**_image_graphs(final, differences), **_feature_graph(RunFolder(run).classifier, differences)}
     _publish(final, out, graphs)
     return differences
+
+
+def _check_run(run: Path) -> None:
+    if not run.is_dir():
+        raise InputError.expected(run, "the folder of a run", "a file" if run.exists() else "nothing")
+    if StageFolder(run).meta.exists():
+        raise InputError.expected(run, "the folder of a run", "the folder of one stage", f"give {run.parent}")
 
 
 def _image_graphs(run: RunFolder, differences: dict[str, float]) -> dict[str, bytes]:
@@ -114,7 +122,10 @@ def _publish(run: RunFolder, out: Path, graphs: dict[str, bytes]) -> None:
     try:
         with staging_dir(out) as staging:
             for file, content in graphs.items():
-                write_atomic(staging / file, content)
+                with (staging / file).open("wb") as opened:  # its name is no part of an error
+                    opened.write(content)
+                    opened.flush()
+                    sync(opened.fileno())
             for source in (*run.gan.path.glob("generator.*"), *run.denoiser.path.glob("denoiser.*")):
                 shutil.copyfile(source, staging / source.name)
             new = {file: hashlib.sha256(content).hexdigest() for file, content in graphs.items()}

@@ -14,14 +14,15 @@ import onnx
 from gan_denoise import __version__
 from gan_denoise.data.dataset import FASHION_MNIST
 from gan_denoise.data.images import format_shape
-from gan_denoise.errors import OutputError
+from gan_denoise.errors import InputError, OutputError
 from gan_denoise.export import runtime
-from gan_denoise.export.runtime import FUSED, Graph
+from gan_denoise.export.runtime import DENOISER, FUSED, Graph
 from gan_denoise.export.training_data import TITLES, TrainingData, from_metadata
 from gan_denoise.files import check_overwrite, write_atomic
 from gan_denoise.markdown import bullets, code, escape_markdown, markdown_table
 
 MODEL, CONFIG, CARD, LICENSE = "onnx/model.onnx", "config.json", "README.md", "LICENSE"
+DENOISER_MODEL = "onnx/denoiser.onnx"
 METRICS = {"ffd_1": "FFD-1", "kid": "KID", "precision": "precision", "recall": "recall"}
 TASK = "unconditional-image-generation"
 DATASET = "zalando-datasets/fashion_mnist"
@@ -42,26 +43,57 @@ image, denoised = session.run(["image", "denoised"], {{"z": z}})  # each {shape}
 def write_huggingface(path: Path | None, out: Path, force: bool = False) -> list[Path]:
     """Write `out`/onnx/model.onnx, `out`/config.json and `out`/README.md; return their paths, the card last.
 
-    `path` is a fused graph or a folder that holds one, None the shipped one. The card says what the graph's metadata
-    record. That of the shipped graph also shows its metrics and its licence, which is written to `out`/LICENSE. Other
-    files in `out` are left alone. Raises InputError for another kind of graph, OutputError when one of the files exists
+    `path` is a fused graph or a folder that holds one, None the shipped one. The denoiser of a folder is written to
+    `out`/onnx/denoiser.onnx, so that `denoise` and `demo` take `out` as well. The card says what the graph's metadata
+    record. That of the shipped graph also shows its metrics and its licence, which is written to `out`/LICENSE. With
+    `force`, the denoiser and licence of a model that was in `out` before are removed. Other files in `out` are left
+    alone. Raises InputError for another kind of graph, OutputError when one of the files exists
     and `force` is not set.
     """
     graph = runtime.load_graph(FUSED, path)
     model = runtime.read_graph(FUSED, path)
     contents: dict[str, bytes | str] = {
         MODEL: model,
+        **_denoiser(path),
         CONFIG: json.dumps(_config(graph, model), indent=1) + "\n",
-        **({LICENSE: (runtime.SHIPPED / LICENSE).read_bytes()} if runtime.is_shipped(graph) else {}),
+        **({LICENSE: _shipped_licence()} if runtime.is_shipped(graph) else {}),
         CARD: _card(graph, onnx.load_model_from_string(model)),
     }
     if out.is_file():
         raise OutputError.expected(out, "a folder", "a file", "choose another --out")
-    for name in contents:
+    for name in (*contents, DENOISER_MODEL):
         check_overwrite(out / name, force)
+    _remove_earlier(out, contents)
     for name, content in contents.items():
         write_atomic(out / name, content)
     return [out / name for name in contents]
+
+
+def _denoiser(path: Path | None) -> dict[str, bytes]:
+    """The denoiser alone, by its name in the folder; empty if `path` is a file or a folder without it."""
+    try:
+        if path is not None and not path.is_dir():
+            return {}
+        runtime.graph_file(DENOISER, path)
+    except InputError:
+        return {}
+    return {DENOISER_MODEL: runtime.read_graph(DENOISER, path)}
+
+
+def _remove_earlier(out: Path, contents: dict[str, bytes | str]) -> None:
+    """Remove what an earlier model left in `out` and this one has not: it would be taken for a part of this one."""
+    licence = out / LICENSE
+    try:
+        if DENOISER_MODEL not in contents:
+            (out / DENOISER_MODEL).unlink(missing_ok=True)
+        if LICENSE not in contents and licence.is_file() and licence.read_bytes() == _shipped_licence():
+            licence.unlink()
+    except OSError as error:
+        raise OutputError(f"{error.filename}: {error.strerror}", "choose another --out") from error
+
+
+def _shipped_licence() -> bytes:
+    return (runtime.SHIPPED / LICENSE).read_bytes()
 
 
 def _config(graph: Graph, model: bytes) -> dict[str, Any]:

@@ -105,7 +105,7 @@ def test_arrays_of_another_size_are_resampled_when_asked_to_be(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"pixels": np.zeros((9, 28, 28), np.uint8)}, r"expected an array `images`, got pixels\.npy"),
+        ({"pixels": np.zeros((9, 28, 28), np.uint8)}, r"expected an array `images`, got pixels$"),
         (
             {"images": np.zeros((30, 28, 28), np.float32)},
             r"images: expected uint8 \(N, H, W\), .*, got float32 \[30, 28, 28\]",

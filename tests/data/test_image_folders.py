@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import unicodedata
 from pathlib import Path
 
 import numpy as np
 import pytest
-from command_helpers import run_command
+from command_helpers import COLD, run_command
 from data_helpers import photograph
 
 from gan_denoise.data.datasets import load_dataset
@@ -110,3 +114,35 @@ def test_a_folder_of_unsupported_images_says_what_they_are(tmp_path: Path) -> No
     with pytest.raises(InputError, match=r"expected image files .*, got none; skipped 3 HEIC files \(.*\)") as caught:
         load_dataset("folder", tmp_path)
     assert "convert it to PNG first" in caught.value.hint
+
+
+@pytest.mark.row(58)
+def test_a_folder_beside_train_and_test_is_named(tmp_path: Path) -> None:
+    for name in ("train/a", "train/b", "test/a", "test/b", "unlabelled"):
+        fill(tmp_path / name, 12)
+    with pytest.raises(InputError, match=r"no other folders beside train, test and val, got also unlabelled$"):
+        load_dataset("folder", tmp_path)
+
+
+@pytest.mark.row(58)
+def test_class_names_and_hash_do_not_depend_on_the_unicode_form_or_the_locale(tmp_path: Path) -> None:
+    for form in ("NFC", "NFD"):
+        fill(tmp_path / form / unicodedata.normalize(form, "é"), 12)
+        fill(tmp_path / form / "f", 12, 100)
+    nfc, nfd = (load_dataset("folder", tmp_path / form) for form in ("NFC", "NFD"))
+    assert nfc.classes == nfd.classes == ("f", "é")
+    assert nfc.sha256 == nfd.sha256
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [*COLD, "data", "info", "--dataset", "folder", "--data", str(tmp_path / "NFC"), "--json"]
+    done = subprocess.run(command, env={**os.environ, **locale}, capture_output=True, check=True, timeout=60)
+    assert nfc.sha256 in json.dumps(json.loads(done.stdout))
+
+
+@pytest.mark.row(58)
+def test_two_classes_whose_names_look_the_same_are_refused(tmp_path: Path) -> None:
+    for form in ("NFC", "NFD"):
+        fill(tmp_path / unicodedata.normalize(form, "é"), 12)
+    if len(os.listdir(tmp_path)) < 2:
+        pytest.skip("this file system keeps one form")
+    with pytest.raises(InputError, match="é twice, as NFC and as NFD"):
+        load_dataset("folder", tmp_path)

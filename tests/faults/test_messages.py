@@ -113,6 +113,16 @@ def test_a_damaged_package_is_named_in_one_line(package: str, content: str, proj
     assert hint == f"hint: pip install --force-reinstall {project}"
 
 
+@pytest.mark.row(74)
+def test_a_package_that_another_one_misses_names_in_is_the_damaged_one(tmp_path: Path) -> None:
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch/__init__.py").touch()
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    command = [*COLD, "train", "gan", "--preset", "smoke", "--out", str(tmp_path / "run")]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": path})
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (3, "hint: pip install --force-reinstall torch")
+
+
 def raised(code: str) -> Exception:
     """The error that the expression raises."""
     try:

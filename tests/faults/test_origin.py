@@ -321,6 +321,16 @@ def test_the_card_of_a_model_of_fashion_mnist_names_the_licence_of_the_data_only
 
 
 @pytest.mark.row(84)
+def test_the_licence_of_the_shipped_model_does_not_stay_with_another(exported: Path, tmp_path: Path) -> None:
+    run_command("package", "huggingface", "--out", tmp_path, check=True)
+    run_command("package", "huggingface", exported, "--out", tmp_path, "--force", check=True)
+    assert not (tmp_path / "LICENSE").exists()
+    (tmp_path / "LICENSE").write_text("another, by the user")
+    run_command("package", "huggingface", exported, "--out", tmp_path, "--force", check=True)
+    assert (tmp_path / "LICENSE").read_text() == "another, by the user"
+
+
+@pytest.mark.row(84)
 def test_a_model_that_records_nothing_has_a_card_that_says_so(
     identity_graph: Callable[..., bytes], tmp_path: Path
 ) -> None:

@@ -184,6 +184,28 @@ def test_generate_on_a_file_system_without_locks_fsync_and_modes(tmp_path: Path)
     assert (tmp_path / "grid.png").stat().st_size > 0
 
 
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+@pytest.mark.row(46)
+def test_a_pipe_or_device_as_output_is_refused_with_a_hint_that_works(tmp_path: Path, kind: str) -> None:
+    path = Path(os.devnull)
+    if kind == "pipe":
+        path = tmp_path / "pipe.png"
+        os.mkfifo(path)
+    for force in (False, True):
+        with pytest.raises(OutputError, match="expected a regular file or folder, got a pipe or device") as caught:
+            files.check_overwrite(path, force)
+        assert caught.value.hint == files.OUT_HINT
+
+
+@pytest.mark.row(37, 50)
+def test_a_name_that_is_not_ascii_is_written_in_a_locale_without_utf8(tmp_path: Path) -> None:
+    Image.new("L", (28, 28)).save(tmp_path / "ünï.png")
+    locale = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    command = [*COLD, "denoise", "ünï.png", "--out", "out"]
+    done = subprocess.run(command, cwd=tmp_path, env={**os.environ, **locale}, capture_output=True, timeout=60)
+    assert (done.returncode, os.listdir(tmp_path / "out")) == (0, ["ünï.png"])
+
+
 @pytest.mark.parametrize("mode", [0o600, 0o640, 0o664, 0o444])
 @pytest.mark.row(46)
 def test_a_replaced_file_keeps_its_mode_and_is_never_more_open(tmp_path: Path, mode: int) -> None:

@@ -12,7 +12,7 @@ from command_helpers import run_command
 from PIL import Image
 
 from gan_denoise.data.image_files import Skipped
-from gan_denoise.errors import InputError, UsageError
+from gan_denoise.errors import InputError, OutputError, UsageError
 from gan_denoise.export import runtime
 from gan_denoise.export.denoise.files import list_outputs
 from gan_denoise.export.package.huggingface import write_huggingface
@@ -136,6 +136,22 @@ def test_the_hub_folder_is_a_model() -> None:
     write_huggingface(None, Path("hub"))
     assert runtime.load_graph(runtime.FUSED, Path("hub")).sha256 == runtime.load_graph(runtime.FUSED).sha256
     run_command("generate", "--model", "hub", "-n", "1", "--out", "a.png", check=True)
+    save("noisy.png")
+    run_command("denoise", "noisy.png", "--model", "hub", "--out", "clean", check=True)
+    assert runtime.load_graph(runtime.DENOISER, Path("hub")).sha256 == runtime.load_graph(runtime.DENOISER).sha256
+
+
+@pytest.mark.row(66)
+def test_the_hub_folder_keeps_no_part_of_the_model_before() -> None:
+    write_huggingface(None, Path("hub"))
+    Path("fused.onnx").write_bytes(runtime.read_graph(runtime.FUSED, None))
+    with pytest.raises(OutputError, match=r"exists, not overwritten"):
+        write_huggingface(Path("fused.onnx"), Path("hub"))
+    assert Path("hub/onnx/denoiser.onnx").exists()
+    Path("hub/notes.txt").touch()
+    write_huggingface(Path("fused.onnx"), Path("hub"), force=True)
+    assert not Path("hub/onnx/denoiser.onnx").exists()
+    assert Path("hub/notes.txt").exists()
 
 
 @pytest.mark.row(66)
@@ -145,7 +161,8 @@ def test_a_folder_without_a_graph_names_the_files_that_were_searched() -> None:
         InputError, match=r"empty: expected a folder with fused\.onnx or onnx/model\.onnx, got no \.onnx file"
     ):
         runtime.load_graph(runtime.FUSED, Path("empty"))
-    write_huggingface(None, Path("hub"))
+    Path("fused.onnx").write_bytes(runtime.read_graph(runtime.FUSED, None))
+    write_huggingface(Path("fused.onnx"), Path("hub"))
     with pytest.raises(
         InputError, match=r"hub: expected .* denoiser\.onnx or onnx/denoiser\.onnx, got onnx/model\.onnx"
     ):

@@ -32,7 +32,7 @@ def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     arguments = ["package", "huggingface", "--out", str(out)]
     done = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert done.stdout.splitlines() == [
-        str(out / name) for name in ("onnx/model.onnx", "config.json", "LICENSE", "README.md")
+        str(out / name) for name in ("onnx/model.onnx", "onnx/denoiser.onnx", "config.json", "LICENSE", "README.md")
     ]
     assert isinstance(CliRunner().invoke(app, arguments).exception, OutputError)
     return out
