@@ -43,7 +43,7 @@ SIGNATURES = (  # kind, offset, bytes
 HINTS = {
     RAW: RAW_HINT,
     "a Git LFS pointer": "git lfs pull gets the file",
-    "a web page": "download the image itself",
+    "a web page": "download the file itself",
     "a ZIP archive": "unpack it first",
     "a gzip file": "unpack it first",
     "a numpy array": "",

@@ -224,3 +224,20 @@ def test_mutated_models_end_in_an_error_or_a_graph_never_by_a_signal(fuzz: Fuzz,
 def test_the_fuzzer_reports_a_crash(fuzz: Fuzz, exported: Path) -> None:
     with pytest.raises(AssertionError, match="-11"):
         fuzz("model", exported / "fused.onnx", "--crash-at", "5")
+
+
+@pytest.mark.row(28)
+@pytest.mark.parametrize(
+    ("content", "got", "hint"),
+    [
+        (b"", "an empty file", "gan-denoise export"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 99\n", "a Git LFS pointer", "git lfs pull"),
+        (b"<!doctype html><html>404</html>", "a web page", "download the file itself"),
+        (b"no model", "8 bytes of something else", "gan-denoise export"),
+    ],
+)
+def test_what_is_no_model_is_named(content: bytes, got: str, hint: str, tmp_path: Path) -> None:
+    (tmp_path / "fused.onnx").write_bytes(content)
+    with pytest.raises(InputError, match=rf"expected an ONNX model, got {got}$") as caught:
+        runtime.load_graph(runtime.FUSED, tmp_path)
+    assert caught.value.hint.startswith(hint)

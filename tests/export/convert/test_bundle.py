@@ -63,6 +63,16 @@ def test_an_unfinished_run_is_refused(trained: Path, tmp_path: Path) -> None:
         export_run(run, tmp_path / "out")
 
 
+def test_what_is_no_run_is_named(trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for run, got in ((tmp_path / "missing", "nothing"), (tmp_path / "file", "a file")):
+        with pytest.raises(InputError, match=rf"{run.name}: expected the folder of a run, got {got}$"):
+            export_run(run, tmp_path / "out")
+    with pytest.raises(InputError, match="gan: expected the folder of a run, got the folder of one stage") as caught:
+        export_run(trained / "gan", tmp_path / "out")
+    assert caught.value.hint == f"give {trained}"
+
+
 def test_a_denoiser_without_a_generator_is_exported_alone(trained: Path, exported: Path, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run/denoiser").symlink_to(trained / "denoiser")
