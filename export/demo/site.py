@@ -80,7 +80,7 @@ def _read_model(model: Path | None) -> tuple[Graph, dict[str, bytes]]:
     """The fused graph, and the content of both graph files by name, after checking their shapes."""
     if model is not None and not model.is_dir():
         expected = f"a folder with {FUSED.file} and {DENOISER.file}"
-        raise InputError.expected(model, expected, "no folder", "gan-denoise export RUN writes one")
+        raise InputError.expected(model, expected, "no folder", "gan-denoise export RUN --out DIR writes one")
     fused, denoiser = runtime.load_graph(FUSED, model), runtime.load_graph(DENOISER, model)
     shape = fused.output_shapes[0]
     if len(shape) != 3 or shape[0] != 1:

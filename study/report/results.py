@@ -218,11 +218,15 @@ def _read_meta(path: Path) -> Content:
     is_whole = isinstance(fingerprint, dict) and isinstance(fingerprint.get("config", {}), dict)
     if not is_whole or not isinstance(content.get("inexact_resumes", []), list):
         raise InputError.expected(path, "the description of a trained stage", "a damaged one", "train that stage again")
-    hint = f"the report supports 28x28 grey images only; for this run: gan-denoise export {path.parent.parent}"
+    hint = (
+        f"the report supports 28x28 grey images only; for this run: gan-denoise export {path.parent.parent} --out DIR"
+    )
     check_image_shape(path.parent, fingerprint, hint)
     data = from_fingerprint(fingerprint)
     if data.name != FASHION_MNIST:
-        hint = f"the report supports Fashion-MNIST only; for this run: gan-denoise export {path.parent.parent}"
+        hint = (
+            f"the report supports Fashion-MNIST only; for this run: gan-denoise export {path.parent.parent} --out DIR"
+        )
         raise InputError.expected(path.parent, f"a stage trained on {FASHION_MNIST}", f"one trained on {data}", hint)
     return content
 

@@ -231,7 +231,11 @@ def test_the_fuzzer_reports_a_crash(fuzz: Fuzz, exported: Path) -> None:
     ("content", "got", "hint"),
     [
         (b"", "an empty file", "gan-denoise export"),
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 99\n", "a Git LFS pointer", "git lfs pull"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 99\n",
+            "a Git LFS pointer",
+            "git lfs pull",
+        ),
         (b"<!doctype html><html>404</html>", "a web page", "download the file itself"),
         (b"no model", "8 bytes of something else", "gan-denoise export"),
     ],
