@@ -232,7 +232,7 @@ def _sync_folder(folder: Path) -> None:
 def check_overwrite(path: Path, force: bool) -> None:
     """Raise OutputError if `path` cannot be written, or exists and `force` is not set."""
     try:
-        path.stat()
+        mode = path.stat().st_mode
     except FileNotFoundError:
         if len(os.fsencode(path.name)) > _longest_name(_nearest_existing(path)):
             raise OutputError(f"{path}: File name too long", OUT_HINT) from None
@@ -241,6 +241,8 @@ def check_overwrite(path: Path, force: bool) -> None:
         raise OutputError.expected(_nearest_existing(path), "a folder", "a file", OUT_HINT) from error
     except OSError as error:  # for example a name that is too long for the system
         raise OutputError(f"{path}: {error.strerror}", OUT_HINT) from error
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise OutputError.expected(path, "a regular file or folder", "a pipe or device", OUT_HINT)
     if not force:
         raise OutputError(f"{path}: exists, not overwritten", "--force overwrites it")
 
