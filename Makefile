@@ -4,7 +4,7 @@ BIN := .venv/bin
 ORT := export/demo/ort
 .DEFAULT_GOAL := help
 PRECISION ?= float32
-COVERAGE ?= 50
+COVERAGE ?= 93
 .PHONY: help demo study reproduce bench speedrun camera soak docs test coverage check format wheel lock data clean
 
 help:
