@@ -84,7 +84,8 @@ def test_a_command_writes_its_output_and_its_cache_and_connects_to_nothing(
     paths = written(trace, tmp_path / "work")
     unexpected = [path for path in paths if not path.startswith(tuple(f"{tmp_path}/{place}" for place in PLACES))]
     assert not unexpected
-    assert (name == "eval") == (not any(path.startswith(f"{tmp_path}/work/out") for path in paths))
+    out = str(tmp_path / "work" / "out")
+    assert (name == "eval") == (not any(path.startswith(out) for path in paths))
 
 
 def test_files_of_telemetry_would_be_detected(traced: Traced, tmp_path: Path) -> None:
