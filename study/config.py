@@ -166,6 +166,58 @@ class BlindDenoiserConfig:
         _check("max_gradient_norm", self.max_gradient_norm, self.max_gradient_norm > 0, "above 0")
 
 
+@dataclass(frozen=True, slots=True)
+class DepthwiseUNetShape:
+    """The size of models/depthwise_unet.py."""
+
+    widths: tuple[int, int, int] = (48, 96, 160)  # channels at 1/2, 1/4 and 1/8 of the side
+    blocks: tuple[int, int, int, int, int] = (2, 2, 4, 2, 2)  # at 1/2, 1/4, 1/8 and again 1/4, 1/2 of the side
+
+    def __post_init__(self) -> None:
+        _check("widths", self.widths, min(self.widths) >= 1, "3 numbers of 1 or more")
+        _check("blocks", self.blocks, min(self.blocks) >= 0, "5 numbers of 0 or more")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhotoDenoiserConfig:
+    """The blind denoiser for photographs and its training on crops with Gaussian and camera noise."""
+
+    network: DepthwiseUNetShape = DepthwiseUNetShape()
+    sigma_max: float = 0.3  # sigma is uniform from 0 to this per image; pixels are in [0, 1]
+    clip_probability: float = 0.5  # fraction of images with Gaussian noise that are rounded to 8 bits, as in files
+    camera_probability: float = 0.25  # fraction of images with camera noise instead of Gaussian noise
+    clean_probability: float = 0.03  # fraction of images without noise
+    grey_probability: float = 0.25  # fraction of grey images: three equal channels with equal noise
+    error_floor: float = 1e-5  # added to the mean squared error before the logarithm: 50 dB
+    crop: int = 64  # pixels a side of the crops
+    last_crop: int = 128  # pixels a side towards the end; a step then has as many pixels as before
+    last_crop_fraction: float = 0.25  # fraction of the steps, at the end, with crops of `last_crop`
+    learning_rate: float = 1e-3  # of Adam, at the start; it falls to 0 along a half cosine
+    warmup_steps: int = 200  # steps
+    max_gradient_norm: float = 1.0  # gradients with a larger norm are scaled down to it
+    ema_half_life_images: int = 8_000  # half-life of the EMA of the weights, in images
+    epochs: int = 60
+    batch: int = 16  # crops, one of a tile
+    images: int = 60_000  # training tiles used, from the first
+
+    def __post_init__(self) -> None:
+        _check_training(self)
+        _check("sigma_max", self.sigma_max, self.sigma_max > 0, "above 0")
+        for field in ("clip", "camera", "clean", "grey"):
+            value = getattr(self, f"{field}_probability")
+            _check(f"{field}_probability", value, 0 <= value <= 1, "a number from 0 to 1")
+        kinds = self.camera_probability + self.clean_probability
+        _check("camera_probability", self.camera_probability, kinds <= 1, "at most 1 with clean_probability")
+        _check("error_floor", self.error_floor, self.error_floor > 0, "above 0")
+        _check("crop", self.crop, self.crop >= 8 and self.crop % 8 == 0, "a multiple of 8")
+        fits = self.crop <= self.last_crop and self.last_crop % 8 == 0
+        _check("last_crop", self.last_crop, fits, f"a multiple of 8 from {self.crop}")
+        _check("last_crop_fraction", self.last_crop_fraction, 0 <= self.last_crop_fraction <= 1, "0 to 1")
+        _check("warmup_steps", self.warmup_steps, self.warmup_steps >= 0, "0 or more")
+        _check("max_gradient_norm", self.max_gradient_norm, self.max_gradient_norm > 0, "above 0")
+        _check("ema_half_life_images", self.ema_half_life_images, self.ema_half_life_images >= 1, "1 or more")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JointConfig:
     """Joint training of generator and denoiser; `gan` and `denoiser` describe the networks and the penalties."""
@@ -234,7 +286,7 @@ class ClassifierConfig:
 
 AnyGanConfig = GanConfig | FullyConnectedGanConfig | ConditionalGanConfig
 AnyDenoiserConfig = DenoiserConfig | BlindDenoiserConfig
-NetworkConfig = AnyGanConfig | AnyDenoiserConfig | ClassifierConfig
+NetworkConfig = AnyGanConfig | AnyDenoiserConfig | PhotoDenoiserConfig | ClassifierConfig
 Config = NetworkConfig | JointConfig
 
 

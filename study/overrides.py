@@ -22,13 +22,14 @@ from gan_denoise.study.config import (
     BlindDenoiserConfig,
     ConditionalGanConfig,
     Config,
+    DepthwiseUNetShape,
     DnCNNShape,
     Preset,
     UNetShape,
     config_sha256,
 )
 
-Fields = Config | Preset | UNetShape | DnCNNShape  # dataclasses whose fields can be set
+Fields = Config | Preset | UNetShape | DnCNNShape | DepthwiseUNetShape  # dataclasses whose fields can be set
 SomeFields = TypeVar("SomeFields", bound=Fields)
 SomeConfig = TypeVar("SomeConfig", bound=Config)
 STAGES = (GAN, DENOISER, JOINT)  # of the study

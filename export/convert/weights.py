@@ -19,6 +19,7 @@ from gan_denoise.models.autoencoder import Denoiser
 from gan_denoise.models.classifier import FeatureNetwork
 from gan_denoise.models.conditional_gan import ConditionalDiscriminator, ConditionalGenerator
 from gan_denoise.models.dcgan import Generator
+from gan_denoise.models.depthwise_unet import DepthwiseUNet
 from gan_denoise.models.dncnn import DnCNN
 from gan_denoise.models.mlp_gan import FullyConnectedGenerator
 from gan_denoise.models.unet import UNet
@@ -27,13 +28,18 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 AnyGenerator = Generator | ConditionalGenerator | FullyConnectedGenerator
-AnyDenoiser = Denoiser | UNet | DnCNN
+AnyDenoiser = Denoiser | UNet | DnCNN | DepthwiseUNet
 GENERATORS: dict[str, type[AnyGenerator]] = {
     "Generator": Generator,
     "FullyConnectedGenerator": FullyConnectedGenerator,
     "ConditionalGenerator": ConditionalGenerator,
 }
-DENOISERS: dict[str, type[AnyDenoiser]] = {"Denoiser": Denoiser, "UNet": UNet, "DnCNN": DnCNN}
+DENOISERS: dict[str, type[AnyDenoiser]] = {
+    "Denoiser": Denoiser,
+    "UNet": UNet,
+    "DnCNN": DnCNN,
+    "DepthwiseUNet": DepthwiseUNet,
+}
 DISCRIMINATORS = {"ConditionalDiscriminator": ConditionalDiscriminator}
 CLASSIFIERS = {"FeatureNetwork": FeatureNetwork}
 

@@ -59,6 +59,7 @@ from gan_denoise.study.options import (
 )
 from gan_denoise.study.overrides import changed_fields, read_config, set_fields
 from gan_denoise.study.presets import PRESETS
+from gan_denoise.study.train.photo_command import photo
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -262,3 +263,4 @@ def _can_join(config: JointConfig, run: RunFolder) -> bool:
         check_network_sizes(scale_config(config, shape[-1]), run)
         return True
     return False
+app.command()(photo)

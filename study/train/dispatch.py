@@ -17,6 +17,7 @@ from gan_denoise.study.config import (
     FullyConnectedGanConfig,
     GanConfig,
     JointConfig,
+    PhotoDenoiserConfig,
     RunOptions,
     config_sha256,
 )
@@ -28,6 +29,7 @@ from gan_denoise.study.train.conditional_gan import train_conditional_gan
 from gan_denoise.study.train.gan import train_gan
 from gan_denoise.study.train.image_shape import check_size, scale_config
 from gan_denoise.study.train.joint import started_from, train_joint
+from gan_denoise.study.train.photo_denoiser import train_photo_denoiser
 
 
 def train(config: Config, dataset: Dataset, run: Path, options: RunOptions) -> None:
@@ -47,6 +49,8 @@ def train(config: Config, dataset: Dataset, run: Path, options: RunOptions) -> N
             train_autoencoder(config, dataset, run, options)
         case BlindDenoiserConfig():
             train_blind_denoiser(config, dataset, run, options)
+        case PhotoDenoiserConfig():
+            train_photo_denoiser(config, dataset, run, options)
         case JointConfig():
             train_joint(config, dataset, run, options)
         case ClassifierConfig():
@@ -78,7 +82,7 @@ def _last_file(config: Config, run: RunFolder) -> Path:
     match config:
         case GanConfig() | FullyConnectedGanConfig() | ConditionalGanConfig():
             return run.gan.weights("generator")
-        case DenoiserConfig() | BlindDenoiserConfig():
+        case DenoiserConfig() | BlindDenoiserConfig() | PhotoDenoiserConfig():
             return run.denoiser.weights("denoiser")
         case JointConfig():
             return run.joint.final.denoiser.weights("denoiser")

@@ -21,6 +21,7 @@ from gan_denoise.study.config import (
     FullyConnectedGanConfig,
     GanConfig,
     JointConfig,
+    PhotoDenoiserConfig,
     Preset,
     check_batch,
 )
@@ -53,6 +54,9 @@ def check_size(config: Config, size: int) -> None:
                 _refuse_widths("widths", config.widths, size)
         case JointConfig():
             check_size(config.gan, size)
+        case PhotoDenoiserConfig():
+            if config.last_crop > size:
+                raise UsageError.expected("last_crop", f"at most {size}, the side of a tile", config.last_crop)
         case FullyConnectedGanConfig() | BlindDenoiserConfig():
             pass  # these take any of the sizes
         case _:
@@ -96,7 +100,9 @@ def _scaled(config: Config, size: int) -> Config:
             return config
         case JointConfig():
             return dataclasses.replace(config, gan=scale_config(config.gan, size)) if size >= 64 else config
-        case FullyConnectedGanConfig() | DenoiserConfig() | BlindDenoiserConfig() | ClassifierConfig():
+        case FullyConnectedGanConfig() | DenoiserConfig() | BlindDenoiserConfig() | PhotoDenoiserConfig():
+            return config
+        case ClassifierConfig():
             return config
         case _:
             assert_never(config)

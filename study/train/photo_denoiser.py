@@ -1,0 +1,135 @@
+"""Train the denoiser for photographs on random crops, with Gaussian and camera noise of all levels."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import math
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Adam, Optimizer
+
+from gan_denoise.data.dataset import Dataset
+from gan_denoise.eval.metrics.psnr_ssim import psnr, ssim
+from gan_denoise.export.convert import weights
+from gan_denoise.export.run_folder import RunFolder, StageFolder
+from gan_denoise.models.depthwise_unet import DepthwiseUNet
+from gan_denoise.study.config import PhotoDenoiserConfig, RunOptions
+from gan_denoise.study.run.checkpoint import Modules
+from gan_denoise.study.run.device import on_device, prepare_torch, training_precision
+from gan_denoise.study.run.metadata import run_fingerprint
+from gan_denoise.study.run.stage import Stage
+from gan_denoise.study.train.architecture import list_layers, write_architecture
+from gan_denoise.study.train.batches import batch_indices, scale_pixels, seed_step, steps_per_epoch
+from gan_denoise.study.train.losses import log_squared_error
+from gan_denoise.study.train.optim import optimizer_step, set_lr, update_ema
+from gan_denoise.study.train.photo_noise import camera_noise
+from gan_denoise.study.train.validation import denoise_images, validation_images
+
+GREY = torch.tensor([0.299, 0.587, 0.114])[:, None, None]  # luma of red, green and blue (ITU-R BT.601)
+
+
+def train_photo_denoiser(config: PhotoDenoiserConfig, dataset: Dataset, run: Path, options: RunOptions) -> None:
+    """Train in `run`/denoiser and write the EMA of the weights there; resumes from the last checkpoint.
+
+    After each epoch the log gets PSNR and SSIM of the EMA on held-out tiles with noise of 25/255. Raises what Stage.open
+    raises, and DivergedError if a loss or a gradient is not finite.
+    """
+    folder = RunFolder(run).denoiser
+    device = prepare_torch(options)
+    torch.manual_seed(options.seed)
+    denoiser = on_device(DepthwiseUNet(config.network.widths, config.network.blocks), device)
+    ema = copy.deepcopy(denoiser).requires_grad_(False)
+    arguments = dataclasses.asdict(config.network)
+    adam = Adam(denoiser.parameters(), config.learning_rate, (0.9, 0.99))
+    tiles = torch.from_numpy(dataset.train.images[: config.images])  # (N, 3, H, W) uint8
+    held_out, noisy = validation_images(dataset)
+    fingerprint = run_fingerprint(config, dataset, options)
+    epoch_steps = steps_per_epoch(len(tiles), config.batch)
+    total = config.epochs * epoch_steps
+    modules: Modules = {"denoiser": denoiser, "ema": ema, "adam": adam}
+
+    with Stage.open(folder, fingerprint, modules, config.epochs, epoch_steps, len(tiles), options) as stage:
+        write_architecture(folder, denoiser=list_layers(denoiser, (3, config.crop, config.crop)))
+        for step in stage.steps():
+            # batch
+            seed_step(options.seed, step)
+            crop, count = crop_and_batch(config, step / total)
+            indices = batch_indices(options.seed, step, len(tiles), config.batch)[:count]
+            clean = scale_pixels(random_crops(tiles[indices], crop))  # (B, 3, crop, crop) in [0, 1]
+            clean, noisy_crops = add_training_noise(clean, config)
+
+            # step
+            set_lr(adam, config.learning_rate * cosine_factor(step, total, config.warmup_steps))
+            with training_precision(device, options):
+                loss = photo_step(denoiser, adam, clean.to(device), noisy_crops.to(device), config)
+            update_ema(ema, denoiser, len(clean), config.ema_half_life_images)
+            stage.accumulate(loss=loss)
+
+            # log
+            if stage.is_epoch_end(step):
+                denoised = denoise_images(ema, noisy)
+                quality = {"psnr_db": psnr(held_out, denoised), "ssim": ssim(held_out, denoised)}
+                weights.save_weights(StageFolder(folder.epoch(stage.epoch)).weights("denoiser"), ema, arguments)
+                stage.log_epoch(step, len(tiles), **{name: float(values.mean()) for name, values in quality.items()})
+
+            # save
+            stage.end_step(step)
+        weights.save_weights(folder.weights("denoiser"), ema, arguments)
+
+
+def photo_step(
+    denoiser: nn.Module, adam: Optimizer, clean: Tensor, noisy: Tensor, config: PhotoDenoiserConfig
+) -> float:
+    """One update from clean and noisy crops (B, 3, H, W) in [0, 1]; returns the loss."""
+    noisy = noisy.contiguous(memory_format=torch.channels_last)
+    loss = log_squared_error(denoiser(noisy), clean, config.error_floor)
+    optimizer_step(adam, loss, config.max_gradient_norm)
+    return loss.item()
+
+
+def crop_and_batch(config: PhotoDenoiserConfig, progress: float) -> tuple[int, int]:
+    """The side of the crops and their number, at a progress from 0 to 1; the number of pixels stays about the same."""
+    if progress < 1 - config.last_crop_fraction:
+        return config.crop, config.batch
+    return config.last_crop, max(config.batch * config.crop**2 // config.last_crop**2, 1)
+
+
+def random_crops(tiles: Tensor, side: int) -> Tensor:
+    """A random crop of each tile (B, 3, H, W), in one of the eight orientations: (B, 3, side, side)."""
+    crops = []
+    for tile in tiles:
+        top, left = (int(torch.randint(length - side + 1, ())) for length in tile.shape[1:])
+        crop = torch.rot90(tile[:, top : top + side, left : left + side], int(torch.randint(4, ())), (1, 2))
+        crops.append(crop.flip(2) if torch.rand(()) < 0.5 else crop)
+    return torch.stack(crops)
+
+
+def add_training_noise(clean: Tensor, config: PhotoDenoiserConfig) -> tuple[Tensor, Tensor]:
+    """The targets and their noisy versions, both (B, 3, H, W), for clean crops in [0, 1]; some become grey.
+
+    Gaussian noise of a level of its own in each image, independent in the channels of colour images and equal in those
+    of grey ones; in some images the noise of a camera, and in some none.
+    """
+    is_grey, is_rounded = (
+        torch.rand(len(clean), 1, 1, 1) < p for p in (config.grey_probability, config.clip_probability)
+    )
+    clean = torch.where(is_grey, (clean * GREY).sum(1, keepdim=True), clean)
+    noise = torch.randn_like(clean)
+    noise = torch.where(is_grey, noise[:, :1], noise)
+    noisy = clean + config.sigma_max * torch.rand(len(clean), 1, 1, 1) * noise
+    noisy = torch.where(is_rounded, (noisy.clamp(0, 1) * 255).round() / 255, noisy)
+    kind = torch.rand(len(clean))
+    from_camera = kind < config.camera_probability
+    if from_camera.any():
+        noisy[from_camera] = camera_noise(clean[from_camera])
+    without = kind > 1 - config.clean_probability
+    noisy[without] = clean[without]
+    return clean, noisy
+
+
+def cosine_factor(step: int, total: int, warmup_steps: int) -> float:
+    """The learning-rate factor in (0, 1] of `step` of `total`: linear warm-up, and half a cosine towards 0."""
+    return min(1.0, (step + 1) / (warmup_steps + 1)) * 0.5 * (1 + math.cos(math.pi * step / total))
