@@ -171,7 +171,7 @@ class DepthwiseUNetShape:
     """The size of models/depthwise_unet.py."""
 
     widths: tuple[int, int, int] = (48, 96, 160)  # channels at 1/2, 1/4 and 1/8 of the side
-    blocks: tuple[int, int, int, int, int] = (2, 2, 4, 2, 2)  # at 1/2, 1/4, 1/8 and again 1/4, 1/2 of the side
+    blocks: tuple[int, int, int, int, int] = (3, 3, 3, 3, 3)  # at 1/2, 1/4, 1/8 and again 1/4, 1/2 of the side
 
     def __post_init__(self) -> None:
         _check("widths", self.widths, min(self.widths) >= 1, "3 numbers of 1 or more")
@@ -183,7 +183,7 @@ class PhotoDenoiserConfig:
     """The blind denoiser for photographs and its training on crops with Gaussian and camera noise."""
 
     network: DepthwiseUNetShape = DepthwiseUNetShape()
-    sigma_max: float = 0.3  # sigma is uniform from 0 to this per image; pixels are in [0, 1]
+    sigma_max: float = 0.25  # sigma is uniform from 0 to this per image; pixels are in [0, 1]
     clip_probability: float = 0.5  # fraction of images with Gaussian noise that are rounded to 8 bits, as in files
     camera_probability: float = 0.25  # fraction of images with camera noise instead of Gaussian noise
     clean_probability: float = 0.03  # fraction of images without noise
@@ -197,7 +197,7 @@ class PhotoDenoiserConfig:
     max_gradient_norm: float = 1.0  # gradients with a larger norm are scaled down to it
     ema_half_life_images: int = 8_000  # half-life of the EMA of the weights, in images
     epochs: int = 60
-    batch: int = 16  # crops, one of a tile
+    batch: int = 8  # crops, one of a tile
     images: int = 60_000  # training tiles used, from the first
 
     def __post_init__(self) -> None:

@@ -25,6 +25,7 @@ from gan_denoise.export.run_folder import RunFolder, StageFolder
 from gan_denoise.export.runtime import DENOISER, FEATURES, FUSED, GENERATOR, Graph
 from gan_denoise.files import check_empty, make_folder, move_file, staging_dir, sync, write_atomic
 from gan_denoise.models.conditional_gan import ConditionalGenerator
+from gan_denoise.models.depthwise_unet import MULTIPLE, DepthwiseUNet
 
 PIXEL_RANGE = "[0, 1]"
 HASHES = "sha256.json"
@@ -80,10 +81,13 @@ def _image_graphs(run: RunFolder, differences: dict[str, float]) -> dict[str, by
 
 
 def _denoiser_model(run: RunFolder) -> onnx.ModelProto:
-    """The denoiser's graph, for images of the size that it was trained on."""
+    """The denoiser's graph: for images of the size that it was trained on, or for photographs of any size."""
     fingerprint = run.denoiser.read_fingerprint()
-    model = to_onnx(weights.load_denoiser(run.denoiser.path), DENOISER, _image_shape(fingerprint))
-    return with_metadata(model, _metadata(fingerprint))
+    network, shape = weights.load_denoiser(run.denoiser.path), _image_shape(fingerprint)
+    if not isinstance(network, DepthwiseUNet):
+        return with_metadata(to_onnx(network, DENOISER, shape), _metadata(fingerprint))
+    any_size = {"multiple": str(MULTIPLE), "receptive_field": str(network.receptive_field)}
+    return with_metadata(to_onnx(network, DENOISER, shape, MULTIPLE), _metadata(fingerprint) | any_size)
 
 
 def _checked_denoiser(run: RunFolder, model: onnx.ModelProto, images: ArrayF32, differences: dict[str, float]) -> Graph:

@@ -18,14 +18,18 @@ from gan_denoise.export.runtime import Signature
 OPSET = 20
 
 
-def to_onnx(network: nn.Module, signature: Signature, input_shape: tuple[int, ...]) -> onnx.ModelProto:
+def to_onnx(
+    network: nn.Module, signature: Signature, input_shape: tuple[int, ...], multiple: int = 0
+) -> onnx.ModelProto:
     """Convert the network, in evaluation mode, to one graph with the tensor names of `signature`.
 
-    The input is (batch, *input_shape) float32 with a free batch; every other side is fixed. The graph holds its
-    weights, and no paths of this machine.
+    The input is (batch, *input_shape) float32 with a free batch; every other side is fixed. With `multiple`, height and
+    width of the images are free too, as multiples of it. The graph holds its weights, and no paths of this machine.
     """
     example = torch.zeros(2, *input_shape, device=next(network.parameters()).device)
-    batch = torch.export.Dim("batch", min=1)
+    free = {0: torch.export.Dim("batch", min=1)}
+    if multiple:
+        free |= {2: multiple * torch.export.Dim("rows", min=1), 3: multiple * torch.export.Dim("columns", min=1)}
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")  # deprecations inside the exporter; parity is checked afterwards
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
@@ -37,7 +41,7 @@ def to_onnx(network: nn.Module, signature: Signature, input_shape: tuple[int, ..
             external_data=False,
             input_names=[signature.input],
             output_names=list(signature.outputs),
-            dynamic_shapes=({0: batch},),
+            dynamic_shapes=(free,),
             verbose=False,
         )
     assert program is not None
