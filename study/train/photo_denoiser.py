@@ -44,7 +44,8 @@ def train_photo_denoiser(config: PhotoDenoiserConfig, dataset: Dataset, run: Pat
     ema = copy.deepcopy(denoiser).requires_grad_(False)
     arguments = dataclasses.asdict(config.network)
     adam = Adam(denoiser.parameters(), config.learning_rate, (0.9, 0.99))
-    tiles = torch.from_numpy(dataset.train.images[: config.images])  # (N, 3, H, W) uint8
+    count = min(config.images, len(dataset.train)) // config.batch * config.batch
+    tiles = torch.from_numpy(dataset.train.images[:count])  # (N, 3, H, W) uint8, whole batches
     held_out, noisy = validation_images(dataset)
     fingerprint = run_fingerprint(config, dataset, options)
     epoch_steps = steps_per_epoch(len(tiles), config.batch)

@@ -1,0 +1,92 @@
+"""Training of the denoiser for photographs: it learns, resumes bit-equal, and is exported for any size."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from skimage import data
+
+from gan_denoise.data.dataset import Dataset, Split, content_sha256
+from gan_denoise.errors import Interrupted
+from gan_denoise.eval.metrics.psnr_ssim import psnr
+from gan_denoise.export import runtime
+from gan_denoise.export.convert.bundle import export_run
+from gan_denoise.export.convert.weights import load_denoiser
+from gan_denoise.study.config import DepthwiseUNetShape, PhotoDenoiserConfig, RunOptions
+from gan_denoise.study.run import stage
+from gan_denoise.study.train.dispatch import is_finished, train
+
+SHAPE = DepthwiseUNetShape((8, 8, 8), (1, 1, 1, 1, 1))
+CONFIG = PhotoDenoiserConfig(
+    network=SHAPE, crop=32, last_crop=48, epochs=4, batch=4, warmup_steps=5, learning_rate=3e-3, ema_half_life_images=20
+)
+OPTIONS = RunOptions(threads=1, resume=True)
+
+
+@pytest.fixture(scope="module")
+def tiles() -> Dataset:
+    """Tiles of 64x64 of scikit-image's photograph of an astronaut, those on the right held out."""
+    photograph = data.astronaut().transpose(2, 0, 1)  # (3, 512, 512)
+    grid = photograph.reshape(3, 8, 64, 8, 64).transpose(1, 3, 0, 2, 4).reshape(64, 3, 64, 64)
+    held_out = np.arange(64) % 8 >= 6
+    train_split, test = (
+        Split(np.ascontiguousarray(part), np.zeros(len(part), np.uint8)) for part in (grid[~held_out], grid[held_out])
+    )
+    sha256 = content_sha256((), train_split, test)
+    return Dataset(train_split, test, "skimage", sha256, (), "photos", published=False)
+
+
+@pytest.fixture(scope="module")
+def trained(tiles: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    run = tmp_path_factory.mktemp("photo")
+    train(CONFIG, tiles, run, OPTIONS)
+    return run
+
+
+def test_it_learns_to_denoise_held_out_tiles(trained: Path, tiles: Dataset) -> None:
+    log = [json.loads(line) for line in (trained / "denoiser/log.jsonl").read_text().splitlines()]
+    assert [event["epoch"] for event in log] == [1, 2, 3, 4]
+    assert log[-1]["psnr_db"] > 21.5  # the noisy tiles have 20.2
+    assert is_finished(CONFIG, trained, OPTIONS)
+    noisy = tiles.held_out.images.astype(np.float32) / 255
+    noisy += np.float32(0.15) * np.random.default_rng(0).standard_normal(noisy.shape, np.float32)
+    denoised = load_denoiser(trained / "denoiser")(torch.from_numpy(noisy)).detach().numpy()
+    clean = tiles.held_out.images.astype(np.float32) / 255
+    assert psnr(clean, denoised).mean() > psnr(clean, noisy).mean() + 2
+
+
+def test_a_resumed_training_has_the_bits_of_an_unbroken_one(
+    trained: Path, tiles: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop_at_17(self: stage.Stage, step: int) -> None:
+        if step == 17:
+            self.stop_signal = 15
+        end_step(self, step)
+
+    end_step = stage.Stage.end_step
+    monkeypatch.setattr(stage.Stage, "end_step", stop_at_17)
+    with pytest.raises(Interrupted):
+        train(CONFIG, tiles, tmp_path, OPTIONS)
+    monkeypatch.undo()
+    train(CONFIG, tiles, tmp_path, OPTIONS)
+    one, other = (load_file(run / "denoiser/denoiser.safetensors") for run in (trained, tmp_path))
+    assert one.keys() == other.keys()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_the_exported_graph_takes_any_size(trained: Path, tmp_path: Path) -> None:
+    differences = export_run(trained, tmp_path / "export")
+    assert 0 < differences["denoiser.onnx"] < 1e-4
+    graph = runtime.load_graph(runtime.DENOISER, tmp_path / "export", threads=1)
+    network = load_denoiser(trained / "denoiser")
+    for shape in ((1, 3, 8, 8), (2, 3, 40, 72)):
+        noisy = np.random.default_rng(1).random(shape, np.float32)
+        expected = network(torch.from_numpy(noisy)).detach().numpy()
+        np.testing.assert_allclose(graph(noisy)[0], expected, atol=1e-5)
+    assert graph.receptive_field == network.receptive_field == 2 * 4 + 4 * 2 + 8 + 7
+    assert graph.multiple == 8
