@@ -53,10 +53,12 @@ HINTS = {
 REDUCED_IMAGE, SUB_IMAGES, DNG_VERSION = 254, 330, 50706  # TIFF tags
 
 
-def unreadable_kind(path: Path) -> InputError:
-    """The error for a file that Pillow does not identify: what it is, and how to convert it."""
-    with path.open("rb") as file:
-        kind = name_kind(file.read(1024))
+def unreadable_kind(path: Path, content: bytes | None = None) -> InputError:
+    """The error for a file, or `content`, that Pillow does not identify: what it is, and how to convert it."""
+    if content is None:
+        with path.open("rb") as file:
+            content = file.read(1024)
+    kind = name_kind(content[:1024])
     return InputError.expected(path, f"an image ({', '.join(FORMATS)})", kind, HINTS.get(kind, CONVERT_HINT))
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import io
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from numpy.typing import NDArray
+from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from gan_denoise.data.image_files import Skipped, check_regular
 from gan_denoise.data.image_kinds import FORMATS, check_not_raw, unreadable_kind
@@ -20,7 +22,7 @@ from gan_denoise.errors import InputError
 
 MODES = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr")  # 8 bits a channel or less
 MODES_16_BITS = ("I", "I;16", "I;16B", "I;16L", "I;16N")
-MAX_PIXELS = 64_000_000  # of one file
+MAX_PIXELS = 160_000_000  # of one file: the largest camera sensors; Pillow's own limit is 179 million
 MAX_BYTES = 1024**3  # of a file that is copied without its metadata
 FRAME_LEFT_OUT = "later frame"
 ORIENTATION = 0x0112  # EXIF tag; how to turn an image with each of its values upright:
@@ -43,38 +45,55 @@ def open_image(path: Path, channels: int, skipped: Skipped | None = None) -> Ima
     first is used and the others are counted in `skipped`. Raises InputError, which names the file, if it is missing,
     not a regular file, not an image, damaged, of more than MAX_PIXELS pixels or of another pixel type.
     """
-    with _open_checked(path) as image:
+    with open_checked(path) as image:
         first = _convert(image, path, channels)
         if skipped is not None:
             with contextlib.suppress(Exception):  # the first is good, later ones do not matter
-                if (left_out := _count_frames(image) - 1) > 0:
+                if (left_out := count_frames(image) - 1) > 0:
                     skipped.add(FRAME_LEFT_OUT, path, left_out)
         return first
 
 
 def open_frames(path: Path, channels: int) -> Iterator[Image.Image]:
     """Open the pages or frames of an image file one after the other, each as `open_image` does."""
-    with _open_checked(path) as image:
-        for frame in range(_count_frames(image)):
-            if frame:  # the first is decoded already
-                image.seek(frame)
-                _check_size(image, path)
+    with open_checked(path) as image:
+        yield _convert(image, path, channels)  # decoded already
+        for _ in seek_later_frames(image, path):
             yield _convert(image, path, channels)
 
 
-def read_frame_sizes(path: Path) -> list[tuple[int, int]]:
-    """Width and height of each page or frame by the headers, before any rotation; no pixels are decoded.
+def seek_later_frames(image: Image.Image, path: Path) -> Iterator[int]:
+    """Move the open image to its second page or frame and so on, and check the size of each."""
+    for frame in range(1, count_frames(image)):
+        image.seek(frame)
+        _check_size(image, path)
+        yield frame
 
-    Raises InputError as `open_image` does, except for damage after the header.
+
+def read_frame_sizes(path: Path) -> list[tuple[int, int]]:
+    """The sizes that `read_header` finds."""
+    return read_header(path).sizes
+
+
+class Header(NamedTuple):
+    """What the headers of an image file say: Pillow's name of the format, and the sizes (width, height) of its frames."""
+
+    format: str
+    sizes: list[tuple[int, int]]
+
+
+def read_header(path: Path, content: bytes | None = None) -> Header:
+    """The format, and width and height of each page or frame, before any rotation; no pixels are decoded.
+
+    Raises InputError as `open_image` does, except for damage after the header. `content` is as in `open_checked`.
     """
-    with _open_checked(path, decode=False) as image:
+    with open_checked(path, load=None, content=content) as image:
         sizes = [image.size]
-        for frame in range(1, _count_frames(image)):
-            if image.format == "TIFF":  # pages may differ; frames have the size of the whole
-                image.seek(frame)
-                _check_size(image, path)
-            sizes.append(image.size)
-        return sizes
+        if image.format == "TIFF":  # pages may differ; frames have the size of the whole
+            sizes += [image.size for _ in seek_later_frames(image, path)]
+        else:
+            sizes *= count_frames(image)
+        return Header(str(image.format), sizes)
 
 
 def crop_and_resize(image: Image.Image, size: int) -> ImagesU8:
@@ -84,19 +103,29 @@ def crop_and_resize(image: Image.Image, size: int) -> ImagesU8:
     return from_pil(image)
 
 
+Load = Callable[[ImageFile.ImageFile], object]
+
+
 @contextmanager
-def _open_checked(path: Path, decode: bool = True) -> Iterator[Image.Image]:
-    """Open an image file, check its header, decode its first frame; errors inside the block become InputErrors too."""
-    check_regular(path)
+def open_checked(
+    path: Path, load: Load | None = lambda image: image.load(), content: bytes | None = None
+) -> Iterator[Image.Image]:
+    """Open an image file, check its header, decode its first frame; errors inside the block become InputErrors too.
+
+    `load` decodes; with None nothing is decoded. `content` are the bytes of the image where it comes from no file;
+    `path` then only names it.
+    """
+    if content is None:
+        check_regular(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns about sizes and palettes, which are checked here
-            with _open_tolerantly(path, decode) as image:
+            with _open_tolerantly(path, load, content) as image:
                 yield image
     except InputError:
         raise
     except UnidentifiedImageError as error:
-        raise unreadable_kind(path) from error
+        raise unreadable_kind(path, content) from error
     except Image.DecompressionBombError as error:
         raise _too_large(path, error) from error
     except Exception as error:  # Pillow raises a dozen exception types for damaged files
@@ -104,25 +133,27 @@ def _open_checked(path: Path, decode: bool = True) -> Iterator[Image.Image]:
         raise InputError(f"{path}: unreadable image ({reason})") from error
 
 
-def _open_tolerantly(path: Path, decode: bool) -> Image.Image:
+def _open_tolerantly(path: Path, load: Load | None, content: bytes | None) -> Image.Image:
     """Open the file; if that fails, its copy without metadata. Raises the first error if that fails too."""
     try:
-        return _open(path, path, decode)
+        return _open(path if content is None else io.BytesIO(content), path, load)
     except (InputError, Image.DecompressionBombError, FileNotFoundError, PermissionError):
         raise
     except Exception as error:
-        copy = without_metadata(path.read_bytes()) if path.stat().st_size <= MAX_BYTES else None
+        if content is None and path.stat().st_size <= MAX_BYTES:
+            content = path.read_bytes()
+        copy = without_metadata(content) if content is not None else None
         if copy is None:
             raise
         try:
-            return _open(io.BytesIO(copy), path, decode)
+            return _open(io.BytesIO(copy), path, load)
         except InputError:
             raise
         except Exception:
             raise error from None
 
 
-def _open(file: Path | io.BytesIO, path: Path, decode: bool) -> Image.Image:
+def _open(file: Path | io.BytesIO, path: Path, load: Load | None) -> Image.Image:
     image = Image.open(file, formats=FORMATS)
     try:
         check_not_raw(image, path)
@@ -130,8 +161,8 @@ def _open(file: Path | io.BytesIO, path: Path, decode: bool) -> Image.Image:
         if image.mode not in (*MODES, *MODES_16_BITS, "F"):
             hint = "convert it to 8 bits a channel, grey or RGB"
             raise InputError.expected(path, "grey or colour pixels", f"mode {image.mode}", hint)
-        if decode:
-            image.load()
+        if load is not None:
+            load(image)
     except BaseException:
         image.close()
         raise
@@ -147,7 +178,7 @@ def _too_large(path: Path, got: object) -> InputError:
     return InputError.expected(path, f"at most {MAX_PIXELS:,} pixels", got, "make the image smaller")
 
 
-def _count_frames(image: Image.Image) -> int:
+def count_frames(image: Image.Image) -> int:
     """How many pages or frames; 1 for photographs (MPO), whose further images are previews and depth maps."""
     return 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
 
@@ -155,9 +186,7 @@ def _count_frames(image: Image.Image) -> int:
 def _convert(image: Image.Image, path: Path, channels: int) -> Image.Image:
     """A copy in 8 bits a channel, upright, in grey (1 channel) or colour (3), with transparent pixels on white."""
     image.load()
-    orientation = None
-    with contextlib.suppress(Exception):  # metadata that cannot be read; the pixels count
-        orientation = TRANSPOSITIONS.get(image.getexif().get(ORIENTATION))
+    orientation = TRANSPOSITIONS.get(read_orientation(image))
     mode = "L" if channels == 1 else "RGB"
     if image.mode in MODES_16_BITS or image.mode == "F":
         image = Image.fromarray(_to_8_bits(image, path))
@@ -165,6 +194,13 @@ def _convert(image: Image.Image, path: Path, channels: int) -> Image.Image:
         image = _on_white(image)
     image = image.convert(mode)
     return image if orientation is None else image.transpose(orientation)
+
+
+def read_orientation(image: Image.Image) -> object:
+    """The EXIF orientation of a decoded image, 1 to 8; None or anything else if it has none or a damaged one."""
+    with contextlib.suppress(Exception):  # metadata that cannot be read; the pixels count
+        return image.getexif().get(ORIENTATION)
+    return None
 
 
 def _on_white(image: Image.Image) -> Image.Image:
@@ -176,15 +212,21 @@ def _on_white(image: Image.Image) -> Image.Image:
 
 def _to_8_bits(image: Image.Image, path: Path) -> ImagesU8:
     """Pixels (H, W) of 16 bits (0 to 65535) or floats (0 to 1), rounded to nearest. Raises InputError outside these."""
+    pixels = checked_deep(image, path)
+    if image.mode == "F":
+        return np.rint(pixels * np.float32(255)).astype(np.uint8)
+    return ((pixels.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+
+
+def checked_deep(image: Image.Image, path: Path) -> NDArray[Any]:
+    """Pixels (H, W) of a grey image of 16 bits, 0 to 65535, or of floats, 0 to 1. Raises InputError outside these."""
     pixels = np.asarray(image)
     low, high = pixels.min(), pixels.max()
     limit = 1 if image.mode == "F" else 65535
     if not (low >= 0 and high <= limit):  # NaN fails both comparisons
         expected = f"{'float' if limit == 1 else 'integer'} pixels from 0 to {limit}"
         raise InputError.expected(path, expected, f"{low:g} to {high:g}", f"divide them so that white is {limit}")
-    if image.mode == "F":
-        return np.rint(pixels * np.float32(255)).astype(np.uint8)
     if image.mode == "I" and image.format == "TIFF":  # 32 bits: white may be any number
         expected, hint = "at most 16 bits a channel", "convert it to 16 or 8 bits"
         raise InputError.expected(path, expected, f"32 bits, {low} to {high}", hint)
-    return ((pixels.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
+    return pixels

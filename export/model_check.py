@@ -8,6 +8,7 @@ import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import onnx
 from google.protobuf.message import DecodeError
@@ -21,6 +22,10 @@ MAX_NODES = 10_000
 MAX_VALUES = 2**22  # numbers in a tensor, for one sample
 MAX_TOUCHED = 2**26  # numbers that all nodes read and write, for one sample; the shipped model has 2**21
 MAX_PRODUCTS = 2**34  # multiply-adds for one sample, under a second on two cores; the shipped model has 2**27
+MAX_SIDE = 1024  # pixels of the largest tile that a graph with free height and width is given
+MAX_TILE_VALUES = 2**26  # numbers in a tensor, for one such tile: 64 channels, 256 MB
+MAX_TILE_TOUCHED = 2**34
+MAX_TILE_PRODUCTS = 2**40  # a million multiply-adds a pixel, twice those of DnCNN in colour; half a minute
 HINT = "gan-denoise export RUN --out DIR makes a model"
 # Windows has only O_BINARY of these; there `_read` checks the link before it opens the file.
 _FLAGS = os.O_RDONLY | sum(getattr(os, f"O_{name}", 0) for name in ("NOFOLLOW", "NONBLOCK", "CLOEXEC", "BINARY"))
@@ -40,12 +45,26 @@ OPERATORS = frozenset(
 )
 
 
+class _Limits(NamedTuple):
+    """How large a tensor and how much work may be, for one sample or tile."""
+
+    sample: str
+    values: int
+    touched: int
+    products: int
+
+
+SAMPLE = _Limits("sample", MAX_VALUES, MAX_TOUCHED, MAX_PRODUCTS)
+TILE = _Limits(f"tile of {MAX_SIDE}x{MAX_SIDE}", MAX_TILE_VALUES, MAX_TILE_TOUCHED, MAX_TILE_PRODUCTS)
+
+
 def load_untrusted_model(file: Path) -> bytes:
     """Read a model file from any source; it holds plain ONNX within the limits above.
 
     Raises InputError when it is a link or no regular file, too large, not ONNX, has weights in other files, or holds
     local functions, nested graphs, operators outside OPERATORS, tensors of more than MAX_VALUES per sample, or more
-    work per sample than MAX_TOUCHED and MAX_PRODUCTS.
+    work per sample than MAX_TOUCHED and MAX_PRODUCTS. A graph of images with free height and width is measured at
+    MAX_SIDE, against the limits of a tile.
     """
     content = _read(file)
     if not content:
@@ -123,9 +142,7 @@ def _shape_violations(model: ModelProto) -> Iterator[Violation]:
     single = ModelProto()
     single.CopyFrom(model)
     del single.graph.value_info[:]  # untrusted
-    for value in single.graph.input:
-        if value.type.tensor_type.shape.dim:
-            value.type.tensor_type.shape.dim[0].dim_value = 1
+    limits = _fix_free_sides(single)
     for value in single.graph.output:
         value.type.tensor_type.ClearField("shape")
     try:
@@ -137,10 +154,24 @@ def _shape_violations(model: ModelProto) -> Iterator[Violation]:
     for name in (name for node in model.graph.node for name in node.output if name):
         if (shape := shapes.get(name)) is None:
             yield "a free batch and fixed sizes", f"{name} of a size that is unknown before the graph runs"
-        elif math.prod(shape) > MAX_VALUES:
-            yield f"at most {MAX_VALUES} numbers per sample in {name}", str(math.prod(shape))
+        elif math.prod(shape) > limits.values:
+            yield f"at most {limits.values} numbers per {limits.sample} in {name}", str(math.prod(shape))
     weights = {tensor.name: list(tensor.dims) for tensor in model.graph.initializer}
-    yield from _work_violations(model, weights | {name: shape for name, shape in shapes.items() if shape is not None})
+    known = weights | {name: shape for name, shape in shapes.items() if shape is not None}
+    yield from _work_violations(model, known, limits)
+
+
+def _fix_free_sides(model: ModelProto) -> _Limits:
+    """Set the batch of each input to 1, and free height and width of images to MAX_SIDE; the limits that then hold."""
+    limits = SAMPLE
+    for value in model.graph.input:
+        sides = value.type.tensor_type.shape.dim
+        if sides:
+            sides[0].dim_value = 1
+        if len(sides) == 4 and not any(side.HasField("dim_value") for side in sides[2:]):
+            sides[2].dim_value = sides[3].dim_value = MAX_SIDE
+            limits = TILE
+    return limits
 
 
 def _shape(value: onnx.ValueInfoProto) -> list[int] | None:
@@ -150,14 +181,16 @@ def _shape(value: onnx.ValueInfoProto) -> list[int] | None:
     return sides if tensor_type.HasField("shape") and all(side > 0 for side in sides) else None
 
 
-def _work_violations(model: ModelProto, shapes: Mapping[str, Sequence[int]]) -> Iterator[Violation]:
+def _work_violations(
+    model: ModelProto, shapes: Mapping[str, Sequence[int]], limits: _Limits
+) -> Iterator[Violation]:
     nodes = model.graph.node
     touched = sum(math.prod(shapes.get(name, ())) for node in nodes for name in (*node.input, *node.output))
-    if touched > MAX_TOUCHED:
-        yield f"at most {MAX_TOUCHED} numbers to read and write per sample", str(touched)
+    if touched > limits.touched:
+        yield f"at most {limits.touched} numbers to read and write per {limits.sample}", str(touched)
     products = sum(_products(node, shapes) for node in nodes)
-    if products > MAX_PRODUCTS:
-        yield f"at most {MAX_PRODUCTS} multiply-adds per sample", str(products)
+    if products > limits.products:
+        yield f"at most {limits.products} multiply-adds per {limits.sample}", str(products)
 
 
 def _products(node: NodeProto, shapes: Mapping[str, Sequence[int]]) -> int:

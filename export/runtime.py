@@ -30,6 +30,9 @@ SHIPPED = Path(__file__).parent / "shipped"
 CHUNK = 8  # largest number of samples that a thread takes at a time from a large batch
 PARALLEL_THRESHOLD = 4  # samples per thread from which a batch counts as large
 
+MAX_MULTIPLE = 64
+MAX_RECEPTIVE_FIELD = 256  # pixels; half of the largest tile's inner part
+
 # In onnxruntime's messages about a model that was made for a newer version of it.
 NEWER = re.compile(r"IR version|\bopset\b|No Op registered|Could not find an implementation", re.IGNORECASE)
 UPDATE_HINT = "pip install --upgrade onnxruntime, or export the model again with a lower opset and IR version"
@@ -59,16 +62,18 @@ def creation_lock() -> threading.RLock:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """File name, input name and output names (in order) of a kind of graph."""
+    """File name, input name and output names (in order) of a kind of graph, and whether its images may have any size."""
 
     file: str
     input: str
     outputs: tuple[str, ...]
+    any_size: bool = False
 
 
 FUSED = Signature("fused.onnx", "z", ("image", "denoised"))
 GENERATOR = Signature("generator.onnx", "z", ("image",))
-DENOISER = Signature("denoiser.onnx", "noisy", ("denoised",))
+DENOISER = Signature("denoiser.onnx", "noisy", ("denoised",), any_size=True)
+PHOTO = Signature("photo.onnx", "noisy", ("denoised",), any_size=True)  # the shipped denoiser of photographs
 FEATURES = Signature("features.onnx", "image", ("features", "logits"))
 
 
@@ -87,8 +92,8 @@ class Graph:
     In a small batch the threads share the work of each node. A large batch is split into chunks of at most CHUNK
     samples; each thread runs whole chunks, which gives the same numbers faster, since no thread waits for another
     between nodes. Threads can share a graph, a forked child makes its own sessions at its first call, and a pickled
-    graph carries the model. `input_shape` and `output_shapes` are per sample, without the batch. `sha256` is that of
-    the file.
+    graph carries the model. `input_shape` and `output_shapes` are per sample, without the batch; a free side is 0 (only
+    height and width together can be free). `sha256` is that of the file.
     """
 
     def __init__(self, model: bytes, signature: Signature, name: str, threads: int = 0) -> None:
@@ -100,20 +105,21 @@ class Graph:
         self._current = _Engine(session)
         try:
             _check_signature(session, signature, name)
-            self.input_shape = _sample_shape(session.get_inputs()[0].shape, name)
+            self.input_shape = _sample_shape(session.get_inputs()[0].shape, signature, name)
             shapes = {output.name: output.shape for output in session.get_outputs()}
-            self.output_shapes = tuple(_sample_shape(shapes[output], name) for output in signature.outputs)
+            self.output_shapes = tuple(_sample_shape(shapes[output], signature, name) for output in signature.outputs)
             self.metadata: dict[str, str] = dict(session.get_modelmeta().custom_metadata_map)
         except UnicodeDecodeError as error:
             raise InputError.expected(name, "names and metadata in UTF-8", "other bytes") from error
 
     def __call__(self, samples: ArrayF32) -> tuple[ArrayF32, ...]:
-        """Outputs, each (N, ...), for samples (N, *input_shape) float32.
+        """Outputs, each (N, ...), for samples (N, *input_shape) float32; a free side is a multiple of `multiple`.
 
         Raises InputError when shape or dtype differ or a value is not finite.
         """
-        if samples.dtype != np.float32 or samples.shape[1:] != self.input_shape:
-            expected = f"float32 {['N', *self.input_shape]}"
+        if samples.dtype != np.float32 or not self._fits(samples.shape[1:]):
+            free = f"a multiple of {self.multiple}" if 0 in self.input_shape else ""
+            expected = f"float32 {['N', *(side or free for side in self.input_shape)]}"
             raise InputError.expected(self.signature.input, expected, f"{samples.dtype} {list(samples.shape)}")
         if not np.isfinite(samples).all():
             raise InputError.expected(self.signature.input, "finite numbers", "NaN or infinity")
@@ -129,6 +135,24 @@ class Graph:
         """The outputs of a call, computed `batch` samples at a time to limit memory."""
         results = [self(samples[start : start + batch]) for start in range(0, max(len(samples), 1), batch)]
         return tuple(np.concatenate(outputs) for outputs in zip(*results, strict=True))
+
+    @property
+    def has_any_size(self) -> bool:
+        """Whether images of any height and width can be denoised, as far as they are multiples of `multiple`."""
+        return 0 in self.input_shape
+
+    @property
+    def multiple(self) -> int:
+        """What free sides must be a multiple of, from the metadata; 1 without."""
+        return self._number("multiple", "1", 1, MAX_MULTIPLE)
+
+    @property
+    def receptive_field(self) -> int:
+        """How many pixels away an input pixel can be that changes an output pixel, from the metadata.
+
+        Raises InputError if it is missing or too large for tiles.
+        """
+        return self._number("receptive_field", "none", 0, MAX_RECEPTIVE_FIELD)
 
     @property
     def classes(self) -> int:
@@ -154,6 +178,18 @@ class Graph:
 
     def __reduce__(self) -> tuple[type[Graph], tuple[bytes, Signature, str, int]]:
         return type(self), self._arguments
+
+    def _number(self, key: str, default: str, least: int, most: int) -> int:
+        text = self.metadata.get(key, default)
+        if not (text.isascii() and text.isdecimal() and least <= int(text[:9]) <= most):
+            raise InputError.expected(f"{self._name}: metadata {key}", f"a number from {least} to {most}", text[:40])
+        return int(text)
+
+    def _fits(self, shape: tuple[int, ...]) -> bool:
+        if len(shape) != len(self.input_shape):
+            return False
+        sides = zip(shape, self.input_shape, strict=True)
+        return all(side == fixed if fixed else side > 0 and side % self.multiple == 0 for side, fixed in sides)
 
     def _engine(self) -> _Engine:
         """The sessions of this process."""
@@ -268,7 +304,16 @@ def _check_signature(session: ort.InferenceSession, signature: Signature, name: 
         raise InputError.expected(name, "an input of tensor(float)", session.get_inputs()[0].type)
 
 
-def _sample_shape(shape: list[Any], name: str) -> tuple[int, ...]:
-    if not shape or isinstance(shape[0], int) or not all(isinstance(side, int) and side > 0 for side in shape[1:]):
-        raise InputError.expected(name, "a free batch and fixed sizes", f"shape {shape}")
-    return tuple(shape[1:])
+def _sample_shape(shape: list[Any], signature: Signature, name: str) -> tuple[int, ...]:
+    """The sides of a sample, 0 for a free one."""
+    sides = [side if isinstance(side, int) else 0 for side in shape]
+    is_free = signature.any_size and len(sides) == 4 and sides[2:] == [0, 0] and not any(map(_is_int, shape[2:]))
+    fixed = sides[1:2] if is_free else sides[1:]
+    if not shape or _is_int(shape[0]) or not all(side > 0 for side in fixed):
+        free = " or free height and width" if signature.any_size else ""
+        raise InputError.expected(name, f"a free batch and fixed sizes{free}", f"shape {shape}")
+    return tuple(sides[1:])
+
+
+def _is_int(side: object) -> bool:
+    return isinstance(side, int)

@@ -1,14 +1,132 @@
-"""Denoise images larger than the denoiser's input in overlapping tiles, blended without visible seams."""
+"""Denoise images of any size in overlapping tiles, one tile's or one row of tiles' floats in memory at a time."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gan_denoise.data.images import ImagesF32
+from gan_denoise.errors import InputError
 from gan_denoise.export.runtime import Graph
+
+SIDE = 768  # pixels of a whole tile for a graph with free sides; at most `model_check.MAX_SIDE`
+Pixels = NDArray[Any]  # of one image, (H, W) or (3, H, W): uint8, uint16, or floats whose clean image is in [0, 1]
+Advance = Callable[[int], object]  # called with the number of pixels just done
+
+
+def denoise_pixels(graph: Graph, pixels: Pixels, strength: float = 1, advance: Advance = bool) -> Pixels:
+    """The denoised image in the shape and type of `pixels`, clipped to its range.
+
+    The result is input + `strength` x (denoised - input). A grey image is given to a graph of three channels as three
+    equal ones and is the mean of its output. Raises InputError if a graph of one channel is given colours, if an image
+    is smaller than a graph of fixed size, and as `graph` does.
+    """
+    planes = pixels[None] if pixels.ndim == 2 else pixels  # (1 or 3, H, W)
+    _check_fits(graph, planes.shape)
+    result = np.empty_like(planes, order="C")
+    if graph.has_any_size:
+        for tile in list_tiles(graph, *planes.shape[1:]):
+            denoised = _denoise_tile(graph, planes, tile)
+            _blend(planes[tile.inner], denoised, strength, result[tile.inner])
+            advance(denoised[0].size)
+    else:
+        denoised = denoise_tiled(graph, _to_channels(to_unit(planes), graph.input_shape[0])[None])[0]
+        _blend(planes, _from_channels(denoised, len(planes)), strength, result)
+        advance(denoised[0].size)
+    return result[0] if pixels.ndim == 2 else result
+
+
+def to_unit(planes: Pixels) -> ImagesF32:
+    """Pixels as float32, the largest integer as 1."""
+    floats = planes.astype(np.float32)
+    if planes.dtype.kind == "u":
+        floats /= np.iinfo(planes.dtype).max
+    return floats
+
+
+def _check_fits(graph: Graph, shape: tuple[int, ...]) -> None:
+    channels, height, width = graph.input_shape
+    if shape[0] > channels:
+        raise InputError.expected("image", "a grey image, as the model needs", "one with colours")
+    if shape[1] < height or shape[2] < width:
+        raise InputError.expected("image", f"{width}x{height} pixels or more", f"{shape[2]}x{shape[1]}")
+
+
+def _to_channels(planes: ImagesF32, channels: int) -> ImagesF32:
+    return planes if len(planes) == channels else np.repeat(planes, channels, 0)
+
+
+def _from_channels(denoised: ImagesF32, channels: int) -> ImagesF32:
+    return denoised if len(denoised) == channels else denoised.mean(0, keepdims=True)
+
+
+def _blend(noisy: Pixels, denoised: ImagesF32, strength: float, result: Pixels) -> None:
+    """Write noisy + `strength` x (denoised - noisy), clipped, to `result` in its type."""
+    if strength != 1:
+        source = to_unit(noisy)
+        denoised = source + np.float32(strength) * (denoised - source)
+    denoised = denoised.clip(0, 1)
+    if result.dtype.kind == "u":
+        denoised *= np.iinfo(result.dtype).max
+        np.rint(denoised, out=denoised)
+    result[...] = denoised
+
+
+# --- graphs with free height and width ----------------------------------------------------------
+
+
+class Tile(NamedTuple):
+    """A part of an image: slices of (C, H, W). `inner` is what is kept of the denoised `outer`."""
+
+    inner: tuple[slice, ...]
+    outer: tuple[slice, ...]  # with its context, as far as the image reaches
+
+
+def list_tiles(graph: Graph, height: int, width: int) -> Iterator[Tile]:
+    """Tiles whose inner parts cover the image once.
+
+    Each outer part holds all that the inner one depends on, and starts at a multiple of `graph.multiple`, so a tile
+    gets the same values as in the whole image.
+    """
+    rows, columns = _spans(graph, height), _spans(graph, width)
+    for inner_y, outer_y in rows:
+        for inner_x, outer_x in columns:
+            yield Tile((slice(None), inner_y, inner_x), (slice(None), outer_y, outer_x))
+
+
+def _spans(graph: Graph, length: int) -> list[tuple[slice, slice]]:
+    """Inner and outer parts of tiles along one side, of nearly equal lengths."""
+    multiple = graph.multiple
+    if length <= SIDE:
+        return [(slice(0, length), slice(0, length))]
+    margin = multiple * math.ceil(graph.receptive_field / multiple)
+    count = math.ceil(length / (SIDE - SIDE % multiple - 2 * margin))
+    step = multiple * math.ceil(length / count / multiple)
+    starts = range(0, length, step)
+    return [
+        (slice(start, min(start + step, length)), slice(max(start - margin, 0), min(start + step + margin, length)))
+        for start in starts
+    ]
+
+
+def _denoise_tile(graph: Graph, planes: Pixels, tile: Tile) -> ImagesF32:
+    """The inner part of a tile, denoised. The image's own edges are mirrored to a multiple of `graph.multiple`."""
+    floats = _to_channels(to_unit(planes[tile.outer]), graph.input_shape[0])
+    missing = [(0, -side % graph.multiple) for side in floats.shape[1:]]
+    padded = np.pad(floats, [(0, 0), *missing], "symmetric")[None]
+    (denoised,) = graph(padded)
+    if denoised.shape != padded.shape:
+        raise InputError.expected("denoised", f"the shape of the input {list(padded.shape)}", list(denoised.shape))
+    top, left = (inner.start - outer.start for inner, outer in zip(tile.inner[1:], tile.outer[1:], strict=True))
+    height, width = (inner.stop - inner.start for inner in tile.inner[1:])
+    return _from_channels(denoised[0, :, top : top + height, left : left + width], len(planes))
+
+
+# --- graphs of one size -------------------------------------------------------------------------
 
 
 def denoise_tiled(graph: Graph, image: ImagesF32) -> ImagesF32:
