@@ -31,7 +31,7 @@ IDX = {"mnist": ("MNIST", DIGITS, MNIST_SHA256), "kmnist": ("KMNIST", KANA, None
 
 
 def load_dataset(name: str, path: Path | None, size: int | None = None, channels: int | None = None) -> Dataset:
-    """Load the data set `name` (fashion-mnist, mnist, kmnist, photos, folder or npz) from `path`, at the given image size.
+    """Load the data set `name`, one of those of `options.DatasetName`, from `path`, at the given image size.
 
     Without `size` and `channels` arrays are unchanged, and the images of a folder become 28x28 grey; photographs are
     tiles of 192x192 in colour, see `load_photographs`, and take no other size or number of channels. The images of a

@@ -44,6 +44,7 @@ FashionMNIST.resources = [(name, None) for name, _ in FashionMNIST.resources]
 FashionMNIST(".", download=True)
 """
 
+
 @dataclass(frozen=True, slots=True)
 class Remote:
     """A source on the network: the tool that it needs, its servers, and how to download from it."""

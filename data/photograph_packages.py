@@ -57,9 +57,13 @@ def fetch_photographs(
     return cache
 
 
-def _download(
-    wanted: Sequence[Photograph], packages: Mapping[str, str], cache: Path, status: Status
-) -> list[str]:
+def fetched_files(folder: Path) -> dict[Path, str]:
+    """The photographs in the cache folder, and the SHA-256 of each."""
+    found = find_photographs(folder, list_photographs())
+    return {file: photo.sha256 for photo, file in found.items() if file.is_relative_to(folder)}
+
+
+def _download(wanted: Sequence[Photograph], packages: Mapping[str, str], cache: Path, status: Status) -> list[str]:
     """Bring the photographs that are missing in the cache; return what went wrong, by package."""
     found = find_photographs(cache, wanted)
     missing = [photo for photo in wanted if photo not in found and photo.package not in INSTALLED]
