@@ -17,43 +17,34 @@ from gan_denoise.data.photographs import (
     list_packages,
     list_photographs,
     manual_steps,
+    named_folder,
 )
 from gan_denoise.data.sources import Status, locked_cache
 from gan_denoise.errors import InputError
 from gan_denoise.files import atomic_path, remove_leftovers, staging_dir
-from gan_denoise.paths import expand_home
 
 Apt = Callable[[str], Sequence[str]]  # the start of an apt-get command for a release; "" for this machine's lists
 
 
-def fetch_photographs(
-    data: Path | None = None,
-    status: Status = lambda line: None,
-    photographs: Sequence[Photograph] | None = None,
-    packages: Mapping[str, str] | None = None,
-) -> Path:
+def fetch_photographs(data: Path | None = None, status: Status = lambda line: None) -> Path:
     """Copy the photographs into the cache from the folder `data`, else from Debian's packages; return its folder.
 
     The packages are downloaded with apt-get, without root, as this machine's package lists have them; a package that
     these lack, or whose photographs have changed, in the release in which it was read. Only files with the right
-    SHA-256 are kept; the packages are removed. `photographs` and `packages` are those of the list by default. Raises
-    InputError if apt is missing or does not work, or too many photographs are missing (see `check_enough`),
-    OutputError if the cache cannot be written.
+    SHA-256 are kept; the packages are removed. Raises InputError if apt is missing or does not work, or too many
+    photographs are missing (see `check_enough`), OutputError if the cache cannot be written.
     """
     cache = cache_folder()
-    wanted = list_photographs() if photographs is None else photographs
+    source = None if data is None else named_folder(data)
     with locked_cache(cache, status):
         remove_leftovers(cache)
-        if data is not None:
-            folder = Path(expand_home(str(data)))
-            if not folder.is_dir():
-                raise InputError.expected(folder, "a folder with the photographs", "no folder", manual_steps())
-            problems = []
-            _store(find_photographs(folder, wanted), cache)
+        if source is None:
+            problems = _download(cache, status)
         else:
-            problems = _download(wanted, list_packages() if packages is None else packages, cache, status)
-    hint = "; ".join([*problems, manual_steps()])
-    check_enough(data or cache, wanted, find_photographs(cache, wanted), hint)
+            problems = []
+            _store(find_photographs(source, list_photographs()), cache)
+    found = find_photographs(cache, list_photographs())
+    check_enough(source or cache, found, "; ".join([*problems, manual_steps()]))
     return cache
 
 
@@ -63,17 +54,17 @@ def fetched_files(folder: Path) -> dict[Path, str]:
     return {file: photo.sha256 for photo, file in found.items() if file.is_relative_to(folder)}
 
 
-def _download(wanted: Sequence[Photograph], packages: Mapping[str, str], cache: Path, status: Status) -> list[str]:
+def _download(cache: Path, status: Status) -> list[str]:
     """Bring the photographs that are missing in the cache; return what went wrong, by package."""
-    found = find_photographs(cache, wanted)
-    missing = [photo for photo in wanted if photo not in found and photo.package not in INSTALLED]
+    found = find_photographs(cache, list_photographs())
+    missing = [photo for photo in list_photographs() if photo not in found and photo.package not in INSTALLED]
     if not missing:
         return []
     _check_apt()
     problems = []
     with staging_dir(cache / "fetch") as work:
         apt = _apt_commands(work)
-        for package, release in packages.items():
+        for package, release in list_packages().items():
             of_package = [photo for photo in missing if photo.package == package]
             if of_package and (problem := _fetch_package(package, release, of_package, cache, apt, work, status)):
                 problems.append(f"{package}: {problem}")

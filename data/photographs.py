@@ -90,26 +90,33 @@ def find_photographs(folder: Path, photographs: Iterable[Photograph]) -> dict[Ph
     return {photograph: paths[photograph.sha256] for photograph in wanted if photograph.sha256 in paths}
 
 
-def name_missing(photographs: Iterable[Photograph], found: Mapping[Photograph, Path]) -> str:
-    """The photographs that were not found, as text: their number and the first three titles with their packages."""
-    missing = [f"{photo.title} of {photo.package}" for photo in photographs if photo not in found]
-    return f"{len(missing)} ({', '.join(missing[:3])}{', ...' * (len(missing) > 3)})" if missing else ""
+def named_folder(path: Path) -> Path:
+    """The folder that a user names. Raises InputError if there is none."""
+    folder = Path(expand_home(str(path)))
+    if not folder.is_dir():
+        raise InputError.expected(folder, "a folder with the photographs", "no folder", manual_steps())
+    return folder
 
 
-def check_enough(folder: Path, photographs: Sequence[Photograph], found: Mapping[Photograph, Path], hint: str) -> None:
+def check_enough(folder: Path, found: Mapping[Photograph, Path], hint: str) -> None:
     """Raise InputError if fewer than MIN_SHARE of the photographs of a split were found; warn if any is missing.
 
     Data sets without some of the photographs have another SHA-256, which runs record.
     """
     for split in (TRAIN, HELD_OUT):
-        all_of_split = [photo for photo in photographs if photo.split == split]
-        n_found = sum(photo in found for photo in all_of_split)
-        if n_found < MIN_SHARE * len(all_of_split):
-            expected = f"{len(all_of_split)} {split} photographs"
-            missing = name_missing(all_of_split, found)
-            raise InputError.expected(folder, expected, f"{n_found}; missing {missing}", hint)
-    if missing := name_missing(photographs, found):
-        warn_once(f"continuing without photographs that are missing or changed: {missing}", folder)
+        of_split = [photo for photo in list_photographs() if photo.split == split]
+        missing = [photo for photo in of_split if photo not in found]
+        if len(missing) > (1 - MIN_SHARE) * len(of_split):
+            got = f"{len(of_split) - len(missing)}, without {_name(missing)}"
+            raise InputError.expected(folder, f"{len(of_split)} {split} photographs", got, hint)
+    if missing := [photo for photo in list_photographs() if photo not in found]:
+        warn_once(f"continuing without {len(missing)} photographs, missing or changed: {_name(missing)}", folder)
+
+
+def _name(photographs: Sequence[Photograph]) -> str:
+    """The first three titles, each with its package."""
+    titles = [f"{photo.title} of {photo.package}" for photo in photographs[:3]]
+    return ", ".join([*titles, "..."] if len(photographs) > 3 else titles)
 
 
 def _installed(photographs: Iterable[Photograph]) -> list[Path]:
@@ -149,7 +156,7 @@ def _sha256(path: Path) -> str:
 # --- loading ------------------------------------------------------------------------------------
 
 
-def load_photographs(path: Path | None = None, photographs: Sequence[Photograph] | None = None) -> Dataset:
+def load_photographs(path: Path | None = None) -> Dataset:
     """Load the tiles of the photographs in the folder `path`, or in the cache: uint8 (N, 3, 192, 192).
 
     `train` holds tiles of the train photographs at three scales, `test` and `held_out` those of the held-out
@@ -157,32 +164,27 @@ def load_photographs(path: Path | None = None, photographs: Sequence[Photograph]
     tiles are made once and kept in the cache folder. Raises InputError if too many photographs are missing; see
     `check_enough`.
     """
-    found = _find_enough(path, photographs)
+    found = _find_enough(path)
     train, held_out = _cached_tiles(found)
     splits = Split(train, np.zeros(len(train), np.uint8)), Split(held_out, np.zeros(len(held_out), np.uint8))
     source = str(path or cache_folder())
     return Dataset(*splits, source, content_sha256((), *splits), (), PHOTOS, published=False)
 
 
-def load_held_out_photographs(
-    path: Path | None = None, photographs: Sequence[Photograph] | None = None
-) -> dict[str, ImagesU8]:
+def load_held_out_photographs(path: Path | None = None) -> dict[str, ImagesU8]:
     """The whole held-out photographs by title, uint8 (3, H, W), at the scale at which tiles are held out.
 
     Raises InputError as `load_photographs` does.
     """
-    found = _find_enough(path, photographs)
+    found = _find_enough(path)
     held_out = {photo: file for photo, file in found.items() if photo.split == HELD_OUT}
     return {photo.title: from_pil(scale_down(open_image(file, 3), photo.scale)) for photo, file in held_out.items()}
 
 
-def _find_enough(path: Path | None, photographs: Sequence[Photograph] | None) -> dict[Photograph, Path]:
-    wanted = list_photographs() if photographs is None else photographs
-    folder = cache_folder() if path is None else Path(expand_home(str(path)))
-    if path is not None and not folder.is_dir():
-        raise InputError.expected(folder, "a folder with the photographs", "no folder", manual_steps())
-    found = find_photographs(folder, wanted)
-    check_enough(folder, wanted, found, f"gan-denoise data fetch --dataset photos, or {manual_steps()}")
+def _find_enough(path: Path | None) -> dict[Photograph, Path]:
+    folder = cache_folder() if path is None else named_folder(path)
+    found = find_photographs(folder, list_photographs())
+    check_enough(folder, found, f"gan-denoise data fetch --dataset photos, or {manual_steps()}")
     return found
 
 
@@ -213,7 +215,7 @@ def _cut(found: Mapping[Photograph, Path], split: str, relative_scales: tuple[fl
 def _read_tiles(file: Path, key: str) -> tuple[ImagesU8, ImagesU8] | None:
     """The tiles in the cache; None if there are none, if they are of other photographs, or damaged."""
     try:
-        with np.load(file) as npz:
+        with file.open("rb") as stream, np.load(stream) as npz:  # np.load leaves a damaged file open
             if str(npz["key"]) != key:
                 return None
             train, held_out, sha256 = npz["train"], npz["held_out"], str(npz["sha256"])
