@@ -11,6 +11,7 @@ exits with 1 if one is still above LIMIT: look at these. Takes a minute or two f
 from __future__ import annotations
 
 import functools
+import itertools
 import sys
 from pathlib import Path
 
@@ -28,22 +29,33 @@ FRACTIONS = (1.0, 0.8, 0.64, 0.5, 0.4, 0.32)  # of the longer side that the othe
 BLUR = 8.0  # pixels; what is smoother, such as a gradient that any two skies share, is subtracted
 LIMIT = 0.75
 SHOWN = 20  # pairs
+KEPT = 32  # of the larger images; each takes 16 MB
 
 
 def main(folders: list[str]) -> int:
     """Compare the images of the two folders; print the most similar pairs; return the exit code."""
     ours, others = (_list_images(Path(folder)) for folder in folders)
     print(f"{len(ours)} and {len(others)} images", file=sys.stderr)
-    pairs = [(1.0, path, other) for path in ours for other in others]
-    for side in SIDES:
-        images = {path: Searchable(path, side) for path in {path for _, *both in pairs for path in both}}
-        pairs = [(_similarity(images[path], images[other]), path, other) for _, path, other in pairs]
-        pairs.sort(key=lambda pair: -pair[0])
-        n_similar = sum(pair[0] > LIMIT for pair in pairs)
-        print(f"{n_similar} of {len(pairs)} pairs above {LIMIT} at {side} pixels; the most similar:")
-        print("\n".join(f"{similarity:.3f}  {path}  {other}" for similarity, path, other in pairs[:SHOWN]))
-        pairs = pairs[: n_similar or SHOWN]
-    return int(n_similar > 0)
+    similar = _compare([(path, other) for path in ours for other in others], SIDES[0], len(others))
+    similar = _compare(sorted((path, other) for _, path, other in similar), SIDES[1], KEPT)
+    return int(bool(similar))
+
+
+def _compare(pairs: list[tuple[Path, Path]], side: int, kept: int) -> list[tuple[float, Path, Path]]:
+    """Print the most similar of the pairs, given by the first image; return those above LIMIT.
+
+    As many images as `kept` stay in memory.
+    """
+    read = functools.lru_cache(kept)(lambda path: Searchable(path, side))
+    scored = []
+    for path, of_path in itertools.groupby(pairs, lambda pair: pair[0]):
+        image = Searchable(path, side)
+        scored += [(max(image.search(read(other)), read(other).search(image)), path, other) for _, other in of_path]
+    scored.sort(key=lambda pair: -pair[0])
+    similar = [pair for pair in scored if pair[0] > LIMIT]
+    print(f"{len(similar)} of {len(pairs)} pairs above {LIMIT} at {side} pixels; the most similar:")
+    print("\n".join(f"{similarity:.3f}  {path}  {other}" for similarity, path, other in scored[:SHOWN]))
+    return similar
 
 
 class Searchable:
@@ -89,10 +101,6 @@ class Searchable:
                 ]
                 best = max(best, float((products / self.norms(shape)).max()))
         return best
-
-
-def _similarity(first: Searchable, second: Searchable) -> float:
-    return max(first.search(second), second.search(first))
 
 
 def _list_images(folder: Path) -> list[Path]:
