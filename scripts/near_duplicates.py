@@ -16,6 +16,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 from scipy.fft import irfft2, rfft2
 from scipy.ndimage import gaussian_filter
@@ -67,6 +68,7 @@ class Searchable:
         self.side = (side, side)
         self.detail = _detail(self.image)  # (H, W), at most `side` each
         self.spectrum = rfft2(self.detail, self.side)
+        self._norms: dict[tuple[int, int], ArrayF32] = {}
 
     @functools.cached_property
     def templates(self) -> list[tuple[tuple[int, int], ArrayF32]]:
@@ -83,12 +85,13 @@ class Searchable:
                 templates.append((turned.shape, np.conj(rfft2(flips, self.side))))
         return templates
 
-    @functools.cache  # noqa: B019 - images live as long as the program
     def norms(self, shape: tuple[int, int]) -> ArrayF32:
         """The norm of each part (h, w) of the image less its mean, (H - h + 1, W - w + 1)."""
-        sums = [_window_sums(self.detail**power, shape) for power in (1, 2)]
-        size = shape[0] * shape[1]
-        return np.sqrt(np.maximum(sums[1] - sums[0] ** 2 / size, size)).astype(np.float32)
+        if shape not in self._norms:
+            sums, squares = (_window_sums(self.detail**power, shape) for power in (1, 2))
+            size = shape[0] * shape[1]
+            self._norms[shape] = np.sqrt(np.maximum(squares - sums**2 / size, size)).astype(np.float32)
+        return self._norms[shape]
 
     def search(self, other: Searchable) -> float:
         """The highest correlation of `other`, at any size and orientation, with a part of this image, in [-1, 1]."""
@@ -114,12 +117,13 @@ def _scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
 def _detail(image: Image.Image) -> ArrayF32:
     """The pixels (H, W) without what is smoother than BLUR."""
     pixels = np.asarray(image, np.float32)
-    return pixels - gaussian_filter(pixels, BLUR)
+    smooth: ArrayF32 = gaussian_filter(pixels, BLUR)
+    return pixels - smooth
 
 
-def _window_sums(pixels: ArrayF32, shape: tuple[int, int]) -> np.ndarray:
+def _window_sums(pixels: ArrayF32, shape: tuple[int, int]) -> NDArray[np.float64]:
     """The sum of each window (h, w) of an image (H, W), (H - h + 1, W - w + 1)."""
-    total = np.pad(pixels.astype(np.float64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+    total: NDArray[np.float64] = np.pad(pixels.astype(np.float64).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
     h, w = shape
     return total[h:, w:] - total[:-h, w:] - total[h:, :-w] + total[:-h, :-w]
 
