@@ -74,7 +74,7 @@ def read_features(path: Path, mirrored: bool = False) -> Features:
         sift.detect_and_extract(np.asarray(ImageOps.mirror(small) if mirrored else small))
     except RuntimeError:  # none
         return Features(path, np.empty((0, 2)), np.empty((0, 128), np.uint8))
-    return Features(path, sift.positions, sift.descriptors)
+    return Features(path, np.asarray(sift.positions), np.asarray(sift.descriptors))
 
 
 def _read_folder(folder: Path, mirrored: bool) -> list[Features]:
