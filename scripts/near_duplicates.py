@@ -27,7 +27,7 @@ from gan_denoise.data.open_image import open_image
 SIDE = 400  # pixels of the longer side
 RATIO = 0.8  # of the distances to the nearest and the second-nearest feature, as Lowe has it
 TOLERANCE = 3.0  # pixels
-LIMIT = 8  # features; unrelated photographs reach 5
+LIMIT = 8  # features; fewer may match by chance
 SHOWN = 12  # pairs
 
 
@@ -52,12 +52,15 @@ def main(folders: list[str]) -> int:
 
 
 def count_common(first: Features, second: Features) -> int:
-    """The number of features that match, at places that one similarity transform takes to each other."""
+    """The number of features that match, at places that one similarity transform takes to each other.
+
+    Below LIMIT it is an upper bound.
+    """
     if min(len(first.positions), len(second.positions)) < 2:
         return 0
     matches = match_descriptors(first.descriptors, second.descriptors, max_ratio=RATIO, cross_check=True)
     if len(matches) < LIMIT:
-        return min(len(matches), LIMIT - 1)
+        return len(matches)
     places = first.positions[matches[:, 0]], second.positions[matches[:, 1]]
     _, inliers = ransac(places, SimilarityTransform, 2, TOLERANCE, max_trials=500, rng=0)
     return 0 if inliers is None else int(inliers.sum())
