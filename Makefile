@@ -12,7 +12,7 @@ help:
 	@echo "make test       the tests"
 	@echo "make coverage   all tests, also the slow ones, with coverage; fails below $(COVERAGE) %"
 	@echo "make check      formatting, lint, types"
-	@echo "make docs       write the generated pages: docs/cli.md, api.md, tour.ipynb, components.cdx.json"
+	@echo "make docs       write the generated pages: docs/cli.md, api.md, tour.ipynb, components.cdx.json ..."
 	@echo "make demo       the model as a page for the browser, in runs/demo (needs npm)"
 	@echo "make wheel      build the wheel and try it in an environment without torch (needs npm)"
 	@echo "make reproduce  train the shipped model (preset best, hours) and compare the metrics"
@@ -41,6 +41,7 @@ docs: .venv/installed
 	$(BIN)/python scripts/api_docs.py
 	$(BIN)/python scripts/notebook.py
 	$(BIN)/python scripts/components.py
+	$(BIN)/python scripts/photograph_licences.py
 
 camera: .venv/installed
 	$(BIN)/python scripts/camera.py

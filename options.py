@@ -25,6 +25,7 @@ class DatasetName(StrEnum):
     fashion_mnist = "fashion-mnist"
     mnist = "mnist"
     kmnist = "kmnist"
+    photos = "photos"
     folder = "folder"
     npz = "npz"
 
@@ -103,8 +104,19 @@ DatasetPathOption = Annotated[
 DatasetOption = Annotated[
     DatasetName,
     typer.Option(
-        help="folder: image files, or one sub-folder of them per class, also in train and test; "
+        help="photos: free photographs, in tiles of 192x192; "
+        "folder: image files, or one sub-folder of them per class, also in train and test; "
         "npz: arrays `images` and optionally `labels`."
+    ),
+]
+FetchOption = Annotated[DatasetName, typer.Option(metavar="fashion-mnist|photos", help="The data set to fetch.")]
+FetchPathOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        metavar="DIR",
+        help=f"Folder with the files, or one above it; for Fashion-MNIST also read from ${DATA_VARIABLE}.",
+        show_default="searched",
     ),
 ]
 SizeOption = Annotated[

@@ -14,6 +14,7 @@ from gan_denoise.errors import InputError
 MIN_IMAGES = 24
 HOLDOUT_FRACTION = 12  # one image in this many becomes the test split
 FASHION_MNIST = "fashion-mnist"  # the `name` of that data set
+PHOTOS = "photos"  # likewise
 HOLDOUT = 5_000  # held-out images at the end of the training split
 FEATURE_FIT = 50_000  # training images of the feature network; the other 10,000 are its real baseline
 

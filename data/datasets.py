@@ -1,4 +1,4 @@
-"""Load any data set by name: Fashion-MNIST, MNIST, Kuzushiji-MNIST, a folder of images, or an array file."""
+"""Load any data set by name: Fashion-MNIST, MNIST, Kuzushiji-MNIST, photographs, a folder of images, an array file."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ import numpy as np
 from PIL import Image
 
 from gan_denoise.data import fashion_mnist, sources
-from gan_denoise.data.dataset import Dataset, Split, split_dataset
+from gan_denoise.data.dataset import PHOTOS, Dataset, Split, split_dataset
 from gan_denoise.data.fashion_mnist import MNIST_SHA256, SHA256, SIDE
 from gan_denoise.data.image_files import check_regular
 from gan_denoise.data.image_folders import load_folder
 from gan_denoise.data.images import ImagesU8, to_pil
 from gan_denoise.data.open_image import crop_and_resize
+from gan_denoise.data.photographs import load_photographs
+from gan_denoise.data.tiles import TILE
 from gan_denoise.errors import InputError, UsageError
 
 SIZES = (28, 32, 64)  # pixels a side
@@ -29,13 +31,17 @@ IDX = {"mnist": ("MNIST", DIGITS, MNIST_SHA256), "kmnist": ("KMNIST", KANA, None
 
 
 def load_dataset(name: str, path: Path | None, size: int | None = None, channels: int | None = None) -> Dataset:
-    """Load the data set `name` (fashion-mnist, mnist, kmnist, folder or npz) from `path`, at the given image size.
+    """Load the data set `name`, one of those of `options.DatasetName`, from `path`, at the given image size.
 
-    Without `size` and `channels` arrays are unchanged, and the images of a folder become 28x28 grey. The images of a
+    Without `size` and `channels` arrays are unchanged, and the images of a folder become 28x28 grey; photographs are
+    tiles of 192x192 in colour, see `load_photographs`, and take no other size or number of channels. The images of a
     folder or an array file are shuffled with a fixed seed, and a twelfth becomes the test split; for folders with
     splits of their own see `load_folder`. Raises InputError if the images are missing or invalid, UsageError if `path`
     is required or `size` is not one of SIZES.
     """
+    if name == PHOTOS:
+        _check_tile_size(size, channels)
+        return load_photographs(path)
     check_image_size(size, channels)
     if name == "fashion-mnist":
         return resize_dataset(sources.load_fashion_mnist(path), size, channels)
@@ -54,6 +60,14 @@ def check_image_size(size: int | None, channels: int | None) -> None:
         raise UsageError.expected("--size", "28, 32 or 64", size)
     if channels not in (None, 1, 3):
         raise UsageError.expected("--channels", "1 or 3", channels)
+
+
+def _check_tile_size(size: int | None, channels: int | None) -> None:
+    """Raise UsageError unless photographs have that size and number of channels, or None."""
+    for option, value, natural in (("--size", size, TILE), ("--channels", channels, 3)):
+        if value not in (None, natural):
+            hint = f"leave out {option}: photographs are tiles of {TILE}x{TILE} in colour"
+            raise UsageError.expected(f"{option} with --dataset {PHOTOS}", natural, value, hint)
 
 
 def resize_dataset(dataset: Dataset, size: int | None, channels: int | None) -> Dataset:

@@ -4,15 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import os
-import re
-import shlex
-import shutil
-import signal
 import socket
-import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -21,16 +14,14 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
+from gan_denoise.data import debian
 from gan_denoise.data.fashion_mnist import read_files
-from gan_denoise.errors import InputError, one_line
+from gan_denoise.errors import InputError
 from gan_denoise.files import staging_dir
 
 PROBE_S = 0.8  # time for a server to answer; without a network the whole command takes two seconds
-STALL_S = 10.0  # time without a byte before a server is abandoned
-LIMIT_S = 300.0  # time for one command; the data set is 31 MB
 MIRROR = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/"
 PACKAGE = "dataset-fashion-mnist"
-APT_SOURCES = Path("/etc/apt")
 
 MANUAL_STEPS = (
     f"by hand: apt-get download {PACKAGE} && dpkg-deb -x {PACKAGE}_*.deb DIR, "
@@ -53,19 +44,6 @@ FashionMNIST.resources = [(name, None) for name, _ in FashionMNIST.resources]
 FashionMNIST(".", download=True)
 """
 
-# The administrator's hooks on `apt-get update` (cleaning /var, notifying desktops) must not run for private lists.
-# As root, apt would switch to the user _apt, who has no access to the temporary folder.
-APT_SETTINGS = f"""
-#clear APT::Update::Pre-Invoke;
-#clear APT::Update::Post-Invoke;
-#clear APT::Update::Post-Invoke-Success;
-APT::Sandbox::User "root";
-Acquire::Languages "none";
-Acquire::Retries "0";
-Acquire::http::Timeout "{STALL_S:.0f}";
-Acquire::https::Timeout "{STALL_S:.0f}";
-"""
-
 
 @dataclass(frozen=True, slots=True)
 class Remote:
@@ -83,7 +61,7 @@ def download(parent: Path, status: Callable[[str], None]) -> dict[str, bytes]:
     `status` gets a line per attempt. Raises InputError, with each source's reason and the manual steps, if all fail.
     """
     usable = [remote for remote in REMOTES if not remote.missing_tool()]
-    silent = _probe({remote.name: remote.servers() for remote in usable})
+    silent = probe_servers({remote.name: remote.servers() for remote in usable})
     problems = [f"{remote.name}: {tool} is not installed" for remote in REMOTES if (tool := remote.missing_tool())]
     problems += [f"{name}: no answer within {PROBE_S:g} s" for name in silent]
     for remote in usable:
@@ -98,7 +76,7 @@ def download(parent: Path, status: Callable[[str], None]) -> dict[str, bytes]:
     raise InputError(f"Fashion-MNIST: no download source works ({'; '.join(problems)})", MANUAL_STEPS)
 
 
-def _probe(servers: Mapping[str, Sequence[str]]) -> list[str]:
+def probe_servers(servers: Mapping[str, Sequence[str]]) -> list[str]:
     """Names of the sources of which no server answers. All are asked at once; takes at most PROBE_S.
 
     Uses daemon threads, since a silent name server blocks for longer than any socket timeout.
@@ -134,101 +112,28 @@ def _torchvision_missing() -> str:
 
 
 def _from_torchvision(work: Path) -> Path:
-    _run([sys.executable, "-c", TORCHVISION_SCRIPT, str(STALL_S)], work)
+    debian.run_tool([sys.executable, "-c", TORCHVISION_SCRIPT, str(debian.STALL_S)], work)
     return work / "FashionMNIST/raw"
-
-
-def _apt_missing() -> str:
-    return next((tool for tool in ("apt-get", "dpkg-deb") if not shutil.which(tool)), "")
-
-
-def _apt_servers() -> list[str]:
-    """The servers that apt connects to: its proxy, or those in its lists of sources."""
-    if proxy := _apt_proxy():
-        return [proxy]
-    files = [APT_SOURCES / "sources.list", *sorted((APT_SOURCES / "sources.list.d").glob("*.*"))]
-    lists = [path for path in files if path.suffix in (".list", ".sources") and os.path.isfile(path)]
-    lines = [line for path in lists for line in path.read_text(errors="replace").splitlines()]
-    urls = [
-        url for line in lines if not line.lstrip().startswith("#") for url in re.findall(r"https?://[^\s\]]+", line)
-    ]
-    return sorted({f"{urlsplit(url).scheme}://{urlsplit(url).netloc}" for url in urls})
-
-
-def _apt_proxy() -> str:
-    command = ["apt-config", "shell", "proxy", "Acquire::http::Proxy"]
-    with contextlib.suppress(OSError, subprocess.SubprocessError, ValueError):
-        output = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_S, check=True).stdout
-        return "".join(shlex.split(output)).removeprefix("proxy=")
-    return ""
 
 
 def _from_debian(work: Path) -> Path:
     """Download the package with this machine's package lists or, if that fails, with fresh private lists."""
-    settings = work / "apt.conf"
-    settings.write_text(APT_SETTINGS)
-    apt = ["apt-get", "-q", "-c", str(settings)]
+    apt = debian.apt_command(work)
     try:
-        _run([*apt, "download", PACKAGE], work)
+        folder = debian.unpack_package(apt, PACKAGE, work)
     except InputError as error:
-        _download_with_fresh_lists(apt, work, error.message)
-    package = next(work.glob(f"{PACKAGE}_*.deb"))
-    _run(["dpkg-deb", "-x", str(package), "files"], work)
-    return work / "files/usr/share/datasets/fashion-mnist"
+        folder = _with_private_lists(apt, work, error.message)
+    return folder / "usr/share/datasets/fashion-mnist"
 
 
-def _download_with_fresh_lists(apt: Sequence[str], work: Path, problem: str) -> None:
-    (work / "lists").mkdir()
-    apt = [*apt, "-o", f"Dir::State::Lists={work}/lists", "-o", f"Dir::Cache={work}/cache"]
-    with contextlib.suppress(InputError):  # one failing third-party source makes the whole update fail
-        _run([*apt, "update"], work)
+def _with_private_lists(apt: Sequence[str], work: Path, problem: str) -> Path:
     try:
-        _run([*apt, "download", PACKAGE], work)
+        return debian.unpack_package(debian.with_private_lists(apt, work), PACKAGE, work)
     except InputError as error:
         raise InputError(f"{problem}; with fresh package lists {error.message}") from error
 
 
-def _run(command: Sequence[str], work: Path) -> None:
-    """Run `command` in `work`. Raises InputError if it fails or takes longer than LIMIT_S.
-
-    The message is what apt marks as errors, or the last line of the output. The output goes to a file and the command
-    leads a new session, so that its children can be stopped with it.
-    """
-    environment = {**os.environ, "LC_ALL": "C.UTF-8"}
-    with tempfile.TemporaryFile() as output:
-        process = subprocess.Popen(
-            command,
-            cwd=work,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
-        try:
-            code = process.wait(LIMIT_S)
-        except subprocess.TimeoutExpired as error:
-            raise InputError(f"{Path(command[0]).name} ran for {LIMIT_S:g} s") from error
-        finally:
-            if process.poll() is None:
-                _kill_group(process)
-                process.wait()
-        output.seek(0)
-        lines = output.read().decode(errors="replace").split("\n")
-    if code:
-        lines = [line.strip() for line in lines if line.strip()]
-        errors = [line for line in lines if line.startswith("E: ")]  # apt's
-        raise InputError(one_line(" ".join(errors or lines[-1:]) or f"exit code {code}"))
-
-
-def _kill_group(process: subprocess.Popen[bytes]) -> None:
-    if hasattr(os, "killpg"):
-        os.killpg(process.pid, signal.SIGKILL)
-    else:  # Windows
-        process.kill()
-
-
 REMOTES = (
     Remote("torchvision's mirror", _torchvision_missing, lambda: [MIRROR], _from_torchvision),
-    Remote(f"Debian's {PACKAGE}", _apt_missing, _apt_servers, _from_debian),
+    Remote(f"Debian's {PACKAGE}", debian.missing_tool, debian.servers, _from_debian),
 )

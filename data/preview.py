@@ -16,26 +16,28 @@ from gan_denoise.markdown import escape_markdown, markdown_table
 COLUMNS = 10  # images in a row of the preview
 ROWS = 10  # rows of the preview of a data set without classes
 ZOOM = 2
+MAX_ZOOMED = 96  # pixels a side; larger images are drawn as they are
 GAP = 4  # pixels between images
 LABEL_WIDTH = 150  # pixels for the names of the classes; longer names are cut
 
 
 def draw_preview(split: Split, classes: tuple[str, ...]) -> Image.Image:
-    """Draw one row per class: its number and name, then its first ten images, enlarged.
+    """Draw one row per class: its number and name, then its first ten images, enlarged if they are small.
 
     Without classes, draw the first hundred images in ten rows.
     """
     rows = [split.images[split.labels == label][:COLUMNS] for label in range(len(classes))]
     rows = rows or np.array_split(split.images[: ROWS * COLUMNS], range(COLUMNS, ROWS * COLUMNS, COLUMNS))
     channels, side, _ = split.shape
-    cell, left = side * ZOOM + GAP, LABEL_WIDTH if classes else 0
+    zoom = ZOOM if side <= MAX_ZOOMED else 1
+    cell, left = side * zoom + GAP, LABEL_WIDTH if classes else 0
     canvas = Image.new("L" if channels == 1 else "RGB", (left + COLUMNS * cell, len(rows) * cell), "white")
     pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(size=18)
     for label, name in enumerate(classes):
         pen.text((8, label * cell + cell // 2), f"{label} {_fit_name(name, font)}", "black", font, anchor="lm")
     for row, images in enumerate(rows):
         for column, image in enumerate(images):
-            canvas.paste(to_pil(_enlarge(image)), (left + column * cell, row * cell + GAP // 2))
+            canvas.paste(to_pil(_enlarge(image, zoom)), (left + column * cell, row * cell + GAP // 2))
     return canvas
 
 
@@ -48,9 +50,16 @@ def _fit_name(name: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont) -> 
     return name if length <= width else f"{name[: int(len(name) * width / length) - 1]}…"
 
 
-def _enlarge(image: ImagesU8) -> ImagesU8:
-    """An image (H, W) or (3, H, W), ZOOM times as large, each pixel repeated."""
-    return image.repeat(ZOOM, -2).repeat(ZOOM, -1)
+def spread_images(split: Split) -> Split:
+    """As many images as a preview without classes shows, at equal distances."""
+    count = min(len(split), ROWS * COLUMNS)
+    chosen = np.linspace(0, len(split) - 1, count).round().astype(int)
+    return Split(split.images[chosen], split.labels[chosen])
+
+
+def _enlarge(image: ImagesU8, zoom: int) -> ImagesU8:
+    """An image (H, W) or (3, H, W), `zoom` times as large, each pixel repeated."""
+    return image.repeat(zoom, -2).repeat(zoom, -1)
 
 
 def dataset_summary(dataset: Dataset) -> dict[str, object]:

@@ -54,7 +54,7 @@ def fetch_fashion_mnist(data: Path | None = None, status: Status = lambda line: 
     cache, root = cache_folder(), _named_root(data)
     if root is None and _is_valid(cache):
         return cache
-    with _locked_cache(cache, status):
+    with locked_cache(cache, status):
         remove_leftovers(cache)
         if root is not None or not _is_valid(cache):  # another fetch may have filled it meanwhile
             _store(_read_local(root, status) or download(cache, status), cache)
@@ -147,7 +147,7 @@ def _is_valid(folder: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _locked_cache(cache: Path, status: Status) -> Iterator[None]:
+def locked_cache(cache: Path, status: Status) -> Iterator[None]:
     """Keep other fetches out of `cache` during the block, waiting for them; turn OSError into OutputError."""
     try:
         waiting = f"waiting for another fetch into {cache}"

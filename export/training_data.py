@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
-from gan_denoise.data.dataset import FASHION_MNIST
+from gan_denoise.data.dataset import FASHION_MNIST, PHOTOS
 from gan_denoise.data.fashion_mnist import DATA_SHA256
 from gan_denoise.markdown import one_line
 
@@ -17,6 +17,7 @@ TITLES = {
     FASHION_MNIST: "Fashion-MNIST",
     "mnist": "MNIST",
     "kmnist": "Kuzushiji-MNIST",
+    PHOTOS: "free photographs",
     "folder": "a folder of images",
     "npz": "an array file",
     "pairs": "pairs of noisy and clean images",

@@ -76,6 +76,12 @@ def test_the_api_page_is_up_to_date() -> None:
     assert (DOCS / "api.md").read_text() == script("api_docs").render_page(), "make docs"
 
 
+def test_the_page_of_photographs_is_that_of_their_list() -> None:
+    page = (DOCS / "photograph_licences.md").read_text()
+    assert page == script("photograph_licences").render_page(), "make docs"
+    assert page.count("| held-out |") >= 6
+
+
 def test_the_list_of_components_is_that_of_the_locks() -> None:
     def locked(document: dict[str, Any]) -> list[tuple[Any, ...]]:  # a licence is known if its package is installed
         return [(c["purl"], c["scope"], c.get("hashes")) for c in document["components"]]

@@ -6,7 +6,6 @@ import gzip
 import hashlib
 import json
 import os
-import select
 import shutil
 import socket
 from pathlib import Path
@@ -203,7 +202,7 @@ def test_servers_are_probed_before_anything_slow_is_tried() -> None:
         listening.listen()
         open_url, closed_url = (f"http://127.0.0.1:{one.getsockname()[1]}/x" for one in (listening, closed))
         servers = {"none": [], "up": [closed_url, open_url], "down": [closed_url], "odd": ["http://127.0.0.1:port/"]}
-        assert download._probe(servers) == ["down", "odd"]
+        assert download.probe_servers(servers) == ["down", "odd"]
 
 
 # An apt-get on a machine without package lists: `download` works only after an `update` into private lists.
@@ -240,36 +239,6 @@ def test_apt_fetches_private_lists_if_there_are_none(
     monkeypatch.setenv("WORKS", "")
     with pytest.raises(InputError, match="Unable to locate package; with fresh package lists E: Unable to locate"):
         sources.fetch_fashion_mnist()
-
-
-def test_apt_servers_are_those_of_its_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "sources.list.d").mkdir()
-    (tmp_path / "sources.list").write_text(
-        "# deb http://old.example/x\ndeb [arch=amd64] http://deb.example/debian a b\n"
-    )
-    (tmp_path / "sources.list.d/more.sources").write_text("URIs: https://two.example:8443/debian/\n")
-    (tmp_path / "sources.list.d/off.list.disabled").write_text("deb http://disabled.example/x\n")
-    monkeypatch.setattr(download, "APT_SOURCES", tmp_path)
-    monkeypatch.setattr(download, "_apt_proxy", lambda: "")
-    assert download._apt_servers() == ["http://deb.example", "https://two.example:8443"]
-    monkeypatch.setattr(download, "_apt_proxy", lambda: "http://proxy.example:3142")
-    assert download._apt_servers() == ["http://proxy.example:3142"]
-
-
-def test_a_command_that_hangs_is_stopped_with_its_children(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "LIMIT_S", 2.0)
-    os.mkfifo(tmp_path / "held")
-    held = os.open(tmp_path / "held", os.O_RDONLY | os.O_NONBLOCK)
-    with pytest.raises(InputError, match=r"sh ran for 2 s"):
-        download._run(["sh", "-c", "sleep 60 > held; true"], tmp_path)
-    assert select.select([held], [], [], 10)[0]  # ready once the sleep, which had the other end open, is gone
-    os.close(held)
-
-
-def test_a_command_that_fails_says_why(tmp_path: Path) -> None:
-    download._run(["sh", "-c", "echo noise"], tmp_path)
-    with pytest.raises(InputError, match=r"^the reason$"):
-        download._run(["sh", "-c", "echo noise; echo the reason >&2; echo; exit 3"], tmp_path)
 
 
 # --- commands --------------------------------------------------------------------------------------------------------

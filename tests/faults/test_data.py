@@ -24,7 +24,7 @@ from command_helpers import COLD, run_command
 from data_helpers import EXCERPT, IMAGES, LABELS, corrupt, idx, link, photograph, spoil
 from PIL import Image
 
-from gan_denoise.data import datasets, download, sources
+from gan_denoise.data import datasets, debian, download, sources
 from gan_denoise.data.dataset import Dataset
 from gan_denoise.data.download import Remote
 from gan_denoise.data.fashion_mnist import SHA256, SIZES, parse_images, parse_labels, read_dataset, read_files
@@ -412,7 +412,7 @@ def test_after_a_server_that_fails_comes_the_next_source(
     bare: Path, real_folder: Path, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     monkeypatch.setattr(Mirror, "fault", fault)
-    monkeypatch.setattr(download, "STALL_S", 1.0)
+    monkeypatch.setattr(debian, "STALL_S", 1.0)
     monkeypatch.setattr(download, "REMOTES", (TORCHVISION,))
     with pytest.raises(InputError, match="no download source works \\(torchvision: ") as caught:
         sources.fetch_fashion_mnist()
