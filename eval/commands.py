@@ -89,12 +89,37 @@ def bench(
 
 @app.command()
 def denoising(
+    context: typer.Context,
     model: ModelOption = None,
     name: Annotated[str, typer.Option(help="Name of the model in the table.")] = "network",
     versus: Annotated[
         list[str] | None, typer.Option(metavar="NAME=FILE|FOLDER", help="Another denoiser; repeatable.")
     ] = None,
-    n: Annotated[int, typer.Option("-n", min=1, max=10_000, help="Number of test images, from the first.")] = 500,
+    clean: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Measure on this folder of clean images.", rich_help_panel=PHOTOGRAPHS),
+    ] = None,
+    noisy: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="The same images with real noise, in files of the same names.",
+            show_default="Gaussian noise is added",
+            rich_help_panel=PHOTOGRAPHS,
+        ),
+    ] = None,
+    sigma: Annotated[
+        str,
+        typer.Option(
+            metavar="S,...", help="Noise levels for pixels in [0, 1] (not with --noisy).", rich_help_panel=PHOTOGRAPHS
+        ),
+    ] = "15/255,25/255,50/255",
+    n: Annotated[
+        int | None,
+        typer.Option(
+            "-n", min=1, max=10_000, help="Number of images, from the first.", show_default="500, or all of --clean"
+        ),
+    ] = None,
     whole: Annotated[bool, typer.Option("--all", help="Also measure the networks on all test images.")] = False,
     seed: SeedOption = 0,
     threads: ThreadsOption = 0,
@@ -104,29 +129,30 @@ def denoising(
     table_format: FormatOption = TableFormat.table,
     quiet: QuietOption = False,
 ) -> None:
-    """Compare denoisers and classical filters by PSNR, SSIM and cost.
+    """Compare denoisers and classical filters by PSNR, SSIM and cost, on Fashion-MNIST or on photographs.
 
     Example: gan-denoise eval denoising -n 100 --json
+    \b
+    Example: gan-denoise eval denoising --clean photographs --versus dncnn=dncnn.onnx
     """
     from gan_denoise.console import tracked
-    from gan_denoise.data import sources
-    from gan_denoise.eval.denoising.methods import parse_networks
-    from gan_denoise.eval.denoising.tables import denoising_report, side_by_side
+    from gan_denoise.eval.denoising import tables
+    from gan_denoise.eval.denoising.methods import CLASSICAL, parse_networks
+    from gan_denoise.eval.denoising.photographs import tables as photograph_tables
+    from gan_denoise.eval.denoising.photographs.methods import FILTERS
     from gan_denoise.eval.result_table import print_skipped, print_table
     from gan_denoise.machine import busy_cores, load_warning
+    from gan_denoise.data import sources
+    from gan_denoise.eval.noise import parse_sigmas
 
-    networks = parse_networks(versus or [], name)
+    _check_photograph_options(context)
+    sigmas = parse_sigmas(sigma)
+    networks = parse_networks(versus or [], name, CLASSICAL if clean is None else FILTERS)
     _print_runtimes_warning()
     if busy := load_warning(busy_cores(), os.cpu_count() or 1):
         print_warning(busy)
-    dataset, track = sources.load_fashion_mnist(data), tracked("denoising")
-    table = denoising_report(
-        model, dataset, n, seed, threads, track, name=name, versus=networks, whole=whole, other_data=other_data
-    )
-    print_skipped(table)
-    next_command = ("eval", "generation", *model_option(model)) if _has_graph(model, FUSED_FILE) else ()
-    shown = table if as_json or table_format is TableFormat.csv else side_by_side(table)
-    print_table(shown, as_json=as_json, table_format=table_format, next_command=next_command)
+    track = tracked("denoising")
+    ...
 
 
 @app.command()
