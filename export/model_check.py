@@ -181,9 +181,7 @@ def _shape(value: onnx.ValueInfoProto) -> list[int] | None:
     return sides if tensor_type.HasField("shape") and all(side > 0 for side in sides) else None
 
 
-def _work_violations(
-    model: ModelProto, shapes: Mapping[str, Sequence[int]], limits: _Limits
-) -> Iterator[Violation]:
+def _work_violations(model: ModelProto, shapes: Mapping[str, Sequence[int]], limits: _Limits) -> Iterator[Violation]:
     nodes = model.graph.node
     touched = sum(math.prod(shapes.get(name, ())) for node in nodes for name in (*node.input, *node.output))
     if touched > limits.touched:

@@ -16,7 +16,8 @@ from gan_denoise.errors import one_line
 from gan_denoise.eval.spawn import Context, ended_error, ignore_interrupts
 
 Restore = Callable[[ImagesF32], ImagesF32]
-Part, Result = TypeVar("Part"), TypeVar("Result")
+Part = TypeVar("Part")
+Result = TypeVar("Result")
 
 
 def in_batches(restore: Restore, noisy: ImagesF32, batch: int, pool: Executor | None = None) -> tuple[ImagesF32, float]:

@@ -62,10 +62,11 @@ def evaluate_photographs(
 
     The columns: `method, noise, sigma, psnr_db, psnr_se, ssim`, for real noise `gain_db` and `worst_gain_db` over the
     noisy image, `ms_per_megapixel, parameters, multiply_adds_per_pixel, n, per_image`. Gaussian noise is that of
-    `add_photograph_noise` with `seed` + i for photograph i. The result is clipped and rounded to the bits of the
-    clean file, `noisy` is the input itself. PSNR is capped at 100 dB. Methods are told sigma, for real noise the `estimate_sigma` of scikit-image
-    (Donoho and Johnstone 1994); at sigma 0 only blind ones run, since the others return their input. Times are CPU
-    times of one thread, without reading and scoring. `threads` photographs are in work; 0 means one per core.
+    `add_photograph_noise` with `seed` + i for photograph i. The result is clipped and rounded to the bits of the clean
+    file, `noisy` is the input itself. PSNR is capped at 100 dB. Methods are told sigma, for real noise the
+    `estimate_sigma` of scikit-image (Donoho and Johnstone 1994); at sigma 0 only blind ones run, since the others
+    return their input. Times are CPU times of one thread, without reading and scoring. `threads` photographs are in
+    work at a time; 0 means one per available core.
     """
     workers, numbered = threads or usable_cores(), list(enumerate(photographs, seed))
     with processes(workers) as pool, ThreadPoolExecutor(workers) as threads_pool:

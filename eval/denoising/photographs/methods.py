@@ -34,6 +34,10 @@ FILTERS: dict[str, tuple[Filter, dict[str, Any]]] = {
 }
 BLIND = ("median",)
 
+PHOTO = "photo"
+SHIPPED = {PHOTO: runtime.PHOTO, "fashion": runtime.DENOISER}
+HINT = "a denoiser maps noisy images (N, C, H, W) in [0, 1] to images of the same shape"
+
 
 def classical_methods() -> dict[str, Method]:
     """The filters whose packages are installed, for images (1, C, H, W)."""
@@ -41,26 +45,26 @@ def classical_methods() -> dict[str, Method]:
     return {name: Method(partial(_filter, name), 1, blind=name in BLIND) for name in FILTERS if name not in missing}
 
 
-def network_method(path: Path | None) -> Method:
-    """A denoiser of images (1, C, H, W) on one thread: a file, or None for the shipped one for photographs.
+def network_method(model: str | Path) -> Method:
+    """A denoiser of images (1, C, H, W) on one thread: a name of SHIPPED, a file, or a folder with denoiser.onnx.
 
     Any ONNX graph with one float input, the noisy images in [0, 1], and one output of its shape, of 1 or 3 channels and
     of free height and width or of one size; the metadata `multiple` and `receptive_field` are those of `Graph`. A
     graph of 3 channels is given grey images as equal channels, one of 1 channel each channel of a colour image. Raises
     InputError for another graph.
     """
-    content = runtime.read_graph(runtime.PHOTO, path)
-    model = onnx.load_model_from_string(content)
-    graph = Graph(content, _signature(model, path), str(path or runtime.PHOTO.file), threads=1)
-    channels = graph.input_shape[0] if len(graph.input_shape) == 3 else 0
-    if channels not in (1, 3) or graph.output_shapes[0] != graph.input_shape:
-        got = f"{list(graph.input_shape)} -> {list(graph.output_shapes[0])}"
-        raise InputError.expected(path, "images of 1 or 3 channels and an output of the same shape", got)
+    shipped = SHIPPED.get(model) if isinstance(model, str) else None
+    signature, path = (shipped, None) if shipped else (runtime.DENOISER, Path(model))
+    file = signature.file if path is None else runtime.graph_file(signature, path)
+    content = runtime.read_graph(signature, path)
+    onnx_model = onnx.load_model_from_string(content)
+    graph = Graph(content, _find_names(onnx_model, file), str(file), threads=1)
+    _check_shapes(graph, file)
 
     def restore(noisy: ImagesF32) -> ImagesF32:
         return _denoise(graph, noisy)
 
-    return Method(lambda noise, sigma: restore, 1, True, _size_per_pixel(model, graph), graph.sha256)
+    return Method(lambda noise, sigma: restore, 1, True, _size_per_pixel(onnx_model, graph), graph.sha256)
 
 
 def _denoise(graph: Graph, noisy: ImagesF32) -> ImagesF32:
@@ -73,15 +77,23 @@ def _denoise(graph: Graph, noisy: ImagesF32) -> ImagesF32:
     return np.asarray(restored, np.float32).reshape(noisy.shape)
 
 
-def _signature(model: onnx.ModelProto, path: Path | None) -> Signature:
+def _find_names(model: onnx.ModelProto, file: object) -> Signature:
     """The names of the only input that is no weight and of the only output. Raises InputError if there are others."""
     weights = {tensor.name for tensor in model.graph.initializer}
     inputs = [entry.name for entry in model.graph.input if entry.name not in weights]
     outputs = [entry.name for entry in model.graph.output]
     if len(inputs) != 1 or len(outputs) != 1:
         got = f"{', '.join(inputs) or 'nothing'} -> {', '.join(outputs) or 'nothing'}"
-        raise InputError.expected(path, "a graph with one input and one output", got)
-    return Signature(runtime.PHOTO.file, inputs[0], (outputs[0],), any_size=True)
+        raise InputError.expected(file, "a graph with one input and one output", got, HINT)
+    return Signature("", inputs[0], (outputs[0],), any_size=True)
+
+
+def _check_shapes(graph: Graph, file: object) -> None:
+    """Raise InputError unless the graph takes images of 1 or 3 channels and returns images of the same shape."""
+    if len(graph.input_shape) != 3 or graph.input_shape[0] not in (1, 3) or graph.output_shapes != (graph.input_shape,):
+        sides = [[side or "free" for side in shape] for shape in (graph.input_shape, *graph.output_shapes)]
+        got = f"{sides[0]} -> {sides[1]}"
+        raise InputError.expected(file, "images of 1 or 3 channels and an output of the same shape", got, HINT)
 
 
 def _size_per_pixel(model: onnx.ModelProto, graph: Graph) -> GraphSize:

@@ -17,37 +17,39 @@ from gan_denoise.eval.denoising.photographs.evaluate import (
     gaussian_noises,
 )
 from gan_denoise.eval.denoising.photographs.files import find_photographs
-from gan_denoise.eval.denoising.photographs.methods import FILTERS, classical_methods, network_method
+from gan_denoise.eval.denoising.photographs.methods import FILTERS, PHOTO, classical_methods, network_method
 from gan_denoise.eval.denoising.tables import side_by_side
 from gan_denoise.eval.labels import NETWORK
 from gan_denoise.eval.result_table import ResultTable
 from gan_denoise.machine import describe_machine
 
+REAL_COLUMNS = ("psnr_db", "ssim", "gain_db", "worst_gain_db")
+COST_COLUMNS = ("ms_per_megapixel", "parameters", "multiply_adds_per_pixel")
 SIGMAS = (15 / 255, 25 / 255, 50 / 255)
 NOTES = {
     "PSNR, SSIM": f"means over the images; PSNR at most {PSNR_CAP_DB:g} dB an image, the value for identical images",
     "ms/megapixel": "CPU time on one thread",
     "filters": "one set of parameters relative to sigma, chosen on photographs of scikit-image; BM3D as published",
     "BM3D": "in colour CBM3D; the authors' package, for non-commercial use only",
-    "networks": "not told sigma; one of 3 channels takes grey as three equal ones, one of 1 takes each channel of a colour",
+    "networks": "not told sigma; one of 3 channels is given grey as equal channels, one of 1 each channel of colour",
 }
 GAUSSIAN_NOTES = {
     "sigma": "standard deviation for pixels in [0, 1]; the filters are told it and return their input at 0",
     "noise": "float is unclipped, 8-bit is clipped and rounded; results are clipped and rounded; default_rng(seed + i)",
 }
 REAL_NOTES = {
-    "noise": f"{REAL}: the noisy files; {CLEAN}: the clean files, which blind methods should leave as they are",
+    "PSNR, clean": "of the denoised clean files, which should stay as they are; filters that are told sigma return them",
     "sigma": "the filters are told the estimate of scikit-image's estimate_sigma",
     "gain": "PSNR over that of the noisy image: the mean, and that of the worst image",
 }
 
 
 def photographs_report(
-    model: Path | None,
+    model: str | None,
     clean: Path,
     noisy: Path | None = None,
     *,
-    sigmas: Sequence[float] = SIGMAS,
+    sigmas: Sequence[float] | None = None,
     n: int | None = None,
     seed: int = 0,
     threads: int = 0,
@@ -57,14 +59,16 @@ def photographs_report(
 ) -> ResultTable:
     """The rows of `evaluate_photographs` for the folder `clean`, of the first `n` images or all.
 
-    With the folder `noisy` the noise is real, without it Gaussian noise of `sigmas` is added. `model` (None for the
-    shipped one), called `name`, and those of `versus` are any networks that `network_method` takes. Filters whose
-    package is missing are skipped. Raises InputError for folders and models that cannot be measured.
+    With the folder `noisy` the noise is real, without it Gaussian noise of `sigmas` is added, SIGMAS by default.
+    `model` (None: the shipped one for photographs), called `name`, and those of `versus` are what `network_method`
+    takes. Filters whose package is missing are skipped. Raises InputError for folders and models that cannot be
+    measured.
     """
     photographs = find_photographs(clean, noisy, n)
-    networks = {title: network_method(path) for title, path in {name: model, **(versus or {})}.items()}
+    models: dict[str, str | Path] = {name: model or PHOTO, **(versus or {})}
+    networks = {title: network_method(path) for title, path in models.items()}
     machine = describe_machine(threads)  # before this benchmark itself adds to the load
-    noises = REAL_NOISES if noisy else gaussian_noises(sigmas)
+    noises = REAL_NOISES if noisy else gaussian_noises(sigmas or SIGMAS)
     methods = {**networks, **classical_methods()}
     return ResultTable(
         command="eval denoising",
@@ -90,7 +94,19 @@ def without_images(table: ResultTable) -> ResultTable:
 
 
 def for_reading(table: ResultTable) -> ResultTable:
-    """One line a method: all sigmas side by side where the noise is Gaussian; no values of single images."""
-    if any(row["noise"] == REAL for row in table.rows):
-        return without_images(table)
-    return side_by_side(table)
+    """One line a method, without the values of single images: all sigmas side by side, or real noise and none."""
+    real = {row["method"]: row for row in table.rows if row["noise"] == REAL}
+    if not real:
+        return side_by_side(table)
+    clean = {row["method"]: row for row in table.rows if row["noise"] == CLEAN}
+    rows = [
+        {
+            "n": row["n"],
+            "method": name,
+            **{key: "" if row.get(key) is None else row[key] for key in REAL_COLUMNS},
+            "clean_db": clean[name]["psnr_db"],
+            **{key: "" if row[key] is None else row[key] for key in COST_COLUMNS},
+        }
+        for name, row in real.items()
+    ]
+    return dataclasses.replace(table, rows=rows)
