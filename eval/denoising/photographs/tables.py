@@ -38,7 +38,7 @@ GAUSSIAN_NOTES = {
     "noise": "float is unclipped, 8-bit is clipped and rounded; results are clipped and rounded; default_rng(seed + i)",
 }
 REAL_NOTES = {
-    "PSNR, clean": "of the denoised clean files, which should stay as they are; filters that are told sigma return them",
+    "PSNR, clean": "of the denoised clean files, which should not change; filters that are told sigma return them",
     "sigma": "the filters are told the estimate of scikit-image's estimate_sigma",
     "gain": "PSNR over that of the noisy image: the mean, and that of the worst image",
 }
