@@ -26,7 +26,7 @@ def is_raw(path: Path) -> bool:
 
 
 def develop(path: Path) -> Picture:
-    """The photograph as sRGB of 16 bits, upright, with the camera's white balance. Raises InputError if it cannot be."""
+    """The photograph as sRGB of 16 bits, upright, with the camera's white balance. Raises InputError."""
     check_regular(path)
     with importing("rawpy", "raw"):
         import rawpy

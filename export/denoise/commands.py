@@ -10,7 +10,7 @@ import typer
 
 from gan_denoise.console import model_option, print_result, print_status
 from gan_denoise.errors import InputError, UsageError
-from gan_denoise.options import OUTPUT, ForceOption, JsonOption, QuietOption, ThreadsOption
+from gan_denoise.options import MAX_STRENGTH, OUTPUT, ForceOption, JsonOption, QuietOption, ThreadsOption
 
 if TYPE_CHECKING:
     from gan_denoise.export.denoise.denoise_files import Outcome, Settings
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 SHIPPED_NAMES = (None, "photo", "fashion")  # as in `denoisers`, which is slow to import
 STREAM = "-"  # standard input or output
-MAX_STRENGTH = 1.5
 MAX_STDIN = 2**30  # bytes
 
 

@@ -97,7 +97,7 @@ def _tiff_metadata(metadata: Metadata) -> dict[int, Any]:
 
 def _rows_per_block(planes: Pixels) -> int:
     channels, _, width = planes.shape
-    return max(1, BLOCK // (width * channels * planes.itemsize))
+    return max(1, BLOCK // int(width * channels * planes.itemsize))
 
 
 def _blocks(planes: Pixels) -> Iterator[Pixels]:
@@ -114,7 +114,7 @@ def _compress_differences(block: Pixels) -> bytes:
 
 
 def _filter(rows: Pixels, above: Pixels, step: int) -> Pixels:
-    """Rows (h, bytes) filtered by Paeth's predictor (PNG specification, 9.4), each with its filter's number before it."""
+    """Rows (h, bytes) filtered by Paeth's predictor (PNG specification, 9.4), each after the filter's number."""
     up = np.concatenate([above, rows[:-1]]).astype(np.int16)
     left = np.pad(rows[:, :-step], ((0, 0), (step, 0))).astype(np.int16)
     corner = np.pad(up[:, :-step], ((0, 0), (step, 0)))

@@ -28,7 +28,7 @@ class Denoisers:
             raise InputError(f"{model}: not found", HINT)
 
     def load_for(self, sizes: Sequence[tuple[int, int]]) -> None:
-        """Load the graph that images of these sizes need, so that a missing or damaged one is one error, not one each."""
+        """Load the graph that images of these sizes need: if it is damaged, that is one error, not one per image."""
         names = {FASHION if size == (SIDE, SIDE) else PHOTO for size in sizes}
         self._load(self._model or (PHOTO if PHOTO in names else FASHION))
 

@@ -84,7 +84,7 @@ def _is_lossless_webp(file: Any) -> bool:
     start = file.read(2**20)  # a colour profile may come first
     file.seek(place)
     lossy, lossless = (start.find(name) % len(start) for name in (b"VP8 ", b"VP8L"))
-    return lossless < lossy
+    return bool(lossless < lossy)
 
 
 def _to_picture(image: Image.Image, path: Path, decoder: _Decoder) -> Picture:
