@@ -84,7 +84,8 @@ def _decode(image: ImageFile.ImageFile, raw_mode: str) -> NDArray[np.uint8]:
 def _unmultiply(pixels: PixelsU16) -> PixelsU16:
     alpha = np.maximum(pixels[..., 3:], 1).astype(np.uint64)
     colours = (pixels[..., :3].astype(np.uint64) * 65535 + alpha // 2) // alpha
-    return np.minimum(colours, 65535).astype(np.uint16)
+    limited: PixelsU16 = np.minimum(colours, 65535).astype(np.uint16)
+    return limited
 
 
 def _scale(pixels: PixelsU16, maximum: int) -> PixelsU16:
