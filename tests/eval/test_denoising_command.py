@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from gan_denoise import machine
 from gan_denoise.errors import UsageError
 from gan_denoise.eval import commands
-from gan_denoise.eval.denoising.photographs import tables
+from gan_denoise.eval.denoising.photographs import methods, tables
 from gan_denoise.eval.noise import parse_sigmas
 
 cli = typer.Typer()
@@ -24,7 +24,7 @@ cli.add_typer(commands.app, name="eval")
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """An idle machine, and no filter but the median."""
     monkeypatch.setattr(machine, "busy_cores", lambda: 0.0)
-    median = tables.classical_methods()["median"]
+    median = methods.classical_methods()["median"]
     monkeypatch.setattr(tables, "classical_methods", lambda: {"median": median})
 
 

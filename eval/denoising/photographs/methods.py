@@ -17,6 +17,7 @@ from gan_denoise.eval.denoising.filters import Filter
 from gan_denoise.eval.denoising.methods import Method, not_installed
 from gan_denoise.eval.denoising.parallel import Restore
 from gan_denoise.export import runtime
+from gan_denoise.export.denoise.denoisers import SHIPPED
 from gan_denoise.export.denoise.tiling import denoise_pixels
 from gan_denoise.export.graph_size import GraphSize, graph_size
 from gan_denoise.export.runtime import Graph, Signature
@@ -35,8 +36,6 @@ FILTERS: dict[str, tuple[Filter, dict[str, Any]]] = {
 }
 BLIND = ("median",)
 
-PHOTO = "photo"
-SHIPPED = {PHOTO: runtime.PHOTO, "fashion": runtime.DENOISER}
 HINT = "a denoiser maps noisy images (N, C, H, W) in [0, 1] to images of the same shape"
 
 

@@ -17,10 +17,11 @@ from gan_denoise.eval.denoising.photographs.evaluate import (
     gaussian_noises,
 )
 from gan_denoise.eval.denoising.photographs.files import find_photographs
-from gan_denoise.eval.denoising.photographs.methods import FILTERS, PHOTO, classical_methods, network_method
+from gan_denoise.eval.denoising.photographs.methods import FILTERS, classical_methods, network_method
 from gan_denoise.eval.denoising.tables import side_by_side
 from gan_denoise.eval.labels import NETWORK
 from gan_denoise.eval.result_table import ResultTable
+from gan_denoise.export.denoise.denoisers import PHOTO
 from gan_denoise.machine import describe_machine
 
 REAL_COLUMNS = ("psnr_db", "ssim", "gain_db", "worst_gain_db")

@@ -44,7 +44,7 @@ def test_bilateral_weights_by_distance_and_difference(clean: np.ndarray) -> None
 
 
 def test_colours_are_filtered_together_as_the_libraries_do(clean: np.ndarray) -> None:
-    colour = clean[:3, 0] * np.float32([1, 0.6, 0.8])[:, None, None]
+    colour = clean[:3, 0] * np.array([1, 0.6, 0.8], np.float32)[:, None, None]
     noisy = add_noise(colour[None], 0.1, "float", seed=2)[0]  # (3, 28, 28)
     last = noisy.transpose(1, 2, 0).astype(np.float64)
     profile = bm3d.BM3DProfile()

@@ -98,6 +98,13 @@ def test_pairs_are_measured_as_they_are(clean: Path, network: Method, tmp_path: 
     check_row(rows[3], expected(images, {name: average(image.astype(float)) for name, image in images.items()}))
 
 
+def test_the_result_for_a_16_bit_photograph_is_rounded_to_16_bits(tmp_path: Path) -> None:
+    clean = save_images(tmp_path / "deep", a=grey_crop().astype(np.uint16) * 257)
+    brighter = Method(lambda noise, sigma: lambda noisy: noisy + np.float32(1 / 1000), 1, blind=True)
+    rows = list(evaluate_photographs({"brighter": brighter}, find_photographs(clean), [Noise("float", 0.0)]))
+    assert rows[1]["psnr_db"] == pytest.approx(20 * np.log10(65535 / 66), abs=0.01)  # 8 bits would give no error
+
+
 def told(sigmas: list[float]) -> Method:
     """A method that notes what sigma it is told, and returns the image."""
 

@@ -42,6 +42,21 @@ def test_a_pair_is_grey_only_if_both_are(tmp_path: Path) -> None:
     assert read_photograph(find_photographs(clean)[0])[0].shape == (1, 60, 70)
 
 
+def test_sixteen_bits_stay_and_later_frames_and_alpha_are_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deep = grey_crop().astype(np.uint16) * 256 + 7
+    folder = save_images(tmp_path / "set", deep=deep)
+    pages = [Image.fromarray(grey_crop()), Image.fromarray(grey_crop()[::-1])]
+    pages[0].save(folder / "pages.tif", save_all=True, append_images=pages[1:])
+    Image.fromarray(np.dstack([colour_crop(), colour_crop()[..., 0]])).save(folder / "transparent.png")
+    read = [read_photograph(photograph)[0] for photograph in find_photographs(folder)]
+    for actual, wanted in zip(read, (deep[None], grey_crop()[None], colour_crop().transpose(2, 0, 1)), strict=True):
+        assert actual.dtype == wanted.dtype
+        np.testing.assert_array_equal(actual, wanted)
+    assert "skipped 1 later frame (pages.tif)" in capsys.readouterr().err
+
+
 def test_a_folder_without_images_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.heic").write_bytes(b"")
     with pytest.raises(InputError, match=r"expected image files \(.*\), got none; skipped 1 HEIC file \(a.heic\)"):
