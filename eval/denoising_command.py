@@ -34,7 +34,7 @@ def denoising(
         str | None,
         typer.Option(
             metavar="NAME|FILE|FOLDER",
-            help="Denoiser: photo, fashion, an ONNX file, or an exported folder that holds it.",
+            help="photo, fashion, an ONNX file, or an exported folder that holds it; ./photo is a file.",
             show_default="fashion, or photo with --clean",
         ),
     ] = None,

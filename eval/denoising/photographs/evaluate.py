@@ -118,7 +118,8 @@ def _row(
     noisy: Sequence[Score],
 ) -> dict[str, Any]:
     decibels = np.array([score.psnr_db for score in scores])
-    seconds = [score.seconds for score in scores if score.seconds is not None]
+    timed_scores = [(score.seconds, score.pixels) for score in scores if score.seconds is not None]
+    seconds, pixels = (sum(values) for values in zip(*timed_scores, strict=True)) if timed_scores else (None, 0)
     size = method.size if method else None
     row: dict[str, Any] = {
         "method": name,
@@ -132,7 +133,7 @@ def _row(
         gains = decibels - [score.psnr_db for score in noisy]
         row |= {"gain_db": float(gains.mean()), "worst_gain_db": float(gains.min())} if name != NOISY else {}
     return row | {
-        "ms_per_megapixel": 1e9 * sum(seconds) / sum(score.pixels for score in scores) if seconds else None,
+        "ms_per_megapixel": 1e9 * seconds / pixels if seconds is not None else None,
         "parameters": size.parameters if size else None,
         "multiply_adds_per_pixel": size.multiply_adds if size else None,
         "n": len(scores),
