@@ -268,7 +268,9 @@ def test_the_colour_chunks_of_png_are_kept_and_of_two_meanings_one() -> None:
         assert b"sRGB\0" not in content.split(b"IDAT")[0].replace(b"iCCP", b"")
 
 
-@pytest.mark.parametrize("damaged", [b"Exif\0\0garbage!", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff"])
+@pytest.mark.parametrize(
+    "damaged", [b"Exif\0\0garbage!", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff"]
+)
 def test_damaged_exif_is_left_out(damaged: bytes) -> None:
     colours().save("a.jpg", exif=damaged, icc_profile=SRGB)
     picture = only("a.jpg")
