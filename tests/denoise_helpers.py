@@ -104,7 +104,7 @@ def read_png_16(content: bytes) -> NDArray[np.uint16]:
         kind, *line = data[y * (size + 1) : (y + 1) * (size + 1)]
         for x in range(size):
             a, b, c = (line[x - step] if x >= step else 0), above[x], (above[x - step] if x >= step else 0)
-            nearest = min((a, b, c), key=lambda value: abs(a + b - c - value))  # noqa: B023
+            nearest = min((a, b, c), key=lambda value: abs(a + b - c - value))
             line[x] = (line[x] + (0, a, b, (a + b) // 2, nearest)[kind]) % 256
         above = bytearray(line)
         rows.append(bytes(line))

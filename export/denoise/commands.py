@@ -79,7 +79,8 @@ def denoise(
         _write_stdout(denoise_one(Path(images[0]), denoisers, settings, content))
         return
     outcome = denoise_files([Path(image) for image in images], Path(out), denoisers, settings, content)
-    _print_outcome(outcome, denoisers, settings, as_json, _next_command(images, out, model, denoisers, settings))
+    command = () if outcome.failed else _next_command(images, out, model, denoisers, settings)
+    _print_outcome(outcome, denoisers, settings, as_json, command)
     if outcome.failed:
         total = len(outcome.failed) + outcome.images
         raise InputError(f"IMAGES: {len(outcome.failed)} of {total} could not be denoised, named above")

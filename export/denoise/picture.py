@@ -15,6 +15,7 @@ from gan_denoise.data.deep_pixels import decode_deep
 from gan_denoise.data.open_image import (
     MODES_16_BITS,
     checked_deep,
+    count_frames,
     open_checked,
     read_orientation,
     seek_later_frames,
@@ -55,10 +56,15 @@ def read_pictures(path: Path, content: bytes | None = None) -> Iterator[Picture]
     """
     decoder = _Decoder()
     with open_checked(path, decoder, content) as image:
-        yield _to_picture(image, path, decoder)
-        for _ in seek_later_frames(image, path):
-            decoder(image)  # type: ignore[arg-type]
-            yield _to_picture(image, path, decoder)
+        picture = _to_picture(image, path, decoder)
+        if has_more := count_frames(image) > 1:
+            yield picture
+            for _ in seek_later_frames(image, path):
+                decoder(image)  # type: ignore[arg-type]
+                yield _to_picture(image, path, decoder)
+    if not has_more:
+        del image  # its pixels, which `picture` has too
+        yield picture
 
 
 class _Decoder:

@@ -28,7 +28,7 @@ def denoise_pixels(
     """
     planes = pixels[None] if pixels.ndim == 2 else pixels  # (1 or 3, H, W)
     _check_fits(graph, planes.shape, name)
-    result = np.empty_like(planes, order="C")
+    result = np.empty_like(planes)  # in the order of `planes`
     if graph.has_any_size:
         for tile in list_tiles(graph, *planes.shape[1:]):
             denoised = _denoise_tile(graph, planes, tile)

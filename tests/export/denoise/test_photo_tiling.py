@@ -17,7 +17,7 @@ from gan_denoise.export.denoise.tiling import denoise_pixels, list_tiles
 from gan_denoise.export.runtime import Graph
 
 PEAK = """
-import resource, sys
+import sys
 import numpy as np
 from pathlib import Path
 from gan_denoise.export import runtime
@@ -25,7 +25,7 @@ from gan_denoise.export.denoise.tiling import denoise_pixels
 graph = runtime.load_graph(runtime.DENOISER, Path(sys.argv[1]), 1)
 def peak(height):
     denoise_pixels(graph, np.zeros((height, 1024), np.uint8))
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return next(line for line in open('/proc/self/status') if line.startswith('VmHWM')).split()[1]
 peak(1024); print(peak(2048), peak(12288))
 """
 
