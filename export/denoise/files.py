@@ -12,6 +12,7 @@ from gan_denoise.data.open_image import read_header
 from gan_denoise.errors import InputError, UsageError
 from gan_denoise.export.denoise import camera_raw
 from gan_denoise.export.denoise.write_picture import KEPT, output_suffix
+from gan_denoise.export.denoise.write_picture import SUFFIXES as SUFFIXES_WRITTEN
 
 STDIN = Path("-")
 NOT_KEPT = "image written as PNG, since its format is not written"
@@ -90,7 +91,7 @@ def _make_job(path: Path, name: Path, skipped: Skipped, keep_format: bool, compa
         image_format = KEPT.get(kind, "PNG") if keep_format else "PNG"
         if keep_format and kind not in KEPT:
             skipped.add(f"{kind} {NOT_KEPT}", path)
-    suffix = output_suffix(path, image_format)
+    suffix = output_suffix(path, image_format) if keep_format else SUFFIXES_WRITTEN[image_format][0]
     endings = [""] if len(sizes) == 1 else [f"-{frame:03d}" for frame in range(len(sizes))]
     targets = [name.with_name(f"{name.name}{ending}{suffix}") for ending in endings]
     comparisons = [name.with_name(f"{name.name}{ending}-compare.png") for ending in endings] if compare else []
