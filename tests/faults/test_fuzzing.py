@@ -48,7 +48,7 @@ def test_mutated_images(fuzz: Callable[..., None], tmp_path: Path, kind: str) ->
     fuzz("image", file)
 
 
-@pytest.mark.parametrize("kind", ["png", "tiff", "jpeg"])
+@pytest.mark.parametrize("kind", ["png", "tiff"])
 @pytest.mark.row(31)
 def test_mutated_photographs_with_metadata(fuzz: Callable[..., None], tmp_path: Path, kind: str) -> None:
     """16 bits a channel and EXIF, which `denoise` reads and writes itself."""
@@ -56,7 +56,6 @@ def test_mutated_photographs_with_metadata(fuzz: Callable[..., None], tmp_path: 
     exif[0x0112], exif[271] = 6, "Maker"
     exif.get_ifd(0x8769).update({0x829A: 0.01})
     source = Picture(noise_16(3, 12, 10).transpose(2, 0, 1), None, Metadata(exif=exif.tobytes()[6:], xmp=b"<x/>"), {})
-    pixels = source.pixels if kind != "jpeg" else (source.pixels >> 8).astype(np.uint8)
     with file.open("wb") as opened:
-        write_picture(opened, pixels, source, kind.upper(), file)
+        write_picture(opened, source.pixels, source, kind.upper(), file)
     fuzz("picture", file)
