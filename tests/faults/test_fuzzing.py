@@ -49,7 +49,7 @@ def test_mutated_images(fuzz: Callable[..., None], tmp_path: Path, kind: str) ->
 
 
 @pytest.mark.parametrize("kind", ["png", "tiff"])
-@pytest.mark.row(31)
+@pytest.mark.row(31, 91)
 def test_mutated_photographs_with_metadata(fuzz: Callable[..., None], tmp_path: Path, kind: str) -> None:
     """16 bits a channel and EXIF, which `denoise` reads and writes itself."""
     file, exif = tmp_path / f"original.{kind}", Image.Exif()
