@@ -38,5 +38,7 @@ def develop(path: Path) -> Picture:
                 )
             pixels = raw.postprocess(use_camera_wb=True, output_bps=16)  # (H, W, 3)
     except (rawpy.LibRawError, ValueError) as error:
-        raise InputError(f"{path}: unreadable camera raw file ({error})") from error
+        reason = error.args[0] if error.args else error
+        text = reason.decode(errors="replace") if isinstance(reason, bytes) else reason
+        raise InputError(f"{path}: unreadable camera raw file ({text})") from error
     return Picture(pixels.transpose(2, 0, 1), None, Metadata(), {})

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gan_denoise.data.image_files import SUFFIXES, Skipped, image_name, none_found, normalize, walk_image_folders
-from gan_denoise.data.open_image import read_header
+from gan_denoise.data.image_kinds import RAW, RAW_HINT
+from gan_denoise.data.open_image import Header, read_header
 from gan_denoise.errors import InputError, UsageError
 from gan_denoise.export.denoise import camera_raw
 from gan_denoise.export.denoise.write_picture import KEPT, output_suffix
+from gan_denoise.export.denoise.write_picture import SUFFIXES as SUFFIXES_WRITTEN
 
 STDIN = Path("-")
 NOT_KEPT = "image written as PNG, since its format is not written"
@@ -86,15 +88,24 @@ def _make_job(path: Path, name: Path, skipped: Skipped, keep_format: bool, compa
     if camera_raw.is_raw(path) and camera_raw.can_develop():
         kind, sizes, image_format = camera_raw.FORMAT, [(0, 0)], "TIFF"
     else:
-        kind, sizes = read_header(path, content if path == STDIN else None)
+        kind, sizes = _read_header(path, content if path == STDIN else None)
         image_format = KEPT.get(kind, "PNG") if keep_format else "PNG"
         if keep_format and kind not in KEPT:
             skipped.add(f"{kind} {NOT_KEPT}", path)
-    suffix = output_suffix(path, image_format)
+    suffix = output_suffix(path, image_format) if keep_format else SUFFIXES_WRITTEN[image_format][0]
     endings = [""] if len(sizes) == 1 else [f"-{frame:03d}" for frame in range(len(sizes))]
     targets = [name.with_name(f"{name.name}{ending}{suffix}") for ending in endings]
     comparisons = [name.with_name(f"{name.name}{ending}-compare.png") for ending in endings] if compare else []
     return Job(path, image_format, targets, sizes, comparisons, content if path == STDIN else None)
+
+
+def _read_header(path: Path, content: bytes | None) -> Header:
+    try:
+        return read_header(path, content)
+    except InputError as error:
+        if camera_raw.is_raw(path) and path.is_file():  # some of them look like nothing that is known
+            raise InputError.expected(path, "an image", RAW, RAW_HINT) from error
+        raise
 
 
 def _named_images(images: Sequence[Path], out: Path, skipped: Skipped) -> Iterator[tuple[Path, Path]]:

@@ -224,6 +224,7 @@ def test_other_strengths_are_refused(strength: str) -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 5), (2000, 1), (1, 1100)])
+@pytest.mark.row(92)
 def test_any_size_is_denoised(size: tuple[int, int]) -> None:
     assert denoise(noise_file("a.png", size=size), "--out", "clean", *HALF).exit_code == 0
     assert_halved("clean/a.png", "a.png")
@@ -263,6 +264,7 @@ def test_the_hint_works_and_is_left_out_where_there_is_none() -> None:
         (lambda path: path, "bad.png: not found"),
     ],
 )
+@pytest.mark.row(89)
 def test_a_bad_image_does_not_stop_the_others(save: Any, message: str) -> None:
     files = [noise_file("first.png"), save("bad.png"), noise_file("last.png")]
     done = denoise(*files, "--out", "clean", *FASHION)
@@ -274,6 +276,7 @@ def test_a_bad_image_does_not_stop_the_others(save: Any, message: str) -> None:
 
 
 @pytest.mark.parametrize("save", [cut_off, coloured, text])
+@pytest.mark.row(89)
 def test_the_only_image_raises_its_own_error(save: Any) -> None:
     done = denoise(save("bad.png"), "--out", "clean", *FASHION)
     assert error_of(done).message.startswith("bad.png: ")
@@ -281,6 +284,7 @@ def test_the_only_image_raises_its_own_error(save: Any) -> None:
     assert not Path("clean").exists()
 
 
+@pytest.mark.row(89)
 def test_an_image_that_needs_too_much_memory_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise MemoryError
@@ -300,6 +304,7 @@ def test_a_turned_image_is_checked_by_its_upright_size() -> None:
         assert image.size == (28, 40)
 
 
+@pytest.mark.row(90)
 def test_the_only_original_is_never_replaced() -> None:
     content = Path(noise_file("a.png")).read_bytes()
     error = error_of(denoise("a.png", "--out", ".", *HALF, "--force"))
@@ -316,6 +321,7 @@ def test_the_only_original_is_never_replaced() -> None:
 # --- a repeated call ----------------------------------------------------------------------------
 
 
+@pytest.mark.row(90)
 def test_a_stopped_call_goes_on_with_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     for i in range(5):
         noise_file(f"photos/sub/{i}.png")
@@ -369,6 +375,7 @@ def cut_the_record() -> None:
         (lambda: (Path("clean") / NAME).write_bytes(b"\xff[1]\n{}\n"), HALF, "exists"),
     ],
 )
+@pytest.mark.row(90)
 def test_what_another_call_wrote_is_not_mixed(change: Any, options: tuple[str, ...], how: str) -> None:
     assert denoise(noise_file("a.png"), "--out", "clean", *HALF).exit_code == 0
     if change:
@@ -503,9 +510,10 @@ def test_camera_raw_is_developed_to_tiff_of_16_bits(monkeypatch: pytest.MonkeyPa
     assert "error: photos/b.dng: unreadable camera raw file (Unsupported file format)" in done.stderr
 
 
-def test_camera_raw_without_rawpy_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("content", [b"II*\0\x10\0\0\0CR\x02\0" + bytes(100), b"II*\0" + bytes(100)])
+def test_camera_raw_without_rawpy_names_the_extra(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
     monkeypatch.setattr(camera_raw, "can_develop", lambda: False)
-    Path("a.cr2").write_bytes(b"II*\0\x10\0\0\0CR\x02\0" + bytes(100))
+    Path("a.cr2").write_bytes(content)
     error = error_of(denoise("a.cr2", "--out", "clean", *HALF))
     assert isinstance(error, InputError)
     assert error.message.endswith("got a camera raw file")
@@ -530,6 +538,7 @@ for image in sys.argv[1:]:
 """
 
 
+@pytest.mark.row(92)
 def test_a_photograph_needs_a_few_bytes_a_pixel() -> None:
     """So 24 megapixels need 0.3 GB beside the 0.4 GB of a network at work on a tile."""
     Image.new("RGB", (1000, 1000), "red").save("small.jpg")

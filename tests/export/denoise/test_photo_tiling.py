@@ -35,6 +35,7 @@ def noise(*shape: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("size", [(3, 200, 300), (3, 97, 131), (64, 64), (65, 1), (1, 500), (3, 7, 400)])
+@pytest.mark.row(92)
 def test_tiles_agree_with_the_whole_image(size: tuple[int, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     graph, image = photo_graph(), noise(*size)
     whole = denoise_pixels(graph, image)
@@ -104,6 +105,7 @@ def test_the_pixels_done_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sum(done) == 100 * 150
 
 
+@pytest.mark.row(92)
 def test_memory_does_not_grow_with_the_image_but_by_its_pixels(tmp_path: Path) -> None:
     model = save_model(tmp_path / "m.onnx", "half")
     done = subprocess.run([sys.executable, "-c", PEAK, model], capture_output=True, text=True, check=True)

@@ -23,6 +23,7 @@ from gan_denoise.export.denoise.write_picture import write_picture
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6" dc:title="t"/></x:xmpmeta>'
 UPRIGHT_XMP = XMP.replace(b'"6"', b'"1"')
+pytestmark = pytest.mark.row(91)
 
 
 @pytest.fixture(autouse=True)
