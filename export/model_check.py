@@ -16,7 +16,7 @@ from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, shape_infer
 
 from gan_denoise.data.image_kinds import HINTS, name_kind
 from gan_denoise.errors import InputError, one_line
-from gan_denoise.export.runtime import TILE_SIDE
+from gan_denoise.options import TILE_SIDE
 
 MAX_BYTES = 512 * 1024 * 1024
 MAX_NODES = 10_000

@@ -21,7 +21,7 @@ import numpy as np
 from gan_denoise.data.images import ArrayF32
 from gan_denoise.errors import InputError, one_line
 from gan_denoise.machine import usable_cores
-from gan_denoise.options import BATCH
+from gan_denoise.options import BATCH, TILE_SIDE
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read once, when onnxruntime is imported
 import onnxruntime as ort
@@ -30,7 +30,6 @@ SHIPPED = Path(__file__).parent / "shipped"
 CHUNK = 8  # largest number of samples that a thread takes at a time from a large batch
 PARALLEL_THRESHOLD = 4  # samples per thread from which a batch counts as large
 
-TILE_SIDE = 1024  # pixels of the largest tile that a graph with free height and width is given
 MAX_MULTIPLE = 64
 MAX_RECEPTIVE_FIELD = TILE_SIDE // 4  # pixels: half of the largest tile is context
 

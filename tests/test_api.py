@@ -131,7 +131,7 @@ def test_larger_images_are_denoised_in_tiles() -> None:
 def test_photographs_keep_their_shape_type_and_alpha(shape: tuple[int, ...], dtype: type, tmp_path: Path) -> None:
     model = str(save_model(tmp_path / "half.onnx", "half"))
     top = np.iinfo(dtype).max if np.issubdtype(dtype, np.integer) else 1
-    images = (np.random.default_rng(0).random(shape) * top).astype(dtype)
+    images: NDArray[Any] = (np.random.default_rng(0).random(shape) * top).astype(dtype)
     result = gan_denoise.denoise(images, model)
     assert (result.shape, result.dtype) == (images.shape, images.dtype)
     expected = images / 2
@@ -146,9 +146,8 @@ def test_photographs_keep_their_shape_type_and_alpha(shape: tuple[int, ...], dty
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "I;16"])
 def test_pillow_images_keep_their_mode_alpha_and_profile(mode: str, tmp_path: Path) -> None:
     model = str(save_model(tmp_path / "half.onnx", "half"))
-    image = Image.new(
-        mode, (30, 20), {"L": 200, "LA": (200, 77), "RGB": (200, 100, 0), "RGBA": (200, 100, 0, 77)}.get(mode, 0)
-    )
+    levels: dict[str, int | tuple[int, ...]] = {"L": 200, "LA": (200, 77), "RGB": (200, 9, 0), "RGBA": (200, 9, 0, 77)}
+    image = Image.new(mode, (30, 20), levels.get(mode, 0))
     if mode == "I;16":
         image = Image.fromarray(np.full((20, 30), 40_000, np.uint16))
     image.info["icc_profile"] = b"profile"

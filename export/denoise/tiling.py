@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from gan_denoise.data.images import ImagesF32
 from gan_denoise.errors import InputError
-from gan_denoise.export.runtime import TILE_SIDE, Graph
+from gan_denoise.export.runtime import Graph
+from gan_denoise.options import TILE_SIDE
 
 Pixels = NDArray[Any]  # of one image, (H, W) or (3, H, W): uint8, uint16, or floats whose clean image is in [0, 1]
 Advance = Callable[[int], object]  # called with the number of pixels just done

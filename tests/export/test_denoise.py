@@ -498,7 +498,7 @@ def test_camera_raw_is_developed_to_tiff_of_16_bits(monkeypatch: pytest.MonkeyPa
     import tifffile
 
     module = types.SimpleNamespace(imread=imread, LibRawError=LibRawError)
-    monkeypatch.setitem(sys.modules, "rawpy", module)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "rawpy", module)
     monkeypatch.setattr(camera_raw, "can_develop", lambda: True)
     save_model("copy.onnx", "copy")
     Path("photos").mkdir()

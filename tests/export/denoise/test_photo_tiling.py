@@ -15,6 +15,7 @@ from gan_denoise.export import model_check, runtime
 from gan_denoise.export.denoise import tiling
 from gan_denoise.export.denoise.tiling import denoise_pixels, list_tiles
 from gan_denoise.export.runtime import Graph
+from gan_denoise.options import TILE_SIDE
 
 PEAK = """
 import sys
@@ -60,7 +61,7 @@ def test_inner_parts_cover_each_pixel_once_and_tiles_keep_their_limit(size: tupl
         covered[tile.inner] += 1
         for inner, outer, side in zip(tile.inner[1:], tile.outer[1:], size, strict=True):
             assert outer.start % FOLD == 0
-            assert outer.stop - outer.start <= runtime.TILE_SIDE
+            assert outer.stop - outer.start <= TILE_SIDE
             assert inner.start - outer.start >= REACH or outer.start == 0
             assert outer.stop - inner.stop >= REACH or outer.stop == side
     assert (covered == 1).all()
@@ -154,7 +155,7 @@ def test_a_graph_that_needs_much_memory_or_work_per_tile_is_refused(
 ) -> None:
     file = save_model(tmp_path / "m.onnx")
     assert model_check.load_untrusted_model(file)
-    small = model_check.TILE._replace(values=3 * runtime.TILE_SIDE**2 - 1)
+    small = model_check.TILE._replace(values=3 * TILE_SIDE**2 - 1)
     monkeypatch.setattr(model_check, "TILE", small)
     with pytest.raises(InputError, match="expected at most 3145727 numbers per tile of 1024x1024 in"):
         model_check.load_untrusted_model(file)

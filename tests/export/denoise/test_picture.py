@@ -23,7 +23,6 @@ from gan_denoise.export.denoise.write_picture import write_picture
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6" dc:title="t"/></x:xmpmeta>'
 UPRIGHT_XMP = XMP.replace(b'"6"', b'"1"')
-pytestmark = pytest.mark.row(91)
 
 
 @pytest.fixture(autouse=True)
@@ -57,6 +56,7 @@ def written(picture: Picture, image_format: str, pixels: Pixels | None = None) -
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4])
+@pytest.mark.row(91)
 def test_png_of_16_bits_is_read_and_written_with_its_low_bytes(count: int) -> None:
     pixels = noise_16(count)
     Path("a.png").write_bytes(png_16(pixels))
@@ -71,9 +71,10 @@ def test_png_of_16_bits_is_read_and_written_with_its_low_bytes(count: int) -> No
 @pytest.mark.parametrize("compression", [None, "zlib"])
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("count", [1, 3, 4])
+@pytest.mark.row(91)
 def test_tiff_of_16_bits_is_read_and_written_with_its_low_bytes(count: int, order: Any, compression: Any) -> None:
     pixels = noise_16(count)
-    extra = {"extrasamples": ["unassalpha"]} if count == 4 else {}
+    extra: Any = {"extrasamples": ["unassalpha"]} if count == 4 else {}
     tifffile.imwrite(
         "a.tif",
         pixels[..., 0] if count == 1 else pixels,
@@ -89,6 +90,7 @@ def test_tiff_of_16_bits_is_read_and_written_with_its_low_bytes(count: int, orde
     assert np.array_equal(channels(only("b.tif")), pixels)
 
 
+@pytest.mark.row(91)
 def test_tiff_with_lzw_and_predictor_is_read_with_its_low_bytes() -> None:
     """As photo editors write it; tifffile alone cannot. The file: RGB as 8 bits of twice the width, with other tags."""
     pixels = noise_16(3, 8, 6)
@@ -104,6 +106,7 @@ def test_tiff_with_lzw_and_predictor_is_read_with_its_low_bytes() -> None:
     assert np.array_equal(channels(only("a.tif")), pixels)
 
 
+@pytest.mark.row(91)
 def test_premultiplied_colours_are_divided_by_their_alpha() -> None:
     colour, alpha = np.array([60000, 30000, 1000]), 16384
     pixels = np.zeros((4, 4, 4), np.uint16)
@@ -116,6 +119,7 @@ def test_premultiplied_colours_are_divided_by_their_alpha() -> None:
     assert (picture.pixels[:, 2:] == 0).all()
 
 
+@pytest.mark.row(91)
 def test_ppm_keeps_16_bits_and_scales_10() -> None:
     pixels = noise_16(3)
     Path("a.ppm").write_bytes(b"P6 50 40 65535\n" + pixels.astype(">u2").tobytes())
@@ -125,6 +129,7 @@ def test_ppm_keeps_16_bits_and_scales_10() -> None:
     np.testing.assert_array_equal(channels(only("b.ppm")), expected)
 
 
+@pytest.mark.row(91)
 def test_a_colour_that_png_makes_transparent_becomes_alpha() -> None:
     pixels = noise_16(3)
     pixels[3, 4] = pixels[5, 6] = (1, 2, 3)
@@ -135,6 +140,7 @@ def test_a_colour_that_png_makes_transparent_becomes_alpha() -> None:
     assert alpha[3, 4] == alpha[5, 6] == 0
 
 
+@pytest.mark.row(91)
 def test_floats_become_16_bits_and_others_than_0_to_1_are_refused() -> None:
     tifffile.imwrite("a.tif", np.array([[0, 0.25], [0.5, 1]], np.float32))
     assert only("a.tif").pixels.tolist() == [[0, 16384], [32768, 65535]]
@@ -143,6 +149,7 @@ def test_floats_become_16_bits_and_others_than_0_to_1_are_refused() -> None:
         only("hdr.tif")
 
 
+@pytest.mark.row(91)
 def test_16_bits_that_are_damaged_are_refused() -> None:
     content = png_16(noise_16(3))
     Path("a.png").write_bytes(content[: len(content) // 2])
@@ -155,6 +162,7 @@ def test_16_bits_that_are_damaged_are_refused() -> None:
 
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
 @pytest.mark.parametrize("image_format", ["PNG", "TIFF", "WEBP"])
+@pytest.mark.row(91)
 def test_8_bits_and_alpha_come_back(mode: str, image_format: str) -> None:
     image = colours().convert(mode)
     if "A" in mode:
@@ -169,6 +177,7 @@ def test_8_bits_and_alpha_come_back(mode: str, image_format: str) -> None:
     assert np.array_equal(channels(copy)[opaque], channels(picture)[opaque])
 
 
+@pytest.mark.row(91)
 def test_palettes_and_1_bit_are_read() -> None:
     colours().quantize(16).save("p.png")
     picture = only("p.png")
@@ -182,6 +191,7 @@ def test_palettes_and_1_bit_are_read() -> None:
     assert set(np.unique(alpha)) == {0, 100, 255}
 
 
+@pytest.mark.row(91)
 def test_cmyk_becomes_rgb_and_a_wrong_profile_is_dropped() -> None:
     colours().convert("CMYK").save("a.tif", icc_profile=SRGB)  # a profile of other colours
     picture = only("a.tif")
@@ -224,6 +234,7 @@ def save(path: str, image: Image.Image, tags: Image.Exif) -> None:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".webp"])
+@pytest.mark.row(91)
 def test_pixels_are_turned_upright_and_the_tag_is_reset(suffix: str, orientation: int) -> None:
     save(f"a{suffix}", colours(), exif(orientation))
     picture = only(f"a{suffix}")
@@ -238,6 +249,7 @@ def test_pixels_are_turned_upright_and_the_tag_is_reset(suffix: str, orientation
 @pytest.mark.parametrize("deep", [False, True])
 @pytest.mark.parametrize("image_format", ["PNG", "JPEG", "TIFF", "WEBP"])
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".webp"])
+@pytest.mark.row(91)
 def test_exif_xmp_profile_and_resolution_are_kept(suffix: str, image_format: str, deep: bool) -> None:
     save(f"a{suffix}", colours(), exif(6))
     picture = only(f"a{suffix}")
@@ -255,6 +267,7 @@ def test_exif_xmp_profile_and_resolution_are_kept(suffix: str, image_format: str
             assert image.info["dpi"] == pytest.approx((300, 300), rel=1e-3)
 
 
+@pytest.mark.row(91)
 def test_the_colour_chunks_of_png_are_kept_and_of_two_meanings_one() -> None:
     chunks = [png_chunk(b"gAMA", struct.pack(">I", 45455)), png_chunk(b"sRGB", b"\0"), png_chunk(b"cICP", bytes(4))]
     Path("a.png").write_bytes(png_16(noise_16(3), *chunks))
@@ -272,6 +285,7 @@ def test_the_colour_chunks_of_png_are_kept_and_of_two_meanings_one() -> None:
 @pytest.mark.parametrize(
     "damaged", [b"Exif\0\0garbage!", b"Exif\0\0II*\0\xff\xff\xff\xff", b"Exif\0\0MM\0*\0\0\0\x08\xff\xff"]
 )
+@pytest.mark.row(91)
 def test_damaged_exif_is_left_out(damaged: bytes) -> None:
     colours().save("a.jpg", exif=damaged, icc_profile=SRGB)
     picture = only("a.jpg")
@@ -280,19 +294,21 @@ def test_damaged_exif_is_left_out(damaged: bytes) -> None:
     assert Image.open(io.BytesIO(written(picture, "JPEG"))).size == (50, 40)
 
 
+@pytest.mark.row(91)
 def test_metadata_that_a_format_does_not_take_are_left_out_with_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
     picture = Picture(np.zeros((8, 8), np.uint8), None, Metadata(exif=b"II*\0" + bytes(70_000)), {})
     assert Image.open(io.BytesIO(written(picture, "JPEG"))).size == (8, 8)
     assert capsys.readouterr().err.startswith("warning: out: written without metadata (")
 
 
+@pytest.mark.row(91)
 def test_jpeg_keeps_its_quantization_and_subsampling() -> None:
     from PIL import JpegImagePlugin
 
     for subsampling, quality in ((0, 95), (1, 80), (2, 40)):
         colours().save("a.jpg", quality=quality, subsampling=subsampling)
         with Image.open("a.jpg") as source, Image.open(io.BytesIO(written(only("a.jpg"), "JPEG"))) as copy:
-            assert copy.quantization == source.quantization
+            assert getattr(copy, "quantization") == getattr(source, "quantization")  # noqa: B009
             assert JpegImagePlugin.get_sampling(copy) == subsampling
     colours().convert("CMYK").save("c.jpg")
     assert Image.open(io.BytesIO(written(only("c.jpg"), "JPEG"))).mode == "RGB"
@@ -301,11 +317,13 @@ def test_jpeg_keeps_its_quantization_and_subsampling() -> None:
 
 
 @pytest.mark.parametrize("lossless", [True, False])
+@pytest.mark.row(91)
 def test_webp_stays_lossless_or_lossy(lossless: bool) -> None:
     colours().save("a.webp", lossless=lossless, icc_profile=SRGB)
     assert (b"VP8L" in written(only("a.webp"), "WEBP")) == lossless
 
 
+@pytest.mark.row(91)
 def test_pages_are_read_one_after_the_other() -> None:
     tifffile.imwrite("a.tif", np.stack([noise_16(3, seed=i) for i in range(3)]), photometric="rgb")
     for i, picture in enumerate(read_pictures(Path("a.tif"))):
@@ -313,6 +331,7 @@ def test_pages_are_read_one_after_the_other() -> None:
     assert i == 2
 
 
+@pytest.mark.row(91)
 def test_the_first_image_of_mpo_is_the_photograph() -> None:
     colours().save("a.mpo", save_all=True, append_images=[colours().resize((20, 20))])
     assert [picture.pixels.shape for picture in read_pictures(Path("a.mpo"))] == [(3, 40, 50)]
