@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from gan_denoise.data.images import ArrayF32, ImagesF32, ImagesU8, from_pil, to_pil, to_uint8
+from gan_denoise.data.images import ArrayF32, ImagesF32, ImagesU8, to_uint8
 from gan_denoise.errors import InputError
 from gan_denoise.export import runtime
-from gan_denoise.export.denoise import tiling
+from gan_denoise.export.denoise import arrays
+from gan_denoise.export.denoise.denoisers import Denoisers
 from gan_denoise.export.generate import generate_batches, parse_label
-from gan_denoise.options import MAX_SEED
+from gan_denoise.options import MAX_SEED, MAX_STRENGTH
 
 if TYPE_CHECKING:
     from PIL import Image
 
 Pixels = TypeVar("Pixels", NDArray[Any], "Image.Image")
-NOISE_LIMITS = -4.0, 5.0  # floats outside were not scaled to [0, 1]; noise of sigma 0.6 stays inside
 
 
 class GeneratedImages(NamedTuple):
@@ -51,26 +51,17 @@ class Model:
         raw, denoised = zip(*generate_batches(self._fused, seed, n, label=class_number), strict=True)
         return GeneratedImages(np.concatenate(raw), np.concatenate(denoised))
 
-    def denoise(self, images: Pixels) -> Pixels:
+    def denoise(self, images: Pixels, *, strength: float = 1) -> Pixels:
         """Remove noise from images: the same kind, shape and dtype as given, floats in [0, 1].
 
-        Takes a Pillow image (`L` or `RGB`), or an array (H, W), (H, W, C) or (N, C, H, W) of uint8 or of floats whose
-        clean image is in [0, 1]; their noise may exceed this range. The noise level need not be known. Images larger
-        than the model's, 28x28 for the shipped one, are denoised in overlapping tiles. Raises InputError for smaller
-        images and for another shape, number of channels, dtype or range.
+        Takes a Pillow image (`L`, `LA`, `RGB`, `RGBA` or `I;16`), or an array (H, W), (H, W, C) with C = 1, 3 or 4, or
+        (N, C, H, W) with C = 1 or 3, of uint8, uint16 or of floats whose clean image is in [0, 1]; their noise may
+        exceed this range. A fourth channel is alpha and stays as it is. The noise level need not be known. `strength`
+        0 to 1.5 blends input and result; above 1 it extrapolates. Images larger than the model's, 28x28 for the
+        shipped one, are denoised in overlapping tiles. Raises InputError for smaller images, for colours if the model
+        is for grey images, and for another shape, dtype or range.
         """
-        if not isinstance(images, np.ndarray):
-            if images.mode not in ("L", "RGB"):
-                raise InputError.expected("image", "mode L or RGB", images.mode, 'convert it: image.convert("L")')
-            pixels = from_pil(images)  # (H, W) or (3, H, W)
-            restored = self.denoise(pixels[None] if pixels.ndim == 3 else pixels)
-            return to_pil(restored[0] if pixels.ndim == 3 else restored)
-        batch = _to_batch(images, self._denoiser.input_shape)
-        if batch.shape[1:] == self._denoiser.input_shape:
-            (restored,) = self._denoiser.batched(batch)
-        else:
-            restored = np.concatenate([tiling.denoise_tiled(self._denoiser, image[None]) for image in batch])
-        return _from_batch(restored.clip(0, 1), images)
+        return _denoise(lambda _: self._denoiser, images, strength)
 
     @property
     def _fused(self) -> runtime.Graph:
@@ -99,6 +90,7 @@ def load_model(path: str | Path | None = None, *, threads: int = 0) -> Model:
 
 
 _shipped = load_model()
+_denoisers: dict[str | None, Denoisers] = {}  # by the argument `model` of `denoise`
 
 
 def generate(n: int = 64, *, seed: int = 0, label: str | int | None = None) -> GeneratedImages:
@@ -106,9 +98,24 @@ def generate(n: int = 64, *, seed: int = 0, label: str | int | None = None) -> G
     return _shipped.generate(n, seed=seed, label=label)
 
 
-def denoise(images: Pixels) -> Pixels:
-    """Remove noise from images with the shipped model; see `Model.denoise`."""
-    return _shipped.denoise(images)
+def denoise(images: Pixels, model: str | None = None, *, strength: float = 1) -> Pixels:
+    """Remove noise from photographs, grey or in colour, of any size; takes and returns what `Model.denoise` does.
+
+    `model` is `photo`, `fashion` (grey images), a file or an exported folder. None is `photo`, except for a grey image
+    of 28x28: `fashion`. Raises InputError as `Model.denoise` does, and if there is no such model.
+    """
+    with runtime.creation_lock():
+        if model not in _denoisers:
+            _denoisers[model] = Denoisers(model)
+    return _denoise(_denoisers[model].choose, images, strength)
+
+
+def _denoise(choose: arrays.Choose, images: Pixels, strength: float) -> Pixels:
+    if not 0 <= strength <= MAX_STRENGTH:  # NaN too
+        raise InputError.expected("strength", f"0 to {MAX_STRENGTH}", strength)
+    if isinstance(images, np.ndarray):
+        return arrays.denoise_array(choose, images, strength)
+    return arrays.denoise_image(choose, images, strength)
 
 
 def ffd(images: NDArray[Any]) -> float:
@@ -152,32 +159,6 @@ def prdc(real: NDArray[np.floating], generated: NDArray[np.floating], *, k: int 
     from gan_denoise.eval.metrics import prdc as metric
 
     return metric.prdc(metric.overlap(real, generated, k), k)
-
-
-def _to_batch(images: NDArray[Any], shape: tuple[int, ...]) -> ImagesF32:
-    """The images as float32 (N, C, H, W). Raises InputError unless a model of `shape` (C, H, W) can denoise them."""
-    channels, height, width = shape
-    batch = images[None, None] if images.ndim == 2 else images
-    batch = batch.transpose(2, 0, 1)[None] if images.ndim == 3 else batch
-    if batch.ndim != 4 or batch.shape[1] != channels or batch.shape[2] < height or batch.shape[3] < width:
-        expected = f"(H, W), (H, W, C) or (N, C, H, W) with C = {channels}, H >= {height} and W >= {width}"
-        raise InputError.expected("images", expected, images.shape)
-    if not len(batch):
-        raise InputError.expected("images", "one or more", images.shape)
-    if images.dtype == np.uint8:
-        return batch.astype(np.float32) / np.float32(255)
-    if not np.issubdtype(images.dtype, np.floating):
-        raise InputError.expected("images", "uint8, or floats in [0, 1]", images.dtype)
-    low, high = images.min(), images.max()
-    if not (low >= NOISE_LIMITS[0] and high <= NOISE_LIMITS[1]):  # NaN fails too
-        raise InputError.expected("images", "floats in [0, 1], apart from noise", f"{low:g} to {high:g}")
-    return batch.astype(np.float32)
-
-
-def _from_batch(batch: ImagesF32, like: NDArray[Any]) -> NDArray[Any]:
-    """A batch (N, C, H, W) in the shape and dtype of the array that it was made from."""
-    images = batch[0, 0] if like.ndim == 2 else batch[0].transpose(1, 2, 0) if like.ndim == 3 else batch
-    return np.rint(images * 255).astype(np.uint8) if like.dtype == np.uint8 else images.astype(like.dtype)
 
 
 def _as_uint8(images: NDArray[Any]) -> ImagesU8:

@@ -13,7 +13,9 @@ from gan_denoise.errors import UsageError
 
 BATCH = 64  # default number of images in one onnxruntime call
 MAX_SEED = 2**63 - 1  # the largest that both torch and Philox accept
+TILE_SIDE = 1024  # pixels of the largest tile that a graph with free height and width is given
 MAX_THREADS = 1024
+MAX_STRENGTH = 1.5  # of denoising: 1 is what the model removes
 DATA_VARIABLE = "GAN_DENOISE_DATA"  # environment variable: the folder of Fashion-MNIST
 
 OUTPUT, MACHINE = "Output", "Machine"  # panels in the help of a command

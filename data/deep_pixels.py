@@ -1,7 +1,7 @@
 """Decode colour images of 16 bits a channel, which Pillow opens as 8 bits.
 
-Pillow's decoders read either byte of a 16-bit sample: a file decoded as big-endian gives the first byte of each, decoded
-as little-endian the second. Two decodings give all 16 bits, for each format and compression that Pillow knows. (tifffile
+Pillow's decoders read one byte of a 16-bit sample: the first if the file is decoded as big-endian, the second if it is
+decoded as little-endian. Two decodings give all 16 bits, in each format and compression that Pillow knows. (tifffile
 reads no LZW without imagecodecs; PNG libraries for Python are slow or large.)
 """
 
@@ -84,10 +84,12 @@ def _decode(image: ImageFile.ImageFile, raw_mode: str) -> NDArray[np.uint8]:
 def _unmultiply(pixels: PixelsU16) -> PixelsU16:
     alpha = np.maximum(pixels[..., 3:], 1).astype(np.uint64)
     colours = (pixels[..., :3].astype(np.uint64) * 65535 + alpha // 2) // alpha
-    return np.minimum(colours, 65535).astype(np.uint16)
+    limited: PixelsU16 = np.minimum(colours, 65535).astype(np.uint16)
+    return limited
 
 
 def _scale(pixels: PixelsU16, maximum: int) -> PixelsU16:
     """Values from 0 to `maximum` as 0 to 65535, rounded to nearest."""
     wide = np.minimum(pixels, maximum).astype(np.uint32)
-    return ((wide * 65535 + maximum // 2) // maximum).astype(np.uint16)
+    scaled: PixelsU16 = ((wide * 65535 + maximum // 2) // maximum).astype(np.uint16)
+    return scaled

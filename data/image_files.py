@@ -6,7 +6,7 @@ import os
 import stat
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from gan_denoise.console import print_status
@@ -56,10 +56,10 @@ class Skipped:
             print_status(f"{where}: skipped {self}")
 
 
-def scan_folder(folder: Path, skipped: Skipped) -> tuple[list[Path], list[Path]]:
+def scan_folder(folder: Path, skipped: Skipped, suffixes: Collection[str] = SUFFIXES) -> tuple[list[Path], list[Path]]:
     """The image files and the sub-folders directly in `folder`, each sorted by name.
 
-    Image files are regular files with a suffix of SUFFIXES in any case, or links to such files. Hidden files and
+    Image files are regular files with one of the suffixes in any case, or links to such files. Hidden files and
     folders, those that systems leave behind, broken links, pipes, sockets and devices are counted in `skipped`;
     nothing is opened. Raises InputError if `folder` is not a readable folder.
     """
@@ -68,7 +68,7 @@ def scan_folder(folder: Path, skipped: Skipped) -> tuple[list[Path], list[Path]]
     try:
         with os.scandir(folder) as entries:
             for entry in entries:  # the type comes with the name, without a system call per file
-                reason = _reason_to_skip(entry)
+                reason = _reason_to_skip(entry, suffixes)
                 if reason:
                     skipped.add(reason, entry.name)
                 else:
@@ -87,7 +87,7 @@ def list_image_files(folder: Path, skipped: Skipped) -> list[Path]:
 
 
 def walk_image_folders(
-    folder: Path, skipped: Skipped, exclude: Path | None = None
+    folder: Path, skipped: Skipped, exclude: Path | None = None, suffixes: Collection[str] = SUFFIXES
 ) -> Iterator[tuple[Path, list[Path]]]:
     """Each folder at or below `folder` that holds image files directly, with these files, in order of their paths.
 
@@ -101,7 +101,7 @@ def walk_image_folders(
         if (identity := os.path.realpath(current)) in visited:
             continue
         visited.add(identity)
-        files, folders = scan_folder(current, skipped)
+        files, folders = scan_folder(current, skipped, suffixes)
         if files:
             yield current, files
         waiting.extend(reversed(folders))
@@ -147,7 +147,7 @@ def is_system_name(name: str) -> bool:
     return name.startswith(".") or name.lower() in SYSTEM_NAMES
 
 
-def _reason_to_skip(entry: os.DirEntry[str]) -> str:
+def _reason_to_skip(entry: os.DirEntry[str], suffixes: Collection[str]) -> str:
     """Why an entry of a folder is neither an image file nor a sub-folder; empty if it is one of them."""
     if is_system_name(entry.name):
         return "hidden or system file"
@@ -160,5 +160,5 @@ def _reason_to_skip(entry: os.DirEntry[str]) -> str:
     if not is_file:
         return "broken link" if entry.is_symlink() and not os.path.exists(entry.path) else "special file"
     suffix = os.path.splitext(entry.name)[1].lower()
-    kind = next((kind for kind, suffixes in OTHER_KINDS.items() if suffix in suffixes), "other")
-    return "" if suffix in SUFFIXES else f"{kind} file"
+    kind = next((kind for kind, others in OTHER_KINDS.items() if suffix in others), "other")
+    return "" if suffix in suffixes else f"{kind} file"

@@ -11,7 +11,7 @@ from gan_denoise.errors import InputError
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")  # not EPS, for which Pillow runs a program
 RAW = "a camera raw file"
-RAW_HINT = "develop it first, for example: darktable-cli FILE FILE.png"
+RAW_HINT = 'gan-denoise denoise develops it with pip install "gan-denoise[raw]"; or: darktable-cli FILE FILE.png'
 BRANDS = {  # of files in the ISO base media format (ISO/IEC 14496-12), whose bytes 4 to 8 are `ftyp`
     "HEIC": (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1"),
     "AVIF": (b"avif", b"avis"),

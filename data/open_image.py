@@ -76,7 +76,7 @@ def read_frame_sizes(path: Path) -> list[tuple[int, int]]:
 
 
 class Header(NamedTuple):
-    """What the headers of an image file say: Pillow's name of the format, and the sizes (width, height) of its frames."""
+    """What the headers of an image file say: Pillow's name of the format; width and height of each frame."""
 
     format: str
     sizes: list[tuple[int, int]]

@@ -27,7 +27,9 @@ def read_image_pairs(noisy: Path, clean: Path, size: int, channels: int) -> Data
     """
     check_image_size(size, channels)
     skipped = Skipped()
-    pairs = _match_names(noisy, clean, skipped)
+    pairs = match_names(noisy, clean, skipped)
+    if len(pairs) < 2:
+        raise InputError.expected(noisy, f"two or more {IMAGE_FILES}", len(pairs))
     rng = np.random.default_rng(0)
     max_crops = MAX_CROPS // len(pairs) + 1
     crops = [_crop_pair(pairs[i], size, channels, max_crops, rng, skipped) for i in rng.permutation(len(pairs))]
@@ -38,14 +40,15 @@ def read_image_pairs(noisy: Path, clean: Path, size: int, channels: int) -> Data
     return Dataset(train, test, f"{noisy} and {clean}", sha256, (), "pairs", published=False)
 
 
-def _match_names(noisy: Path, clean: Path, skipped: Skipped) -> list[tuple[Path, Path]]:
-    """The pairs of files (noisy, clean), sorted by name."""
+def match_names(noisy: Path, clean: Path, skipped: Skipped) -> list[tuple[Path, Path]]:
+    """The pairs of files (noisy, clean) with the same name without suffix, sorted by it.
+
+    Raises InputError if a file has no partner, or two in a folder have the same name.
+    """
     noisy_files, clean_files = _files_by_name(noisy, skipped), _files_by_name(clean, skipped)
     for files, partners, folder in ((noisy_files, clean_files, clean), (clean_files, noisy_files, noisy)):
         for name in sorted(files.keys() - partners.keys()):
             raise InputError.expected(files[name], f"an image of the same name in {folder}", "none")
-    if len(noisy_files) < 2:
-        raise InputError.expected(noisy, f"two or more {IMAGE_FILES}", len(noisy_files))
     return [(noisy_files[name], clean_files[name]) for name in sorted(noisy_files)]
 
 

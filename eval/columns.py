@@ -64,9 +64,13 @@ _ALL = (
     Column("psnr_db", "PSNR, dB", ".2f"),
     Column("psnr_se", "PSNR, SE", ".2f"),
     Column("ssim", "SSIM", ".4f"),
+    Column("gain_db", "gain, dB", "+.2f"),
+    Column("worst_gain_db", "worst gain, dB", "+.2f"),
     Column("ms_per_image", "ms/image", ".3f"),
+    Column("ms_per_megapixel", "ms/megapixel", ",.0f"),
     Column("parameters", "parameters", ",d"),
     Column("multiply_adds", "multiply-adds", ",d"),
+    Column("multiply_adds_per_pixel", "multiply-adds/pixel", ",d"),
     # bench
     Column("name", "backend"),
     Column("batch", "batch"),

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from gan_denoise.console import model_option, print_warning
+from gan_denoise.console import model_option
 from gan_denoise.errors import UsageError
-from gan_denoise.eval import artifact_commands
+from gan_denoise.eval import artifact_commands, denoising_command
+from gan_denoise.eval.denoising_command import FUSED_FILE, has_graph, print_runtimes_warning
 from gan_denoise.options import (
     MACHINE,
     DataOption,
@@ -27,7 +27,7 @@ from gan_denoise.options import (
 
 Samples = Annotated[int, typer.Option("-n", min=97, help="Number of images to generate.")]
 
-FUSED_FILE, DENOISER_FILE = "fused.onnx", "denoiser.onnx"  # as in runtime.py, which is slow to import
+DENOISER_FILE = "denoiser.onnx"  # as in runtime.py, which is slow to import
 
 app = typer.Typer(
     no_args_is_help=True, help="Measure denoising and generation.\n\nExample: gan-denoise eval generation -n 1000"
@@ -72,7 +72,7 @@ def bench(
     if profile and vs is not None:
         raise UsageError.expected("--profile, --vs", "one of them", "both")
     third_party, models = parse_backends("torch" if vs is None else vs)
-    _print_runtimes_warning()
+    print_runtimes_warning()
     if profile:
         table = profile_report(model, repeats, threads, force_busy=force_busy)
         next_command: tuple[object, ...] = ("bench", *model_option(model))
@@ -87,46 +87,7 @@ def bench(
     print_table(table, as_json=as_json, table_format=table_format, next_command=next_command)
 
 
-@app.command()
-def denoising(
-    model: ModelOption = None,
-    name: Annotated[str, typer.Option(help="Name of the model in the table.")] = "network",
-    versus: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=FILE|FOLDER", help="Another denoiser; repeatable.")
-    ] = None,
-    n: Annotated[int, typer.Option("-n", min=1, max=10_000, help="Number of test images, from the first.")] = 500,
-    whole: Annotated[bool, typer.Option("--all", help="Also measure the networks on all test images.")] = False,
-    seed: SeedOption = 0,
-    threads: ThreadsOption = 0,
-    data: DataOption = None,
-    other_data: OtherDataOption = False,
-    as_json: JsonOption = False,
-    table_format: FormatOption = TableFormat.table,
-    quiet: QuietOption = False,
-) -> None:
-    """Compare denoisers and classical filters by PSNR, SSIM and cost.
-
-    Example: gan-denoise eval denoising -n 100 --json
-    """
-    from gan_denoise.console import tracked
-    from gan_denoise.data import sources
-    from gan_denoise.eval.denoising.methods import parse_networks
-    from gan_denoise.eval.denoising.tables import denoising_report, side_by_side
-    from gan_denoise.eval.result_table import print_skipped, print_table
-    from gan_denoise.machine import busy_cores, load_warning
-
-    networks = parse_networks(versus or [], name)
-    _print_runtimes_warning()
-    if busy := load_warning(busy_cores(), os.cpu_count() or 1):
-        print_warning(busy)
-    dataset, track = sources.load_fashion_mnist(data), tracked("denoising")
-    table = denoising_report(
-        model, dataset, n, seed, threads, track, name=name, versus=networks, whole=whole, other_data=other_data
-    )
-    print_skipped(table)
-    next_command = ("eval", "generation", *model_option(model)) if _has_graph(model, FUSED_FILE) else ()
-    shown = table if as_json or table_format is TableFormat.csv else side_by_side(table)
-    print_table(shown, as_json=as_json, table_format=table_format, next_command=next_command)
+app.command()(denoising_command.denoising)
 
 
 @app.command()
@@ -238,7 +199,7 @@ def copies(
     table = copies_report(
         model, sources.load_fashion_mnist(data), n, seed, threads, tracked("searching"), other_data=other_data
     )
-    complete = _has_graph(model, FUSED_FILE) and _has_graph(model, DENOISER_FILE)
+    complete = has_graph(model, FUSED_FILE) and has_graph(model, DENOISER_FILE)
     next_command = ("eval", "controls" if complete else "generation", *model_option(model))
     print_table(table, as_json=as_json, table_format=table_format, next_command=next_command)
 
@@ -264,15 +225,3 @@ def ffd_command(
 
 app.command()(artifact_commands.tune)
 app.command(hidden=True)(artifact_commands.ffd_reference)
-
-
-def _has_graph(model: Path | None, file: str) -> bool:
-    """Whether `--model` names a folder with this graph; the shipped folder has all."""
-    return model is None or (model / file).exists()
-
-
-def _print_runtimes_warning() -> None:
-    from gan_denoise.machine import runtimes_warning
-
-    if warning := runtimes_warning():
-        print_warning(warning)

@@ -1,4 +1,4 @@
-"""The commands export, generate and denoise: parse options, call one function, print the result."""
+"""The commands export and generate: parse options, call one function, print the result."""
 
 from __future__ import annotations
 
@@ -107,51 +107,3 @@ def generate(
     settings = {"n": n, "seed": seed, "label": number, "batch": batch}
     model_facts = {"model_sha256": graph.sha256, **describe_names(graph.metadata)}
     print_result("generate", [out], as_json, command, **model_facts, settings=settings, written=[out])
-
-
-def denoise(
-    images: Annotated[
-        list[Path], typer.Argument(help="Image files of the model's input size or larger, or folders of them.")
-    ],
-    out: Annotated[
-        Path,
-        typer.Option(
-            help="The folder to write; files and sub-folders keep their names, as PNG.", rich_help_panel=OUTPUT
-        ),
-    ],
-    model: ModelOption = None,
-    threads: ThreadsOption = 0,
-    force: ForceOption = False,
-    as_json: JsonOption = False,
-    quiet: QuietOption = False,
-) -> None:
-    """Denoise image files; larger images in overlapping tiles.
-
-    Each page of a TIFF file and each frame of an animation becomes a file: scan-000.png and so on. All names, sizes and
-    formats are checked before anything is written. Damaged pixels, or colours that the model does not take, stop the
-    command at that file; files written before it stay.
-    Example: gan-denoise denoise noisy/*.png --out clean
-    """
-    import numpy as np
-
-    from gan_denoise.data.image_files import Skipped
-    from gan_denoise.data.images import to_pil, to_uint8
-    from gan_denoise.export import next_command, runtime
-    from gan_denoise.export.denoise import tiling
-    from gan_denoise.export.denoise.files import list_outputs
-    from gan_denoise.export.images import read_frames, save_png
-    from gan_denoise.export.training_data import describe_names
-
-    graph, skipped = runtime.load_graph(runtime.DENOISER, model, threads), Skipped()
-    sources = list_outputs(images, out, graph.input_shape, skipped)
-    skipped.report("IMAGES")
-    written = [target for targets in sources.values() for target in targets]
-    for target in written:
-        check_overwrite(target, force)
-    for path, targets in tracked("denoise")(list(sources.items())):
-        for target, image in zip(targets, read_frames(path, graph.input_shape), strict=True):
-            denoised = tiling.denoise_tiled(graph, image)
-            save_png(to_pil(to_uint8(np.clip(denoised, 0, 1))[0]), target)
-    command = next_command.after_denoise(graph, model)
-    model_facts = {"model_sha256": graph.sha256, **describe_names(graph.metadata)}
-    print_result("denoise", written, as_json, command, **model_facts, written=written)

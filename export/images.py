@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ from PIL import Image, ImageDraw
 
 from gan_denoise.data.image_files import Skipped
 from gan_denoise.data.images import ImagesF32, from_pil, to_pil, to_uint8
-from gan_denoise.data.open_image import open_frames, open_image, read_frame_sizes
+from gan_denoise.data.open_image import open_image
 from gan_denoise.errors import InputError
 from gan_denoise.files import atomic_path
 
@@ -62,19 +61,6 @@ def save_numbered(images: ImagesF32, folder: Path, first: int = 0) -> None:
         to_pil(image).save(folder / f"{i:06d}.png")
 
 
-def check_header(path: Path, shape: tuple[int, ...]) -> int:
-    """Check an image file for a model of (C, H, W) as far as its headers go; return its number of pages or frames.
-
-    Raises InputError as `read_frame_sizes` does, or when an image is smaller than H x W. Orientation and colours are
-    known only after decoding, so a non-square image may be turned, and `read_image` may still raise.
-    """
-    sizes, (width, height) = read_frame_sizes(path), (shape[2], shape[1])
-    for size in sizes:
-        if not any(w >= width and h >= height for w, h in (size, size[::-1])):
-            raise _wrong_size(path, size, f"{width}x{height} pixels or more")
-    return len(sizes)
-
-
 def read_image(
     path: Path, shape: tuple[int, ...], or_larger: bool = False, skipped: Skipped | None = None
 ) -> ImagesF32:
@@ -86,11 +72,6 @@ def read_image(
     """
     # Opened in colour, since grey would convert colours without an error.
     return _to_model_input(open_image(path, 3, skipped), path, shape, or_larger)
-
-
-def read_frames(path: Path, shape: tuple[int, ...]) -> Iterator[ImagesF32]:
-    """Read the pages or frames of an image file one after the other, each as `read_image` does with `or_larger`."""
-    return (_to_model_input(image, path, shape, or_larger=True) for image in open_frames(path, 3))
 
 
 def _to_model_input(image: Image.Image, path: Path, shape: tuple[int, ...], or_larger: bool) -> ImagesF32:

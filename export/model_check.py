@@ -16,13 +16,13 @@ from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, shape_infer
 
 from gan_denoise.data.image_kinds import HINTS, name_kind
 from gan_denoise.errors import InputError, one_line
+from gan_denoise.options import TILE_SIDE
 
 MAX_BYTES = 512 * 1024 * 1024
 MAX_NODES = 10_000
 MAX_VALUES = 2**22  # numbers in a tensor, for one sample
 MAX_TOUCHED = 2**26  # numbers that all nodes read and write, for one sample; the shipped model has 2**21
 MAX_PRODUCTS = 2**34  # multiply-adds for one sample, under a second on two cores; the shipped model has 2**27
-MAX_SIDE = 1024  # pixels of the largest tile that a graph with free height and width is given
 MAX_TILE_VALUES = 2**26  # numbers in a tensor, for one such tile: 64 channels, 256 MB
 MAX_TILE_TOUCHED = 2**34
 MAX_TILE_PRODUCTS = 2**40  # a million multiply-adds a pixel, twice those of DnCNN in colour; half a minute
@@ -55,7 +55,7 @@ class _Limits(NamedTuple):
 
 
 SAMPLE = _Limits("sample", MAX_VALUES, MAX_TOUCHED, MAX_PRODUCTS)
-TILE = _Limits(f"tile of {MAX_SIDE}x{MAX_SIDE}", MAX_TILE_VALUES, MAX_TILE_TOUCHED, MAX_TILE_PRODUCTS)
+TILE = _Limits(f"tile of {TILE_SIDE}x{TILE_SIDE}", MAX_TILE_VALUES, MAX_TILE_TOUCHED, MAX_TILE_PRODUCTS)
 
 
 def load_untrusted_model(file: Path) -> bytes:
@@ -64,7 +64,7 @@ def load_untrusted_model(file: Path) -> bytes:
     Raises InputError when it is a link or no regular file, too large, not ONNX, has weights in other files, or holds
     local functions, nested graphs, operators outside OPERATORS, tensors of more than MAX_VALUES per sample, or more
     work per sample than MAX_TOUCHED and MAX_PRODUCTS. A graph of images with free height and width is measured at
-    MAX_SIDE, against the limits of a tile.
+    TILE_SIDE, against the limits of a tile.
     """
     content = _read(file)
     if not content:
@@ -162,14 +162,14 @@ def _shape_violations(model: ModelProto) -> Iterator[Violation]:
 
 
 def _fix_free_sides(model: ModelProto) -> _Limits:
-    """Set the batch of each input to 1, and free height and width of images to MAX_SIDE; the limits that then hold."""
+    """Set the batch of each input to 1, and free height and width of images to TILE_SIDE; the limits that then hold."""
     limits = SAMPLE
     for value in model.graph.input:
         sides = value.type.tensor_type.shape.dim
         if sides:
             sides[0].dim_value = 1
         if len(sides) == 4 and not any(side.HasField("dim_value") for side in sides[2:]):
-            sides[2].dim_value = sides[3].dim_value = MAX_SIDE
+            sides[2].dim_value = sides[3].dim_value = TILE_SIDE
             limits = TILE
     return limits
 
@@ -181,9 +181,7 @@ def _shape(value: onnx.ValueInfoProto) -> list[int] | None:
     return sides if tensor_type.HasField("shape") and all(side > 0 for side in sides) else None
 
 
-def _work_violations(
-    model: ModelProto, shapes: Mapping[str, Sequence[int]], limits: _Limits
-) -> Iterator[Violation]:
+def _work_violations(model: ModelProto, shapes: Mapping[str, Sequence[int]], limits: _Limits) -> Iterator[Violation]:
     nodes = model.graph.node
     touched = sum(math.prod(shapes.get(name, ())) for node in nodes for name in (*node.input, *node.output))
     if touched > limits.touched:

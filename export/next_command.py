@@ -25,7 +25,7 @@ def after_generate(graph: Graph, model: Path | None, out: Path, n: int) -> Comma
     return ("eval", "generation", *model_option(model)) if _is_measured(graph) else ()
 
 
-def after_denoise(graph: Graph, model: Path | None) -> Command:
+def after_denoise(graph: Graph, model: Path | str | None) -> Command:
     """`eval denoising` of the denoiser `graph`; none for other images or data."""
     fits = graph.input_shape == FASHION_SHAPE and _is_measured(graph)
     return ("eval", "denoising", *model_option(model)) if fits else ()

@@ -21,7 +21,7 @@ import numpy as np
 from gan_denoise.data.images import ArrayF32
 from gan_denoise.errors import InputError, one_line
 from gan_denoise.machine import usable_cores
-from gan_denoise.options import BATCH
+from gan_denoise.options import BATCH, TILE_SIDE
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read once, when onnxruntime is imported
 import onnxruntime as ort
@@ -31,7 +31,7 @@ CHUNK = 8  # largest number of samples that a thread takes at a time from a larg
 PARALLEL_THRESHOLD = 4  # samples per thread from which a batch counts as large
 
 MAX_MULTIPLE = 64
-MAX_RECEPTIVE_FIELD = 256  # pixels; half of the largest tile's inner part
+MAX_RECEPTIVE_FIELD = TILE_SIDE // 4  # pixels: half of the largest tile is context
 
 # In onnxruntime's messages about a model that was made for a newer version of it.
 NEWER = re.compile(r"IR version|\bopset\b|No Op registered|Could not find an implementation", re.IGNORECASE)
@@ -62,7 +62,7 @@ def creation_lock() -> threading.RLock:
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """File name, input name and output names (in order) of a kind of graph, and whether its images may have any size."""
+    """File name, input name and output names (in order) of a kind of graph; whether its images may have any size."""
 
     file: str
     input: str
@@ -102,7 +102,6 @@ class Graph:
         self._arguments = model, signature, name, threads
         self._model, self._name, self._threads = model, name, threads or usable_cores()
         session = make_session(model, name, self._threads)
-        self._current = _Engine(session)
         try:
             _check_signature(session, signature, name)
             self.input_shape = _sample_shape(session.get_inputs()[0].shape, signature, name)
@@ -111,6 +110,7 @@ class Graph:
             self.metadata: dict[str, str] = dict(session.get_modelmeta().custom_metadata_map)
         except UnicodeDecodeError as error:
             raise InputError.expected(name, "names and metadata in UTF-8", "other bytes") from error
+        self._current = _Engine(self._make_session(self._threads) if self.has_any_size else session)
 
     def __call__(self, samples: ArrayF32) -> tuple[ArrayF32, ...]:
         """Outputs, each (N, ...), for samples (N, *input_shape) float32; a free side is a multiple of `multiple`.
@@ -191,11 +191,14 @@ class Graph:
         sides = zip(shape, self.input_shape, strict=True)
         return all(side == fixed if fixed else side > 0 and side % self.multiple == 0 for side, fixed in sides)
 
+    def _make_session(self, threads: int) -> ort.InferenceSession:
+        return make_session(self._model, self._name, threads, plans_memory=not self.has_any_size)
+
     def _engine(self) -> _Engine:
         """The sessions of this process."""
         with _lock:
             if self._current.forks != _forks:
-                self._current = _Engine(make_session(self._model, self._name, self._threads))
+                self._current = _Engine(self._make_session(self._threads))
             return self._current
 
     def _split_engine(self) -> tuple[ort.InferenceSession, ThreadPoolExecutor]:
@@ -203,7 +206,7 @@ class Graph:
         engine = self._engine()
         with _lock:
             if engine.split is None:
-                session = make_session(self._model, self._name, threads=1)
+                session = self._make_session(threads=1)
                 engine.split = session, ThreadPoolExecutor(self._threads)
             return engine.split
 
@@ -255,17 +258,22 @@ def graph_file(signature: Signature, path: Path | None) -> Path:
     return file
 
 
-def make_session(model: bytes, name: str, threads: int = 0, profile: Path | None = None) -> ort.InferenceSession:
+def make_session(
+    model: bytes, name: str, threads: int = 0, profile: Path | None = None, plans_memory: bool = True
+) -> ort.InferenceSession:
     """Make an onnxruntime session on the CPU; `threads` 0 means one per available core.
 
-    With `profile` the session writes the time of each node to a file whose name starts with it. Raises InputError
-    when onnxruntime rejects the model.
+    With `profile` the session writes the time of each node to a file whose name starts with it. Without `plans_memory`
+    it allocates the tensors of each call as they are needed: for a large tile that is half the memory.
+
+    Raises InputError when onnxruntime rejects the model.
     """
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads or usable_cores()
     options.inter_op_num_threads = 1
     if profile is not None:
         options.enable_profiling, options.profile_file_prefix = True, str(profile)
+    options.enable_mem_pattern = plans_memory
     options.log_severity_level = 4  # errors reach the user through exceptions
     try:
         # Without the fallback, which would try again and print to stdout.
@@ -281,6 +289,14 @@ def make_session(model: bytes, name: str, threads: int = 0, profile: Path | None
 def is_shipped(graph: Graph) -> bool:
     """Whether the graph is the shipped one, by its hash."""
     return graph.sha256 == hashlib.sha256(_shipped_bytes(graph.signature.file)).hexdigest()
+
+
+def shipped_sha256(file: str) -> str:
+    """The hash that a shipped graph must have; empty if there is no such graph."""
+    try:
+        return str(json.loads((SHIPPED / "sha256.json").read_text()).get(file, ""))
+    except (OSError, ValueError):
+        return ""
 
 
 def _shipped_bytes(file: str) -> bytes:

@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from denoise_helpers import photo_graph, save_model
 from numpy.typing import NDArray
 from PIL import Image
 
 import gan_denoise
+from gan_denoise import api
 from gan_denoise.data.dataset import Dataset
 from gan_denoise.data.images import to_float
 from gan_denoise.errors import InputError, UsageError
@@ -117,31 +119,97 @@ def test_denoise_removes_noise_that_leaves_the_range_and_clips_the_result(excerp
 
 def test_larger_images_are_denoised_in_tiles() -> None:
     large = np.tile(RAMP, (2, 3))  # (56, 84)
-    result = gan_denoise.denoise(np.stack([large, large.T.copy().reshape(56, 84)])[:, None])
+    model = gan_denoise.load_model()
+    result = model.denoise(np.stack([large, large.T.copy().reshape(56, 84)])[:, None])
     assert result.shape == (2, 1, 56, 84)
-    assert np.array_equal(result[0, 0], gan_denoise.denoise(large))
+    assert np.array_equal(result[0, 0], model.denoise(large))
+    assert np.array_equal(result[0, 0], gan_denoise.denoise(large, "fashion"))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(20, 30), (20, 30, 1), (20, 30, 3), (20, 30, 4), (2, 1, 20, 30), (2, 3, 20, 30)])
+def test_photographs_keep_their_shape_type_and_alpha(shape: tuple[int, ...], dtype: type, tmp_path: Path) -> None:
+    model = str(save_model(tmp_path / "half.onnx", "half"))
+    top = np.iinfo(dtype).max if np.issubdtype(dtype, np.integer) else 1
+    images: NDArray[Any] = (np.random.default_rng(0).random(shape) * top).astype(dtype)
+    result = gan_denoise.denoise(images, model)
+    assert (result.shape, result.dtype) == (images.shape, images.dtype)
+    expected = images / 2
+    if shape[-1] == 4:
+        expected[..., 3] = images[..., 3]
+    np.testing.assert_allclose(result, expected, atol=0.51 if top > 1 else 1e-6)
+    half_as_much = gan_denoise.denoise(images[..., :3], model, strength=0.5) if shape[-1] == 4 else None
+    if half_as_much is not None:
+        np.testing.assert_allclose(half_as_much, images[..., :3] * 0.75, atol=0.51 if top > 1 else 1e-6)
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA", "I;16"])
+def test_pillow_images_keep_their_mode_alpha_and_profile(mode: str, tmp_path: Path) -> None:
+    model = str(save_model(tmp_path / "half.onnx", "half"))
+    levels: dict[str, int | tuple[int, ...]] = {"L": 200, "LA": (200, 77), "RGB": (200, 9, 0), "RGBA": (200, 9, 0, 77)}
+    image = Image.new(mode, (30, 20), levels.get(mode, 0))
+    if mode == "I;16":
+        image = Image.fromarray(np.full((20, 30), 40_000, np.uint16))
+    image.info["icc_profile"] = b"profile"
+    result = gan_denoise.denoise(image, model)
+    assert (result.mode, result.size, result.info["icc_profile"]) == (mode, (30, 20), b"profile")
+    expected = np.asarray(image) // 2
+    if mode.endswith("A"):
+        expected[..., -1] = 77
+    assert np.array_equal(np.asarray(result), expected)
+
+
+def test_the_model_is_chosen_by_the_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The graph of photographs for all but grey images of 28x28."""
+    chosen: list[str] = []
+    shipped = runtime.load_graph(runtime.DENOISER)
+
+    def record(signature: runtime.Signature, path: Path | None = None, threads: int = 0) -> runtime.Graph:
+        chosen.append(signature.file)
+        return shipped if signature == runtime.DENOISER else photo_graph("half")
+
+    monkeypatch.setattr(runtime, "load_graph", record)
+    monkeypatch.setattr(api, "_denoisers", {})
+    colours = np.arange(28 * 28 * 3, dtype=np.float32).reshape(28, 28, 3) / (28 * 28 * 3)
+    grey = np.repeat(RAMP[..., None], 3, -1)
+    results = [gan_denoise.denoise(image) for image in (RAMP, grey, colours, np.tile(RAMP, 2))]
+    assert chosen == ["denoiser.onnx", "photo.onnx"]  # each once
+    np.testing.assert_allclose(results[1], np.repeat(results[0][..., None], 3, -1))
+    np.testing.assert_allclose(results[2], colours / 2, atol=1e-6)
+    assert results[3].shape == (28, 56)
 
 
 @pytest.mark.parametrize(
     ("images", "message"),
     [
-        (np.zeros((27, 28), np.float32), "H >= 28"),
-        (np.zeros((28, 28, 3), np.uint8), "C = 1"),
-        (np.zeros((5, 28, 28), np.uint8), "C = 1"),
+        (np.zeros((27, 28), np.float32), "expected 28x28 pixels or more, got 28x27"),
+        (np.arange(28 * 28 * 3, dtype=np.uint16).reshape(28, 28, 3), "expected a grey image"),
+        (np.zeros((5, 28, 28), np.uint8), "C = 1, 3 or 4"),
+        (np.zeros((28, 28, 2), np.uint8), "C = 1, 3 or 4"),
+        (np.zeros((2, 4, 28, 28), np.uint8), "C = 1, 3 or 4"),
+        (np.zeros((28,), np.uint8), "C = 1, 3 or 4"),
         (np.zeros((0, 1, 28, 28), np.uint8), "one or more"),
         (np.zeros((28, 28), np.int64), "got int64"),
-        (np.zeros((28, 28), np.uint16), "got uint16"),
+        (np.zeros((28, 28), bool), "got bool"),
         (np.full((28, 28), 255.0, np.float32), "got 255 to 255"),
         (np.full((28, 28), np.nan, np.float32), "got nan"),
         (np.full((28, 28), -np.inf, np.float32), "got -inf"),
-        (Image.new("RGB", (28, 28)), "C = 1"),
-        (Image.new("I;16", (28, 28)), "got I;16"),
-        (Image.new("RGBA", (28, 28)), "got RGBA"),
+        (Image.linear_gradient("L").convert("P"), "got P"),
+        (Image.new("CMYK", (28, 28)), "got CMYK"),
+        (Image.new("F", (28, 28)), "got F"),
     ],
 )
 def test_denoise_refuses_what_the_model_cannot_restore(images: Any, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        gan_denoise.denoise(images)
+        gan_denoise.load_model().denoise(images)
+
+
+@pytest.mark.parametrize("strength", [-0.1, 1.6, float("nan")])
+def test_denoise_refuses_other_strengths_and_models(strength: float) -> None:
+    with pytest.raises(InputError, match=r"strength: expected 0 to 1\.5"):
+        gan_denoise.denoise(RAMP, strength=strength)
+    with pytest.raises(InputError, match="phto: not found"):
+        gan_denoise.denoise(RAMP, "phto")
 
 
 def test_the_metrics_agree_with_those_of_the_commands(excerpt: Dataset) -> None:

@@ -54,7 +54,7 @@ def evaluate_denoising(
                 "noise": noise,
                 "sigma": sigma,
                 "psnr_db": float(decibels.mean()),
-                "psnr_se": _standard_error(decibels),
+                "psnr_se": standard_error(decibels),
                 "ssim": _mean_ssim(clean, restored),
                 "ms_per_image": None if seconds is None else 1000 * seconds / len(clean),
                 "parameters": method.size.parameters if method and method.size else None,
@@ -69,7 +69,8 @@ def _restore(
     return in_batches(method.prepare(noise, sigma), noisy, method.batch, pool)
 
 
-def _standard_error(values: Vector) -> float | None:
+def standard_error(values: Vector) -> float | None:
+    """The standard error of the mean; None for one value."""
     return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -86,17 +86,21 @@ def classical(tuned: TunedParameters, training: ImagesF32) -> dict[str, Method]:
     }
 
 
-def not_installed() -> dict[str, str]:
-    """The methods whose package is missing, with the reason and the command that installs it; imports nothing."""
-    return {name: f"{module}: not installed, {HINT}" for name, module in NEEDS.items() if find_spec(module) is None}
+def not_installed(methods: Collection[str] = CLASSICAL) -> dict[str, str]:
+    """Those of `methods` whose package is missing, with the reason and the command that installs it.
+
+    Imports nothing.
+    """
+    needs = {name: module for name, module in NEEDS.items() if name in methods}
+    return {name: f"{module}: not installed, {HINT}" for name, module in needs.items() if find_spec(module) is None}
 
 
-def parse_networks(versus: Sequence[str], main: str) -> dict[str, Path]:
-    """The paths of networks `NAME=PATH` by name; `main` is the name of the measured network.
+def parse_networks(versus: Sequence[str], main: str, methods: Collection[str] = CLASSICAL) -> dict[str, Path]:
+    """The paths of networks `NAME=PATH` by name; `main` is the name of the measured network, `methods` are others.
 
     Raises UsageError when a name or a path is missing, or two rows would have the same name.
     """
-    taken = {NOISY, *CLASSICAL}
+    taken = {NOISY, *methods}
     if main in taken or not main:
         raise UsageError.expected("--name", "a name that no other row has", repr(main))
     paths: dict[str, Path] = {}

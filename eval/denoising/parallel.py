@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 
@@ -15,6 +16,8 @@ from gan_denoise.errors import one_line
 from gan_denoise.eval.spawn import Context, ended_error, ignore_interrupts
 
 Restore = Callable[[ImagesF32], ImagesF32]
+Part = TypeVar("Part")
+Result = TypeVar("Result")
 
 
 def in_batches(restore: Restore, noisy: ImagesF32, batch: int, pool: Executor | None = None) -> tuple[ImagesF32, float]:
@@ -25,14 +28,21 @@ def in_batches(restore: Restore, noisy: ImagesF32, batch: int, pool: Executor | 
     when a worker process died, UsageError when it did because the script has no main guard.
     """
     parts = [noisy[start : start + batch] for start in range(0, len(noisy), batch)]
-    timed = partial(_timed, restore)
+    results = map_in_pool(partial(timed, restore), parts, pool)
+    return np.concatenate([restored for restored, _ in results]), sum(seconds for _, seconds in results)
+
+
+def map_in_pool(function: Callable[[Part], Result], parts: Iterable[Part], pool: Executor | None) -> list[Result]:
+    """The results of `function` for each part, from the workers of the pool, or from this thread without one.
+
+    Raises as `in_batches`.
+    """
     try:
-        results = list(map(timed, parts) if pool is None else pool.map(timed, parts))
+        return list(map(function, parts) if pool is None else pool.map(function, parts))
     except BrokenExecutor as error:
         assert pool is not None
         pool.shutdown()  # the exit codes are known after it
         raise ended_error(f"worker: died ({one_line(error)})", "free some memory, or --threads 1") from error
-    return np.concatenate([restored for restored, _ in results]), sum(seconds for _, seconds in results)
 
 
 @contextmanager
@@ -48,7 +58,8 @@ def processes(count: int) -> Iterator[Executor | None]:
         pool.shutdown(cancel_futures=True)
 
 
-def _timed(restore: Restore, noisy: ImagesF32) -> tuple[ImagesF32, float]:
+def timed(restore: Restore, noisy: ImagesF32) -> tuple[ImagesF32, float]:
+    """The restored images and the CPU seconds of this thread."""
     start = time.thread_time()
     restored = restore(noisy)
     return restored, time.thread_time() - start

@@ -29,11 +29,14 @@ NOTES = {
     "BM3D": "the authors' package, for non-commercial use only",
 }
 
+TIMES = ("ms_per_image", "ms_per_megapixel")
+SIZES = ("parameters", "multiply_adds", "multiply_adds_per_pixel")
+
 Row = Mapping[str, Any]
 
 
 def side_by_side(table: ResultTable) -> ResultTable:
-    """The rows of `evaluate_denoising` with all sigmas in one line: `n, noise, method`, PSNR and SSIM, the costs.
+    """The rows of a method with all sigmas in one line: `n, noise, method`, PSNR and SSIM, the costs.
 
     The time is the median over the sigmas. Costs that a method does not have are empty.
     """
@@ -46,7 +49,8 @@ def side_by_side(table: ResultTable) -> ResultTable:
 
 def _line(rows: Sequence[Row]) -> dict[str, Any]:
     first = rows[0]
-    times = [row["ms_per_image"] for row in rows if row["ms_per_image"] is not None]
+    time = next(name for name in TIMES if name in first)
+    times = [row[time] for row in rows if row[time] is not None]
     return {
         "n": first["n"],
         "noise": first["noise"],
@@ -55,8 +59,8 @@ def _line(rows: Sequence[Row]) -> dict[str, Any]:
             format_value("sigma", row["sigma"]): f"{format_value('psnr_db', row['psnr_db'])} {row['ssim']:.3f}"
             for row in rows
         },
-        "ms_per_image": statistics.median(times) if times else "",
-        **{name: "" if first[name] is None else first[name] for name in ("parameters", "multiply_adds")},
+        time: statistics.median(times) if times else "",
+        **{name: "" if first[name] is None else first[name] for name in SIZES if name in first},
     }
 
 

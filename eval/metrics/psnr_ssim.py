@@ -10,6 +10,7 @@ from gan_denoise.errors import InputError
 
 DATA_RANGE = 1.0
 SSIM_WINDOW = 7
+STRIP_PIXELS = 2**18
 
 
 def psnr(clean: ImagesF32, restored: ImagesF32) -> Vector:
@@ -47,6 +48,16 @@ def ssim(clean: ImagesF32, restored: ImagesF32) -> Vector:
     inside = (luminance * structure)[:, :, border:-border, border:-border]
     means: Vector = inside.mean(axis=(1, 2, 3))
     return means
+
+
+def ssim_of_large(clean: ImagesF32, restored: ImagesF32) -> float:
+    """The `ssim` of one image (1, C, H, W) of any size, computed in strips: whole, it takes a dozen float64 copies."""
+    overlap, height = SSIM_WINDOW - 1, clean.shape[2]
+    rows = max(1, STRIP_PIXELS // clean.shape[3])  # whose windows are in one strip
+    starts = range(0, max(height - overlap, 1), rows)
+    strips = [(..., slice(start, min(start + rows + overlap, height)), slice(None)) for start in starts]
+    weights = [strip[1].stop - strip[1].start - overlap for strip in strips]
+    return float(np.average([ssim(clean[s], restored[s])[0] for s in strips], weights=weights))
 
 
 def _windowed(images: Vector) -> Vector:

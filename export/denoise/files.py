@@ -4,22 +4,63 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from gan_denoise.data.image_files import Skipped, image_name, none_found, normalize, walk_image_folders
-from gan_denoise.errors import UsageError
-from gan_denoise.export.images import check_header
+from gan_denoise.data.image_files import SUFFIXES, Skipped, image_name, none_found, normalize, walk_image_folders
+from gan_denoise.data.image_kinds import RAW, RAW_HINT
+from gan_denoise.data.open_image import Header, read_header
+from gan_denoise.errors import InputError, UsageError
+from gan_denoise.export.denoise import camera_raw
+from gan_denoise.export.denoise.write_picture import KEPT, output_suffix
+from gan_denoise.export.denoise.write_picture import SUFFIXES as SUFFIXES_WRITTEN
+
+STDIN = Path("-")
+NOT_KEPT = "image written as PNG, since its format is not written"
 
 
-def list_outputs(images: Sequence[Path], out: Path, shape: tuple[int, ...], skipped: Skipped) -> dict[Path, list[Path]]:
-    """The files in `out` to write for each image file, one per page or frame, for a model of `shape` (C, H, W).
+@dataclass(frozen=True, slots=True)
+class Job:
+    """An image file, and a file to write for each of its pages or frames; `content` is that of standard input."""
 
-    `scan.0001.tif` becomes `scan.0001.png`; its pages, if it has several, `scan.0001-000.png` and so on. Of a folder
-    all images are taken, with its sub-folders, but not those in `out`. Names are compared as macOS and Windows do:
-    composed (NFC) and in any case. A repeated image counts once. Raises UsageError when two images share an output,
-    InputError for a folder without images and as `check_header` does.
+    source: Path
+    image_format: str  # of the outputs
+    targets: list[Path]
+    sizes: list[tuple[int, int]]  # of the frames, by the header; 0 where only decoding shows it
+    comparisons: list[Path] = field(default_factory=list)
+    content: bytes | None = None
+
+    @property
+    def outputs(self) -> list[Path]:
+        """All files to write."""
+        return self.targets + self.comparisons
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The jobs of a call, and the images that cannot be read, with the reason."""
+
+    jobs: list[Job] = field(default_factory=list)
+    failed: dict[Path, InputError] = field(default_factory=dict)
+
+
+def list_jobs(
+    images: Sequence[Path],
+    out: Path,
+    skipped: Skipped,
+    keep_format: bool = False,
+    compare: bool = False,
+    content: bytes | None = None,
+) -> Listing:
+    """What to write in `out` for each image file, by the headers.
+
+    `scan.0001.tif` becomes `scan.0001.png`; its pages, if it has several, `scan.0001-000.png` and so on. With
+    `keep_format` a format of KEPT stays, the others are counted in `skipped`. Of a folder all images are taken, with
+    its sub-folders, but not those in `out`. Names are compared as macOS and Windows do: composed (NFC) and in any case.
+    A repeated image counts once. Raises UsageError when two images share an output or one would replace an image, and
+    InputError for a folder without images.
     """
-    sources: dict[Path, list[Path]] = {}
+    listing = Listing()
     owners: dict[str, Path] = {}  # the image of each output
     seen: set[tuple[str, str]] = set()
     for path, name in _named_images(images, out, skipped):
@@ -27,31 +68,78 @@ def list_outputs(images: Sequence[Path], out: Path, shape: tuple[int, ...], skip
         if identity in seen:
             continue
         seen.add(identity)
-        frames = check_header(path, shape)
-        endings = [".png"] if frames == 1 else [f"-{frame:03d}.png" for frame in range(frames)]
-        sources[path] = [name.with_name(name.name + ending) for ending in endings]
-        for target in sources[path]:
+        try:
+            job = _make_job(path, name, skipped, keep_format, compare, content)
+        except InputError as error:
+            listing.failed[path] = error
+            continue
+        for target in job.outputs:
             other = owners.setdefault(_key(target), path)
             if other != path:
                 got = f"{other} and {path}, both written as {target.relative_to(out)}"
                 raise UsageError.expected("IMAGES", "different names", got, "denoise them into different folders")
-    return sources
+        listing.jobs.append(job)
+    _check_sources_stay(listing.jobs)
+    return listing
+
+
+def _make_job(path: Path, name: Path, skipped: Skipped, keep_format: bool, compare: bool, content: bytes | None) -> Job:
+    """The job of an image, `name` its output without a suffix. Raises InputError if its header cannot be read."""
+    if camera_raw.is_raw(path) and camera_raw.can_develop():
+        kind, sizes, image_format = camera_raw.FORMAT, [(0, 0)], "TIFF"
+    else:
+        kind, sizes = _read_header(path, content if path == STDIN else None)
+        image_format = KEPT.get(kind, "PNG") if keep_format else "PNG"
+        if keep_format and kind not in KEPT:
+            skipped.add(f"{kind} {NOT_KEPT}", path)
+    suffix = output_suffix(path, image_format) if keep_format else SUFFIXES_WRITTEN[image_format][0]
+    endings = [""] if len(sizes) == 1 else [f"-{frame:03d}" for frame in range(len(sizes))]
+    targets = [name.with_name(f"{name.name}{ending}{suffix}") for ending in endings]
+    comparisons = [name.with_name(f"{name.name}{ending}-compare.png") for ending in endings] if compare else []
+    return Job(path, image_format, targets, sizes, comparisons, content if path == STDIN else None)
+
+
+def _read_header(path: Path, content: bytes | None) -> Header:
+    try:
+        return read_header(path, content)
+    except InputError as error:
+        if camera_raw.is_raw(path) and path.is_file():  # some of them look like nothing that is known
+            raise InputError.expected(path, "an image", RAW, RAW_HINT) from error
+        raise
 
 
 def _named_images(images: Sequence[Path], out: Path, skipped: Skipped) -> Iterator[tuple[Path, Path]]:
     """Each image file and the path below `out` of its output, without a suffix."""
+    suffixes = (*SUFFIXES, *(camera_raw.SUFFIXES if camera_raw.can_develop() else ()))
     for path in images:
+        if path == STDIN:
+            yield path, out / "stdin"
+            continue
         if not path.is_dir():
-            yield path, out / image_name(path)
+            yield path, out / _name(path)
             continue
         if out.exists() and path.samefile(out):
             raise UsageError.expected("--out", "another folder than that of the images", out, "--out clean")
         is_empty = True
-        for folder, files in walk_image_folders(path, skipped, exclude=out):
+        for folder, files in walk_image_folders(path, skipped, exclude=out, suffixes=suffixes):
             is_empty = False
-            yield from ((file, out / folder.relative_to(path) / image_name(file)) for file in files)
+            yield from ((file, out / folder.relative_to(path) / _name(file)) for file in files)
         if is_empty:
             raise none_found(path, skipped)
+
+
+def _name(path: Path) -> str:
+    return path.stem if camera_raw.is_raw(path) else image_name(path)
+
+
+def _check_sources_stay(jobs: Sequence[Job]) -> None:
+    """Raise UsageError if an output is the file of an image: --force would replace the only original."""
+    sources = {os.path.realpath(job.source): job.source for job in jobs}
+    for job in jobs:
+        for target in job.outputs:
+            if source := sources.get(os.path.realpath(target)):
+                got = f"{target.parent}, where {source} is"
+                raise UsageError.expected("--out", "another folder than that of the images", got, "--out clean")
 
 
 def _key(path: Path) -> str:

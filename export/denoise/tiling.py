@@ -12,22 +12,24 @@ from numpy.typing import NDArray
 from gan_denoise.data.images import ImagesF32
 from gan_denoise.errors import InputError
 from gan_denoise.export.runtime import Graph
+from gan_denoise.options import TILE_SIDE
 
-SIDE = 768  # pixels of a whole tile for a graph with free sides; at most `model_check.MAX_SIDE`
 Pixels = NDArray[Any]  # of one image, (H, W) or (3, H, W): uint8, uint16, or floats whose clean image is in [0, 1]
 Advance = Callable[[int], object]  # called with the number of pixels just done
 
 
-def denoise_pixels(graph: Graph, pixels: Pixels, strength: float = 1, advance: Advance = bool) -> Pixels:
+def denoise_pixels(
+    graph: Graph, pixels: Pixels, strength: float = 1, advance: Advance = bool, name: object = "image"
+) -> Pixels:
     """The denoised image in the shape and type of `pixels`, clipped to its range.
 
     The result is input + `strength` x (denoised - input). A grey image is given to a graph of three channels as three
     equal ones and is the mean of its output. Raises InputError if a graph of one channel is given colours, if an image
-    is smaller than a graph of fixed size, and as `graph` does.
+    is smaller than a graph of fixed size, and as `graph` does; `name` is what the error calls the image.
     """
     planes = pixels[None] if pixels.ndim == 2 else pixels  # (1 or 3, H, W)
-    _check_fits(graph, planes.shape)
-    result = np.empty_like(planes, order="C")
+    _check_fits(graph, planes.shape, name)
+    result = np.empty_like(planes)  # in the order of `planes`
     if graph.has_any_size:
         for tile in list_tiles(graph, *planes.shape[1:]):
             denoised = _denoise_tile(graph, planes, tile)
@@ -48,12 +50,14 @@ def to_unit(planes: Pixels) -> ImagesF32:
     return floats
 
 
-def _check_fits(graph: Graph, shape: tuple[int, ...]) -> None:
+def _check_fits(graph: Graph, shape: tuple[int, ...], name: object) -> None:
     channels, height, width = graph.input_shape
     if shape[0] > channels:
-        raise InputError.expected("image", "a grey image, as the model needs", "one with colours")
+        hint = "convert it to grey first"
+        raise InputError.expected(name, "a grey image, as the model needs", "one with colours", hint)
     if shape[1] < height or shape[2] < width:
-        raise InputError.expected("image", f"{width}x{height} pixels or more", f"{shape[2]}x{shape[1]}")
+        got = f"{shape[2]}x{shape[1]}"
+        raise InputError.expected(name, f"{width}x{height} pixels or more", got, "resize it first")
 
 
 def _to_channels(planes: ImagesF32, channels: int) -> ImagesF32:
@@ -101,10 +105,10 @@ def list_tiles(graph: Graph, height: int, width: int) -> Iterator[Tile]:
 def _spans(graph: Graph, length: int) -> list[tuple[slice, slice]]:
     """Inner and outer parts of tiles along one side, of nearly equal lengths."""
     multiple = graph.multiple
-    if length <= SIDE:
+    if length <= TILE_SIDE:
         return [(slice(0, length), slice(0, length))]
     margin = multiple * math.ceil(graph.receptive_field / multiple)
-    count = math.ceil(length / (SIDE - SIDE % multiple - 2 * margin))
+    count = math.ceil(length / (TILE_SIDE - TILE_SIDE % multiple - 2 * margin))
     step = multiple * math.ceil(length / count / multiple)
     starts = range(0, length, step)
     return [

@@ -5,6 +5,7 @@ InputError ends this process; the mutation that caused it is then in FOLDER.
 """
 
 import argparse
+import io
 import json
 import os
 import random
@@ -19,6 +20,8 @@ from gan_denoise.data import fashion_mnist
 from gan_denoise.errors import InputError
 from gan_denoise.eval import inputs
 from gan_denoise.export import runtime
+from gan_denoise.export.denoise.picture import read_pictures
+from gan_denoise.export.denoise.write_picture import write_picture
 from gan_denoise.export.images import read_image
 
 HANG_S = 20
@@ -76,6 +79,13 @@ def mutate(content: bytes, rng: random.Random) -> bytes:
     return bytes(changed)
 
 
+def copy_picture(file: Path) -> None:
+    """Read an image as `denoise` does, and write it with its metadata."""
+    for picture in read_pictures(file):
+        write_picture(io.BytesIO(), picture.pixels, picture, "TIFF", file)
+        write_picture(io.BytesIO(), picture.pixels, picture, "PNG", file)
+
+
 def run_model(file: Path) -> None:
     graph = runtime.load_graph(runtime.FUSED, file, threads=1)
     graph(np.zeros((2, *graph.input_shape), np.float32))
@@ -87,6 +97,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "images": lambda file: fashion_mnist.parse_images(file.read_bytes(), file.name),
     "labels": lambda file: fashion_mnist.parse_labels(file.read_bytes(), file.name),
     "arrays": inputs.load_image_sets,
+    "picture": copy_picture,
     "image": lambda file: read_image(file, (1, 28, 28)),
 }
 

@@ -434,7 +434,7 @@ def large_header(path: Path, width: int, height: int) -> None:
 
 
 def huge(path: Path) -> None:
-    large_header(path, 9000, 8000)
+    large_header(path, 13_000, 13_000)
 
 
 def bomb(path: Path) -> None:
@@ -453,8 +453,8 @@ def text(path: Path) -> None:
     ("spoil", "message"),
     [
         (corrupt, "unreadable image"),
-        (huge, "expected at most 64,000,000 pixels, got 9000x8000"),
-        (bomb, r"expected at most 64,000,000 pixels, got Image size \(900000000 pixels\) exceeds limit"),
+        (huge, "expected at most 160,000,000 pixels, got 13000x13000"),
+        (bomb, r"expected at most 160,000,000 pixels, got Image size \(900000000 pixels\) exceeds limit"),
         (deep, "expected at most 16 bits a channel, got 32 bits, 40000 to 40000"),
         (text, r"expected an image \(PNG, .*\), got PostScript"),
     ],

@@ -7,7 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from denoise_helpers import noise_16
 from PIL import Image
+
+from gan_denoise.export.denoise.metadata import Metadata
+from gan_denoise.export.denoise.picture import Picture
+from gan_denoise.export.denoise.write_picture import write_picture
 
 EXCERPT = Path(__file__).parents[1] / "excerpt"
 IMAGES, LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
@@ -41,3 +46,16 @@ def test_mutated_images(fuzz: Callable[..., None], tmp_path: Path, kind: str) ->
     file = tmp_path / f"original.{kind}"
     Image.fromarray(np.arange(784, dtype=np.uint8).reshape(28, 28)).save(file)
     fuzz("image", file)
+
+
+@pytest.mark.parametrize("kind", ["png", "tiff"])
+@pytest.mark.row(31, 91)
+def test_mutated_photographs_with_metadata(fuzz: Callable[..., None], tmp_path: Path, kind: str) -> None:
+    """16 bits a channel and EXIF, which `denoise` reads and writes itself."""
+    file, exif = tmp_path / f"original.{kind}", Image.Exif()
+    exif[0x0112], exif[271] = 6, "Maker"
+    exif.get_ifd(0x8769).update({0x829A: 0.01})
+    source = Picture(noise_16(3, 12, 10).transpose(2, 0, 1), None, Metadata(exif=exif.tobytes()[6:], xmp=b"<x/>"), {})
+    with file.open("wb") as opened:
+        write_picture(opened, source.pixels, source, kind.upper(), file)
+    fuzz("picture", file)

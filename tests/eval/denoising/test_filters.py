@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+import bm3d
 import numpy as np
 import pytest
 from scipy import ndimage
+from skimage.restoration import denoise_nl_means, denoise_tv_chambolle
 
 from gan_denoise.data.dataset import Dataset
 from gan_denoise.data.images import to_float
@@ -24,6 +27,43 @@ def clean(excerpt: Dataset) -> np.ndarray:
 def test_footprints_have_the_pixels_of_their_names() -> None:
     counts = {name: int(footprint.sum()) for name, footprint in FOOTPRINTS.items()}
     assert counts == {"cross of 5": 5, "cross of 9": 9, "diamond of 13": 13, "3x3": 9, "5x5": 25}
+
+
+def test_bilateral_weights_by_distance_and_difference(clean: np.ndarray) -> None:
+    noisy = add_noise(clean[:3, 0][None], 0.1, "float", seed=2)[0]  # (3, 28, 28)
+    parameters = {"width": 1.2, "range": 2.0}
+    y, x = np.mgrid[-3:4, -3:4]  # 1.2 pixels, twice, rounded up
+    for image in (noisy, noisy[0]):
+        restored = filters.bilateral(image, 0.1, parameters)
+        window = image[..., 7:14, 12:19].reshape(-1, 7, 7)
+        difference = ((window - window[:, 3:4, 3:4]) ** 2).sum(0)
+        weight = np.exp(-(y**2 + x**2) / (2 * 1.2**2) - difference / (2 * 0.2**2))
+        expected = ((weight * window).sum((1, 2)) / weight.sum()).clip(0, 1)
+        np.testing.assert_allclose(restored[..., 10, 15], expected.squeeze(), rtol=0, atol=1e-6)
+        assert restored.shape == image.shape
+
+
+def test_colours_are_filtered_together_as_the_libraries_do(clean: np.ndarray) -> None:
+    colour = clean[:3, 0] * np.array([1, 0.6, 0.8], np.float32)[:, None, None]
+    noisy = add_noise(colour[None], 0.1, "float", seed=2)[0]  # (3, 28, 28)
+    last = noisy.transpose(1, 2, 0).astype(np.float64)
+    profile = bm3d.BM3DProfile()
+    profile.nf = 16
+    expected = {
+        "total variation": denoise_tv_chambolle(last, 0.08, eps=1e-5, max_num_iter=200, channel_axis=-1),
+        "non-local means": denoise_nl_means(last, 5, 6, 0.06, sigma=0.1, channel_axis=-1),
+        "BM3D": bm3d.bm3d_rgb(last, 0.1, profile),
+        "median": np.stack([ndimage.median_filter(plane, size=3) for plane in noisy], axis=-1),
+    }
+    parameters: dict[str, dict[str, Any]] = {
+        "total variation": {"weight": 0.8},
+        "non-local means": {"patch": 5, "distance": 6, "h": 0.6, "noise": 1.0},
+        "BM3D": {"block": 8, "strength": 1.0},
+        "median": {"footprint": "3x3", "border": "reflect"},
+    }
+    for name, image in expected.items():
+        restored = FILTERS[name](noisy, 0.1, parameters[name])
+        np.testing.assert_allclose(restored, image.transpose(2, 0, 1).clip(0, 1), rtol=0, atol=2e-4, err_msg=name)
 
 
 def test_gaussian_spreads_a_point_by_its_closed_form() -> None:

@@ -7,6 +7,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from gan_denoise.data.dataset import Dataset
 from gan_denoise.data.images import to_float, to_uint8
 from gan_denoise.errors import InputError
+from gan_denoise.eval.metrics import psnr_ssim
 from gan_denoise.eval.metrics.psnr_ssim import psnr, ssim
 from gan_denoise.eval.noise import add_noise, to_8_bit
 
@@ -29,6 +30,17 @@ def test_psnr_and_ssim_are_those_of_scikit_image(clean: np.ndarray) -> None:
     np.testing.assert_allclose(psnr(clean, noisy), expected, rtol=1e-10)
     expected = [structural_similarity(a, b, data_range=1.0) for a, b in pairs]
     np.testing.assert_allclose(ssim(clean, noisy), expected, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("rows", [1, 5, 23, 60])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_ssim_in_strips_is_that_of_the_whole_image(
+    rows: int, channels: int, clean: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = np.concatenate(clean[: 2 * channels, 0], axis=1).reshape(1, channels, 28, 56)
+    noisy = add_noise(image, 0.1, "float", seed=1)
+    monkeypatch.setattr(psnr_ssim, "STRIP_PIXELS", 56 * rows)
+    assert psnr_ssim.ssim_of_large(image, noisy) == pytest.approx(ssim(image, noisy)[0], abs=1e-9)
 
 
 def test_identical_images_are_perfect_and_others_are_not(clean: np.ndarray) -> None:

@@ -14,7 +14,8 @@ from PIL import Image
 from gan_denoise.data.image_files import Skipped
 from gan_denoise.errors import InputError, OutputError, UsageError
 from gan_denoise.export import runtime
-from gan_denoise.export.denoise.files import list_outputs
+from gan_denoise.export.denoise.files import list_jobs
+from gan_denoise.export.denoise.record import NAME
 from gan_denoise.export.package.huggingface import write_huggingface
 
 
@@ -30,8 +31,9 @@ def save(*names: str) -> None:
 
 
 def outputs(*images: str) -> list[str]:
-    sources = list_outputs([Path(image) for image in images], Path("clean"), (1, 28, 28), Skipped())
-    return [str(target) for targets in sources.values() for target in targets]
+    listing = list_jobs([Path(image) for image in images], Path("clean"), Skipped())
+    assert not listing.failed
+    return [str(target) for job in listing.jobs for target in job.targets]
 
 
 @pytest.mark.row(64)
@@ -113,7 +115,7 @@ def test_two_images_with_one_output_are_named(first: str, second: str) -> None:
 def test_pages_and_frames_become_files() -> None:
     pages = [Image.new("L", (28 + i, 28), 40 * i) for i in range(3)]
     pages[0].save("scan.tif", save_all=True, append_images=pages[1:])
-    done = run_command("denoise", "scan.tif", "--out", "clean", check=True)
+    done = run_command("denoise", "scan.tif", "--out", "clean", "--model", "fashion", check=True)
     assert done.stdout.splitlines() == [f"clean/scan-00{i}.png" for i in range(3)]
     images = [np.asarray(Image.open(f"clean/scan-00{i}.png"), float) for i in range(3)]
     assert [image.shape for image in images] == [(28, 28), (28, 29), (28, 30)]
@@ -124,11 +126,15 @@ def test_pages_and_frames_become_files() -> None:
 
 
 @pytest.mark.row(63)
-def test_a_later_page_that_is_too_small_is_refused_before_anything_is_written() -> None:
+def test_a_later_page_that_is_too_small_is_named_and_the_earlier_ones_stay() -> None:
     page = Image.new("L", (28, 28))
     page.save("scan.tif", save_all=True, append_images=[Image.new("L", (27, 28))])
-    with pytest.raises(InputError, match=r"scan\.tif: expected 28x28 pixels or more, got 27x28"):
-        outputs("scan.tif")
+    done = run_command("denoise", "scan.tif", "--out", "clean", "--model", "fashion")
+    assert (done.returncode, done.stderr.splitlines()[0]) == (
+        3,
+        "error: scan.tif: expected 28x28 pixels or more, got 27x28",
+    )
+    assert sorted(path.name for path in Path("clean").iterdir()) == [NAME, "scan-000.png"]
 
 
 @pytest.mark.row(66)

@@ -63,7 +63,7 @@ def test_no_seam_shows(excerpt: Dataset) -> None:
 def test_denoise_takes_larger_images(tmp_path: Path) -> None:
     noisy = np.random.default_rng(0).integers(0, 256, (50, 70), np.uint8)
     Image.fromarray(noisy).save(tmp_path / "large.png")
-    assert run("denoise", "large.png", "--out", "clean", cwd=tmp_path).returncode == 0
+    assert run("denoise", "large.png", "--out", "clean", "--model", "fashion", cwd=tmp_path).returncode == 0
     with Image.open(tmp_path / "clean/large.png") as restored:
         assert restored.size == (70, 50)
         assert np.asarray(restored).std() < noisy.std()

@@ -1,0 +1,153 @@
+"""Denoise image files one after the other: a bad one does not stop the others, a repeated call continues."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gan_denoise.console import print_status, print_warning
+from gan_denoise.data.image_files import Skipped
+from gan_denoise.errors import InputError
+from gan_denoise.export.denoise import camera_raw
+from gan_denoise.export.denoise.denoisers import Denoisers, is_grey
+from gan_denoise.export.denoise.files import Job, list_jobs
+from gan_denoise.export.denoise.picture import Picture, read_pictures
+from gan_denoise.export.denoise.progress import show_progress
+from gan_denoise.export.denoise.record import Record, source_facts
+from gan_denoise.export.denoise.tiling import Advance, Pixels, denoise_pixels
+from gan_denoise.export.denoise.write_picture import write_comparison, write_picture
+from gan_denoise.export.runtime import Graph
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to denoise: the arguments of the command that change what is written."""
+
+    strength: float = 1
+    keep_format: bool = False
+    compare: bool = False
+    force: bool = False
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What a call did."""
+
+    written: list[Path] = field(default_factory=list)
+    done_before: list[Path] = field(default_factory=list)  # by an earlier call with the same settings
+    failed: dict[Path, InputError] = field(default_factory=dict)
+    images: int = 0  # that are done, now or before
+    pixels: int = 0  # denoised now
+    seconds: float = 0
+
+
+def denoise_files(
+    images: list[Path], out: Path, denoisers: Denoisers, settings: Settings, content: bytes | None = None
+) -> Outcome:
+    """Denoise image files and folders of them into the folder `out`.
+
+    All names are checked before anything is written. An image that cannot be read or denoised is reported on stderr
+    and in the outcome; the only one of a call raises its error. Files that an earlier call wrote from the same images
+    with the same settings are not written again. `content` is that of standard input. Raises UsageError as `list_jobs`
+    does, OutputError if an output is in the way or cannot be written.
+    """
+    skipped = Skipped()
+    listing = list_jobs(images, out, skipped, settings.keep_format, settings.compare, content)
+    skipped.report("IMAGES")
+    outcome = Outcome()
+    for path, error in listing.failed.items():
+        _report(outcome, path, error, is_only=len(listing.failed) + len(listing.jobs) == 1)
+    if not listing.jobs:
+        return outcome
+    denoisers.load_for([size for job in listing.jobs for size in job.sizes])
+    record = Record(out, denoisers.sha256s(), settings.strength)
+    jobs = [job for job in listing.jobs if not _is_done(job, record, settings.force, outcome)]
+    started = time.perf_counter()
+    try:
+        with show_progress(sum(width * height for job in jobs for width, height in job.sizes)) as advance:
+            for job in jobs:
+                try:
+                    _denoise_job(job, denoisers, settings, record, outcome, advance)
+                except InputError as error:
+                    _report(outcome, job.source, error, is_only=len(listing.failed) + len(listing.jobs) == 1)
+    except (KeyboardInterrupt, SystemExit):
+        print_status(f"{len(outcome.written)} files written; the same command continues")
+        raise
+    outcome.seconds = time.perf_counter() - started
+    return outcome
+
+
+def denoise_one(image: Path, denoisers: Denoisers, settings: Settings, content: bytes | None) -> bytes:
+    """The file of the denoised image, for standard output. Raises InputError if it has several pages or frames."""
+    skipped = Skipped()
+    listing = list_jobs([image], Path(), skipped, settings.keep_format, content=content)
+    skipped.report(image)
+    for error in listing.failed.values():
+        raise error
+    job = listing.jobs[0]
+    if len(job.targets) > 1 or len(listing.jobs) > 1:
+        raise InputError.expected(image, "one image for standard output", f"{len(job.targets)} pages", "--out FOLDER")
+    picture = next(iter(_read(job)))
+    file = io.BytesIO()
+    write_picture(file, _denoise(picture, denoisers, settings, job, bool)[1], picture, job.image_format, image)
+    return file.getvalue()
+
+
+def _is_done(job: Job, record: Record, force: bool, outcome: Outcome) -> bool:
+    """Whether an earlier call wrote all outputs of a job. Raises OutputError if one of them is in the way."""
+    facts = source_facts(job.source, job.content)
+    missing = [target for target in job.outputs if force or not record.is_done(target, facts)]
+    for target in missing:
+        record.check_writable(target, facts, force)
+    if not missing:
+        outcome.done_before += job.outputs
+        outcome.images += 1
+    return not missing
+
+
+def _denoise_job(
+    job: Job, denoisers: Denoisers, settings: Settings, record: Record, outcome: Outcome, advance: Advance
+) -> None:
+    facts = source_facts(job.source, job.content)
+    for i, (target, picture) in enumerate(zip(job.targets, _read(job), strict=False)):
+        graph, pixels = _denoise(picture, denoisers, settings, job, advance)
+        with record.writing(target, graph.sha256, facts) as file:
+            write_picture(file, pixels, picture, job.image_format, target)
+        outcome.written.append(target)
+        outcome.pixels += pixels.shape[-1] * pixels.shape[-2]
+        if settings.compare:
+            with record.writing(job.comparisons[i], graph.sha256, facts) as file:
+                write_comparison(file, picture.pixels, pixels, picture.metadata.icc)
+            outcome.written.append(job.comparisons[i])
+    outcome.images += 1
+
+
+def _read(job: Job) -> Iterable[Picture]:
+    if job.targets and camera_raw.is_raw(job.source) and camera_raw.can_develop():
+        return iter([camera_raw.develop(job.source)])
+    return read_pictures(job.source, job.content)
+
+
+def _denoise(
+    picture: Picture, denoisers: Denoisers, settings: Settings, job: Job, advance: Advance
+) -> tuple[Graph, Pixels]:
+    graph = denoisers.choose(picture.pixels)
+    pixels = picture.pixels
+    if graph.input_shape[0] == 1 and pixels.ndim == 3 and is_grey(pixels):
+        pixels = pixels[0]
+    try:
+        return graph, denoise_pixels(graph, pixels, settings.strength, advance, job.source)
+    except MemoryError as error:
+        raise InputError(f"{job.source}: not enough memory for {pixels.shape[-1]}x{pixels.shape[-2]} pixels") from error
+
+
+def _report(outcome: Outcome, path: Path, error: InputError, is_only: bool) -> None:
+    if is_only:
+        raise error
+    print_warning(f"error: {error.message}")
+    if error.hint:
+        print_warning(f"hint: {error.hint}")
+    outcome.failed[path] = error
