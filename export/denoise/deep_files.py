@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import struct
 import zlib
 from collections.abc import Iterator
 from typing import IO, Any
 
 import numpy as np
-from PIL import TiffImagePlugin
+from PIL import TiffImagePlugin, TiffTags
 
 from gan_denoise.data.image_metadata import PNG
 from gan_denoise.export.denoise.metadata import Metadata, exif_tags
@@ -17,6 +18,7 @@ from gan_denoise.export.denoise.tiling import Pixels
 BLOCK = 2**20  # bytes of pixels that are compressed at a time
 LEVEL = 4  # of zlib: twice as fast as 6 on photographs, and files 2 % larger
 DEFLATE, DIFFERENCES, UNPREMULTIPLIED = 8, 2, 2  # values of TIFF's compression, predictor, extra samples
+STRIP_STARTS, STRIP_SIZES = 273, 279  # TIFF tags
 PAETH = 4  # a PNG filter
 
 
@@ -56,28 +58,38 @@ def png_chunks(metadata: Metadata) -> Iterator[tuple[bytes, bytes]]:
 
 def write_tiff(file: IO[bytes], planes: Pixels, metadata: Metadata) -> None:
     """Write channels (C, H, W) uint8 or uint16, C 1 to 4 with even numbers for alpha, as a TIFF file (Deflate)."""
-    strips = [_compress_differences(block) for block in _blocks(planes)]
-    tags = TiffImagePlugin.ImageFileDirectory_v2(prefix=b"II")
-    for tag, value in (_structure(planes, strips) | _tiff_metadata(metadata)).items():
-        tags[tag] = value
-    tags.save(file)
-    for strip in strips:
+    sizes = [0] * math.ceil(planes.shape[1] / _rows_per_block(planes))
+    kept = _tiff_metadata(metadata)
+    _write_tags(file, _structure(planes, sizes) | kept)
+    for i, block in enumerate(_blocks(planes)):
+        strip = _compress_differences(block)
         file.write(strip)
+        sizes[i] = len(strip)
+    file.seek(0)  # the sizes are known now, and the tags as long as before
+    _write_tags(file, _structure(planes, sizes) | kept)
 
 
-def _structure(planes: Pixels, strips: list[bytes]) -> dict[int, Any]:
+def _write_tags(file: IO[bytes], values: dict[int, Any]) -> None:
+    tags = TiffImagePlugin.ImageFileDirectory_v2(prefix=b"II")
+    for tag, value in values.items():
+        tags[tag] = value
+    for tag in (STRIP_STARTS, STRIP_SIZES):
+        tags.tagtype[tag] = TiffTags.LONG  # whatever the values are
+    tags.save(file)
+
+
+def _structure(planes: Pixels, sizes: list[int]) -> dict[int, Any]:
     channels, height, width = planes.shape
-    sizes = [len(strip) for strip in strips]
     structure: dict[int, Any] = {
         256: width,
         257: height,
         258: (8 * planes.itemsize,) * channels,
         259: DEFLATE,
         262: 1 if channels < 3 else 2,  # grey with black 0, or RGB
-        273: tuple(int(start) for start in np.cumsum([0, *sizes[:-1]])),  # Pillow adds where the pixels start
+        STRIP_STARTS: tuple(int(start) for start in np.cumsum([0, *sizes[:-1]])),  # Pillow adds where the pixels start
         277: channels,
         278: _rows_per_block(planes),
-        279: tuple(sizes),
+        STRIP_SIZES: tuple(sizes),
         284: 1,  # channels of a pixel side by side
         317: DIFFERENCES,
     }
