@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from command_helpers import FASTER
 from data_helpers import COUNT, EXCERPT, photograph
 from onnx import TensorProto, helper, numpy_helper
 
 from gan_denoise.data import download, fashion_mnist, sources
 from gan_denoise.data.dataset import Dataset
+from gan_denoise.eval.denoising import svr
 from gan_denoise.export.convert.bundle import export_run
 from gan_denoise.export.demo import site
 from gan_denoise.study.config import DenoiserConfig, GanConfig, RunOptions
@@ -51,6 +53,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.get_closest_marker("xdist_group") is None and _uses_module_fixture(item):
             item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
+@pytest.fixture
+def fast_regression(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Support-vector regression is fitted on 400 pixels instead of 4,000: ten fits take most of `eval denoising`."""
+    monkeypatch.setattr(svr, "SAMPLES", FASTER["eval.denoising.svr.SAMPLES"])
 
 
 def _uses_module_fixture(item: pytest.Item) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_helpers import COLD, run_command
+from command_helpers import FASTER, cold_command, run_command
 from PIL import Image
 
 from gan_denoise.data import sources
@@ -39,7 +39,7 @@ def traced(tmp_path: Path) -> Traced:
         environment = {name: text for name, text in os.environ.items() if name.startswith(("PATH", "LANG", "OPENBLAS"))}
         environment |= {"HOME": str(tmp_path / "home"), "TMPDIR": str(tmp_path / "temporary"), **more}
         environment["PYTHONDONTWRITEBYTECODE"] = "1"
-        command = [*strace, *COLD, *map(str, arguments)]
+        command = [*strace, *cold_command(FASTER), *map(str, arguments)]
         done = subprocess.run(command, cwd=tmp_path / "work", env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr[-2_000:]
         return trace.read_text()

@@ -36,6 +36,7 @@ from gan_denoise.eval.labels import EAGER, FUSED, LATENCY, PLAIN, SUPPORT_VECTOR
 from gan_denoise.eval.metrics import ffd, nearest_neighbours, psnr_ssim
 from gan_denoise.export import graph_size, latents, runtime
 
+pytestmark = pytest.mark.usefixtures("fast_regression")
 METHODS = {"noisy", "network", *CLASSICAL}
 
 cli = typer.Typer()

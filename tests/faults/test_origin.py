@@ -38,6 +38,7 @@ from gan_denoise.study.report.results import load_study
 from gan_denoise.study.run.metadata import run_fingerprint
 from gan_denoise.study.train.dispatch import train
 
+pytestmark = pytest.mark.usefixtures("fast_regression")
 SMOKE = PRESETS["smoke"]
 MEASURES = (
     ("generation", "-n", "97"),

@@ -24,6 +24,7 @@ from gan_denoise.study.presets import PRESETS
 from gan_denoise.study.report.training_text import describe_inexact
 from gan_denoise.study.run import checkpoint, mode_collapse
 from gan_denoise.study.run.log import read_log
+from gan_denoise.study.train import optim
 from gan_denoise.study.train.autoencoder import train_autoencoder
 from gan_denoise.study.train.dispatch import is_finished, train
 from gan_denoise.study.train.gan import train_gan
@@ -142,8 +143,15 @@ def nearly_all_black(dataset: Dataset) -> Dataset:
 @pytest.mark.parametrize(("preset", "rate", "black"), [("smoke", None, True), ("smoke-best", 0.9, False)])
 @pytest.mark.row(13)
 def test_mode_collapse_is_a_warning_on_stderr_and_in_the_log(
-    excerpt: Dataset, tmp_path: Path, capfd: pytest.CaptureFixture[str], preset: str, rate: float | None, black: bool
+    excerpt: Dataset,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    preset: str,
+    rate: float | None,
+    black: bool,
 ) -> None:
+    monkeypatch.setattr(optim, "STATISTICS_BATCHES", 2)  # else most of the time
     config = dataclasses.replace(PRESETS[preset].gan, epochs=20)
     if isinstance(config, ConditionalGanConfig):
         config = dataclasses.replace(

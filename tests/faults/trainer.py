@@ -14,6 +14,7 @@ import torch._dynamo  # optimizers import it, which takes seconds
 from gan_denoise.data import fashion_mnist
 from gan_denoise.study.config import RunOptions
 from gan_denoise.study.presets import PRESETS
+from gan_denoise.study.train import optim
 from gan_denoise.study.train.dispatch import is_finished, train
 
 EXCERPT = Path(__file__).parents[1] / "excerpt"
@@ -22,6 +23,7 @@ OPTIONS = RunOptions(threads=1, resume=True)
 
 def main() -> None:
     torch.set_num_threads(1)
+    optim.STATISTICS_BATCHES = 2  # else most of the time
     data, preset = fashion_mnist.read_dataset(EXCERPT, "excerpt", checked=False), PRESETS["smoke-best"]
     assert preset.joint is not None
     small = dataclasses.replace(preset.joint, denoising_batch=4)

@@ -10,13 +10,12 @@ import pytest
 from command_helpers import run_command
 
 pytestmark = [pytest.mark.long, pytest.mark.xdist_group("study")]
-FASTER = {"eval.denoising.svr.SAMPLES": 400}
 MEASURED = [f"{name}.{kind}" for name in ("bench", "denoising", "generation") for kind in ("json", "csv")]
 
 
 def study(folder: Path, *options: str, preset: str = "smoke") -> subprocess.CompletedProcess[str]:
     command = ("study", "run", "--preset", preset, "--threads", 1, "--out", folder, *options)
-    return run_command(*command, constants=FASTER)
+    return run_command(*command)
 
 
 def stages(done: subprocess.CompletedProcess[str]) -> list[str]:
