@@ -19,9 +19,7 @@ class DepthwiseUNet(nn.Module):
     these three on the way down, then at 1/4 and 1/2 on the way up.
     """
 
-    def __init__(
-        self, widths: tuple[int, int, int], blocks: tuple[int, int, int, int, int], channels: int = 3
-    ) -> None:
+    def __init__(self, widths: tuple[int, int, int], blocks: tuple[int, int, int, int, int], channels: int = 3) -> None:
         super().__init__()
         high, middle, low = widths
         self.head = nn.Conv2d(channels, high, kernel_size=6, stride=2, padding=2, bias=False)

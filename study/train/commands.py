@@ -263,4 +263,6 @@ def _can_join(config: JointConfig, run: RunFolder) -> bool:
         check_network_sizes(scale_config(config, shape[-1]), run)
         return True
     return False
+
+
 app.command()(photo)

@@ -34,8 +34,8 @@ GREY = torch.tensor([0.299, 0.587, 0.114])[:, None, None]  # luma of red, green 
 def train_photo_denoiser(config: PhotoDenoiserConfig, dataset: Dataset, run: Path, options: RunOptions) -> None:
     """Train in `run`/denoiser and write the EMA of the weights there; resumes from the last checkpoint.
 
-    After each epoch the log gets PSNR and SSIM of the EMA on held-out tiles with noise of 25/255. Raises what Stage.open
-    raises, and DivergedError if a loss or a gradient is not finite.
+    After each epoch the log gets PSNR and SSIM of the EMA on held-out tiles with noise of 25/255. Raises what
+    Stage.open raises, and DivergedError if a loss or a gradient is not finite.
     """
     folder = RunFolder(run).denoiser
     device = prepare_torch(options)
