@@ -23,7 +23,7 @@ from gan_denoise.study.train.dispatch import is_finished, train
 
 SHAPE = DepthwiseUNetShape((8, 8, 8), (1, 1, 1, 1, 1))
 CONFIG = PhotoDenoiserConfig(
-    network=SHAPE, crop=32, last_crop=48, epochs=4, batch=4, warmup_steps=5, learning_rate=3e-3, ema_half_life_images=20
+    network=SHAPE, crop=32, last_crop=48, epochs=24, batch=4, warmup_steps=5, learning_rate=1e-2, ema_half_life_images=20
 )
 OPTIONS = RunOptions(threads=1, resume=True)
 
@@ -50,14 +50,14 @@ def trained(tiles: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_it_learns_to_denoise_held_out_tiles(trained: Path, tiles: Dataset) -> None:
     log = [json.loads(line) for line in (trained / "denoiser/log.jsonl").read_text().splitlines()]
-    assert [event["epoch"] for event in log] == [1, 2, 3, 4]
-    assert log[-1]["psnr_db"] > 21.5  # the noisy tiles have 20.2
+    assert [event["epoch"] for event in log] == list(range(1, 25))
     assert is_finished(CONFIG, trained, OPTIONS)
     noisy = tiles.held_out.images.astype(np.float32) / 255
     noisy += np.float32(0.15) * np.random.default_rng(0).standard_normal(noisy.shape, np.float32)
     denoised = load_denoiser(trained / "denoiser")(torch.from_numpy(noisy)).detach().numpy()
     clean = tiles.held_out.images.astype(np.float32) / 255
-    assert psnr(clean, denoised).mean() > psnr(clean, noisy).mean() + 2
+    gain = psnr(clean, denoised) - psnr(clean, noisy.clip(0, 1))
+    assert gain.mean() > 2
 
 
 def test_a_resumed_training_has_the_bits_of_an_unbroken_one(
