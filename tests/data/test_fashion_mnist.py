@@ -9,6 +9,8 @@ import os
 import select
 import shutil
 import socket
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -204,6 +206,23 @@ def test_servers_are_probed_before_anything_slow_is_tried() -> None:
         open_url, closed_url = (f"http://127.0.0.1:{one.getsockname()[1]}/x" for one in (listening, closed))
         servers = {"none": [], "up": [closed_url, open_url], "down": [closed_url], "odd": ["http://127.0.0.1:port/"]}
         assert download._probe(servers) == ["down", "odd"]
+
+
+def test_the_probe_ends_in_time_even_if_every_server_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    stop = threading.Event()
+
+    def block(address: tuple[str, int], timeout: float) -> socket.socket:  # as a silent name server does
+        stop.wait(60)
+        raise TimeoutError
+
+    monkeypatch.setattr(socket, "create_connection", block)
+    monkeypatch.setattr(download, "PROBE_S", 0.1)
+    start = time.monotonic()
+    silent = download._probe({name: ["http://127.0.0.1/"] for name in "abcdefgh"})
+    elapsed = time.monotonic() - start
+    stop.set()
+    assert silent == [*"abcdefgh"]
+    assert 0.1 <= elapsed < 3  # for all together
 
 
 # An apt-get on a machine without package lists: `download` works only after an `update` into private lists.

@@ -12,6 +12,7 @@ from onnx import TensorProto, helper
 from gan_denoise.errors import InputError, UsageError
 from gan_denoise.export import latents, runtime
 from gan_denoise.export.generate import parse_label
+from gan_denoise.options import MAX_SEED
 
 
 def test_a_latent_depends_on_seed_and_index_alone() -> None:
@@ -28,6 +29,13 @@ def test_latents_are_those_that_were_published() -> None:
     """Bits that change here change every published image."""
     digest = hashlib.sha256(latents.latents(0, 0, 64).tobytes()).hexdigest()
     assert digest == "ef4a797ed5295d06025b7eb1a3cc5e13763547ba70e34d87af636127296c092f"
+
+
+@pytest.mark.parametrize("seed", [0, 7, MAX_SEED])
+def test_another_seed_is_valid_and_has_other_latents(seed: int) -> None:
+    other = latents.another_seed(seed)
+    assert 0 <= other <= MAX_SEED
+    assert not np.array_equal(latents.latents(other, 0, 1), latents.latents(seed, 0, 1))
 
 
 def test_latents_are_standard_normal() -> None:

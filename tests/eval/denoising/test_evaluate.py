@@ -7,7 +7,7 @@ from scipy import stats
 from gan_denoise.data.dataset import Dataset
 from gan_denoise.data.images import ImagesF32, to_float
 from gan_denoise.errors import InputError
-from gan_denoise.eval.denoising import filters
+from gan_denoise.eval.denoising import evaluate, filters
 from gan_denoise.eval.denoising.evaluate import PSNR_CAP_DB, evaluate_denoising
 from gan_denoise.eval.denoising.methods import Method, classical
 from gan_denoise.eval.labels import SUPPORT_VECTORS
@@ -59,6 +59,12 @@ def test_clean_images_have_the_ceiling_and_the_least_change_has_less(clean: np.n
         assert rows["least", noise]["psnr_db"] == pytest.approx(10 * np.log10(784 * 255**2), abs=0.01)  # 77.07
         assert rows["least", noise]["ms_per_image"] > 0
     assert (rows["least", "float"]["parameters"], rows["least", "float"]["multiply_adds"]) == (7, None)
+
+
+def test_times_are_milliseconds_an_image(clean: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(evaluate, "in_batches", lambda restore, noisy, *_: (noisy, 0.25))  # seconds, for 5 images
+    rows = list(evaluate_denoising({"nothing": blind(lambda images: images)}, clean, sigmas=(0.1,)))
+    assert [row["ms_per_image"] for row in rows] == [None, 50.0, None, 50.0]
 
 
 def test_methods_that_know_sigma_0_return_the_image(clean: np.ndarray, methods: dict[str, Method]) -> None:

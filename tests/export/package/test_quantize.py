@@ -43,6 +43,8 @@ def test_float16_rounds_each_weight_to_a_half_and_computes_as_before() -> None:
         if np.prod(weight.dims) >= 64 and weight.data_type == TensorProto.FLOAT:
             half = numpy_helper.to_array(quantized[f"{name}/half"])
             np.testing.assert_array_equal(half, numpy_helper.to_array(weight).astype(np.float16))
+        else:
+            assert quantized[name] == weight
     z = latents.latents(3, 0, 5)
     for images, reference in zip(graph_of(content)(z), runtime.load_graph(runtime.FUSED)(z), strict=True):
         assert images.dtype == np.float32

@@ -12,14 +12,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from gan_denoise.cli import app
 from gan_denoise.data.dataset import Dataset
 from gan_denoise.data.images import to_float
 from gan_denoise.errors import InputError
 from gan_denoise.eval.labels import REAL_BASELINE
+from gan_denoise.export import latents, runtime
 from gan_denoise.export.images import grid, save_png
 from gan_denoise.study.report import plots
 from gan_denoise.study.report.build import write_report
+from gan_denoise.study.report.results import load_study
 from gan_denoise.study.run import mode_collapse
 
 HOSTILE = "<script>alert(1) `x` ![y](z.png)"  # a folder's name
@@ -119,6 +123,25 @@ def test_report_has_the_numbers_and_their_commands(report: Path) -> None:
     assert "the fused graph is faster at batch size 8 (2.00 times)" in markdown
 
 
+def test_each_table_names_the_command_that_measures_it_again(tmp_path: Path) -> None:
+    results = write_results(tmp_path / "results", frechet=7.5)
+    (tmp_path / "results/controls.json").write_text(json.dumps({**results["generation"], "rows": []}))
+    options = f"--model {tmp_path / 'export'} --threads 1 --seed 0"
+    study = load_study(tmp_path, None)
+    assert study.measure_command("generation") == f"gan-denoise eval generation {options} -n 200"
+    assert study.measure_command("denoising") == f"gan-denoise eval denoising {options} -n 8"
+    assert study.measure_command("bench") == f"gan-denoise bench {options}"
+    assert study.measure_command("controls") == f"gan-denoise eval controls {options}"  # no rows, so no -n
+
+
+@pytest.mark.usefixtures("report")
+def test_figures_3_and_4_show_the_first_latents_of_seed_0(study: Path, tmp_path: Path) -> None:
+    fused = runtime.load_graph(runtime.FUSED, study / "export", threads=1)
+    for name, images in zip(("before", "after"), fused(latents.latents(0, 0, 48)), strict=True):
+        plots.draw_rows({"": images}, tmp_path / name)
+        assert (study / f"figures/{name}.png").read_bytes() == (tmp_path / name).read_bytes()
+
+
 def test_report_has_the_same_bytes_again(study: Path, report: Path, excerpt: Dataset) -> None:
     first = {path: path.read_bytes() for path in [*study.glob("report.*"), *study.glob("figures/*")]}
     assert len(first) == 15
@@ -189,6 +212,14 @@ def test_a_damaged_file_is_named(tmp_path: Path) -> None:
         with pytest.raises(InputError, match=r"gan/meta\.json: expected .*, got "):
             write_report(tmp_path, None)
     assert not (tmp_path / "report.md").exists()
+
+
+def test_a_folder_that_does_not_exist_is_refused_and_not_made(tmp_path: Path) -> None:
+    folder = tmp_path / "none"
+    error = CliRunner().invoke(app, ["study", "report", str(folder)]).exception
+    assert isinstance(error, InputError)
+    assert (error.message, error.hint) == (f"{folder}: not found", f"gan-denoise study run --out {folder}")
+    assert not folder.exists()
 
 
 def test_a_run_of_other_images_is_refused_in_one_line(tmp_path: Path) -> None:
