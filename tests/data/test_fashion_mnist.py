@@ -224,6 +224,23 @@ def test_the_probe_ends_in_time_even_if_every_server_blocks(monkeypatch: pytest.
     assert 0.1 <= elapsed < 3  # for all together
 
 
+def test_the_probe_ends_in_time_even_if_every_server_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    stop = threading.Event()
+
+    def block(address: tuple[str, int], timeout: float) -> socket.socket:  # as a silent name server does
+        stop.wait(60)
+        raise TimeoutError
+
+    monkeypatch.setattr(socket, "create_connection", block)
+    monkeypatch.setattr(download, "PROBE_S", 0.1)
+    start = time.monotonic()
+    silent = download._probe({name: ["http://127.0.0.1/"] for name in "abcdefgh"})
+    elapsed = time.monotonic() - start
+    stop.set()
+    assert silent == [*"abcdefgh"]
+    assert 0.1 <= elapsed < 3  # for all together
+
+
 # An apt-get on a machine without package lists: `download` works only after an `update` into private lists.
 FAKE_APT = """#!/bin/sh
 echo "$@" >> "$LOG"
