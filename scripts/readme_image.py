@@ -1,4 +1,4 @@
-"""Write docs/effect.png, the README's image: python scripts/readme_image.py EXPORT, an exported run of preset quick.
+"""Write docs/effect.webp, the README's image: python scripts/readme_image.py EXPORT, an exported run of preset quick.
 
 The small images are the first ones in order, none selected: latents 0 to 8 of seed 0, and the first nine test images.
 The photographs are crops of held-out ones (`data fetch --dataset photos`).
@@ -19,7 +19,7 @@ from gan_denoise.data.images import ImagesF32, to_float, to_uint8
 from gan_denoise.data.photographs import load_held_out_photographs
 from gan_denoise.export import latents, runtime
 
-FILE = Path(__file__).resolve().parents[1] / "docs/effect.png"
+FILE = Path(__file__).resolve().parents[1] / "docs/effect.webp"
 FONTS = Path(matplotlib.get_data_path()) / "fonts/ttf"
 COLUMNS = 9
 SCALE = 5  # screen pixels per image pixel; GitHub shows the image at about half its width
@@ -41,7 +41,7 @@ def main(export: Path) -> None:
     whole = Image.new("RGB", (canvas.width, canvas.height + GROUP_GAP + photographs.height), "white")
     whole.paste(canvas, (0, 0))
     whole.paste(photographs, (0, canvas.height + GROUP_GAP))
-    whole.save(FILE, optimize=True)
+    whole.save(FILE, quality=85, method=6)
 
 
 def draw_groups(groups: list[Group]) -> Image.Image:
