@@ -181,7 +181,7 @@ class Graph:
 
     def _number(self, key: str, default: str, least: int, most: int) -> int:
         text = self.metadata.get(key, default)
-        if not (text.isascii() and text.isdecimal() and least <= int(text[:9]) <= most):
+        if not (text.isascii() and text.isdecimal() and len(text) < 10 and least <= int(text) <= most):
             raise InputError.expected(f"{self._name}: metadata {key}", f"a number from {least} to {most}", text[:40])
         return int(text)
 

@@ -128,7 +128,7 @@ def test_a_graph_with_free_sides_is_loaded_and_takes_multiples_only(tmp_path: Pa
 
 
 @pytest.mark.parametrize("key", ["multiple", "receptive_field"])
-@pytest.mark.parametrize("value", ["-1", "1e9", "x", "99999999999999", "", "³"])
+@pytest.mark.parametrize("value", ["-1", "1e9", "x", "99999999999999", "00000000641", "", "³"])
 def test_metadata_that_are_no_number_are_refused(key: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tiling, "TILE_SIDE", 64)
     graph = Graph(photo_model(**{key: value}), runtime.DENOISER, "own", threads=1)
