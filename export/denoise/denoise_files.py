@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -63,8 +64,8 @@ def denoise_files(
     if not listing.jobs:
         return outcome
     denoisers.load_for([size for job in listing.jobs for size in job.sizes])
-    record = Record(out, denoisers.sha256s(), settings.strength)
-    jobs = [job for job in listing.jobs if not _is_done(job, record, settings.force, outcome)]
+    record = Record(out, settings.strength)
+    jobs = [job for job in listing.jobs if not _is_done(job, denoisers, record, settings.force, outcome)]
     started = time.perf_counter()
     try:
         with show_progress(sum(width * height for job in jobs for width, height in job.sizes)) as advance:
@@ -83,7 +84,8 @@ def denoise_files(
 def denoise_one(image: Path, denoisers: Denoisers, settings: Settings, content: bytes | None) -> bytes:
     """The file of the denoised image, for standard output. Raises InputError if it has several pages or frames."""
     skipped = Skipped()
-    listing = list_jobs([image], Path(), skipped, settings.keep_format, content=content)
+    nowhere = Path(os.devnull)  # no file is written, so none can be in the way, such as the image itself
+    listing = list_jobs([image], nowhere, skipped, settings.keep_format, content=content)
     skipped.report(image)
     for error in listing.failed.values():
         raise error
@@ -96,12 +98,12 @@ def denoise_one(image: Path, denoisers: Denoisers, settings: Settings, content: 
     return file.getvalue()
 
 
-def _is_done(job: Job, record: Record, force: bool, outcome: Outcome) -> bool:
+def _is_done(job: Job, denoisers: Denoisers, record: Record, force: bool, outcome: Outcome) -> bool:
     """Whether an earlier call wrote all outputs of a job. Raises OutputError if one of them is in the way."""
-    facts = source_facts(job.source, job.content)
-    missing = [target for target in job.outputs if force or not record.is_done(target, facts)]
+    facts, models = source_facts(job.source, job.content), denoisers.sha256s(job.sizes)
+    missing = [target for target in job.outputs if force or not record.is_done(target, models, facts)]
     for target in missing:
-        record.check_writable(target, facts, force)
+        record.check_writable(target, models, facts, force)
     if not missing:
         outcome.done_before += job.outputs
         outcome.images += 1

@@ -32,11 +32,12 @@ class Denoisers:
         names = {FASHION if size == (SIDE, SIDE) else PHOTO for size in sizes}
         self._load(self._model or (PHOTO if PHOTO in names else FASHION))
 
-    def sha256s(self) -> set[str]:
-        """The hashes of the graphs that may be chosen, after `load_for`."""
+    def sha256s(self, sizes: Sequence[tuple[int, int]]) -> set[str]:
+        """The hashes of the graphs that may be chosen for images of these sizes, after `load_for`."""
         if self._model is not None:
             return {self._load(self._model).sha256}
-        return {runtime.shipped_sha256(signature.file) for signature in SHIPPED.values()}
+        names = (PHOTO, FASHION) if (SIDE, SIDE) in sizes else (PHOTO,)  # which of both, the pixels decide
+        return {runtime.shipped_sha256(SHIPPED[name].file) for name in names}
 
     def choose(self, pixels: Pixels) -> runtime.Graph:
         """The graph for an image (H, W) or (3, H, W). Raises InputError if it cannot be loaded."""

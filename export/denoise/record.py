@@ -19,12 +19,11 @@ NAME = ".gan-denoise.jsonl"  # hidden: viewers of images and `ls` do not show it
 class Record:
     """One line for each file written to the folder `out`: its hash, its source's size and time, model and strength.
 
-    `models` are the hashes of those that this call may use. A line that was cut off when the disk was full or the
-    process was killed counts as none.
+    A line that was cut off when the disk was full or the process was killed counts as none.
     """
 
-    def __init__(self, out: Path, models: Collection[str], strength: float) -> None:
-        self._out, self._models, self._strength = out, models, strength
+    def __init__(self, out: Path, strength: float) -> None:
+        self._out, self._strength = out, strength
         self._entries: dict[str, dict[str, Any]] = {}
         with contextlib.suppress(OSError):
             for line in (out / NAME).read_text(encoding="utf-8", errors="replace").splitlines():
@@ -32,10 +31,13 @@ class Record:
                     entry = json.loads(line)
                     self._entries[entry["output"]] = entry
 
-    def is_done(self, target: Path, source: dict[str, Any]) -> bool:
-        """Whether `target` exists as it was written, from the same source (see `source_facts`) with these settings."""
+    def is_done(self, target: Path, models: Collection[str], source: dict[str, Any]) -> bool:
+        """Whether `target` exists as it was written, from the same source (see `source_facts`) with these settings.
+
+        `models` are the hashes of those that this call may use for it.
+        """
         entry = self._entries.get(self._key(target))
-        if entry is None or self._difference(entry, source):
+        if entry is None or self._difference(entry, models, source):
             return False
         try:
             with target.open("rb") as file:
@@ -43,7 +45,7 @@ class Record:
         except OSError:
             return False
 
-    def check_writable(self, target: Path, source: dict[str, Any], force: bool) -> None:
+    def check_writable(self, target: Path, models: Collection[str], source: dict[str, Any], force: bool) -> None:
         """Raise OutputError as `check_overwrite` does; it says what differs if an earlier call wrote `target`."""
         try:
             check_overwrite(target, force)
@@ -51,7 +53,7 @@ class Record:
             entry = self._entries.get(self._key(target))
             if entry is None or not target.is_file():
                 raise
-            how = f"was made with another {self._difference(entry, source) or 'content'}"
+            how = f"was made with another {self._difference(entry, models, source) or 'content'}"
             raise OutputError(f"{target}: exists and {how}, not overwritten", f"{error.hint}; or {OUT_HINT}") from error
 
     @contextlib.contextmanager
@@ -74,11 +76,11 @@ class Record:
                 **source,
             }
             with (self._out / NAME).open("a", encoding="utf-8") as lines:
-                lines.write(json.dumps(entry) + "\n")
+                lines.write(f"\n{json.dumps(entry)}\n")  # the line before may have been cut off
 
-    def _difference(self, entry: dict[str, Any], source: dict[str, Any]) -> str:
+    def _difference(self, entry: dict[str, Any], models: Collection[str], source: dict[str, Any]) -> str:
         """The first setting in which an entry differs from this call; empty if none does."""
-        if entry.get("model") not in self._models:
+        if entry.get("model") not in models:
             return "model"
         if entry.get("strength") != self._strength:
             return "strength"

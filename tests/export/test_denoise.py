@@ -388,7 +388,20 @@ def test_what_another_call_wrote_is_not_mixed(change: Any, options: tuple[str, .
     assert not Path("clean/b.png").exists()
     assert error.hint.startswith("--force overwrites it")
     assert denoise("b.png", "a.png", "--out", "clean", *options, "--force").exit_code == 0
-    assert denoise("b.png", "a.png", "--out", "clean", *options).stdout == ""
+    repeated = denoise("b.png", "a.png", "--out", "clean", *options)
+    assert (repeated.exit_code, repeated.stdout) == (0, "")
+
+
+@pytest.mark.row(90)
+def test_the_result_of_another_named_model_is_not_that_of_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    noise_file("a.png", size=(40, 40))
+    with shipped(monkeypatch):
+        assert denoise("a.png", "--out", "clean", *FASHION).exit_code == 0
+        error = error_of(denoise("a.png", "--out", "clean"))
+        assert error.message == "clean/a.png: exists and was made with another model, not overwritten"
+        assert denoise("a.png", "--out", "clean", "--force").exit_code == 0
+        assert_halved("clean/a.png", "a.png")
+        assert denoise("a.png", "--out", "clean").stdout == ""
 
 
 def test_a_file_that_is_removed_is_written_again() -> None:
@@ -424,6 +437,8 @@ def test_one_image_goes_through_standard_streams() -> None:
     other = Path(noise_file("b.jpg", "RGB", (30, 30))).read_bytes()
     assert error_of(denoise("-", "--out", "clean", *HALF, content=other)).exit_code == 4
     assert denoise("a.jpg", "--out", "-", *HALF).stdout_bytes == done.stdout_bytes
+    assert denoise(noise_file("c.png"), "--out", "-", *HALF).exit_code == 0  # nothing is written beside it
+    assert denoise("a.jpg", "--out", "-", *HALF, "--keep-format").stdout_bytes == kept.stdout_bytes
 
 
 @pytest.mark.parametrize(
