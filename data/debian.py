@@ -85,8 +85,10 @@ def unpack_package(apt: Sequence[str], package: str, work: Path) -> Path:
     run_tool([*apt, "download", package], work)
     archive = next(work.glob(f"{package}_*.deb"))
     folder = work / f"{package}-files"
-    run_tool(["dpkg-deb", "-x", str(archive), str(folder)], work)
-    archive.unlink()
+    try:
+        run_tool(["dpkg-deb", "-x", str(archive), str(folder)], work)
+    finally:  # a damaged one must not be taken for that of another release
+        archive.unlink()
     return folder
 
 

@@ -51,7 +51,7 @@ def parse_sigmas(text: str) -> tuple[float, ...]:
     """Noise levels above 0 and up to 1 from a text as `15/255,0.1`, sorted. Raises UsageError for any other text."""
     try:
         levels = {float(Fraction(part.strip())) for part in text.split(",")}
-    except (ValueError, ZeroDivisionError):
+    except (ValueError, ZeroDivisionError, OverflowError):
         levels = set()
     if not levels or not all(0 < level <= 1 for level in levels):
         raise UsageError.expected("--sigma", "numbers above 0 and up to 1, with commas", repr(text), SIGMA_HINT)
