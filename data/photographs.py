@@ -110,7 +110,8 @@ def check_enough(folder: Path, found: Mapping[Photograph, Path], hint: str) -> N
             got = f"{len(of_split) - len(missing)}, without {_name(missing)}"
             raise InputError.expected(folder, f"{len(of_split)} {split} photographs", got, hint)
     if missing := [photo for photo in list_photographs() if photo not in found]:
-        warn_once(f"continuing without {len(missing)} photographs, missing or changed: {_name(missing)}", folder)
+        count = f"{len(missing)} photograph{'s' * (len(missing) != 1)}"
+        warn_once(f"continuing without {count}, missing or changed: {_name(missing)}", folder)
 
 
 def _name(photographs: Sequence[Photograph]) -> str:

@@ -25,7 +25,7 @@ MAX_TOUCHED = 2**26  # numbers that all nodes read and write, for one sample; th
 MAX_PRODUCTS = 2**34  # multiply-adds for one sample, under a second on two cores; the shipped model has 2**27
 MAX_TILE_VALUES = 2**26  # numbers in a tensor, for one such tile: 64 channels, 256 MB
 MAX_TILE_TOUCHED = 2**34
-MAX_TILE_PRODUCTS = 2**40  # a million multiply-adds a pixel, twice those of DnCNN in colour; half a minute
+MAX_TILE_PRODUCTS = 2**40  # a million multiply-adds a pixel; DnCNN in colour has 667,000
 HINT = "gan-denoise export RUN --out DIR makes a model"
 # Windows has only O_BINARY of these; there `_read` checks the link before it opens the file.
 _FLAGS = os.O_RDONLY | sum(getattr(os, f"O_{name}", 0) for name in ("NOFOLLOW", "NONBLOCK", "CLOEXEC", "BINARY"))

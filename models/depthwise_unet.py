@@ -14,7 +14,7 @@ class DepthwiseUNet(nn.Module):
     Blind, residual and without biases and normalization, as models/unet.py, from which it differs in two ways. A third
     level works at 1/8 of the side, and the first layer is one convolution of stride 2, which equals pixel unshuffling
     and a 3x3 convolution. The blocks are inverted bottlenecks with a depthwise convolution (Sandler et al.
-    2018, arXiv:1801.04381), which need a third of the multiply-adds of two full 3x3 convolutions. In evaluation mode
+    2018, arXiv:1801.04381), which need a quarter of the multiply-adds of two full 3x3 convolutions. In evaluation mode
     the result is clipped to [0, 1]. `widths` are the channels at 1/2, 1/4 and 1/8 of the side; `blocks` the blocks at
     these three on the way down, then at 1/4 and 1/2 on the way up.
     """

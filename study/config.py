@@ -197,7 +197,7 @@ class PhotoDenoiserConfig:
     max_gradient_norm: float = 1.0  # gradients with a larger norm are scaled down to it
     ema_half_life_images: int = 8_000  # half-life of the EMA of the weights, in images
     epochs: int = 60
-    batch: int = 8  # crops, one of a tile
+    batch: int = 8  # crops, each from a tile of its own
     images: int = 60_000  # training tiles used, from the first
 
     def __post_init__(self) -> None:

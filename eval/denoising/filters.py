@@ -119,9 +119,8 @@ def non_local_means(noisy: ImagesF32, sigma: float, parameters: Parameters) -> I
 def bm3d(noisy: ImagesF32, sigma: float, parameters: Parameters) -> ImagesF32:
     """BM3D, in colour CBM3D (Dabov et al. 2007, Mäkinen et al. 2020), from the authors' package `bm3d`.
 
-    The package is for non-commercial use only.
-
-    It is used for comparison alone; this one does not contain or require it. `block` is the side of the blocks in
+    That package is for non-commercial use only. It is used for comparison alone; this one neither contains nor
+    requires it. `block` is the side of the blocks in
     pixels (8 by default, which is large for an image of 28) and the assumed noise level is `strength` times sigma. The
     exact variances are computed with an FFT of 16 x 16 instead of 32 x 32: within 0.01 dB on 10 training images, in a
     quarter of the time.

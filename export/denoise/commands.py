@@ -42,7 +42,9 @@ def denoise(
     strength: Annotated[
         float,
         typer.Option(
-            min=0, max=MAX_STRENGTH, help="How much noise to remove: 0 none, 1 all, above 1 more than the model does."
+            min=0,
+            max=MAX_STRENGTH,
+            help="0 is the input, 1 the model's result, between them a blend; above 1 removes more.",
         ),
     ] = 1,
     keep_format: Annotated[

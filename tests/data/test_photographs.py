@@ -195,7 +195,7 @@ def test_one_photograph_in_four_may_be_missing(listed: Path, capsys: pytest.Capt
     fewer = load_photographs(listed / "unpacked")
     assert len(fewer.train) == N_TILES[TRAIN] - 4
     assert fewer.sha256 != whole.sha256
-    message = "continuing without 1 photographs, missing or changed: coffee.png of some-photographs"
+    message = "continuing without 1 photograph, missing or changed: coffee.png of some-photographs"
     assert message in capsys.readouterr().err
     (listed / "unpacked" / FOLDER / "hubble_deep_field.jpg").unlink()
     with pytest.raises(
