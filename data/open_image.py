@@ -54,14 +54,6 @@ def open_image(path: Path, channels: int, skipped: Skipped | None = None) -> Ima
         return first
 
 
-def open_frames(path: Path, channels: int) -> Iterator[Image.Image]:
-    """Open the pages or frames of an image file one after the other, each as `open_image` does."""
-    with open_checked(path) as image:
-        yield _convert(image, path, channels)  # decoded already
-        for _ in seek_later_frames(image, path):
-            yield _convert(image, path, channels)
-
-
 def seek_later_frames(image: Image.Image, path: Path) -> Iterator[int]:
     """Move the open image to its second page or frame and so on, and check the size of each."""
     for frame in range(1, count_frames(image)):

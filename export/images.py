@@ -61,24 +61,18 @@ def save_numbered(images: ImagesF32, folder: Path, first: int = 0) -> None:
         to_pil(image).save(folder / f"{i:06d}.png")
 
 
-def read_image(
-    path: Path, shape: tuple[int, ...], or_larger: bool = False, skipped: Skipped | None = None
-) -> ImagesF32:
+def read_image(path: Path, shape: tuple[int, ...], skipped: Skipped | None = None) -> ImagesF32:
     """Read an image file, turned upright, as (1, C, H, W) float32 in [0, 1] for a model of `shape` (C, H, W).
 
-    With `or_larger`, H and W are minimum sizes. An RGB image whose channels are all equal also counts as grey;
-    transparent pixels are shown on white. Of several pages or frames the first is read, and the others are counted in
-    `skipped`. Raises InputError as `open_image` does, or when the size or the colours do not fit.
+    An RGB image whose channels are all equal also counts as grey; transparent pixels are shown on white. Of several
+    pages or frames the first is read, and the others are counted in `skipped`. Raises InputError as `open_image` does,
+    or when the size or the colours do not fit.
     """
-    # Opened in colour, since grey would convert colours without an error.
-    return _to_model_input(open_image(path, 3, skipped), path, shape, or_larger)
-
-
-def _to_model_input(image: Image.Image, path: Path, shape: tuple[int, ...], or_larger: bool) -> ImagesF32:
+    image = open_image(path, 3, skipped)  # in colour, since grey would convert colours without an error
     channels, height, width = shape
-    large_enough = or_larger and image.width >= width and image.height >= height
-    if image.size != (width, height) and not large_enough:
-        raise _wrong_size(path, image.size, f"{width}x{height} pixels{' or more' if or_larger else ''}")
+    if image.size != (width, height):
+        got = f"{image.width}x{image.height}"
+        raise InputError.expected(path, f"{width}x{height} pixels", got, "resize it first")
     pixels = from_pil(image)  # (3, H, W)
     if channels == 1:
         if (pixels != pixels[0]).any():
@@ -86,10 +80,6 @@ def _to_model_input(image: Image.Image, path: Path, shape: tuple[int, ...], or_l
             raise InputError.expected(path, "a grey image, as the model needs", "one with colours", hint)
         pixels = pixels[:1]
     return pixels[None].astype(np.float32) / np.float32(255)
-
-
-def _wrong_size(path: Path, size: tuple[int, int], expected: str) -> InputError:
-    return InputError.expected(path, expected, f"{size[0]}x{size[1]}", "resize it first")
 
 
 def _add_captions(image: Image.Image, captions: list[str], tops: list[int]) -> Image.Image:
