@@ -38,7 +38,7 @@ async function open(file, maxPixels) {
     const image = context.getImageData(0, 0, width, height);
     return { kind: "opened", image, size, isTransparent: layOnWhite(image.data) };
   } catch (error) {
-    const isTooLarge = /memory|allocat/i.test(error.message);
+    const isTooLarge = /memory|alloc/i.test(error.message);
     return { kind: "refused", message: isTooLarge ? "too large for the memory of this browser" : "not an image that this browser can read" };
   }
 }
@@ -80,6 +80,6 @@ async function denoise(image, about, isCurrent) {
 /** What went wrong, in words; onnxruntime-web throws strings and numbers too. */
 function explain(error) {
   const text = String(error?.message ?? error);
-  const isMemory = /memory|allocat|OOM|^\d+$/i.test(text);
+  const isMemory = /memory|alloc|OOM|^\d+$/i.test(text);
   return isMemory ? "this browser has too little memory left for it; close other tabs, or choose a smaller image" : text;
 }
