@@ -118,7 +118,8 @@ def preview(
     with atomic_path(out) as temporary:
         image.save(temporary, format="PNG")
     arguments = _dataset_arguments(dataset, data, size, channels)
-    train = ("train", "denoiser" if is_photos else "gan", *(() if is_photos else ("--preset", "quick")), *arguments)
+    photo = ("train", "photo", *(() if data is None else ("--data", data)))
+    train = photo if is_photos else ("train", "gan", "--preset", "quick", *arguments)
     study = ("study", "run", "--preset", "quick", "--out", "runs/quick")  # for unchanged Fashion-MNIST only
     next_command = train if arguments else study
     print_result("data preview", [out], as_json, next_command, written=[out], source=loaded.source)

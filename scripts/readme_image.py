@@ -1,6 +1,7 @@
-"""Write docs/effect.png, the README's image: python scripts/readme_image.py EXPORT, an exported run of preset quick.
+"""Write docs/effect.webp, the README's image: python scripts/readme_image.py EXPORT, an exported run of preset quick.
 
-The images are the first ones in order, none selected: latents 0 to 8 of seed 0, and the first nine test images.
+The small images are the first ones in order, none selected: latents 0 to 8 of seed 0, and the first nine test images.
+The photographs are crops of held-out ones (`data fetch --dataset photos`).
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+import gan_denoise
 from gan_denoise.data import sources
 from gan_denoise.data.images import ImagesF32, to_float, to_uint8
+from gan_denoise.data.photographs import load_held_out_photographs
 from gan_denoise.export import latents, runtime
 
-FILE = Path(__file__).resolve().parents[1] / "docs/effect.png"
+FILE = Path(__file__).resolve().parents[1] / "docs/effect.webp"
 FONTS = Path(matplotlib.get_data_path()) / "fonts/ttf"
 COLUMNS = 9
 SCALE = 5  # screen pixels per image pixel; GitHub shows the image at about half its width
@@ -24,6 +27,8 @@ GAP, GROUP_GAP = 6, 30  # screen pixels between images, and between groups of ro
 LABELS = 370  # screen pixels at the left
 FONT_SIZE = 50  # about 11 pixels on a phone
 SIGMA = 50 / 255
+PHOTOGRAPHS = {"Friends": (309, 340), "Fig in a bowl": (560, 340), "Singaporean cityscape": (1150, 380)}  # left, top
+WIDTH, HEIGHT = 434, 250  # pixels of a crop
 
 Group = tuple[str, dict[str, ImagesF32]]  # a title, and rows of images by their labels
 
@@ -31,7 +36,12 @@ Group = tuple[str, dict[str, ImagesF32]]  # a title, and rows of images by their
 def main(export: Path) -> None:
     """Make the images and draw them."""
     groups = [("Early GAN", _generate(export)), ("Final GAN", _generate(None)), ("Test images", _restore())]
-    draw_groups(groups).save(FILE, optimize=True)
+    canvas = draw_groups(groups)
+    photographs = _draw_photographs(canvas.width)
+    whole = Image.new("RGB", (canvas.width, canvas.height + GROUP_GAP + photographs.height), "white")
+    whole.paste(canvas, (0, 0))
+    whole.paste(photographs, (0, canvas.height + GROUP_GAP))
+    whole.save(FILE, quality=85, method=6)
 
 
 def draw_groups(groups: list[Group]) -> Image.Image:
@@ -50,6 +60,24 @@ def draw_groups(groups: list[Group]) -> Image.Image:
                 canvas.paste(large, (LABELS + column * side, top))
             top += side
         top += GROUP_GAP
+    return canvas
+
+
+def _draw_photographs(width: int) -> Image.Image:
+    """Crops of held-out photographs, noisy above denoised."""
+    fonts = [ImageFont.truetype(FONTS / f"DejaVuSans{style}.ttf", FONT_SIZE) for style in ("-Bold", "")]
+    canvas = Image.new("RGB", (width, 2 * HEIGHT + GAP), "white")
+    draw, photographs = ImageDraw.Draw(canvas), load_held_out_photographs()
+    draw.text((8, 6), "Photographs", fill=0, font=fonts[0])
+    for row, label in enumerate(("noisy", "denoised")):
+        draw.text((8, row * (HEIGHT + GAP) + HEIGHT // 2), label, fill=0, font=fonts[1], anchor="lm")
+    for column, (title, (left, top)) in enumerate(PHOTOGRAPHS.items()):
+        clean = photographs[title].transpose(1, 2, 0)  # (H, W, 3)
+        noise = 255 * SIGMA * np.random.default_rng(column).standard_normal(clean.shape)
+        noisy = np.rint(clean + noise).clip(0, 255).astype(np.uint8)
+        for row, image in enumerate((noisy, np.asarray(gan_denoise.denoise(noisy)))):
+            crop = Image.fromarray(image[top : top + HEIGHT, left : left + WIDTH])
+            canvas.paste(crop, (LABELS + column * (WIDTH + GAP), row * (HEIGHT + GAP)))
     return canvas
 
 

@@ -61,8 +61,7 @@ def _image_graphs(run: RunFolder, differences: dict[str, float]) -> dict[str, by
     """The bytes of the checked graphs generator, denoiser and fused; of the denoiser alone without a generator."""
     if run.denoiser.path.exists() and not run.gan.path.exists():
         model = _denoiser_model(run)
-        images = _random_images(_image_shape(run.denoiser.read_fingerprint()))
-        _checked_denoiser(run, model, images, differences)
+        _checked_denoiser(run, model, _random_images(_denoiser_shape(run)), differences)
         return {DENOISER.file: _to_bytes(model)}
     network, fingerprint = weights.load_generator(run.gan.path), run.gan.read_fingerprint()
     classes = _class_metadata(network, fingerprint)
@@ -82,12 +81,14 @@ def _image_graphs(run: RunFolder, differences: dict[str, float]) -> dict[str, by
 
 def _denoiser_model(run: RunFolder) -> onnx.ModelProto:
     """The denoiser's graph: for images of the size that it was trained on, or for photographs of any size."""
-    fingerprint = run.denoiser.read_fingerprint()
-    network, shape = weights.load_denoiser(run.denoiser.path), _image_shape(fingerprint)
+    network, metadata = weights.load_denoiser(run.denoiser.path), _metadata(run.denoiser.read_fingerprint())
     if not isinstance(network, DepthwiseUNet):
-        return with_metadata(to_onnx(network, DENOISER, shape), _metadata(fingerprint))
-    any_size = {"multiple": str(MULTIPLE), "receptive_field": str(network.receptive_field)}
-    return with_metadata(to_onnx(network, DENOISER, shape, MULTIPLE), _metadata(fingerprint) | any_size)
+        return with_metadata(to_onnx(network, DENOISER, _denoiser_shape(run)), metadata)
+    if run.gan.path.exists():
+        hint = "train the photograph denoiser with another --out"
+        raise InputError.expected(run.path, "a denoiser for the images of its GAN", "one for photographs", hint)
+    metadata |= {"multiple": str(MULTIPLE), "receptive_field": str(network.receptive_field)}
+    return with_metadata(to_onnx(network, DENOISER, _denoiser_shape(run), MULTIPLE), metadata)
 
 
 def _checked_denoiser(run: RunFolder, model: onnx.ModelProto, images: ArrayF32, differences: dict[str, float]) -> Graph:
@@ -116,9 +117,12 @@ def _random_images(shape: tuple[int, ...]) -> ArrayF32:
     return images
 
 
-def _image_shape(fingerprint: dict[str, Any]) -> tuple[int, ...]:
-    """(C, H, W) of the images that a stage was trained on."""
-    return tuple(fingerprint.get("image_shape", (1, SIDE, SIDE)))
+def _denoiser_shape(run: RunFolder) -> tuple[int, ...]:
+    """(C, H, W) of the images that the denoiser was trained on: of the crops, if it was trained on crops."""
+    fingerprint = run.denoiser.read_fingerprint()
+    channels, *sides = fingerprint.get("image_shape", (1, SIDE, SIDE))
+    crop = fingerprint["config"].get("crop")
+    return (channels, crop, crop) if crop else (channels, *sides)
 
 
 def _publish(run: RunFolder, out: Path, graphs: dict[str, bytes]) -> None:

@@ -210,6 +210,9 @@ def _check(config: Config, images: _Images) -> Config:
             raise UsageError.expected("--pairs", "a preset with a blind denoiser", type(config).__name__, hint)
         if images.data is not None or not is_fashion_mnist:
             raise UsageError.expected("--pairs", "no --dataset and no --data", "one of them")
+    if images.dataset == DatasetName.photos and not isinstance(config, BlindDenoiserConfig):
+        hint = "gan-denoise train photo"
+        raise UsageError.expected("--dataset", "images of 28, 32 or 64 pixels a side", images.dataset.value, hint)
     if images.data is None and images.dataset in (DatasetName.folder, DatasetName.npz):
         raise UsageError.expected("--data", f"the path of the images, for --dataset {images.dataset}", "none")
     check_image_size(images.size, images.channels)

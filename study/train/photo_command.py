@@ -45,6 +45,10 @@ def photo(
     threads: ThreadsOption = 0,
     precision: PrecisionOption = Precision.float32,
     data: PhotographsOption = None,
+    start: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Start from the weights denoiser.safetensors in this folder."),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Run folder.", rich_help_panel=OUTPUT)] = Path("runs/photo"),
     resume: ResumeOption = False,
     resume_inexact: ResumeInexactOption = False,
@@ -56,6 +60,7 @@ def photo(
     """Train the denoiser for photographs, which `denoise` uses; hours.
 
     Example: gan-denoise train photo --epochs 2 --out runs/photo
+    Example: gan-denoise train photo --start runs/photo/denoiser --set learning_rate=3e-4 --out runs/longer
     """
     base = PhotoDenoiserConfig()
     config, file_seed = (base, None) if config_file is None else read_config(config_file, base)
@@ -67,10 +72,13 @@ def photo(
         return
     check_torch()
     from gan_denoise.data.datasets import load_dataset
-    from gan_denoise.study.train.dispatch import train
+    from gan_denoise.study.train.image_shape import check_size
+    from gan_denoise.study.train.photo_denoiser import train_photo_denoiser
 
     options = run_options(seed, device, threads, precision, resume, tensorboard, resume_inexact)
-    train(config, load_dataset("photos", data), out, options)
+    dataset = load_dataset("photos", data)
+    check_size(config, dataset.train.shape[-1])
+    train_photo_denoiser(config, dataset, out, options, start)
     stage = RunFolder(out).denoiser.path
     settings |= {"device": device, "threads": threads, "precision": precision}
     following = ("export", out, "--out", "exported")

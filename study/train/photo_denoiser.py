@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from gan_denoise.data.dataset import Dataset
+from gan_denoise.errors import InputError
 from gan_denoise.eval.metrics.psnr_ssim import psnr, ssim
 from gan_denoise.export.convert import weights
 from gan_denoise.export.run_folder import RunFolder, StageFolder
@@ -31,23 +32,30 @@ from gan_denoise.study.train.validation import denoise_images, validation_images
 GREY = torch.tensor([0.299, 0.587, 0.114])[:, None, None]  # luma of red, green and blue (ITU-R BT.601)
 
 
-def train_photo_denoiser(config: PhotoDenoiserConfig, dataset: Dataset, run: Path, options: RunOptions) -> None:
+def train_photo_denoiser(
+    config: PhotoDenoiserConfig, dataset: Dataset, run: Path, options: RunOptions, start: Path | None = None
+) -> None:
     """Train in `run`/denoiser and write the EMA of the weights there; resumes from the last checkpoint.
 
-    After each epoch the log gets PSNR and SSIM of the EMA on held-out tiles with noise of 25/255. Raises what
-    Stage.open raises, and DivergedError if a loss or a gradient is not finite.
+    `start` is a folder with `denoiser.safetensors`, whose weights the training starts from; the fingerprint has their
+    hash. After each epoch the log gets PSNR and SSIM of the EMA on held-out tiles with noise of 25/255. Raises what
+    Stage.open raises, InputError if `start` holds another network, and DivergedError if a loss or a gradient is not
+    finite.
     """
     folder = RunFolder(run).denoiser
     device = prepare_torch(options)
     torch.manual_seed(options.seed)
-    denoiser = on_device(DepthwiseUNet(config.network.widths, config.network.blocks), device)
+    network = DepthwiseUNet(config.network.widths, config.network.blocks)
+    fingerprint = run_fingerprint(config, dataset, options)
+    if start is not None:
+        fingerprint["started_from"] = load_start(network, start)
+    denoiser = on_device(network, device)
     ema = copy.deepcopy(denoiser).requires_grad_(False)
     arguments = dataclasses.asdict(config.network)
     adam = Adam(denoiser.parameters(), config.learning_rate, (0.9, 0.99))
     count = min(config.images, len(dataset.train)) // config.batch * config.batch
     tiles = torch.from_numpy(dataset.train.images[:count])  # (N, 3, H, W) uint8, whole batches
     held_out, noisy = validation_images(dataset)
-    fingerprint = run_fingerprint(config, dataset, options)
     epoch_steps = steps_per_epoch(len(tiles), config.batch)
     total = config.epochs * epoch_steps
     modules: Modules = {"denoiser": denoiser, "ema": ema, "adam": adam}
@@ -79,6 +87,18 @@ def train_photo_denoiser(config: PhotoDenoiserConfig, dataset: Dataset, run: Pat
             # save
             stage.end_step(step)
         weights.save_weights(folder.weights("denoiser"), ema, arguments)
+
+
+def load_start(network: DepthwiseUNet, folder: Path) -> str:
+    """Set the weights to those in `folder`; returns their SHA-256. Raises InputError if they are of another network."""
+    description, tensors = weights.read_weights(StageFolder(folder).weights("denoiser"))
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        got = f"{description.get('network')} {description.get('arguments')}"
+        hint = "--set network.widths=... and network.blocks=... as they have them"
+        raise InputError.expected(f"--start {folder}", "weights of the configuration's network", got, hint) from error
+    return str(description["sha256"])
 
 
 def photo_step(

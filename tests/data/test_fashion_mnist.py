@@ -217,7 +217,7 @@ def test_the_probe_ends_in_time_even_if_every_server_blocks(monkeypatch: pytest.
     monkeypatch.setattr(socket, "create_connection", block)
     monkeypatch.setattr(download, "PROBE_S", 0.1)
     start = time.monotonic()
-    silent = download._probe({name: ["http://127.0.0.1/"] for name in "abcdefgh"})
+    silent = download.probe_servers({name: ["http://127.0.0.1/"] for name in "abcdefgh"})
     elapsed = time.monotonic() - start
     stop.set()
     assert silent == [*"abcdefgh"]

@@ -1,0 +1,80 @@
+"""Write docs/photographs.png: held-out photographs at 100 %, noisy, restored by filters and by the shipped model.
+
+The crops are chosen for what they show: fur, a face, stone, leaves, flat sky. None was used for training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+from skimage.restoration import denoise_nl_means
+
+import gan_denoise
+from gan_denoise.data.images import ImagesU8, to_pil
+from gan_denoise.data.photographs import load_held_out_photographs
+
+FILE = Path(__file__).resolve().parents[1] / "docs/photographs.png"
+FONT = Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf"
+SIDE, GAP, HEAD = 224, 4, 26  # pixels of a crop, between crops, and of the line of titles
+SIGMA = 25
+CROPS = {  # photograph: left and top of the crop, as fractions of the width and the height that are free
+    "Friends": (0.38, 0.27),
+    "Astronaut Eileen Collins": (0.4, 0.0),
+    "Roman Colosseum": (0.22, 0.45),
+    "Fig in a bowl": (0.6, 0.52),
+    "Singaporean cityscape": (0.72, 0.33),
+}
+
+
+def main() -> None:
+    """Add noise, restore, draw."""
+    photographs = load_held_out_photographs()
+    rows = []
+    for i, (title, place) in enumerate(CROPS.items()):
+        clean = photographs[title]
+        noise = SIGMA * np.random.default_rng(i).standard_normal(clean.shape)
+        noisy = np.rint(clean + noise).clip(0, 255).astype(np.uint8)
+        images = {"noisy, sigma 25": noisy, **{name: method(noisy) for name, method in METHODS.items()}, "clean": clean}
+        rows.append({name: _crop(image, place) for name, image in images.items()})
+    draw_rows(rows).save(FILE, optimize=True)
+
+
+def _non_local_means(noisy: ImagesU8) -> ImagesU8:
+    """scikit-image's filter, told the noise level, with the parameters of its documentation."""
+    sigma = SIGMA / 255
+    options = {"h": 0.8 * sigma, "sigma": sigma, "patch_size": 5, "patch_distance": 6, "fast_mode": True}
+    restored = denoise_nl_means(noisy / 255, channel_axis=0, **options)
+    return np.rint(255 * restored.clip(0, 1)).astype(np.uint8)
+
+
+def _ours(noisy: ImagesU8) -> ImagesU8:
+    restored = gan_denoise.denoise(np.ascontiguousarray(noisy.transpose(1, 2, 0)), "photo")
+    return np.asarray(restored).transpose(2, 0, 1)
+
+
+METHODS: dict[str, Callable[[ImagesU8], ImagesU8]] = {"non-local means": _non_local_means, "photo model": _ours}
+
+
+def _crop(image: ImagesU8, place: tuple[float, float]) -> ImagesU8:
+    left, top = (round(part * (side - SIDE)) for part, side in zip(place, image.shape[:0:-1], strict=True))
+    return image[:, top : top + SIDE, left : left + SIDE]
+
+
+def draw_rows(rows: list[dict[str, ImagesU8]]) -> Image.Image:
+    """One image: a row for each photograph, a titled column for each version."""
+    step = SIDE + GAP
+    canvas = Image.new("RGB", (len(rows[0]) * step - GAP, HEAD + len(rows) * step - GAP), "white")
+    draw, font = ImageDraw.Draw(canvas), ImageFont.truetype(FONT, 16)
+    for column, title in enumerate(rows[0]):
+        draw.text((column * step + 2, 3), title, fill="black", font=font)
+        for row, images in enumerate(rows):
+            canvas.paste(to_pil(images[title]), (column * step, HEAD + row * step))
+    return canvas
+
+
+if __name__ == "__main__":
+    main()
