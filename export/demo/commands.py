@@ -25,7 +25,7 @@ def demo(
 ) -> None:
     """Write a web page that runs the model in the browser, for any static host, or serve it on this machine.
 
-    The page of the shipped model also denoises photographs of the reader, in the browser, with `photo`.
+    The page of the shipped model also denoises photographs that its reader chooses.
 
     Example: gan-denoise demo --serve
     """

@@ -42,9 +42,7 @@ def write_site(model: Path | None, out: Path, force: bool = False) -> None:
     """
     check_empty(out, force, "--force replaces the files in it")
     fused, graphs = _read_model(model)
-    photo = runtime.load_graph(PHOTO) if model is None and runtime.shipped_sha256(PHOTO.file) else None
-    if photo is not None:
-        graphs[PHOTO.file] = runtime.read_graph(PHOTO, None)
+    photo = runtime.load_graph(PHOTO) if PHOTO.file in graphs else None
     sources = [*_page_files(), *_runtime_files()]
     integrity = _integrity({**graphs, BINARY: (RUNTIME / BINARY).read_bytes()})
     description = {**_describe(fused), "photo": _describe_photo(photo), "files": integrity}
@@ -84,7 +82,7 @@ def find_directions(fused: Graph, count: int = DIRECTIONS) -> ArrayF32:
 
 
 def _read_model(model: Path | None) -> tuple[Graph, dict[str, bytes]]:
-    """The fused graph, and the content of both graph files by name, after checking their shapes."""
+    """The fused graph, and the content of all graph files of the page by name, after checking their shapes."""
     if model is not None and not model.is_dir():
         expected = f"a folder with {FUSED.file} and {DENOISER.file}"
         raise InputError.expected(model, expected, "no folder", "gan-denoise export RUN --out DIR writes one")
@@ -95,7 +93,9 @@ def _read_model(model: Path | None) -> tuple[Graph, dict[str, bytes]]:
     if denoiser.input_shape != shape:
         expected, got = f"images of shape {list(shape)}, as {FUSED.file} has", f"shape {list(denoiser.input_shape)}"
         raise InputError.expected(DENOISER.file, expected, got)
-    return fused, {signature.file: runtime.read_graph(signature, model) for signature in (FUSED, DENOISER)}
+    has_photo = model is None and (runtime.SHIPPED / PHOTO.file).exists()
+    signatures = (FUSED, DENOISER, PHOTO) if has_photo else (FUSED, DENOISER)
+    return fused, {signature.file: runtime.read_graph(signature, model) for signature in signatures}
 
 
 def _page_files() -> list[Path]:
