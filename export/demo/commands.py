@@ -25,6 +25,8 @@ def demo(
 ) -> None:
     """Write a web page that runs the model in the browser, for any static host, or serve it on this machine.
 
+    The page of the shipped model also denoises photographs that its reader chooses.
+
     Example: gan-denoise demo --serve
     """
     if out is None and not serve:

@@ -4,6 +4,7 @@ import * as explore from "./explore.js";
 import * as interpolation from "./interpolation.js";
 import * as model from "./model.js";
 import * as own from "./own.js";
+import * as photo from "./photo.js";
 
 const at = (id) => document.getElementById(id);
 
@@ -16,7 +17,8 @@ try {
   await model.load("fused");
   await explore.setUp();
   await interpolation.setUp();
-  for (const id of ["one", "interpolation"]) at(id).hidden = false;
+  if (model.about.photo) photo.setUp();
+  for (const id of ["one", "interpolation", ...(model.about.photo ? ["photo"] : [])]) at(id).hidden = false;
   setInterval(showSpeed, 500);
   showSpeed();
   await model.load("denoiser");

@@ -5,18 +5,22 @@ const BINARY = "ort-wasm-simd-threaded.wasm";
 const MAX_THREADS = 4; // the default of onnxruntime-web; more do not help with images this small
 const TIMED_RUNS = 25; // the time per image is their median
 
-/** The content of model.json: latent (entries of z), size (height and width), classes, directions, files with hashes. */
+/**
+ * The content of model.json: latent (entries of z), size (height and width), classes, directions, files with hashes,
+ * and photo: null, or how the denoiser of photographs is tiled.
+ */
 export let about;
 export let threads = 1;
 
 let ort;
 const sessions = {};
-const times = { fused: [], denoiser: [] };
+const times = { fused: [], denoiser: [], photo: [] };
 const warm = new Set(); // graphs after their first run, which is slow and not timed
 let queue = Promise.resolve();
 
 /** Read model.json and start the runtime, with threads if the page is cross-origin isolated. Throws an Error to show. */
 export async function start() {
+  if (typeof WebAssembly === "undefined") throw new Error("This browser has no WebAssembly, or it is switched off; the page needs it");
   const response = await fetch("model.json", { cache: "no-cache" }).catch(() => null);
   about = await response?.json().catch(() => null);
   if (!about?.files) throw await explainFailure("model.json");
@@ -27,7 +31,7 @@ export async function start() {
   Object.assign(ort.env.wasm, { numThreads: threads, wasmBinary: (await readFile(BINARY)).buffer });
 }
 
-/** Load the graph "fused" or "denoiser". Throws an Error to show. */
+/** Load the graph "fused", "denoiser" or "photo". Throws an Error to show. */
 export async function load(name) {
   const model = await readFile(`${name}.onnx`);
   sessions[name] = await ort.InferenceSession.create(model, { executionProviders: ["wasm"] }).catch((error) => {
@@ -44,6 +48,11 @@ export async function generate(z) {
 /** Denoise images in [0, 1]; returns a Float32Array of the same length. */
 export async function denoise(noisy) {
   return (await run("denoiser", { noisy: tensor(noisy, [1, ...about.size]) })).denoised.data;
+}
+
+/** Denoise one photograph or a tile of it, 3 x height x width in [0, 1]; returns a Float32Array of the same length. */
+export async function denoisePhoto(noisy, height, width) {
+  return (await run("photo", { noisy: tensor(noisy, [3, height, width]) })).denoised.data;
 }
 
 /** The median time of the latest single-image runs in milliseconds; undefined before the first. */

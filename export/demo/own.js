@@ -1,10 +1,10 @@
-// The user's own image, from a file, drawn, or copied from above: add noise and denoise.
+// A small image, from a file, drawn, or copied from above: add noise and denoise.
 
 import { current } from "./explore.js";
 import { latents } from "./latents.js";
 import { about, denoise } from "./model.js";
 import { drawLine, paint, psnr, readFile } from "./images.js";
-import { coalesce } from "./page.js";
+import { coalesce, receiveFiles } from "./page.js";
 
 const NOISE_SEED = 1; // the noise is fixed, so that the image does not flicker
 
@@ -21,18 +21,12 @@ export async function setUp() {
   at("take").addEventListener("click", () => setImage(current.denoised, "Copied: the denoised image above."));
   at("clear").addEventListener("click", () => setImage(new Float32Array(area), "Cleared: draw on it."));
   at("invert").addEventListener("click", () => setImage(clean.map((value) => 1 - value), "Inverted."));
-  at("file").addEventListener("change", () => openFile(at("file").files[0]));
-  window.addEventListener("dragover", (event) => event.preventDefault());
-  window.addEventListener("drop", (event) => {
-    event.preventDefault();
-    return openFile(event.dataTransfer.files[0]);
-  });
+  receiveFiles(at("file"), about.photo ? at("own") : document, openFile);
   followPointer(at("clean"));
   await setImage(current.denoised, "Copied: the denoised image above.");
 }
 
 async function openFile(file) {
-  if (!file) return;
   try {
     const { pixels, done } = await readFile(file, about.size);
     await setImage(pixels, `${done}.`);

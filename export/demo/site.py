@@ -17,7 +17,7 @@ from gan_denoise.data.dataset import FASHION_MNIST
 from gan_denoise.data.images import ArrayF32
 from gan_denoise.errors import InputError, OutputError
 from gan_denoise.export import latents, runtime
-from gan_denoise.export.runtime import DENOISER, FUSED, Graph
+from gan_denoise.export.runtime import DENOISER, FUSED, PHOTO, Graph
 from gan_denoise.export.training_data import TITLES, from_metadata
 from gan_denoise.files import check_empty, make_folder, move_file, staging_dir
 from gan_denoise.models.z_layout import chosen_class, split_z
@@ -29,23 +29,28 @@ RUNTIME_FILES = ("ort.wasm.bundle.min.mjs", BINARY, "onnxruntime-LICENSE.txt", "
 PAGE = "index.html"
 DIRECTIONS = 6  # sliders on the page
 SAMPLES = 1_000  # images that the directions are fitted on
+PHOTO_TILE = 768  # pixels of the largest tile of a photograph: smaller than `denoise` uses, for phones' memory
+MAX_PHOTO_PIXELS = 4_000_000  # larger photographs are scaled down
 
 
 def write_site(model: Path | None, out: Path, force: bool = False) -> None:
     """Write the page with the graphs in the folder `model` (None: the shipped model) to the folder `out`.
 
-    Raises InputError if the graphs are not a generator and a denoiser of grey images of one size, or if the browser
-    runtime was not fetched; OutputError if `out` is not empty and `force` is not set, or if writing fails.
+    The page of the shipped model also has the shipped denoiser of photographs, if there is one. Raises InputError if
+    the graphs are not a generator and a denoiser of grey images of one size, if a shipped graph is damaged, or if the
+    browser runtime was not fetched; OutputError if `out` is not empty and `force` is not set, or if writing fails.
     """
     check_empty(out, force, "--force replaces the files in it")
     fused, graphs = _read_model(model)
+    photo = runtime.load_graph(PHOTO) if PHOTO.file in graphs else None
     sources = [*_page_files(), *_runtime_files()]
-    description = {**_describe(fused), "files": _integrity({**graphs, BINARY: (RUNTIME / BINARY).read_bytes()})}
+    integrity = _integrity({**graphs, BINARY: (RUNTIME / BINARY).read_bytes()})
+    description = {**_describe(fused), "photo": _describe_photo(photo), "files": integrity}
     try:
         with staging_dir(out) as staging:
             for source in sources:
                 shutil.copyfile(source, staging / source.name)
-            page = (staging / PAGE).read_text().replace("{training data}", _training_data(fused))
+            page = (staging / PAGE).read_text().replace("{training data}", _training_data(fused, photo))
             (staging / PAGE).write_text(page)
             for file, content in graphs.items():
                 (staging / file).write_bytes(content)
@@ -77,7 +82,7 @@ def find_directions(fused: Graph, count: int = DIRECTIONS) -> ArrayF32:
 
 
 def _read_model(model: Path | None) -> tuple[Graph, dict[str, bytes]]:
-    """The fused graph, and the content of both graph files by name, after checking their shapes."""
+    """The fused graph, and the content of all graph files of the page by name, after checking their shapes."""
     if model is not None and not model.is_dir():
         expected = f"a folder with {FUSED.file} and {DENOISER.file}"
         raise InputError.expected(model, expected, "no folder", "gan-denoise export RUN --out DIR writes one")
@@ -88,7 +93,9 @@ def _read_model(model: Path | None) -> tuple[Graph, dict[str, bytes]]:
     if denoiser.input_shape != shape:
         expected, got = f"images of shape {list(shape)}, as {FUSED.file} has", f"shape {list(denoiser.input_shape)}"
         raise InputError.expected(DENOISER.file, expected, got)
-    return fused, {signature.file: runtime.read_graph(signature, model) for signature in (FUSED, DENOISER)}
+    has_photo = model is None and (runtime.SHIPPED / PHOTO.file).exists()
+    signatures = (FUSED, DENOISER, PHOTO) if has_photo else (FUSED, DENOISER)
+    return fused, {signature.file: runtime.read_graph(signature, model) for signature in signatures}
 
 
 def _page_files() -> list[Path]:
@@ -114,9 +121,18 @@ def _describe(fused: Graph) -> dict[str, Any]:
     }
 
 
-def _training_data(fused: Graph) -> str:
-    """The training data that the graph records, with the licence of known data, in HTML."""
-    names = [data.name or "not recorded" for data in from_metadata(fused.metadata)] or ["not recorded"]
+def _describe_photo(photo: Graph | None) -> dict[str, int] | None:
+    """What the page needs to know to denoise photographs in tiles."""
+    if photo is None:
+        return None
+    sizes = {"tile": PHOTO_TILE, "max_pixels": MAX_PHOTO_PIXELS}
+    return {"multiple": photo.multiple, "receptive_field": photo.receptive_field, **sizes}
+
+
+def _training_data(*graphs: Graph | None) -> str:
+    """The training data that the graphs record, with the licence of known data, in HTML."""
+    found = [data for graph in graphs if graph is not None for data in from_metadata(graph.metadata)]
+    names = [data.name or "not recorded" for data in found] or ["not recorded"]
     texts = [TITLES.get(name, name) + (" (MIT, Zalando SE)" if name == FASHION_MNIST else "") for name in names]
     return html.escape(", ".join(texts))
 

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gan_denoise.errors import importing
+from gan_denoise.export import demo
 
 if TYPE_CHECKING:
     from markdown_it.token import Token
 
 
-STYLE = Path(__file__).parent / "report.css"
+STYLES = Path(demo.__file__).with_name("base.css"), Path(__file__).parent / "report.css"
 SCRIPT = Path(__file__).parent / "report.js"
 TYPES = {".svg": "image/svg+xml", ".png": "image/png"}
 
@@ -71,7 +72,7 @@ def to_html(markdown: str, title: str, folder: Path) -> str:
     return PAGE.format(
         policy=POLICY.format(base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()),
         title=html.escape(title),
-        style=STYLE.read_text("utf-8"),
+        style="".join(path.read_text("utf-8") for path in STYLES),
         contents="\n".join(f'<li><a href="#{anchor}">{html.escape(text)}</a></li>' for anchor, text in headings),
         body=body,
         script=script,

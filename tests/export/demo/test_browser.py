@@ -178,7 +178,8 @@ def test_a_dropped_colour_image_is_converted_to_grey_scaled_and_inverted(shown: 
     drop = """(data) => {
         const transfer = new DataTransfer();
         transfer.items.add(new File([Uint8Array.from(data)], "photo.png", {type: "image/png"}));
-        document.body.dispatchEvent(new DragEvent("drop", {dataTransfer: transfer, bubbles: true, cancelable: true}));
+        const event = new DragEvent("drop", {dataTransfer: transfer, bubbles: true, cancelable: true});
+        document.getElementById("own").dispatchEvent(event);
     }"""
     slide(shown, "#sigma", 0.2)
     shown.evaluate(drop, data)
