@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -65,15 +66,23 @@ def denoise_files(
         return outcome
     denoisers.load_for([size for job in listing.jobs for size in job.sizes])
     record = Record(out, settings.strength)
-    jobs = [job for job in listing.jobs if not _is_done(job, denoisers, record, settings.force, outcome)]
+    is_only = len(listing.failed) + len(listing.jobs) == 1
+    jobs = []
+    for job in listing.jobs:
+        try:
+            if not _is_done(job, denoisers, record, settings.force, outcome):
+                jobs.append(job)
+        except InputError as error:  # the image is no longer there
+            _report(outcome, job.source, error, is_only)
     started = time.perf_counter()
     try:
         with show_progress(sum(width * height for job in jobs for width, height in job.sizes)) as advance:
             for job in jobs:
                 try:
-                    _denoise_job(job, denoisers, settings, record, outcome, advance)
+                    with _naming_memory_errors(job):
+                        _denoise_job(job, denoisers, settings, record, outcome, advance)
                 except InputError as error:
-                    _report(outcome, job.source, error, is_only=len(listing.failed) + len(listing.jobs) == 1)
+                    _report(outcome, job.source, error, is_only)
     except (KeyboardInterrupt, SystemExit):
         print_status(f"{len(outcome.written)} files written; the same command continues")
         raise
@@ -92,9 +101,10 @@ def denoise_one(image: Path, denoisers: Denoisers, settings: Settings, content: 
     job = listing.jobs[0]
     if len(job.targets) > 1 or len(listing.jobs) > 1:
         raise InputError.expected(image, "one image for standard output", f"{len(job.targets)} pages", "--out FOLDER")
-    picture = next(iter(_read(job)))
     file = io.BytesIO()
-    write_picture(file, _denoise(picture, denoisers, settings, job, bool)[1], picture, job.image_format, image)
+    with _naming_memory_errors(job):
+        picture = next(iter(_read(job)))
+        write_picture(file, _denoise(picture, denoisers, settings, job, bool)[1], picture, job.image_format, image)
     return file.getvalue()
 
 
@@ -127,6 +137,16 @@ def _denoise_job(
     outcome.images += 1
 
 
+@contextlib.contextmanager
+def _naming_memory_errors(job: Job) -> Iterator[None]:
+    """Raise InputError, which names the image, if memory runs out."""
+    try:
+        yield
+    except MemoryError as error:
+        sizes = ", ".join(f"{width}x{height}" for width, height in job.sizes)
+        raise InputError(f"{job.source}: not enough memory for {sizes} pixels") from error
+
+
 def _read(job: Job) -> Iterable[Picture]:
     if job.targets and camera_raw.is_raw(job.source) and camera_raw.can_develop():
         return iter([camera_raw.develop(job.source)])
@@ -140,10 +160,7 @@ def _denoise(
     pixels = picture.pixels
     if graph.input_shape[0] == 1 and pixels.ndim == 3 and is_grey(pixels):
         pixels = pixels[0]
-    try:
-        return graph, denoise_pixels(graph, pixels, settings.strength, advance, job.source)
-    except MemoryError as error:
-        raise InputError(f"{job.source}: not enough memory for {pixels.shape[-1]}x{pixels.shape[-2]} pixels") from error
+    return graph, denoise_pixels(graph, pixels, settings.strength, advance, job.source)
 
 
 def _report(outcome: Outcome, path: Path, error: InputError, is_only: bool) -> None:

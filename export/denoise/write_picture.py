@@ -35,7 +35,7 @@ def write_picture(file: IO[bytes], pixels: Pixels, source: Picture, image_format
     """
     try:
         _write(file, pixels, source, image_format, source.metadata)
-    except OSError:
+    except (OSError, MemoryError):
         raise
     except Exception as error:
         file.seek(0)
