@@ -52,10 +52,12 @@ export function keepInner({ planes, height, width }, { inner, outer }, isGrey) {
   for (let y = 0; y < inner.height; y++) {
     const row = (inner.top - outer.top + y) * width + inner.left - outer.left;
     for (let x = 0; x < inner.width; x++) {
-      const colour = [0, 1, 2].map((channel) => planes[channel * area + row + x]);
-      const grey = (colour[0] + colour[1] + colour[2]) / 3;
+      const from = row + x;
       const to = 4 * (y * inner.width + x);
-      for (let channel = 0; channel < 3; channel++) pixels[to + channel] = 255 * (isGrey ? grey : colour[channel]); // rounds
+      const mean = (planes[from] + planes[area + from] + planes[2 * area + from]) / 3;
+      for (let channel = 0; channel < 3; channel++) {
+        pixels[to + channel] = 255 * (isGrey ? mean : planes[channel * area + from]); // rounds
+      }
       pixels[to + 3] = 255;
     }
   }
