@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 from skimage.restoration import denoise_nl_means
 
 import gan_denoise
-from gan_denoise.data.images import ImagesU8, to_pil
+from gan_denoise.data.images import ImagesU8, from_pil, to_pil
 from gan_denoise.data.photographs import load_held_out_photographs
 
 FILE = Path(__file__).resolve().parents[1] / "docs/photographs.png"
@@ -48,12 +48,12 @@ def _non_local_means(noisy: ImagesU8) -> ImagesU8:
     sigma = SIGMA / 255
     options = {"h": 0.8 * sigma, "sigma": sigma, "patch_size": 5, "patch_distance": 6, "fast_mode": True}
     restored = denoise_nl_means(noisy / 255, channel_axis=0, **options)
-    return np.rint(255 * restored.clip(0, 1)).astype(np.uint8)
+    pixels: ImagesU8 = np.rint(255 * restored.clip(0, 1)).astype(np.uint8)
+    return pixels
 
 
 def _ours(noisy: ImagesU8) -> ImagesU8:
-    restored = gan_denoise.denoise(np.ascontiguousarray(noisy.transpose(1, 2, 0)), "photo")
-    return np.asarray(restored).transpose(2, 0, 1)
+    return from_pil(gan_denoise.denoise(to_pil(noisy), "photo"))
 
 
 METHODS: dict[str, Callable[[ImagesU8], ImagesU8]] = {"non-local means": _non_local_means, "photo model": _ours}

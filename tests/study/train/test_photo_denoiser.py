@@ -61,10 +61,10 @@ def test_it_learns_to_denoise_held_out_tiles(trained: Path, tiles: Dataset) -> N
     log = [json.loads(line) for line in (trained / "denoiser/log.jsonl").read_text().splitlines()]
     assert [event["epoch"] for event in log] == list(range(1, 25))
     assert is_finished(CONFIG, trained, OPTIONS)
-    noisy = tiles.held_out.images.astype(np.float32) / 255
+    noisy = tiles.held_out.images.astype(np.float32) / np.float32(255)
     noisy += np.float32(0.15) * np.random.default_rng(0).standard_normal(noisy.shape, np.float32)
     denoised = load_denoiser(trained / "denoiser")(torch.from_numpy(noisy)).detach().numpy()
-    clean = tiles.held_out.images.astype(np.float32) / 255
+    clean = tiles.held_out.images.astype(np.float32) / np.float32(255)
     gain = psnr(clean, denoised) - psnr(clean, noisy.clip(0, 1))
     assert gain.mean() > 2
 
