@@ -41,7 +41,7 @@ def main(export: Path) -> None:
     whole = Image.new("RGB", (canvas.width, canvas.height + GROUP_GAP + photographs.height), "white")
     whole.paste(canvas, (0, 0))
     whole.paste(photographs, (0, canvas.height + GROUP_GAP))
-    whole.save(FILE, quality=85, method=6)
+    whole.save(FILE, quality=75, method=6)
 
 
 def draw_groups(groups: list[Group]) -> Image.Image:
