@@ -147,7 +147,11 @@ def server_socket() -> str:
     """Start the server of this process, which ends with it; returns the path of its socket."""
     folder = tempfile.TemporaryDirectory()
     path = f"{folder.name}/socket"
-    process = subprocess.Popen([sys.executable, SERVER, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    # Threads that wait give their core to other tests: spinning, a training on two threads takes minutes here.
+    environment = {**os.environ, "OMP_WAIT_POLICY": "passive"}
+    process = subprocess.Popen(
+        [sys.executable, SERVER, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+    )
     assert process.stdin is not None
     assert process.stdout is not None
     assert process.stdout.readline() == b"ready\n"
