@@ -356,7 +356,7 @@ def test_the_demo_page_names_the_data_of_its_model(noise_model: Path, tmp_path: 
     if not (site.RUNTIME / site.BINARY).exists():
         pytest.skip("onnxruntime-web: not installed")
     site.write_site(noise_model, tmp_path / "page")
-    assert "Training data of the model: an array file." in (tmp_path / "page/index.html").read_text()
+    assert "Training data of the models: an array file." in (tmp_path / "page/index.html").read_text()
 
 
 def names_of(model: onnx.ModelProto) -> list[str]:
