@@ -223,10 +223,10 @@ def _read_tiles(file: Path, key: str) -> tuple[ImagesU8, ImagesU8] | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        print_status(f"{file}: damaged ({error}), made anew")
+        print_status(f"{file}: damaged ({error}); cutting the tiles again")
         return None
     if _tiles_sha256(train, held_out) != sha256:
-        print_status(f"{file}: damaged (SHA-256), made anew")
+        print_status(f"{file}: damaged (SHA-256); cutting the tiles again")
         return None
     return train, held_out
 

@@ -88,7 +88,8 @@ def _exif_of_tiff(image: Image.Image) -> bytes:
 def _make_upright(exif: bytes) -> bytes:
     """EXIF with orientation 1 and without its thumbnail, which shows the image as it was; the rest byte for byte.
 
-    Written anew, notes of the camera's maker would lose what they point to. Raises an exception if it is damaged.
+    The bytes are changed in place: in a newly written block, maker notes would point to wrong offsets. Raises an
+    exception if it is damaged.
     """
     if not exif:
         return b""

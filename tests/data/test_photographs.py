@@ -172,7 +172,7 @@ def test_tiles_are_made_once(listed: Path, monkeypatch: pytest.MonkeyPatch, caps
         load_photographs(listed / "unpacked")
 
 
-def test_damaged_tiles_are_made_anew(listed: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_damaged_tiles_are_cut_again(listed: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sha256 = load_photographs(listed / "unpacked").sha256
     file = listed / "cache/photographs" / photographs.TILES
     content = bytearray(file.read_bytes())
