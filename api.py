@@ -101,8 +101,9 @@ def generate(n: int = 64, *, seed: int = 0, label: str | int | None = None) -> G
 def denoise(images: Pixels, model: str | None = None, *, strength: float = 1) -> Pixels:
     """Remove noise from photographs, grey or in colour, of any size; takes and returns what `Model.denoise` does.
 
-    `model` is `photo`, `fashion` (grey images), a file or an exported folder. None is `photo`, except for a grey image
-    of 28x28: `fashion`. Raises InputError as `Model.denoise` does, and if there is no such model.
+    `model` is `photo`, which is a network for colour and one for grey images, `fashion` (grey images), a file or an
+    exported folder. None is `photo`, except for a grey image of 28x28: `fashion`. Raises InputError as `Model.denoise`
+    does, and if there is no such model.
     """
     with runtime.creation_lock():
         if model not in _denoisers:
@@ -115,6 +116,8 @@ def _denoise(choose: arrays.Choose, images: Pixels, strength: float) -> Pixels:
         raise InputError.expected("strength", f"0 to {MAX_STRENGTH}", strength)
     if isinstance(images, np.ndarray):
         return arrays.denoise_array(choose, images, strength)
+    if not hasattr(images, "mode"):
+        raise InputError.expected("images", "a numpy array or a Pillow image", type(images).__name__)
     return arrays.denoise_image(choose, images, strength)
 
 

@@ -17,6 +17,8 @@ TILE_SIDE = 1024  # pixels of the largest tile that a graph with free height and
 MAX_THREADS = 1024
 MAX_STRENGTH = 1.5  # of denoising: 1 is what the model removes
 DATA_VARIABLE = "GAN_DENOISE_DATA"  # environment variable: the folder of Fashion-MNIST
+PHOTO, PHOTO_GREY, FASHION = "photo", "photo-grey", "fashion"  # shipped denoisers: colour, grey, Fashion-MNIST
+DENOISER_HELP = "photo, fashion, an ONNX file, or an exported folder that holds it; ./photo is a file."
 
 OUTPUT, MACHINE = "Output", "Machine"  # panels in the help of a command
 

@@ -83,7 +83,8 @@ def with_private_lists(apt: Sequence[str], work: Path, release: str = "") -> lis
 def unpack_package(apt: Sequence[str], package: str, work: Path) -> Path:
     """Download a package and unpack it; return the folder. Raises InputError if that fails."""
     run_tool([*apt, "download", package], work)
-    archive = next(work.glob(f"{package}_*.deb"))
+    if (archive := next(work.glob(f"{package}_*.deb"), None)) is None:
+        raise InputError(f"apt-get download {package} wrote no file")
     folder = work / f"{package}-files"
     try:
         run_tool(["dpkg-deb", "-x", str(archive), str(folder)], work)

@@ -41,6 +41,9 @@ class Skipped:
         self._counts[reason] += count
         self._first.setdefault(reason, os.path.basename(path))
 
+    def __bool__(self) -> bool:
+        return bool(self._counts)
+
     def merge(self, other: Skipped) -> None:
         """Add the counts of another."""
         self._counts += other._counts
@@ -52,7 +55,7 @@ class Skipped:
 
     def report(self, where: object) -> None:
         """Print what was skipped, with one example per reason, on stderr; nothing if nothing was."""
-        if self._counts:
+        if self:
             print_status(f"{where}: skipped {self}")
 
 

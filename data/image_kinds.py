@@ -12,6 +12,8 @@ from gan_denoise.errors import InputError
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")  # not EPS, for which Pillow runs a program
 RAW = "a camera raw file"
 RAW_HINT = 'gan-denoise denoise develops it with pip install "gan-denoise[raw]"; or: darktable-cli FILE FILE.png'
+OTHER_TIFF = "TIFF with another kind of pixels"  # such as floats of 64 bits, or complex numbers
+OTHER_TIFF_HINT = "convert it to 8 or 16 bits a channel, grey or RGB"
 BRANDS = {  # of files in the ISO base media format (ISO/IEC 14496-12), whose bytes 4 to 8 are `ftyp`
     "HEIC": (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1"),
     "AVIF": (b"avif", b"avis"),
@@ -39,9 +41,11 @@ SIGNATURES = (  # kind, offset, bytes
     ("a ZIP archive", 0, b"PK\x03\x04"),
     ("a gzip file", 0, b"\x1f\x8b"),
     ("a numpy array", 0, b"\x93NUMPY"),
+    *((OTHER_TIFF, 0, start) for start in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")),
 )
 HINTS = {
     RAW: RAW_HINT,
+    OTHER_TIFF: OTHER_TIFF_HINT,
     "a Git LFS pointer": "git lfs pull gets the file",
     "a web page": "download the file itself",
     "a ZIP archive": "unpack it first",

@@ -6,7 +6,7 @@ import struct
 import zlib
 
 PNG, JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8"
-PNG_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"acTL", b"fcTL", b"fdAT")  # what pixels depend on
+PNG_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"acTL", b"fcTL", b"fdAT", b"eXIf")  # what pixels depend on
 WEBP_CHUNKS = (b"VP8X", b"VP8 ", b"VP8L", b"ALPH", b"ANIM", b"ANMF")
 WEBP_METADATA_FLAGS = 0b00101100  # of VP8X: ICC profile, EXIF, XMP
 JPEG_METADATA = (
@@ -37,7 +37,7 @@ def _strip_png(content: bytes) -> bytes:
         end = position + 12 + length
         chunk = content[position:end]
         is_intact = len(chunk) == 12 + length and chunk[-4:] == struct.pack(">I", zlib.crc32(chunk[4:-4]))
-        if name in PNG_CHUNKS and (is_intact or name != b"tRNS"):
+        if name in PNG_CHUNKS and (is_intact or name not in (b"tRNS", b"eXIf")):
             parts.append(chunk)
         position = end
         if name == b"IEND":

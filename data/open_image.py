@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, ImageOps, PngImagePlugin, UnidentifiedImageError
 
+from gan_denoise.console import warn_once
 from gan_denoise.data.image_files import Skipped, check_regular
 from gan_denoise.data.image_kinds import FORMATS, check_not_raw, unreadable_kind
 from gan_denoise.data.image_metadata import without_metadata
@@ -24,7 +25,10 @@ MODES = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK",
 MODES_16_BITS = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 MAX_PIXELS = 160_000_000  # of one file: the largest camera sensors; Pillow's own limit is 179 million
 MAX_BYTES = 1024**3  # of a file that is copied without its metadata
+MAX_TEXT = 32 * 1024**2  # of a PNG file's colour profile or text, unpacked; Pillow's own limit is 1 MB
 FRAME_LEFT_OUT = "later frame"
+BITS_PER_SAMPLE, PHOTOMETRIC, PLANAR = 258, 262, 284  # tags of TIFF
+WHITE_IS_ZERO, ONE_AFTER_THE_OTHER = 0, 2  # values of the last two
 ORIENTATION = 0x0112  # EXIF tag; how to turn an image with each of its values upright:
 TRANSPOSITIONS: dict[object, Image.Transpose] = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -59,6 +63,7 @@ def seek_later_frames(image: Image.Image, path: Path) -> Iterator[int]:
     for frame in range(1, count_frames(image)):
         image.seek(frame)
         _check_size(image, path)
+        _check_planes(image, path)
         yield frame
 
 
@@ -138,27 +143,50 @@ def _open_tolerantly(path: Path, load: Load | None, content: bytes | None) -> Im
         if copy is None:
             raise
         try:
-            return _open(io.BytesIO(copy), path, load)
+            image = _open(io.BytesIO(copy), path, load)
         except InputError:
             raise
         except Exception:
             raise error from None
+        warn_once("metadata that cannot be read was left out", path)
+        return image
 
 
 def _open(file: Path | io.BytesIO, path: Path, load: Load | None) -> Image.Image:
+    PngImagePlugin.MAX_TEXT_CHUNK = max(PngImagePlugin.MAX_TEXT_CHUNK, MAX_TEXT)
     image = Image.open(file, formats=FORMATS)
+    image.filename = ""  # Pillow would map an uncompressed TIFF file into memory, and takes it for turned already
     try:
         check_not_raw(image, path)
         _check_size(image, path)
         if image.mode not in (*MODES, *MODES_16_BITS, "F"):
             hint = "convert it to 8 bits a channel, grey or RGB"
             raise InputError.expected(path, "grey or colour pixels", f"mode {image.mode}", hint)
+        _check_planes(image, path)
+        _scale_transparency(image)
         if load is not None:
             load(image)
     except BaseException:
         image.close()
         raise
     return image
+
+
+def _check_planes(image: Image.Image, path: Path) -> None:
+    """Raise InputError for a TIFF frame with one channel after the other in 16 bits, of which Pillow reads 8."""
+    tags = getattr(image, "tag_v2", {})
+    bits = tags.get(BITS_PER_SAMPLE, (8,))
+    if tags.get(PLANAR) == ONE_AFTER_THE_OTHER and len(bits) > 1 and max(bits) > 8:
+        hint = "tiffcp -p contig FILE OTHER.tif converts it"
+        raise InputError.expected(path, "16-bit channels side by side", "one channel after the other", hint)
+
+
+def _scale_transparency(image: Image.Image) -> None:
+    """Give the transparent level of a PNG file of 2 or 4 bits in 8 bits, as Pillow gives the pixels."""
+    level, tiles = image.info.get("transparency"), getattr(image, "tile", [])
+    factor = {"L;2": 85, "L;4": 17}.get(str(tiles[0][3]), 1) if image.format == "PNG" and tiles else 1
+    if isinstance(level, int):
+        image.info["transparency"] = factor * level
 
 
 def _check_size(image: Image.Image, path: Path) -> None:
@@ -211,7 +239,10 @@ def _to_8_bits(image: Image.Image, path: Path) -> ImagesU8:
 
 
 def checked_deep(image: Image.Image, path: Path) -> NDArray[Any]:
-    """Pixels (H, W) of a grey image of 16 bits, 0 to 65535, or of floats, 0 to 1. Raises InputError outside these."""
+    """Pixels (H, W) of a grey image of 16 bits, 0 to 65535, or of floats, 0 to 1. Raises InputError outside these.
+
+    White is the largest: TIFF files with black as that are inverted, those of 12 bits scaled.
+    """
     pixels = np.asarray(image)
     low, high = pixels.min(), pixels.max()
     limit = 1 if image.mode == "F" else 65535
@@ -221,4 +252,7 @@ def checked_deep(image: Image.Image, path: Path) -> NDArray[Any]:
     if image.mode == "I" and image.format == "TIFF":  # 32 bits: white may be any number
         expected, hint = "at most 16 bits a channel", "convert it to 16 or 8 bits"
         raise InputError.expected(path, expected, f"32 bits, {low} to {high}", hint)
-    return pixels
+    tags = getattr(image, "tag_v2", {})
+    if tags.get(BITS_PER_SAMPLE) == (12,):
+        pixels = ((pixels.astype(np.uint32) * 65535 + 2047) // 4095).astype(np.uint16)
+    return limit - pixels if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO else pixels

@@ -11,6 +11,10 @@ import typer
 from gan_denoise.console import model_option, print_warning
 from gan_denoise.errors import UsageError
 from gan_denoise.options import (
+    DENOISER_HELP,
+    FASHION,
+    PHOTO,
+    PHOTO_GREY,
     DataOption,
     FormatOption,
     JsonOption,
@@ -22,7 +26,6 @@ from gan_denoise.options import (
 )
 
 FUSED_FILE = "fused.onnx"  # as in runtime.py, which is slow to import
-PHOTO, FASHION = "photo", "fashion"  # names of shipped denoisers
 PHOTOGRAPHS = "Photographs"  # a panel in the help
 FASHION_ONLY = ("whole", "data", "other_data")
 TEST_IMAGES = 500
@@ -34,7 +37,7 @@ def denoising(
         str | None,
         typer.Option(
             metavar="NAME|FILE|FOLDER",
-            help="photo, fashion, an ONNX file, or an exported folder that holds it; ./photo is a file.",
+            help=DENOISER_HELP,
             show_default="fashion, or photo with --clean",
         ),
     ] = None,
@@ -136,8 +139,8 @@ def _check_options(context: typer.Context, model: str | None, clean: Path | None
     if clean is None:
         if wrong := next((names[key] for key in ("noisy", "sigma") if key in names), None):
             raise UsageError.expected(wrong, "--clean DIR with it", "no --clean")
-        if model == PHOTO:
-            got = f"{PHOTO}, for photographs of any size"
+        if model in (PHOTO, PHOTO_GREY):
+            got = f"{model}, for photographs of any size"
             raise UsageError.expected("--model", "a denoiser of Fashion-MNIST images", got, "--clean DIR measures it")
     elif wrong := next((names[key] for key in FASHION_ONLY if key in names), None):
         raise UsageError.expected(f"--clean, {wrong}", "one of them", "both", f"{wrong} is for Fashion-MNIST")

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import onnx
 from google.protobuf.message import DecodeError
-from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, shape_inference
+from onnx import AttributeProto, ModelProto, NodeProto, TensorProto, numpy_helper, shape_inference
 
 from gan_denoise.data.image_kinds import HINTS, name_kind
 from gan_denoise.errors import InputError, one_line
@@ -25,6 +25,7 @@ MAX_TOUCHED = 2**26  # numbers that all nodes read and write, for one sample; th
 MAX_PRODUCTS = 2**34  # multiply-adds for one sample, under a second on two cores; the shipped model has 2**27
 MAX_TILE_VALUES = 2**26  # numbers in a tensor, for one such tile: 64 channels, 256 MB
 MAX_TILE_TOUCHED = 2**34
+MAX_SCALE = 64  # of Resize, and its inverse the smallest
 MAX_TILE_PRODUCTS = 2**40  # a million multiply-adds a pixel; DnCNN in colour has 667,000
 HINT = "gan-denoise export RUN --out DIR makes a model"
 # Windows has only O_BINARY of these; there `_read` checks the link before it opens the file.
@@ -32,14 +33,15 @@ _FLAGS = os.O_RDONLY | sum(getattr(os, f"O_{name}", 0) for name in ("NOFOLLOW", 
 Violation = tuple[str, str]  # what was expected, and what the model has
 
 # The operators of our exports and common layers of other networks. None of them takes its output shape from computed
-# values, runs a graph inside it or reads a file, so shape inference bounds the size of every tensor.
+# values, runs a graph inside it or reads a file, so shape inference bounds the size of every tensor. Resize is held to
+# constant scales.
 OPERATORS = frozenset(
     """
     Abs Add AveragePool BatchNormalization Cast Clip Concat Constant Conv ConvTranspose DepthToSpace
     DequantizeLinear Div Elu Erf Exp Flatten Gelu Gemm GlobalAveragePool Greater GreaterOrEqual GroupNormalization
     HardSigmoid HardSwish Identity InstanceNormalization LayerNormalization LeakyRelu Less LessOrEqual Log MatMul Max
     MaxPool Mean Min Mish Mul Neg Not PRelu Pow QuantizeLinear Reciprocal ReduceMax ReduceMean ReduceMin ReduceSum Relu
-    Reshape Round Selu Sigmoid Sign Slice Softmax Softplus SpaceToDepth Split Sqrt Squeeze Sub Sum Tanh Transpose
+    Reshape Resize Round Selu Sigmoid Sign Slice Softmax Softplus SpaceToDepth Split Sqrt Squeeze Sub Sum Tanh Transpose
     Unsqueeze Where
     """.split()  # noqa: SIM905
 )
@@ -113,8 +115,11 @@ def _violations(model: ModelProto) -> Iterator[Violation]:
         yield "standard ONNX operators", f"operators of {sorted(foreign)[0]}"
     if len(graph.node) > MAX_NODES:
         yield f"at most {MAX_NODES} nodes", str(len(graph.node))
+    weights = {tensor.name: tensor for tensor in graph.initializer}
     for node in graph.node:
         yield from _node_violations(node)
+        if node.op_type == "Resize":
+            yield from _scale_violations(node, weights)
     for tensor in graph.initializer:
         yield from _tensor_violations(tensor)
     yield from _shape_violations(model)
@@ -128,6 +133,18 @@ def _node_violations(node: NodeProto) -> Iterator[Violation]:
             yield "no nested graphs", f"a graph inside {node.op_type}"
         for tensor in (*([attribute.t] if attribute.HasField("t") else []), *attribute.tensors):
             yield from _tensor_violations(tensor)
+
+
+def _scale_violations(node: NodeProto, weights: Mapping[str, TensorProto]) -> Iterator[Violation]:
+    """A Resize has the inputs image, no region, and constant scales."""
+    image, *others = node.input or [""]
+    scales = weights.get(others[1]) if len(others) == 2 and image and not others[0] else None
+    if scales is None or scales.data_type != TensorProto.FLOAT or any(_tensor_violations(scales)):
+        yield "constant scales for Resize", f"{node.name or 'Resize'} of {', '.join(node.input)}"
+        return
+    values = numpy_helper.to_array(scales).ravel().tolist()
+    if not all(1 / MAX_SCALE <= value <= MAX_SCALE for value in values):  # NaN too
+        yield f"scales from 1/{MAX_SCALE} to {MAX_SCALE} for Resize", str(values)
 
 
 def _tensor_violations(tensor: TensorProto) -> Iterator[Violation]:

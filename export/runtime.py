@@ -73,7 +73,8 @@ class Signature:
 FUSED = Signature("fused.onnx", "z", ("image", "denoised"))
 GENERATOR = Signature("generator.onnx", "z", ("image",))
 DENOISER = Signature("denoiser.onnx", "noisy", ("denoised",), any_size=True)
-PHOTO = Signature("photo.onnx", "noisy", ("denoised",), any_size=True)  # the shipped denoiser of photographs
+PHOTO = Signature("photo.onnx", "noisy", ("denoised",), any_size=True)  # the shipped denoiser of colour photographs
+PHOTO_GREY = Signature("photo-grey.onnx", "noisy", ("denoised",), any_size=True)  # that of grey ones, of one channel
 FEATURES = Signature("features.onnx", "image", ("features", "logits"))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
-from torch.nn.functional import pixel_shuffle, relu
+from torch.nn.functional import interpolate, pixel_shuffle, relu
 
 MULTIPLE = 8  # height and width are multiples of this
 
@@ -13,7 +13,8 @@ class DepthwiseUNet(nn.Module):
 
     Blind, residual and without biases and normalization, as models/unet.py, from which it differs in two ways. A third
     level works at 1/8 of the side, and the first layer is one convolution of stride 2, which equals pixel unshuffling
-    and a 3x3 convolution. The blocks are inverted bottlenecks with a depthwise convolution (Sandler et al.
+    and a 3x3 convolution. Maps grow by repeating pixels after a 1x1 convolution, which onnxruntime runs faster than a
+    transposed convolution. The blocks are inverted bottlenecks with a depthwise convolution (Sandler et al.
     2018, arXiv:1801.04381), which need a quarter of the multiply-adds of two full 3x3 convolutions. In evaluation mode
     the result is clipped to [0, 1]. `widths` are the channels at 1/2, 1/4 and 1/8 of the side; `blocks` the blocks at
     these three on the way down, then at 1/4 and 1/2 on the way up.
@@ -28,9 +29,9 @@ class DepthwiseUNet(nn.Module):
         self.down_middle = _blocks(middle, blocks[1])
         self.shrink_middle = nn.Conv2d(middle, low, kernel_size=2, stride=2, bias=False)
         self.bottom = _blocks(low, blocks[2])
-        self.grow_middle = nn.ConvTranspose2d(low, middle, kernel_size=2, stride=2, bias=False)
+        self.narrow_middle = nn.Conv2d(low, middle, kernel_size=1, bias=False)
         self.up_middle = _blocks(middle, blocks[3])
-        self.grow_high = nn.ConvTranspose2d(middle, high, kernel_size=2, stride=2, bias=False)
+        self.narrow_high = nn.Conv2d(middle, high, kernel_size=1, bias=False)
         self.up_high = _blocks(high, blocks[4])
         self.tail = nn.Conv2d(high, 4 * channels, kernel_size=3, padding=1, bias=False)
         nn.init.zeros_(self.tail.weight)
@@ -40,8 +41,8 @@ class DepthwiseUNet(nn.Module):
         high = self.down_high(self.head(noisy))  # (N, widths[0], H / 2, W / 2)
         middle = self.down_middle(self.shrink_high(high))  # (N, widths[1], H / 4, W / 4)
         low = self.bottom(self.shrink_middle(middle))  # (N, widths[2], H / 8, W / 8)
-        middle = self.up_middle(middle + self.grow_middle(low))
-        high = self.up_high(high + self.grow_high(middle))
+        middle = self.up_middle(middle + interpolate(self.narrow_middle(low), scale_factor=2))
+        high = self.up_high(high + interpolate(self.narrow_high(middle), scale_factor=2))
         restored: Tensor = noisy - pixel_shuffle(self.tail(high), 2).float()
         return restored if self.training else restored.clamp(0, 1)
 

@@ -45,8 +45,7 @@ GPL 2 or later), for lxqt-themes that of the folder's file `License` (Debian's s
 - Whether weights are an adaptation of the works that a network was trained on is not settled; courts and legislators
   differ by country. If they were, the conditions of the share-alike licences (CC BY-SA, GPL, LGPL) could apply to them.
   This is a statement of facts, not legal advice. If the question matters to you, train on the photographs under CC0 and
-  CC BY and in the public domain alone, or on your own: delete the others from `photographs.json`, or use
-  `--dataset folder`.
+  CC BY and in the public domain alone: delete the others from `photographs.json`.
 
 ## The photographs
 

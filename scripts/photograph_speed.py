@@ -27,11 +27,11 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from gan_denoise.export import runtime
-from gan_denoise.export.denoise.denoisers import PHOTO
 from gan_denoise.export.denoise.tiling import denoise_pixels, list_tiles
 from gan_denoise.export.graph_size import graph_size
 from gan_denoise.machine import busy_cores, cpu_name, load_warning
 from gan_denoise.markdown import markdown_table
+from gan_denoise.options import PHOTO
 
 SIDE = 1024  # pixels of the timed image
 LARGE = (4000, 6000)  # height and width of the photograph in tiles

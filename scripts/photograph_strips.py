@@ -16,6 +16,7 @@ from skimage.restoration import denoise_nl_means
 import gan_denoise
 from gan_denoise.data.images import ImagesU8, from_pil, to_pil
 from gan_denoise.data.photographs import load_held_out_photographs
+from gan_denoise.options import PHOTO
 
 FILE = Path(__file__).resolve().parents[1] / "docs/photographs.png"
 FONT = Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf"
@@ -53,7 +54,7 @@ def _non_local_means(noisy: ImagesU8) -> ImagesU8:
 
 
 def _ours(noisy: ImagesU8) -> ImagesU8:
-    return from_pil(gan_denoise.denoise(to_pil(noisy), "photo"))
+    return from_pil(gan_denoise.denoise(to_pil(noisy), PHOTO))
 
 
 METHODS: dict[str, Callable[[ImagesU8], ImagesU8]] = {"non-local means": _non_local_means, "photo model": _ours}

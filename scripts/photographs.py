@@ -29,13 +29,13 @@ from gan_denoise.eval.denoising.photographs.evaluate import (
     evaluate_photographs,
     gaussian_noises,
 )
-from gan_denoise.eval.denoising.photographs.files import Photograph, find_photographs
+from gan_denoise.eval.denoising.photographs.files import PhotographFiles, find_photograph_files
 from gan_denoise.eval.denoising.photographs.methods import classical_methods, network_method
-from gan_denoise.eval.denoising.photographs.tables import SIGMAS
+from gan_denoise.eval.denoising.photographs.tables import PHOTOGRAPH_SIGMAS
 from gan_denoise.eval.labels import NOISY
-from gan_denoise.export.denoise.denoisers import PHOTO
 from gan_denoise.machine import machine_name
 from gan_denoise.markdown import markdown_table
+from gan_denoise.options import PHOTO
 
 GREY, COLOUR = ("Set12", "BSD68"), ("Kodak24", "CBSD68")
 FINAL = ("BSD68", "CBSD68", "PolyU")
@@ -112,17 +112,17 @@ def _methods(models: Sequence[str], filters: bool) -> dict[str, Method]:
     return networks | (classical_methods() if filters else {})
 
 
-def _sets(arguments: argparse.Namespace, scratch: Path) -> Iterator[tuple[str, list[Photograph], Sequence[Noise]]]:
+def _sets(arguments: argparse.Namespace, scratch: Path) -> Iterator[tuple[str, list[PhotographFiles], Sequence[Noise]]]:
     """The sets to measure with their noise."""
     for name in (*GREY, *COLOUR):
         if arguments.final or name not in FINAL:
-            yield name, find_photographs(arguments.folder / name), gaussian_noises(SIGMAS)
+            yield name, find_photograph_files(arguments.folder / name), gaussian_noises(PHOTOGRAPH_SIGMAS)
     for name in ("page", "text"):
         Image.fromarray(getattr(skimage.data, name)()).save(scratch / f"{name}.png")
-    clean = find_photographs(scratch) + (find_photographs(arguments.clean) if arguments.clean else [])
+    clean = find_photograph_files(scratch) + (find_photograph_files(arguments.clean) if arguments.clean else [])
     yield CLEAN, clean, [Noise("float", 0.0)]
     if arguments.final:
-        pairs = find_photographs(arguments.folder / "PolyU/clean", arguments.folder / "PolyU/noisy")
+        pairs = find_photograph_files(arguments.folder / "PolyU/clean", arguments.folder / "PolyU/noisy")
         yield "PolyU", pairs, REAL_NOISES
 
 

@@ -171,11 +171,13 @@ class DepthwiseUNetShape:
     """The size of models/depthwise_unet.py."""
 
     widths: tuple[int, int, int] = (48, 96, 160)  # channels at 1/2, 1/4 and 1/8 of the side
-    blocks: tuple[int, int, int, int, int] = (3, 3, 3, 3, 3)  # at 1/2, 1/4, 1/8 and again 1/4, 1/2 of the side
+    blocks: tuple[int, int, int, int, int] = (2, 3, 4, 3, 3)  # at 1/2, 1/4, 1/8 and again 1/4, 1/2 of the side
+    channels: int = 3  # 1 for a network that denoises grey photographs alone
 
     def __post_init__(self) -> None:
         _check("widths", self.widths, min(self.widths) >= 1, "3 numbers of 1 or more")
         _check("blocks", self.blocks, min(self.blocks) >= 0, "5 numbers of 0 or more")
+        _check("channels", self.channels, self.channels in (1, 3), "1 or 3")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,16 +189,17 @@ class PhotoDenoiserConfig:
     clip_probability: float = 0.5  # fraction of images with Gaussian noise that are rounded to 8 bits, as in files
     camera_probability: float = 0.25  # fraction of images with camera noise instead of Gaussian noise
     clean_probability: float = 0.03  # fraction of images without noise
-    grey_probability: float = 0.25  # fraction of grey images: three equal channels with equal noise
+    grey_probability: float = 0.1  # fraction of grey images, with equal channels and equal noise; all of 1 channel
     error_floor: float = 1e-5  # added to the mean squared error before the logarithm: 50 dB
     crop: int = 64  # pixels a side of the crops
+    crop_choices: int = 2  # random crops of a tile, of which the one with the most detail is used
     last_crop: int = 128  # pixels a side towards the end; a step then has as many pixels as before
     last_crop_fraction: float = 0.25  # fraction of the steps, at the end, with crops of `last_crop`
     learning_rate: float = 1e-3  # of Adam, at the start; it falls to 0 along a half cosine
     warmup_steps: int = 200  # steps
     max_gradient_norm: float = 1.0  # gradients with a larger norm are scaled down to it
     ema_half_life_images: int = 8_000  # half-life of the EMA of the weights, in images
-    epochs: int = 60
+    epochs: int = 130
     batch: int = 8  # crops, each from a tile of its own
     images: int = 60_000  # training tiles used, from the first
 
@@ -210,6 +213,7 @@ class PhotoDenoiserConfig:
         _check("camera_probability", self.camera_probability, kinds <= 1, "at most 1 with clean_probability")
         _check("error_floor", self.error_floor, self.error_floor > 0, "above 0")
         _check("crop", self.crop, self.crop >= 8 and self.crop % 8 == 0, "a multiple of 8")
+        _check("crop_choices", self.crop_choices, self.crop_choices >= 1, "1 or more")
         fits = self.crop <= self.last_crop and self.last_crop % 8 == 0
         _check("last_crop", self.last_crop, fits, f"a multiple of 8 from {self.crop}")
         _check("last_crop_fraction", self.last_crop_fraction, 0 <= self.last_crop_fraction <= 1, "0 to 1")

@@ -117,6 +117,29 @@ def test_denoise_removes_noise_that_leaves_the_range_and_clips_the_result(excerp
     assert gan_denoise.ssim(clean, result).mean() > 0.8
 
 
+def test_denoise_takes_16_bits_in_any_byte_order() -> None:
+    noisy = np.rint(RAMP * 65535).astype(np.uint16)
+    swapped = gan_denoise.denoise(noisy.astype(noisy.dtype.newbyteorder()))
+    assert swapped.dtype == noisy.dtype.newbyteorder()
+    assert np.array_equal(swapped, gan_denoise.denoise(noisy))
+
+
+@pytest.mark.parametrize(
+    ("images", "message", "hint"),
+    [
+        ([[0.5, 0.5]], "images: expected a numpy array or a Pillow image, got list", ""),
+        (None, "images: expected a numpy array or a Pillow image, got NoneType", ""),
+        (Image.new("I", (28, 28), 40_000), "image: expected mode L, LA, .*, got I", "array of uint16"),
+        (Image.new("F", (28, 28), 0.5), "image: expected mode L, LA, .*, got F", "array of uint16"),
+        (Image.new("P", (28, 28)), "image: expected mode L, LA, .*, got P", 'image.convert("RGB")'),
+    ],
+)
+def test_what_denoise_does_not_take_is_named(images: Any, message: str, hint: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        gan_denoise.denoise(images)
+    assert hint in str(caught.value.hint)
+
+
 def test_larger_images_are_denoised_in_tiles() -> None:
     large = np.tile(RAMP, (2, 3))  # (56, 84)
     model = gan_denoise.load_model()
@@ -160,7 +183,7 @@ def test_pillow_images_keep_their_mode_alpha_and_profile(mode: str, tmp_path: Pa
 
 
 def test_the_model_is_chosen_by_the_image(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The graph of photographs for all but grey images of 28x28."""
+    """The graphs of photographs, in colour and grey, for all but grey images of 28x28."""
     chosen: list[str] = []
     shipped = runtime.load_graph(runtime.DENOISER)
 
@@ -173,7 +196,7 @@ def test_the_model_is_chosen_by_the_image(monkeypatch: pytest.MonkeyPatch) -> No
     colours = np.arange(28 * 28 * 3, dtype=np.float32).reshape(28, 28, 3) / (28 * 28 * 3)
     grey = np.repeat(RAMP[..., None], 3, -1)
     results = [gan_denoise.denoise(image) for image in (RAMP, grey, colours, np.tile(RAMP, 2))]
-    assert chosen == ["denoiser.onnx", "photo.onnx"]  # each once
+    assert chosen == ["denoiser.onnx", "photo.onnx", "photo-grey.onnx"]  # each once
     np.testing.assert_allclose(results[1], np.repeat(results[0][..., None], 3, -1))
     np.testing.assert_allclose(results[2], colours / 2, atol=1e-6)
     assert results[3].shape == (28, 56)

@@ -120,9 +120,10 @@ def _random_images(shape: tuple[int, ...]) -> ArrayF32:
 def _denoiser_shape(run: RunFolder) -> tuple[int, ...]:
     """(C, H, W) of the images that the denoiser was trained on: of the crops, if it was trained on crops."""
     fingerprint = run.denoiser.read_fingerprint()
-    channels, *sides = fingerprint.get("image_shape", (1, SIDE, SIDE))
-    crop = fingerprint["config"].get("crop")
-    return (channels, crop, crop) if crop else (channels, *sides)
+    config = fingerprint["config"]
+    if crop := config.get("crop"):
+        return config["network"]["channels"], crop, crop
+    return tuple(fingerprint.get("image_shape", (1, SIDE, SIDE)))
 
 
 def _publish(run: RunFolder, out: Path, graphs: dict[str, bytes]) -> None:

@@ -14,7 +14,7 @@ export let threads = 1;
 
 let ort;
 const sessions = {};
-const times = { fused: [], denoiser: [], photo: [] };
+const times = {};
 const warm = new Set(); // graphs after their first run, which is slow and not timed
 let queue = Promise.resolve();
 
@@ -31,8 +31,9 @@ export async function start() {
   Object.assign(ort.env.wasm, { numThreads: threads, wasmBinary: (await readFile(BINARY)).buffer });
 }
 
-/** Load the graph "fused", "denoiser" or "photo". Throws an Error to show. */
+/** Load the graph "fused", "denoiser", "photo" or "photo-grey". Throws an Error to show. */
 export async function load(name) {
+  times[name] = [];
   const model = await readFile(`${name}.onnx`);
   sessions[name] = await ort.InferenceSession.create(model, { executionProviders: ["wasm"] }).catch((error) => {
     throw new Error(`${name}.onnx: this browser cannot run the graph (${error.message})`);
@@ -50,9 +51,13 @@ export async function denoise(noisy) {
   return (await run("denoiser", { noisy: tensor(noisy, [1, ...about.size]) })).denoised.data;
 }
 
-/** Denoise one photograph or a tile of it, 3 x height x width in [0, 1]; returns a Float32Array of the same length. */
-export async function denoisePhoto(noisy, height, width) {
-  return (await run("photo", { noisy: tensor(noisy, [3, height, width]) })).denoised.data;
+/**
+ * Denoise one photograph or a tile of it with the graph `name`: channels x height x width in [0, 1], 3 channels for
+ * "photo" and 1 for "photo-grey". Returns a Float32Array of the same length.
+ */
+export async function denoisePhoto(name, noisy, height, width) {
+  const channels = noisy.length / (height * width);
+  return (await run(name, { noisy: tensor(noisy, [channels, height, width]) })).denoised.data;
 }
 
 /** The median time of the latest single-image runs in milliseconds; undefined before the first. */

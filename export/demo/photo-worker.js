@@ -10,7 +10,8 @@ import { cutTile, keepInner, listTiles } from "./tiles.js";
 
 let asked = 0; // number of files given
 let current = 0; // the file that is denoised
-let loading = null;
+let starting = null;
+const loading = {}; // by graph
 
 self.addEventListener("message", async ({ data: { file, about } }) => {
   const number = ++asked;
@@ -57,18 +58,19 @@ function layOnWhite(data) {
 }
 
 async function denoise(image, about, isCurrent) {
-  loading ??= start().then(() => load("photo"));
-  await loading;
   const isGrey = image.data.every((value, i) => i % 4 === 3 || value === image.data[i - (i % 4)]);
+  const graph = isGrey ? "photo-grey" : "photo";
+  starting ??= start();
+  await (loading[graph] ??= starting.then(() => load(graph)));
   const started = performance.now();
   const seconds = () => (performance.now() - started) / 1000;
   let pixels = 0;
   for (const tile of listTiles(image.height, image.width, about)) {
     await pause(0); // takes messages
     if (!isCurrent()) return;
-    const { planes, height, width } = cutTile(image, tile.outer, about.multiple);
-    const denoised = { planes: await denoisePhoto(planes, height, width), height, width };
-    const kept = keepInner(denoised, tile, isGrey);
+    const { planes, height, width } = cutTile(image, tile.outer, about.multiple, isGrey ? 1 : 3);
+    const denoised = { planes: await denoisePhoto(graph, planes, height, width), height, width };
+    const kept = keepInner(denoised, tile);
     pixels += tile.inner.height * tile.inner.width;
     if (!isCurrent()) return;
     const fraction = pixels / (image.height * image.width);

@@ -17,7 +17,7 @@ from gan_denoise.data.dataset import FASHION_MNIST
 from gan_denoise.data.images import ArrayF32
 from gan_denoise.errors import InputError, OutputError
 from gan_denoise.export import latents, runtime
-from gan_denoise.export.runtime import DENOISER, FUSED, PHOTO, Graph
+from gan_denoise.export.runtime import DENOISER, FUSED, PHOTO, PHOTO_GREY, Graph
 from gan_denoise.export.training_data import TITLES, from_metadata
 from gan_denoise.files import check_empty, make_folder, move_file, staging_dir
 from gan_denoise.models.z_layout import chosen_class, split_z
@@ -36,7 +36,7 @@ MAX_PHOTO_PIXELS = 4_000_000  # larger photographs are scaled down
 def write_site(model: Path | None, out: Path, force: bool = False) -> None:
     """Write the page with the graphs in the folder `model` (None: the shipped model) to the folder `out`.
 
-    The page of the shipped model also has the shipped denoiser of photographs, if there is one. Raises InputError if
+    The page of the shipped model also has the shipped denoisers of photographs, if there are some. Raises InputError if
     the graphs are not a generator and a denoiser of grey images of one size, if a shipped graph is damaged, or if the
     browser runtime was not fetched; OutputError if `out` is not empty and `force` is not set, or if writing fails.
     """
@@ -93,8 +93,8 @@ def _read_model(model: Path | None) -> tuple[Graph, dict[str, bytes]]:
     if denoiser.input_shape != shape:
         expected, got = f"images of shape {list(shape)}, as {FUSED.file} has", f"shape {list(denoiser.input_shape)}"
         raise InputError.expected(DENOISER.file, expected, got)
-    has_photo = model is None and (runtime.SHIPPED / PHOTO.file).exists()
-    signatures = (FUSED, DENOISER, PHOTO) if has_photo else (FUSED, DENOISER)
+    has_photo = model is None and all((runtime.SHIPPED / photo.file).exists() for photo in (PHOTO, PHOTO_GREY))
+    signatures = (FUSED, DENOISER, PHOTO, PHOTO_GREY) if has_photo else (FUSED, DENOISER)
     return fused, {signature.file: runtime.read_graph(signature, model) for signature in signatures}
 
 

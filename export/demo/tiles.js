@@ -28,35 +28,35 @@ function toBox([top, bottom], [left, right]) {
 }
 
 /**
- * A part of RGBA pixels as 3 x height x width in [0, 1], mirrored below and on the right to a multiple on both sides:
- * {planes, height, width}.
+ * A part of RGBA pixels as channels x height x width in [0, 1], mirrored below and on the right to a multiple on both
+ * sides: {planes, height, width}. One channel is that of a grey photograph.
  */
-export function cutTile({ data, width: stride }, box, multiple) {
+export function cutTile({ data, width: stride }, box, multiple, channels) {
   const [height, width] = [box.height, box.width].map((side) => multiple * Math.ceil(side / multiple));
-  const planes = new Float32Array(3 * height * width);
+  const planes = new Float32Array(channels * height * width);
   for (let y = 0; y < height; y++) {
     const row = (box.top + mirror(y, box.height)) * stride + box.left;
     for (let x = 0; x < width; x++) {
       const from = 4 * (row + mirror(x, box.width));
       const to = y * width + x;
-      for (let channel = 0; channel < 3; channel++) planes[channel * height * width + to] = data[from + channel] / 255;
+      for (let channel = 0; channel < channels; channel++) planes[channel * height * width + to] = data[from + channel] / 255;
     }
   }
   return { planes, height, width };
 }
 
-/** The inner part of a denoised tile as RGBA pixels; of a grey photograph the three channels are averaged. */
-export function keepInner({ planes, height, width }, { inner, outer }, isGrey) {
+/** The inner part of a denoised tile as RGBA pixels. */
+export function keepInner({ planes, height, width }, { inner, outer }) {
   const pixels = new Uint8ClampedArray(4 * inner.height * inner.width);
   const area = height * width;
+  const step = planes.length > area ? area : 0; // from a channel to the next; grey has one for all
   for (let y = 0; y < inner.height; y++) {
     const row = (inner.top - outer.top + y) * width + inner.left - outer.left;
     for (let x = 0; x < inner.width; x++) {
       const from = row + x;
       const to = 4 * (y * inner.width + x);
-      const mean = (planes[from] + planes[area + from] + planes[2 * area + from]) / 3;
       for (let channel = 0; channel < 3; channel++) {
-        pixels[to + channel] = 255 * (isGrey ? mean : planes[channel * area + from]); // rounds
+        pixels[to + channel] = 255 * planes[channel * step + from]; // rounds
       }
       pixels[to + 3] = 255;
     }

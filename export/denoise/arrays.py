@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from gan_denoise.errors import InputError
-from gan_denoise.export.denoise.denoisers import is_grey
 from gan_denoise.export.denoise.tiling import Pixels, denoise_pixels
 from gan_denoise.export.runtime import Graph
 
@@ -24,7 +23,9 @@ def denoise_image(choose: Choose, image: Image.Image, strength: float) -> Image.
     """The denoised Pillow image, in its mode and with its `info`. Raises InputError for other modes than MODES."""
     if image.mode not in MODES:
         expected = f"mode {', '.join(MODES)}"
-        raise InputError.expected("image", expected, image.mode, 'convert it: image.convert("RGB")')
+        is_deep = image.mode[0] in "IF"  # convert() would clip these to 8 bits
+        hint = "give it as an array of uint16 or of floats in [0, 1]" if is_deep else 'image.convert("RGB") converts it'
+        raise InputError.expected("image", expected, image.mode, hint)
     planes = np.asarray(image)
     if image.mode == "LA":
         grey, alpha = planes[..., 0], planes[..., 1]
@@ -62,16 +63,13 @@ def denoise_array(choose: Choose, images: NDArray[Any], strength: float) -> NDAr
 
 
 def _denoise(choose: Choose, pixels: Pixels, strength: float) -> Pixels:
-    graph = choose(pixels)
-    if graph.input_shape[0] == 1 and pixels.ndim == 3 and is_grey(pixels):
-        return np.broadcast_to(denoise_pixels(graph, pixels[0], strength, name="images"), pixels.shape)
-    return denoise_pixels(graph, pixels, strength, name="images")
+    return denoise_pixels(choose(pixels), pixels, strength, name="images")
 
 
 def _check_type(images: NDArray[Any]) -> None:
     if not images.size:
         raise InputError.expected("images", "one or more pixels", images.shape)
-    if images.dtype in (np.uint8, np.uint16):
+    if images.dtype.newbyteorder("=") in (np.uint8, np.uint16):
         return
     if not np.issubdtype(images.dtype, np.floating):
         raise InputError.expected("images", "uint8, uint16, or floats in [0, 1]", images.dtype)

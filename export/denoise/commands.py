@@ -10,13 +10,23 @@ import typer
 
 from gan_denoise.console import model_option, print_result, print_status
 from gan_denoise.errors import InputError, UsageError
-from gan_denoise.options import MAX_STRENGTH, OUTPUT, ForceOption, JsonOption, QuietOption, ThreadsOption
+from gan_denoise.options import (
+    DENOISER_HELP,
+    FASHION,
+    MAX_STRENGTH,
+    OUTPUT,
+    PHOTO,
+    PHOTO_GREY,
+    ForceOption,
+    JsonOption,
+    QuietOption,
+    ThreadsOption,
+)
 
 if TYPE_CHECKING:
     from gan_denoise.export.denoise.denoise_files import Outcome, Settings
     from gan_denoise.export.denoise.denoisers import Denoisers
 
-SHIPPED_NAMES = (None, "photo", "fashion")  # as in `denoisers`, which is slow to import
 STREAM = "-"  # standard input or output
 MAX_STDIN = 2**30  # bytes
 
@@ -35,7 +45,7 @@ def denoise(
         str | None,
         typer.Option(
             metavar="NAME|FILE|FOLDER",
-            help="photo, fashion, an ONNX file, or an exported folder that holds it; ./photo is a file.",
+            help=DENOISER_HELP,
             show_default="photo; fashion for grey images of 28x28",
         ),
     ] = None,
@@ -129,7 +139,7 @@ def _next_command(
     if graph is None:
         return ()
     if not graph.has_any_size:
-        return after_denoise(graph, None if model in SHIPPED_NAMES else model)
+        return after_denoise(graph, None if model in (PHOTO, PHOTO_GREY, FASHION) else model)
     if settings.compare or settings.force or len(images) > 1 or STREAM in images:
         return ()
     strength = ("--strength", settings.strength) if settings.strength != 1 else ()

@@ -14,7 +14,7 @@ from gan_denoise.console import print_status, print_warning
 from gan_denoise.data.image_files import Skipped
 from gan_denoise.errors import InputError
 from gan_denoise.export.denoise import camera_raw
-from gan_denoise.export.denoise.denoisers import Denoisers, is_grey
+from gan_denoise.export.denoise.denoisers import Denoisers
 from gan_denoise.export.denoise.files import Job, list_jobs
 from gan_denoise.export.denoise.picture import Picture, read_pictures
 from gan_denoise.export.denoise.progress import show_progress
@@ -59,6 +59,8 @@ def denoise_files(
     skipped = Skipped()
     listing = list_jobs(images, out, skipped, settings.keep_format, settings.compare, content)
     skipped.report("IMAGES")
+    if listing.as_png:
+        print_status(f"written as PNG, since their formats are not written: {listing.as_png}")
     outcome = Outcome()
     for path, error in listing.failed.items():
         _report(outcome, path, error, is_only=len(listing.failed) + len(listing.jobs) == 1)
@@ -126,12 +128,12 @@ def _denoise_job(
     facts = source_facts(job.source, job.content)
     for i, (target, picture) in enumerate(zip(job.targets, _read(job), strict=False)):
         graph, pixels = _denoise(picture, denoisers, settings, job, advance)
-        with record.writing(target, graph.sha256, facts) as file:
+        with record.writing(target, graph.sha256, facts, settings.force) as file:
             write_picture(file, pixels, picture, job.image_format, target)
         outcome.written.append(target)
         outcome.pixels += pixels.shape[-1] * pixels.shape[-2]
         if settings.compare:
-            with record.writing(job.comparisons[i], graph.sha256, facts) as file:
+            with record.writing(job.comparisons[i], graph.sha256, facts, settings.force) as file:
                 write_comparison(file, picture.pixels, pixels, picture.metadata.icc)
             outcome.written.append(job.comparisons[i])
     outcome.images += 1
@@ -157,10 +159,7 @@ def _denoise(
     picture: Picture, denoisers: Denoisers, settings: Settings, job: Job, advance: Advance
 ) -> tuple[Graph, Pixels]:
     graph = denoisers.choose(picture.pixels)
-    pixels = picture.pixels
-    if graph.input_shape[0] == 1 and pixels.ndim == 3 and is_grey(pixels):
-        pixels = pixels[0]
-    return graph, denoise_pixels(graph, pixels, settings.strength, advance, job.source)
+    return graph, denoise_pixels(graph, picture.pixels, settings.strength, advance, job.source)
 
 
 def _report(outcome: Outcome, path: Path, error: InputError, is_only: bool) -> None:

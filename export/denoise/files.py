@@ -16,7 +16,6 @@ from gan_denoise.export.denoise.write_picture import KEPT, output_suffix
 from gan_denoise.export.denoise.write_picture import SUFFIXES as SUFFIXES_WRITTEN
 
 STDIN = Path("-")
-NOT_KEPT = "image written as PNG, since its format is not written"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +41,7 @@ class Listing:
 
     jobs: list[Job] = field(default_factory=list)
     failed: dict[Path, InputError] = field(default_factory=dict)
+    as_png: Skipped = field(default_factory=Skipped)  # images whose format was to be kept and is not written
 
 
 def list_jobs(
@@ -55,7 +55,7 @@ def list_jobs(
     """What to write in `out` for each image file, by the headers.
 
     `scan.0001.tif` becomes `scan.0001.png`; its pages, if it has several, `scan.0001-000.png` and so on. With
-    `keep_format` a format of KEPT stays, the others are counted in `skipped`. Of a folder all images are taken, with
+    `keep_format` a format of KEPT stays, the others are counted in `as_png`. Of a folder all images are taken, with
     its sub-folders, but not those in `out`. Names are compared as macOS and Windows do: composed (NFC) and in any case.
     A repeated image counts once. Raises UsageError when two images share an output or one would replace an image, and
     InputError for a folder without images.
@@ -69,7 +69,7 @@ def list_jobs(
             continue
         seen.add(identity)
         try:
-            job = _make_job(path, name, skipped, keep_format, compare, content)
+            job = _make_job(path, name, listing.as_png, keep_format, compare, content)
         except InputError as error:
             listing.failed[path] = error
             continue
@@ -83,7 +83,7 @@ def list_jobs(
     return listing
 
 
-def _make_job(path: Path, name: Path, skipped: Skipped, keep_format: bool, compare: bool, content: bytes | None) -> Job:
+def _make_job(path: Path, name: Path, as_png: Skipped, keep_format: bool, compare: bool, content: bytes | None) -> Job:
     """The job of an image, `name` its output without a suffix. Raises InputError if its header cannot be read."""
     if camera_raw.is_raw(path) and camera_raw.can_develop():
         kind, sizes, image_format = camera_raw.FORMAT, [(0, 0)], "TIFF"
@@ -91,7 +91,7 @@ def _make_job(path: Path, name: Path, skipped: Skipped, keep_format: bool, compa
         kind, sizes = _read_header(path, content if path == STDIN else None)
         image_format = KEPT.get(kind, "PNG") if keep_format else "PNG"
         if keep_format and kind not in KEPT:
-            skipped.add(f"{kind} {NOT_KEPT}", path)
+            as_png.add(f"{kind} image", path)
     suffix = output_suffix(path, image_format) if keep_format else SUFFIXES_WRITTEN[image_format][0]
     endings = [""] if len(sizes) == 1 else [f"-{frame:03d}" for frame in range(len(sizes))]
     targets = [name.with_name(f"{name.name}{ending}{suffix}") for ending in endings]

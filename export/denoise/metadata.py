@@ -14,7 +14,9 @@ from gan_denoise.data.image_metadata import PNG
 from gan_denoise.data.open_image import ORIENTATION
 
 EXIF_IFD, GPS_IFD = 0x8769, 0x8825
-DESCRIPTIVE_TAGS = (270, 271, 272, 274, 305, 306, 315, 33432)  # of TIFF: what EXIF also has; not how pixels are stored
+# Tags of TIFF that describe the image, and not how its pixels are stored: title, camera, author, rating, IPTC.
+DESCRIPTIVE_TAGS = (270, 271, 272, 274, 305, 306, 315, 316, 18246, 33432, 33723, *range(40091, 40096))
+XMP, ICC, X_RESOLUTION, UNIT = 700, 34675, 282, 296  # tags of TIFF
 EXIF_PREFIX = b"Exif\0\0"
 XMP_ORIENTATION = re.compile(rb"(tiff:Orientation\s*(?:=\s*[\"']|>)\s*)[2-8]")
 COLOUR_CHUNKS = (b"cHRM", b"cICP", b"gAMA", b"sRGB")  # of PNG
@@ -35,11 +37,19 @@ def read_metadata(image: Image.Image, chunks: tuple[tuple[bytes, bytes], ...] = 
     exif, dpi = b"", None
     with contextlib.suppress(Exception):
         exif = _make_upright(_exif_of_tiff(image) if image.format == "TIFF" else _exif(image))
+    info = _info_of_page(image) if image.format == "TIFF" else image.info
     with contextlib.suppress(Exception):
-        x, y = (float(side) for side in image.info["dpi"])
+        x, y = (float(side) for side in info["dpi"])
         dpi = (x, y) if 0 < x < 1e6 and 0 < y < 1e6 else None
-    xmp, icc = (_as_bytes(image.info.get(key)) for key in ("xmp", "icc_profile"))
+    xmp, icc = (_as_bytes(info.get(key)) for key in ("xmp", "icc_profile"))
     return Metadata(exif, XMP_ORIENTATION.sub(rb"\g<1>1", xmp), icc, dpi, chunks)
+
+
+def _info_of_page(image: Image.Image) -> dict[Any, Any]:
+    """`image.info` of a page of a TIFF file, in which Pillow leaves what the pages before had."""
+    tags = getattr(image, "tag_v2", {})
+    own = {"xmp": XMP in tags, "icc_profile": ICC in tags, "dpi": X_RESOLUTION in tags and tags.get(UNIT) != 1}
+    return {key: value for key, value in image.info.items() if own.get(str(key), False)}
 
 
 def read_colour_chunks(file: IO[bytes]) -> tuple[tuple[bytes, bytes], ...]:
@@ -98,9 +108,9 @@ def _make_upright(exif: bytes) -> bytes:
     (count,) = struct.unpack_from(f"{order}H", exif, start)
     end = start + 2 + 12 * count
     for entry in range(start + 2, end, 12):
-        (tag,) = struct.unpack_from(f"{order}H", exif, entry)
-        if tag == ORIENTATION:
-            struct.pack_into(f"{order}H", content, entry + 8, 1)
+        tag, kind = struct.unpack_from(f"{order}HH", exif, entry)
+        if tag == ORIENTATION:  # a short, in some files a byte or a long
+            struct.pack_into(order + {1: "B", 4: "I"}.get(kind, "H"), content, entry + 8, 1)
     if end + 4 <= len(exif):
         struct.pack_into(f"{order}I", content, end, 0)
     return bytes(content)

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageCms, ImageFile, JpegImagePlugin
 
+from gan_denoise.console import warn_once
 from gan_denoise.data.deep_pixels import decode_deep
 from gan_denoise.data.open_image import (
+    BITS_PER_SAMPLE,
     MODES_16_BITS,
     checked_deep,
     count_frames,
@@ -98,6 +100,8 @@ def _to_picture(image: Image.Image, path: Path, decoder: _Decoder) -> Picture:
     planes, has_alpha = _to_planes(image, path, decoder.deep)
     decoder.deep = None  # not needed any more, and large
     if image.mode == "CMYK":
+        if max(getattr(image, "tag_v2", {}).get(BITS_PER_SAMPLE, (8,))) > 8:
+            warn_once("CMYK of 16 bits a channel becomes RGB of 8 bits", path)
         planes, metadata = _convert_cmyk(image, metadata)
     turn = TURNS.get(read_orientation(image))  # type: ignore[call-overload]
     planes = _turn(planes, *turn) if turn else planes
@@ -156,7 +160,8 @@ def _turn(planes: Pixels, swap: bool, flip_height: bool, flip_width: bool) -> Pi
 def _options(image: Image.Image, decoder: _Decoder) -> dict[str, Any]:
     if image.format in ("JPEG", "MPO"):
         subsampling = JpegImagePlugin.get_sampling(image)
-        options: dict[str, Any] = {"qtables": getattr(image, "quantization", None) or None}
+        tables = getattr(image, "quantization", {})
+        options: dict[str, Any] = {"qtables": [tables[number] for number in sorted(tables)] or None}
         if image.mode != "CMYK" and subsampling >= 0:
             options["subsampling"] = subsampling
         return options | {"progressive": "progressive" in image.info}

@@ -57,11 +57,11 @@ class Record:
             raise OutputError(f"{target}: exists and {how}, not overwritten", f"{error.hint}; or {OUT_HINT}") from error
 
     @contextlib.contextmanager
-    def writing(self, target: Path, model: str, source: dict[str, Any]) -> Iterator[IO[bytes]]:
+    def writing(self, target: Path, model: str, source: dict[str, Any], force: bool = False) -> Iterator[IO[bytes]]:
         """A file that becomes `target` atomically at the end of the block, and its line in the record.
 
         The line is written first: if the process ends in between, the hash shows that `target` is not that file.
-        Raises OutputError when writing fails.
+        Raises OutputError when writing fails, and without `force` if another call wrote another `target` meanwhile.
         """
         with atomic_path(target) as temporary:
             with temporary.open("w+b") as file:
@@ -75,6 +75,10 @@ class Record:
                 "strength": self._strength,
                 **source,
             }
+            if not force and target.exists():  # it did not when this call started
+                meanwhile = Record(self._out, self._strength)
+                if not meanwhile.is_done(target, {model}, source):
+                    meanwhile.check_writable(target, {model}, source, force)
             with (self._out / NAME).open("a", encoding="utf-8") as lines:
                 lines.write(f"\n{json.dumps(entry)}\n")  # the line before may have been cut off
 

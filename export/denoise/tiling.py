@@ -14,6 +14,7 @@ from gan_denoise.errors import InputError
 from gan_denoise.export.runtime import Graph
 from gan_denoise.options import TILE_SIDE
 
+MODEL_HINT = "gan-denoise export RUN --out FOLDER writes one"
 Pixels = NDArray[Any]  # of one image, (H, W) or (3, H, W): uint8, uint16, or floats whose clean image is in [0, 1]
 Advance = Callable[[int], object]  # called with the number of pixels just done
 
@@ -24,9 +25,13 @@ def denoise_pixels(
     """The denoised image in the shape and type of `pixels`, clipped to its range.
 
     The result is input + `strength` x (denoised - input). A grey image is given to a graph of three channels as three
-    equal ones and is the mean of its output. Raises InputError if a graph of one channel is given colours, if an image
-    is smaller than a graph of fixed size, and as `graph` does; `name` is what the error calls the image.
+    equal ones and is the mean of its output; three equal channels are given to a graph of one channel as one. Raises
+    InputError if a graph of one channel is given colours, if an image is smaller than a graph of fixed size, if the
+    graph is no denoiser of images or its output is not finite, and as `graph` does; `name` is what the error calls the
+    image.
     """
+    if pixels.ndim == 3 and graph.input_shape[0] == 1 and is_grey(pixels):
+        return np.broadcast_to(denoise_pixels(graph, pixels[0], strength, advance, name), pixels.shape)
     planes = pixels[None] if pixels.ndim == 2 else pixels  # (1 or 3, H, W)
     _check_fits(graph, planes.shape, name)
     result = np.empty_like(planes)  # in the order of `planes`
@@ -42,6 +47,11 @@ def denoise_pixels(
     return result[0] if pixels.ndim == 2 else result
 
 
+def is_grey(pixels: Pixels) -> bool:
+    """Whether an image has no colours: (H, W), or (3, H, W) with equal channels."""
+    return pixels.ndim == 2 or all(np.array_equal(pixels[0], plane) for plane in pixels[1:])
+
+
 def to_unit(planes: Pixels) -> ImagesF32:
     """Pixels as float32, the largest integer as 1."""
     floats = planes.astype(np.float32)
@@ -51,6 +61,10 @@ def to_unit(planes: Pixels) -> ImagesF32:
 
 
 def _check_fits(graph: Graph, shape: tuple[int, ...], name: object) -> None:
+    if graph.input_shape[:1] not in ((1,), (3,)) or graph.output_shapes != (graph.input_shape,):
+        shapes = [[side or "free" for side in sides] for sides in (graph.input_shape, *graph.output_shapes)]
+        expected = "a denoiser of images of 1 or 3 channels, with an output of the same shape"
+        raise InputError.expected("model", expected, f"{shapes[0]} -> {shapes[1]}", MODEL_HINT)
     channels, height, width = graph.input_shape
     if shape[0] > channels:
         hint = "convert it to grey first"
@@ -70,6 +84,8 @@ def _from_channels(denoised: ImagesF32, channels: int) -> ImagesF32:
 
 def _blend(noisy: Pixels, denoised: ImagesF32, strength: float, result: Pixels) -> None:
     """Write noisy + `strength` x (denoised - noisy), clipped, to `result` in its type."""
+    if not np.isfinite(denoised.sum(dtype=np.float64)):
+        raise InputError.expected("denoised", "finite numbers", "NaN or infinity", "choose another --model")
     if strength != 1:
         source = to_unit(noisy)
         denoised = source + np.float32(strength) * (denoised - source)

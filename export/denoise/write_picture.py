@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -30,18 +31,32 @@ PNG_LEVEL = 4  # of zlib
 def write_picture(file: IO[bytes], pixels: Pixels, source: Picture, image_format: str, name: object) -> None:
     """Write `pixels` with the alpha, the metadata and the encoding of their `source` as a file of `image_format`.
 
-    If the format does not take the metadata, for example EXIF of more than 64 KB in JPEG, it is left out with a
-    warning. Raises OSError when writing fails.
+    What the format does not take is left out with a warning: first EXIF and XMP, for example EXIF of more than 64 KB in
+    JPEG, then all metadata and the source's encoding. Raises OSError when writing fails.
     """
-    try:
-        _write(file, pixels, source, image_format, source.metadata)
-    except (OSError, MemoryError):
-        raise
-    except Exception as error:
-        file.seek(0)
-        file.truncate()
-        print_warning(f"warning: {name}: written without metadata ({error})")
-        _write(file, pixels, source, image_format, Metadata())
+    colours = source.metadata._replace(exif=b"", xmp=b"")
+    plain = replace(source, options={})
+    attempts = (
+        ("", source, source.metadata),
+        ("EXIF and XMP", source, colours),
+        ("the encoding of its source", plain, source.metadata),
+        ("metadata", plain, Metadata()),
+    )
+    reasons = []
+    for lost, picture, metadata in attempts:
+        try:
+            _write(file, pixels, picture, image_format, metadata)
+        except (OSError, MemoryError):
+            raise
+        except Exception as error:
+            reasons.append(error)
+            file.seek(0)
+            file.truncate()
+            continue
+        if lost:
+            print_warning(f"warning: {name}: written without {lost} ({reasons[0]})")
+        return
+    raise reasons[0]
 
 
 def _write(file: IO[bytes], pixels: Pixels, source: Picture, image_format: str, metadata: Metadata) -> None:

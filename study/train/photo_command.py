@@ -10,7 +10,7 @@ import typer
 
 from gan_denoise.console import print_result
 from gan_denoise.export.run_folder import RunFolder
-from gan_denoise.options import MAX_SEED, OUTPUT, JsonOption, QuietOption, ThreadsOption
+from gan_denoise.options import MAX_SEED, OUTPUT, DatasetName, JsonOption, QuietOption, ThreadsOption
 from gan_denoise.study.config import PhotoDenoiserConfig, config_sha256, to_json
 from gan_denoise.study.options import (
     ConfigOption,
@@ -57,9 +57,10 @@ def photo(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Train the denoiser for photographs, which `denoise` uses; hours.
+    """Train the denoiser for photographs, which `denoise` uses; hours. One channel makes that for grey ones.
 
     Example: gan-denoise train photo --epochs 2 --out runs/photo
+    Example: gan-denoise train photo --set network.channels=1 --out runs/photo-grey
     Example: gan-denoise train photo --start runs/photo/denoiser --set learning_rate=3e-4 --out runs/longer
     """
     base = PhotoDenoiserConfig()
@@ -76,7 +77,7 @@ def photo(
     from gan_denoise.study.train.photo_denoiser import train_photo_denoiser
 
     options = run_options(seed, device, threads, precision, resume, tensorboard, resume_inexact)
-    dataset = load_dataset("photos", data)
+    dataset = load_dataset(DatasetName.photos, data)
     check_size(config, dataset.train.shape[-1])
     train_photo_denoiser(config, dataset, out, options, start)
     stage = RunFolder(out).denoiser.path

@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
 from gan_denoise.data.dataset import Dataset
+from gan_denoise.data.images import ImagesF32, to_float
 from gan_denoise.errors import InputError
 from gan_denoise.eval.metrics.psnr_ssim import psnr, ssim
+from gan_denoise.eval.noise import add_noise
 from gan_denoise.export.convert import weights
 from gan_denoise.export.run_folder import RunFolder, StageFolder
 from gan_denoise.models.depthwise_unet import DepthwiseUNet
@@ -27,8 +29,9 @@ from gan_denoise.study.train.batches import batch_indices, scale_pixels, seed_st
 from gan_denoise.study.train.losses import log_squared_error
 from gan_denoise.study.train.optim import optimizer_step, set_lr, update_ema
 from gan_denoise.study.train.photo_noise import camera_noise
-from gan_denoise.study.train.validation import denoise_images, validation_images
+from gan_denoise.study.train.validation import VALIDATION_SIGMA, denoise_images
 
+VALIDATION_TILES = 32
 GREY = torch.tensor([0.299, 0.587, 0.114])[:, None, None]  # luma of red, green and blue (ITU-R BT.601)
 
 
@@ -45,29 +48,31 @@ def train_photo_denoiser(
     folder = RunFolder(run).denoiser
     device = prepare_torch(options)
     torch.manual_seed(options.seed)
-    network = DepthwiseUNet(config.network.widths, config.network.blocks)
+    arguments = dataclasses.asdict(config.network)
+    network = DepthwiseUNet(**arguments)
     fingerprint = run_fingerprint(config, dataset, options)
     if start is not None:
         fingerprint["started_from"] = load_start(network, start)
     denoiser = on_device(network, device)
     ema = copy.deepcopy(denoiser).requires_grad_(False)
-    arguments = dataclasses.asdict(config.network)
     adam = Adam(denoiser.parameters(), config.learning_rate, (0.9, 0.99))
     count = min(config.images, len(dataset.train)) // config.batch * config.batch
     tiles = torch.from_numpy(dataset.train.images[:count])  # (N, 3, H, W) uint8, whole batches
-    held_out, noisy = validation_images(dataset)
+    held_out, noisy = validation_tiles(dataset, config.network.channels)
     epoch_steps = steps_per_epoch(len(tiles), config.batch)
     total = config.epochs * epoch_steps
     modules: Modules = {"denoiser": denoiser, "ema": ema, "adam": adam}
 
     with Stage.open(folder, fingerprint, modules, config.epochs, epoch_steps, len(tiles), options) as stage:
-        write_architecture(folder, denoiser=list_layers(denoiser, (3, config.crop, config.crop)))
+        write_architecture(folder, denoiser=list_layers(denoiser, (config.network.channels, config.crop, config.crop)))
         for step in stage.steps():
             # batch
             seed_step(options.seed, step)
             crop, count = crop_and_batch(config, step / total)
             indices = batch_indices(options.seed, step, len(tiles), config.batch)[:count]
-            clean = scale_pixels(random_crops(tiles[indices], crop))  # (B, 3, crop, crop) in [0, 1]
+            clean = scale_pixels(
+                random_crops(tiles[indices], crop, config.crop_choices)
+            )  # (B, 3, crop, crop) in [0, 1]
             clean, noisy_crops = add_training_noise(clean, config)
 
             # step
@@ -87,6 +92,15 @@ def train_photo_denoiser(
             # save
             stage.end_step(step)
         weights.save_weights(folder.weights("denoiser"), ema, arguments)
+
+
+def validation_tiles(dataset: Dataset, channels: int) -> tuple[ImagesF32, ImagesF32]:
+    """Clean held-out tiles (N, channels, H, W) in [0, 1], spread evenly over all, and their noisy versions."""
+    held_out = dataset.held_out.images
+    clean = to_float(held_out[:: -(-len(held_out) // VALIDATION_TILES)])
+    if channels == 1:
+        clean = to_grey(torch.from_numpy(clean)).numpy()
+    return clean, add_noise(clean, VALIDATION_SIGMA, "float", seed=0)
 
 
 def load_start(network: DepthwiseUNet, folder: Path) -> str:
@@ -118,26 +132,42 @@ def crop_and_batch(config: PhotoDenoiserConfig, progress: float) -> tuple[int, i
     return config.last_crop, max(config.batch * config.crop**2 // config.last_crop**2, 1)
 
 
-def random_crops(tiles: Tensor, side: int) -> Tensor:
-    """A random crop of each tile (B, 3, H, W), in one of the eight orientations: (B, 3, side, side)."""
+def random_crops(tiles: Tensor, side: int, choices: int = 1) -> Tensor:
+    """A random crop of each tile (B, 3, H, W) uint8, in one of the eight orientations: (B, 3, side, side).
+
+    It is the one with the most detail of `choices` random crops, since flat ones teach little.
+    """
     crops = []
     for tile in tiles:
-        top, left = (int(torch.randint(length - side + 1, ())) for length in tile.shape[1:])
-        crop = torch.rot90(tile[:, top : top + side, left : left + side], int(torch.randint(4, ())), (1, 2))
+        crop = max((random_crop(tile, side) for _ in range(choices)), key=detail)
+        crop = torch.rot90(crop, int(torch.randint(4, ())), (1, 2))
         crops.append(crop.flip(2) if torch.rand(()) < 0.5 else crop)
     return torch.stack(crops)
 
 
-def add_training_noise(clean: Tensor, config: PhotoDenoiserConfig) -> tuple[Tensor, Tensor]:
-    """The targets and their noisy versions, both (B, 3, H, W), for clean crops in [0, 1]; some become grey.
+def random_crop(tile: Tensor, side: int) -> Tensor:
+    """A random square (3, side, side) of a tile (3, H, W)."""
+    top, left = (int(torch.randint(length - side + 1, ())) for length in tile.shape[1:])
+    return tile[:, top : top + side, left : left + side]
 
-    Gaussian noise of a level of its own in each image, independent in the channels of colour images and equal in those
-    of grey ones; in some images the noise of a camera, and in some none.
+
+def detail(crop: Tensor) -> float:
+    """The sum of absolute differences of neighbouring pixels of a crop (3, H, W) uint8, in green."""
+    green = crop[1].short()
+    return float((green[1:] - green[:-1]).abs_().sum() + (green[:, 1:] - green[:, :-1]).abs_().sum())
+
+
+def add_training_noise(clean: Tensor, config: PhotoDenoiserConfig) -> tuple[Tensor, Tensor]:
+    """The targets and their noisy versions, both (B, C, H, W), for clean crops (B, 3, H, W) in [0, 1].
+
+    C is the network's number of channels. Gaussian noise of a level of its own in each image, independent in the
+    channels of colour images and equal in those of grey ones; in some images the noise of a camera, and in some none.
     """
-    is_grey, is_rounded = (
-        torch.rand(len(clean), 1, 1, 1) < p for p in (config.grey_probability, config.clip_probability)
-    )
-    clean = torch.where(is_grey, (clean * GREY).sum(1, keepdim=True), clean)
+    is_grey = torch.rand(len(clean), 1, 1, 1) < config.grey_probability
+    is_rounded = torch.rand(len(clean), 1, 1, 1) < config.clip_probability
+    if config.network.channels == 1:
+        is_grey[:] = True
+    clean = torch.where(is_grey, to_grey(clean), clean)
     noise = torch.randn_like(clean)
     noise = torch.where(is_grey, noise[:, :1], noise)
     noisy = clean + config.sigma_max * torch.rand(len(clean), 1, 1, 1) * noise
@@ -148,7 +178,12 @@ def add_training_noise(clean: Tensor, config: PhotoDenoiserConfig) -> tuple[Tens
         noisy[from_camera] = camera_noise(clean[from_camera])
     without = kind > 1 - config.clean_probability
     noisy[without] = clean[without]
-    return clean, noisy
+    return (to_grey(clean), to_grey(noisy)) if config.network.channels == 1 else (clean, noisy)
+
+
+def to_grey(images: Tensor) -> Tensor:
+    """The luma (B, 1, H, W) of images (B, 3, H, W)."""
+    return (images * GREY).sum(1, keepdim=True)
 
 
 def cosine_factor(step: int, total: int, warmup_steps: int) -> float:

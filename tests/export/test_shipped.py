@@ -5,10 +5,12 @@ import json
 
 import numpy as np
 import pytest
+import skimage.data
+from PIL import Image
 
 from gan_denoise.data import sources
 from gan_denoise.data.dataset import Dataset
-from gan_denoise.data.images import to_float
+from gan_denoise.data.images import ImagesF32, to_float
 from gan_denoise.eval.denoising.filters import load_tuned, restore, tuned_for
 from gan_denoise.eval.generation.evaluate import evaluate_generation
 from gan_denoise.eval.generation.reference import measure_real
@@ -16,6 +18,7 @@ from gan_denoise.eval.metrics import ffd
 from gan_denoise.eval.metrics.psnr_ssim import psnr
 from gan_denoise.eval.noise import NOISES, SIGMAS, add_noise
 from gan_denoise.export import runtime
+from gan_denoise.export.denoise.tiling import denoise_pixels
 
 RESULTS = json.loads((runtime.SHIPPED / "results.json").read_text())
 
@@ -27,9 +30,10 @@ def dataset() -> Dataset:
 
 def test_it_is_small_and_intact() -> None:
     files = [path for path in runtime.SHIPPED.iterdir() if path.is_file()]
-    assert sum(path.stat().st_size for path in files) <= 24_000_000
+    assert sum(path.stat().st_size for path in files) <= 32_000_000
     hashes = json.loads((runtime.SHIPPED / "sha256.json").read_text())
-    assert set(hashes) == {"generator.onnx", "denoiser.onnx", "fused.onnx", "features.onnx", "photo.onnx"}
+    names = ("generator", "denoiser", "fused", "features", "photo", "photo-grey")
+    assert set(hashes) == {f"{name}.onnx" for name in names}
     for name, sha256 in hashes.items():
         assert hashlib.sha256((runtime.SHIPPED / name).read_bytes()).hexdigest() == sha256
 
@@ -49,6 +53,38 @@ def test_the_denoiser_beats_the_tuned_median_everywhere(dataset: Dataset, noise:
     median = restore("median", noisy, sigma, tuned_for(load_tuned(), "median", noise, sigma))
     restored = runtime.load_graph(runtime.DENOISER).batched(noisy)[0]
     assert psnr(clean, restored).mean() > psnr(clean, median).mean() + 1
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(("sigma", "least_gain_db"), [(15, 9.2), (25, 11.1), (50, 13.7)])
+def test_the_photo_denoisers_restore_a_held_out_photograph(channels: int, sigma: int, least_gain_db: float) -> None:
+    clean = held_out_photograph(channels)
+    noisy = clean + sigma / 255 * np.random.default_rng(0).standard_normal(clean.shape, np.float32)
+    restored = denoise_pixels(photo_graph(channels), noisy)
+    assert psnr(clean[None], restored[None])[0] > psnr(clean[None], noisy[None])[0] + least_gain_db
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_photo_denoisers_leave_a_clean_photograph(channels: int) -> None:
+    clean = held_out_photograph(channels)
+    assert psnr(clean[None], denoise_pixels(photo_graph(channels), clean)[None])[0] > 46
+
+
+def test_the_photo_denoisers_need_the_same_tiles() -> None:
+    """The demo's page has one description of tiles for both."""
+    colour, grey = (photo_graph(channels) for channels in (3, 1))
+    assert (colour.multiple, colour.receptive_field) == (grey.multiple, grey.receptive_field)
+
+
+def photo_graph(channels: int) -> runtime.Graph:
+    return runtime.load_graph(runtime.PHOTO if channels == 3 else runtime.PHOTO_GREY)
+
+
+def held_out_photograph(channels: int) -> ImagesF32:
+    """(channels, 512, 512) float32 in [0, 1]."""
+    image = Image.fromarray(skimage.data.astronaut()).convert("RGB" if channels == 3 else "L")
+    pixels = np.asarray(image, np.float32).reshape(512, 512, channels) / 255
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
 def test_the_feature_network_classifies_test_images(dataset: Dataset) -> None:

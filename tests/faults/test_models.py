@@ -112,6 +112,33 @@ def test_graphs_inside_graphs_are_refused(tmp_path: Path) -> None:
         )
 
 
+def resizing(scales: TensorProto, *inputs: str, **attributes: Any) -> ModelProto:
+    """An image (batch, 1, 8, 8) resized."""
+    values = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 1, side, side])
+        for name, side in (("noisy", 8), ("denoised", None))
+    ]
+    node = helper.make_node("Resize", ["noisy", *inputs], ["denoised"], **attributes)
+    graph = helper.make_graph([node], "g", values[:1], values[1:], [scales, ints("sizes", 1, 1, 8, 8)])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+
+
+@pytest.mark.row(28)
+def test_resizing_takes_constant_scales_of_a_sane_size(tmp_path: Path) -> None:
+    def scales(*values: float) -> TensorProto:
+        return numpy_helper.from_array(np.array(values, np.float32), "scales")
+
+    double = scales(1, 1, 2, 2)
+    path = tmp_path / "double.onnx"
+    for mode in ("nearest", "linear"):
+        path.write_bytes(resizing(double, "", "scales", mode=mode).SerializeToString())
+        assert load_untrusted_model(path) == path.read_bytes()
+    for inputs in (("", "", "sizes"), ("scales", "scales"), ("", "noisy"), ("", "scales", "sizes"), ()):
+        refused(resizing(double, *inputs), tmp_path, "expected constant scales for Resize")
+    for factor in (0, 1e-9, 100, -1, math.nan, math.inf):
+        refused(resizing(scales(1, 1, factor, 2), "", "scales"), tmp_path, "expected scales from 1/64 to 64 for Resize")
+
+
 @pytest.mark.row(28)
 def test_3000_local_functions_are_refused(tmp_path: Path) -> None:
     opsets = [helper.make_opsetid("", 20), helper.make_opsetid("f", 1)]

@@ -16,13 +16,14 @@ from gan_denoise.data.images import ImagesF32
 from gan_denoise.eval.denoising.evaluate import PSNR_CAP_DB, standard_error
 from gan_denoise.eval.denoising.methods import Method
 from gan_denoise.eval.denoising.parallel import map_in_pool, processes, timed
-from gan_denoise.eval.denoising.photographs.files import Photograph, read_photograph
+from gan_denoise.eval.denoising.photographs.files import PhotographFiles, count_pixels, read_photograph
 from gan_denoise.eval.labels import NOISY
 from gan_denoise.eval.metrics.psnr_ssim import psnr, ssim_of_large
 from gan_denoise.eval.noise import NOISES, add_photograph_noise
 from gan_denoise.export.denoise.tiling import to_unit
 from gan_denoise.machine import usable_cores
 
+MAX_PIXELS = 50_000_000  # of all images in work at a time; a pixel takes some 100 bytes
 REAL, CLEAN = "real", "clean"  # kinds of noise of pairs: that of the noisy files, none
 
 
@@ -52,7 +53,7 @@ def gaussian_noises(sigmas: Sequence[float]) -> tuple[Noise, ...]:
 
 def evaluate_photographs(
     methods: Mapping[str, Method],
-    photographs: Sequence[Photograph],
+    photographs: Sequence[PhotographFiles],
     noises: Sequence[Noise],
     seed: int = 0,
     threads: int = 1,
@@ -66,9 +67,11 @@ def evaluate_photographs(
     file, `noisy` is the input itself. PSNR is capped at 100 dB. Methods are told sigma, for real noise the
     `estimate_sigma` of scikit-image (Donoho and Johnstone 1994); at sigma 0 only blind ones run, since the others
     return their input. Times are CPU times of one thread, without reading and scoring. `threads` photographs are in
-    work at a time; 0 means one per available core.
+    work at a time, fewer if they are so large that they would take too much memory; 0 means one per available core.
     """
-    workers, numbered = threads or usable_cores(), list(enumerate(photographs, seed))
+    fitting = MAX_PIXELS // max(map(count_pixels, photographs), default=1)
+    workers = max(1, min(threads or usable_cores(), fitting))
+    numbered = list(enumerate(photographs, seed))
     with processes(workers) as pool, ThreadPoolExecutor(workers) as threads_pool:
         noisy: list[Score] = []
         for noise, name in track(list(itertools.product(noises, (NOISY, *methods)))):
@@ -79,7 +82,7 @@ def evaluate_photographs(
             yield _row(name, noise, method, photographs, scores, noisy)
 
 
-def _score(noise: Noise, method: Method | None, numbered: tuple[int, Photograph]) -> Score:
+def _score(noise: Noise, method: Method | None, numbered: tuple[int, PhotographFiles]) -> Score:
     """Read photograph i, add the noise, denoise (without a method not) and measure."""
     i, photograph = numbered
     clean_pixels, noisy_pixels = read_photograph(photograph)
@@ -113,7 +116,7 @@ def _row(
     name: str,
     noise: Noise,
     method: Method | None,
-    photographs: Sequence[Photograph],
+    photographs: Sequence[PhotographFiles],
     scores: Sequence[Score],
     noisy: Sequence[Score],
 ) -> dict[str, Any]:

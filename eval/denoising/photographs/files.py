@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,12 +13,11 @@ from gan_denoise.data.open_image import FRAME_LEFT_OUT, read_frame_sizes
 from gan_denoise.data.paired_images import match_names
 from gan_denoise.errors import InputError
 from gan_denoise.eval.metrics.psnr_ssim import SSIM_WINDOW
-from gan_denoise.export.denoise.denoisers import is_grey
 from gan_denoise.export.denoise.picture import read_pictures
-from gan_denoise.export.denoise.tiling import Pixels
+from gan_denoise.export.denoise.tiling import Pixels, is_grey
 
 
-class Photograph(NamedTuple):
+class PhotographFiles(NamedTuple):
     """The file of a clean image, and that of the same image with real noise or None."""
 
     clean: Path
@@ -29,7 +29,7 @@ class Photograph(NamedTuple):
         return image_name(self.clean)
 
 
-def find_photographs(clean: Path, noisy: Path | None = None, n: int | None = None) -> list[Photograph]:
+def find_photograph_files(clean: Path, noisy: Path | None = None, n: int | None = None) -> list[PhotographFiles]:
     """The first `n` photographs, or all, directly in the folder `clean`, sorted by name; their headers are read.
 
     With `noisy` each is a pair of files of the same name without suffix. What else there is in the folders is counted
@@ -39,9 +39,9 @@ def find_photographs(clean: Path, noisy: Path | None = None, n: int | None = Non
     """
     skipped = Skipped()
     if noisy is None:
-        photographs = [Photograph(path) for path in list_image_files(clean, skipped)]
+        photographs = [PhotographFiles(path) for path in list_image_files(clean, skipped)]
     else:
-        photographs = [Photograph(*pair[::-1]) for pair in match_names(noisy, clean, skipped)]
+        photographs = [PhotographFiles(*pair[::-1]) for pair in match_names(noisy, clean, skipped)]
     if not photographs:
         raise none_found(clean, skipped)
     for photograph in photographs[:n]:
@@ -50,7 +50,12 @@ def find_photographs(clean: Path, noisy: Path | None = None, n: int | None = Non
     return photographs[:n]
 
 
-def read_photograph(photograph: Photograph) -> tuple[Pixels, Pixels | None]:
+def count_pixels(photograph: PhotographFiles) -> int:
+    """Width times height, by the header of the clean file."""
+    return math.prod(read_frame_sizes(photograph.clean)[0])
+
+
+def read_photograph(photograph: PhotographFiles) -> tuple[Pixels, Pixels | None]:
     """The clean pixels, (3, H, W), or (1, H, W) if all are grey, and the noisy ones or None; uint8 or uint16 each.
 
     Alpha is left out. Raises InputError as `read_pictures` does, or when the two differ in size.
@@ -76,7 +81,7 @@ def _in_colour(pixels: Pixels) -> Pixels:
     return np.repeat(pixels, 3, 0) if len(pixels) == 1 else pixels
 
 
-def _check_headers(photograph: Photograph, skipped: Skipped) -> None:
+def _check_headers(photograph: PhotographFiles, skipped: Skipped) -> None:
     files = [path for path in photograph if path is not None]
     frames = [read_frame_sizes(path) for path in files]
     for path, (size, *later) in zip(files, frames, strict=True):
@@ -89,6 +94,6 @@ def _check_headers(photograph: Photograph, skipped: Skipped) -> None:
         raise _other_size(photograph, clean, noisy)
 
 
-def _other_size(photograph: Photograph, clean: tuple[int, int], noisy: tuple[int, int]) -> InputError:
+def _other_size(photograph: PhotographFiles, clean: tuple[int, int], noisy: tuple[int, int]) -> InputError:
     expected = f"{clean[0]}x{clean[1]} pixels as in {photograph.clean}"
     return InputError.expected(photograph.noisy, expected, f"{noisy[0]}x{noisy[1]}", "crop or scale neither of a pair")

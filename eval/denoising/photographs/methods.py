@@ -21,6 +21,7 @@ from gan_denoise.export.denoise.denoisers import SHIPPED
 from gan_denoise.export.denoise.tiling import denoise_pixels
 from gan_denoise.export.graph_size import GraphSize, graph_size
 from gan_denoise.export.runtime import Graph, Signature
+from gan_denoise.options import PHOTO, PHOTO_GREY
 
 SIDE = 64  # pixels a side for which multiply-adds are counted
 
@@ -50,9 +51,21 @@ def network_method(model: str | Path) -> Method:
 
     Any ONNX graph with one float input, the noisy images in [0, 1], and one output of its shape, of 1 or 3 channels and
     of free height and width or of one size; the metadata `multiple` and `receptive_field` are those of `Graph`. A
-    graph of 3 channels is given grey images as equal channels, one of 1 channel each channel of a colour image. Raises
-    InputError for another graph.
+    graph of 3 channels is given grey images as equal channels, one of 1 channel each channel of a colour image. PHOTO
+    stands for two networks, of which grey images get that of PHOTO_GREY; size and hash are those of the one for colour.
+    Raises InputError for another graph.
     """
+    graph, size = _load(model)
+    grey = _load(PHOTO_GREY)[0] if model == PHOTO else graph
+
+    def restore(noisy: ImagesF32) -> ImagesF32:
+        return _denoise(grey if noisy.shape[1] == 1 else graph, noisy)
+
+    return Method(lambda noise, sigma: restore, 1, True, size, graph.sha256)
+
+
+def _load(model: str | Path) -> tuple[Graph, GraphSize]:
+    """The graph of `network_method`, ready to run, and its size for one pixel. Raises InputError."""
     shipped = SHIPPED.get(model) if isinstance(model, str) else None
     signature, path = (shipped, None) if shipped else (runtime.DENOISER, Path(model))
     file = signature.file if path is None else runtime.graph_file(signature, path)
@@ -62,11 +75,7 @@ def network_method(model: str | Path) -> Method:
     _check_shapes(graph, file)
     height, width = _counted_size(graph)
     graph(np.zeros((1, graph.input_shape[0], height, width), np.float32))  # the first call allocates: not timed
-
-    def restore(noisy: ImagesF32) -> ImagesF32:
-        return _denoise(graph, noisy)
-
-    return Method(lambda noise, sigma: restore, 1, True, _size_per_pixel(onnx_model, graph), graph.sha256)
+    return graph, _size_per_pixel(onnx_model, graph)
 
 
 def _denoise(graph: Graph, noisy: ImagesF32) -> ImagesF32:

@@ -16,17 +16,17 @@ from gan_denoise.eval.denoising.photographs.evaluate import (
     evaluate_photographs,
     gaussian_noises,
 )
-from gan_denoise.eval.denoising.photographs.files import find_photographs
+from gan_denoise.eval.denoising.photographs.files import find_photograph_files
 from gan_denoise.eval.denoising.photographs.methods import FILTERS, classical_methods, network_method
 from gan_denoise.eval.denoising.tables import side_by_side
 from gan_denoise.eval.labels import NETWORK
 from gan_denoise.eval.result_table import ResultTable
-from gan_denoise.export.denoise.denoisers import PHOTO
 from gan_denoise.machine import describe_machine
+from gan_denoise.options import PHOTO
 
 REAL_COLUMNS = ("psnr_db", "ssim", "gain_db", "worst_gain_db")
 COST_COLUMNS = ("ms_per_megapixel", "parameters", "multiply_adds_per_pixel")
-SIGMAS = (15 / 255, 25 / 255, 50 / 255)
+PHOTOGRAPH_SIGMAS = (15 / 255, 25 / 255, 50 / 255)
 NOTES = {
     "PSNR, SSIM": f"means over the images; PSNR at most {PSNR_CAP_DB:g} dB an image, the value for identical images",
     "ms/megapixel": "CPU time on one thread",
@@ -60,16 +60,16 @@ def photographs_report(
 ) -> ResultTable:
     """The rows of `evaluate_photographs` for the folder `clean`, of the first `n` images or all.
 
-    With the folder `noisy` the noise is real, without it Gaussian noise of `sigmas` is added, SIGMAS by default.
-    `model` (None: the shipped one for photographs), called `name`, and those of `versus` are what `network_method`
-    takes. Filters whose package is missing are skipped. Raises InputError for folders and models that cannot be
-    measured.
+    With the folder `noisy` the noise is real, without it Gaussian noise of `sigmas` is added, by default that of
+    PHOTOGRAPH_SIGMAS. `model` (None: the shipped one for photographs), called `name`, and those of `versus` are what
+    `network_method` takes. Filters whose package is missing are skipped. Raises InputError for folders and models that
+    cannot be measured.
     """
-    photographs = find_photographs(clean, noisy, n)
+    photographs = find_photograph_files(clean, noisy, n)
     models: dict[str, str | Path] = {name: model or PHOTO, **(versus or {})}
     networks = {title: network_method(path) for title, path in models.items()}
     machine = describe_machine(threads)  # before this benchmark itself adds to the load
-    noises = REAL_NOISES if noisy else gaussian_noises(sigmas or SIGMAS)
+    noises = REAL_NOISES if noisy else gaussian_noises(sigmas or PHOTOGRAPH_SIGMAS)
     methods = {**networks, **classical_methods()}
     return ResultTable(
         command="eval denoising",

@@ -38,26 +38,33 @@ WIDTH, HEIGHT = 210, 150  # of most images; no multiples of 8
 
 @pytest.fixture(scope="module")
 def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The shipped folder with a tiny network of random weights as the denoiser of photographs."""
-    torch.manual_seed(5)
-    network = DepthwiseUNet((8, 8, 8), (1, 1, 1, 1, 1))
-    with torch.no_grad():
-        for weights in network.parameters():
-            weights.normal_(0, 0.6 / weights[0].numel() ** 0.5)
-    metadata = {"multiple": str(MULTIPLE), "receptive_field": str(network.receptive_field), "dataset": "photos"}
-    model = with_metadata(to_onnx(network, runtime.PHOTO, (3, 32, 32), MULTIPLE), metadata)
+    """The shipped folder with tiny networks of random weights as the denoisers of photographs."""
     folder = tmp_path_factory.mktemp("shipped") / "shipped"
     shutil.copytree(runtime.SHIPPED, folder)
-    onnx.save(model, folder / "photo.onnx")
     hashes = json.loads((folder / "sha256.json").read_text())
-    hashes["photo.onnx"] = hashlib.sha256((folder / "photo.onnx").read_bytes()).hexdigest()
+    for signature, channels in ((runtime.PHOTO, 3), (runtime.PHOTO_GREY, 1)):
+        torch.manual_seed(5)
+        network = DepthwiseUNet((8, 8, 8), (1, 1, 1, 1, 1), channels)
+        with torch.no_grad():
+            for weights in network.parameters():
+                weights.normal_(0, 0.6 / weights[0].numel() ** 0.5)
+        metadata = {"multiple": str(MULTIPLE), "receptive_field": str(network.receptive_field), "dataset": "photos"}
+        model = with_metadata(to_onnx(network, signature, (channels, 32, 32), MULTIPLE), metadata)
+        onnx.save(model, folder / signature.file)
+        hashes[signature.file] = hashlib.sha256((folder / signature.file).read_bytes()).hexdigest()
     (folder / "sha256.json").write_text(json.dumps(hashes))
     return folder
 
 
 @pytest.fixture(scope="module")
 def graph(shipped: Path) -> runtime.Graph:
+    """The denoiser of colour photographs."""
     return runtime.load_graph(runtime.PHOTO, shipped, threads=1)
+
+
+@pytest.fixture(scope="module")
+def grey_graph(shipped: Path) -> runtime.Graph:
+    return runtime.load_graph(runtime.PHOTO_GREY, shipped, threads=1)
 
 
 @pytest.fixture(scope="module")
@@ -84,7 +91,7 @@ def shown(browser: Browser, photo_page: Path) -> Iterator[Page]:
     with hosted(photo_page) as address:
         open_ready(page, address)
         assert f"{address}fused.onnx" in requests
-        assert f"{address}photo.onnx" not in requests  # only when a photograph is chosen
+        assert not any("photo" in url and url.endswith(".onnx") for url in requests)  # only with a photograph
         yield page
         assert messages == []
         own = (address, f"blob:{address}", "data:")
@@ -175,11 +182,13 @@ def test_the_strength_blends_without_another_run(shown: Page, graph: runtime.Gra
     slide(shown, "#photo-strength", 1)
 
 
-def test_a_grey_image_stays_grey(shown: Page, graph: runtime.Graph, tmp_path: Path) -> None:
+def test_a_grey_image_has_the_pixels_of_the_grey_network(
+    shown: Page, grey_graph: runtime.Graph, tmp_path: Path
+) -> None:
     grey = photograph(seed=2)[..., 0]
     choose(shown, tmp_path, Image.fromarray(grey), "grey.png")
     finished(shown, "Denoised grey.png")
-    expected = tiling.denoise_pixels(graph, grey)
+    expected = tiling.denoise_pixels(grey_graph, grey)
     assert difference(canvas(shown, "after"), np.repeat(expected[..., None], 3, -1)) <= 1
 
 
@@ -291,7 +300,7 @@ def test_a_dropped_photograph_is_denoised(shown: Page, graph: runtime.Graph, tmp
     [
         (
             "photo-worker.js",
-            "await denoisePhoto(planes, height, width)",
+            "await denoisePhoto(graph, planes, height, width)",
             'await Promise.reject(new Error("std::bad_alloc"))',
             "a.png: not denoised: this browser has too little memory left for it",
         ),
@@ -396,7 +405,8 @@ def swipe(page: Page, start: float, end: float) -> None:
 
 
 def test_the_page_has_the_denoiser_and_what_its_tiles_need(shipped: Path, photo_page: Path) -> None:
-    assert (photo_page / "photo.onnx").read_bytes() == (shipped / "photo.onnx").read_bytes()
+    for file in ("photo.onnx", "photo-grey.onnx"):
+        assert (photo_page / file).read_bytes() == (shipped / file).read_bytes()
     about = json.loads((photo_page / "model.json").read_text())
     assert about["photo"] == {"multiple": 8, "receptive_field": 31, "tile": TILE, "max_pixels": 4_000_000}
     assert about["files"]["photo.onnx"].startswith("sha256-")
@@ -417,6 +427,7 @@ def test_without_it_or_with_another_model_the_section_is_hidden(
         site.write_site(None, tmp_path / "damaged")
     assert not (tmp_path / "damaged").exists()
     (without / "photo.onnx").unlink()
+    (without / "photo-grey.onnx").unlink()
     site.write_site(None, tmp_path / "none")
     for folder in ("other", "none"):
         assert not (tmp_path / folder / "photo.onnx").exists()

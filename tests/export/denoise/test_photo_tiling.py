@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from denoise_helpers import FOLD, REACH, photo_graph, photo_model, save_model, with_operator
+from photograph_helpers import averaging_network
 
 from gan_denoise.errors import InputError
 from gan_denoise.export import model_check, runtime
@@ -131,7 +132,7 @@ def test_a_graph_with_free_sides_is_loaded_and_takes_multiples_only(tmp_path: Pa
 @pytest.mark.parametrize("value", ["-1", "1e9", "x", "99999999999999", "00000000641", "", "³"])
 def test_metadata_that_are_no_number_are_refused(key: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tiling, "TILE_SIDE", 64)
-    graph = Graph(photo_model(**{key: value}), runtime.DENOISER, "own", threads=1)
+    graph = Graph(photo_model("convolution", 3, **{key: value}), runtime.DENOISER, "own", threads=1)
     with pytest.raises(InputError, match=f"own: metadata {key}: expected a number from"):
         denoise_pixels(graph, noise(100, 100))
 
@@ -189,3 +190,17 @@ def test_an_output_of_another_size_is_refused() -> None:
     graph = Graph(with_operator("AveragePool", kernel_shape=[3, 3]), runtime.DENOISER, "own", threads=1)
     with pytest.raises(InputError, match="denoised: expected the shape of the input"):
         denoise_pixels(graph, noise(3, 16, 16))
+
+
+def test_an_output_that_is_not_finite_is_refused() -> None:
+    graph = Graph(with_operator("Log"), runtime.DENOISER, "own", threads=1)
+    with pytest.raises(InputError, match="denoised: expected finite numbers, got NaN or infinity"):
+        denoise_pixels(graph, np.zeros((3, 16, 16), np.uint8))
+
+
+@pytest.mark.parametrize(("channels", "outputs"), [(3, 6), (4, 4), (2, 2)])
+def test_a_model_that_is_no_denoiser_of_images_is_refused(channels: int, outputs: int, tmp_path: Path) -> None:
+    averaging_network(tmp_path / "own.onnx", channels, outputs=outputs)
+    graph = runtime.load_graph(runtime.DENOISER, tmp_path / "own.onnx")
+    with pytest.raises(InputError, match="model: expected a denoiser of images of 1 or 3 channels"):
+        denoise_pixels(graph, noise(channels, 16, 16))

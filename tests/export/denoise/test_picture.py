@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from denoise_helpers import noise_16, png_16, png_chunk, read_png_16
 from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
+from gan_denoise.data.image_metadata import PNG
 from gan_denoise.errors import InputError
 from gan_denoise.export.denoise.metadata import Metadata
 from gan_denoise.export.denoise.picture import Picture, read_pictures
@@ -104,6 +106,80 @@ def test_tiff_with_lzw_and_predictor_is_read_with_its_low_bytes() -> None:
     struct.pack_into("<HHH", content, struct.unpack_from("<I", content, tags[258] + 8)[0], 16, 16, 16)
     Path("a.tif").write_bytes(content)
     assert np.array_equal(channels(only("a.tif")), pixels)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.row(91)
+def test_16_bit_channels_one_after_the_other_are_refused(order: Any) -> None:
+    """Pillow reads 8 of their bits."""
+    tifffile.imwrite(
+        "a.tif", noise_16(3).transpose(2, 0, 1), photometric="rgb", planarconfig="separate", byteorder=order
+    )
+    with pytest.raises(InputError, match=r"a\.tif: expected 16-bit channels side by side") as caught:
+        only("a.tif")
+    assert "tiffcp" in caught.value.hint
+    pixels = noise_16(3).astype(np.uint8)
+    tifffile.imwrite("b.tif", pixels.transpose(2, 0, 1), photometric="rgb", planarconfig="separate")
+    assert np.array_equal(channels(only("b.tif")), pixels)
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.row(91)
+def test_a_tiff_whose_largest_number_is_black_is_inverted(compression: Any) -> None:
+    pixels = noise_16(1)[..., 0]
+    unit = pixels.astype(np.float32) / 65535
+    for name, stored in (("deep", pixels), ("eight", pixels.astype(np.uint8)), ("floats", unit)):
+        tifffile.imwrite(f"{name}.tif", stored, photometric="miniswhite", compression=compression)
+    assert np.array_equal(only("deep.tif").pixels, 65535 - pixels)
+    assert np.array_equal(only("eight.tif").pixels, 255 - pixels.astype(np.uint8))
+    np.testing.assert_allclose(only("floats.tif").pixels, 65535 - pixels.astype(int), atol=1)
+
+
+@pytest.mark.row(91)
+def test_12_bits_are_scaled_to_16() -> None:
+    levels = np.arange(0, 4096, 64, dtype=np.uint16).reshape(8, 8)
+    tifffile.imwrite("a.tif", np.zeros((8, 6), np.uint16), photometric="minisblack")  # as long as 8x8 pixels of 12 bits
+    content = bytearray(Path("a.tif").read_bytes())
+    tags, (start,) = {}, struct.unpack_from("<I", content, 4)
+    for entry in range(start + 2, start + 2 + 12 * struct.unpack_from("<H", content, start)[0], 12):
+        tags[struct.unpack_from("<H", content, entry)[0]] = entry
+    struct.pack_into("<H", content, tags[256] + 8, 8)
+    struct.pack_into("<H", content, tags[258] + 8, 12)
+    pairs = levels.reshape(-1, 2).astype(int)
+    packed = [(a >> 4, (a & 15) << 4 | b >> 8, b & 255) for a, b in pairs]
+    (offset,) = struct.unpack_from("<I", content, tags[273] + 8)
+    content[offset : offset + 96] = np.array(packed, np.uint8).tobytes()
+    Path("a.tif").write_bytes(content)
+    np.testing.assert_array_equal(only("a.tif").pixels, np.rint(levels * 65535.0 / 4095))
+
+
+@pytest.mark.parametrize("count", [1, 3, 4])
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.row(91)
+def test_an_uncompressed_tiff_is_turned_upright(count: int, orientation: int, dtype: Any) -> None:
+    pixels = noise_16(count, 9, 14).astype(dtype)
+    extra: Any = {"extrasamples": ["unassalpha"]} if count == 4 else {}
+    stored = pixels[..., 0] if count == 1 else pixels
+    photometric = "minisblack" if count == 1 else "rgb"
+    tags = [(274, 3, 1, orientation, True)]
+    tifffile.imwrite("a.tif", stored, photometric=photometric, extratags=tags, metadata=None, **extra)
+    turned = np.swapaxes(pixels, 0, 1) if orientation >= 5 else pixels
+    flips = {2: (1, -1), 3: (-1, -1), 4: (-1, 1), 6: (1, -1), 7: (-1, -1), 8: (-1, 1)}.get(orientation, (1, 1))
+    assert np.array_equal(channels(only("a.tif")), turned[:: flips[0], :: flips[1]])
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+@pytest.mark.row(91)
+def test_the_level_that_png_makes_transparent_becomes_alpha(bits: int) -> None:
+    levels = np.array([range(8)], np.uint8) & np.uint8(2**bits - 1)
+    rows = b"\0" + np.packbits(np.unpackbits(levels[..., None], axis=-1)[..., 8 - bits :].reshape(-1)).tobytes()
+    header = struct.pack(">IIBBBBB", 8, 1, bits, 0, 0, 0, 0)
+    parts = ((b"IHDR", header), (b"tRNS", b"\0\1"), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    Path("a.png").write_bytes(PNG + b"".join(png_chunk(*part) for part in parts))
+    picture = only("a.png")
+    assert picture.alpha is not None
+    np.testing.assert_array_equal(picture.alpha, np.where(levels == 1, 0, 255))
 
 
 @pytest.mark.row(91)
@@ -298,7 +374,65 @@ def test_damaged_exif_is_left_out(damaged: bytes) -> None:
 def test_metadata_that_a_format_does_not_take_are_left_out_with_a_warning(capsys: pytest.CaptureFixture[str]) -> None:
     picture = Picture(np.zeros((8, 8), np.uint8), None, Metadata(exif=b"II*\0" + bytes(70_000)), {})
     assert Image.open(io.BytesIO(written(picture, "JPEG"))).size == (8, 8)
-    assert capsys.readouterr().err.startswith("warning: out: written without metadata (")
+    assert capsys.readouterr().err.startswith("warning: out: written without EXIF and XMP (")
+
+
+@pytest.mark.row(91)
+def test_a_jpeg_whose_tables_have_other_numbers_is_written(capsys: pytest.CaptureFixture[str]) -> None:
+    colours().save("a.jpg", quality=80)
+    content = Path("a.jpg").read_bytes()
+    for number in (0, 1):  # the tables, and the components that use them
+        content = content.replace(b"\xff\xdb\x00\x43" + bytes([number]), b"\xff\xdb\x00\x43" + bytes([number + 2]), 1)
+    frame = content.index(b"\xff\xc0")
+    changed = bytearray(content)
+    for component in range(3):
+        changed[frame + 12 + 3 * component] += 2
+    Path("a.jpg").write_bytes(changed)
+    with Image.open("a.jpg") as source:
+        assert sorted(source.quantization) == [2, 3]  # type: ignore[attr-defined]
+        tables = list(source.quantization.values())  # type: ignore[attr-defined]
+    with Image.open(io.BytesIO(written(only("a.jpg"), "JPEG"))) as copy:
+        assert list(copy.quantization.values()) == tables  # type: ignore[attr-defined]
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.row(91)
+def test_each_page_of_a_tiff_has_its_own_profile_and_resolution() -> None:
+    first = Image.fromarray(np.zeros((8, 8, 3), np.uint8))
+    first.save("a.tif", icc_profile=SRGB, dpi=(300, 300))
+    with tifffile.TiffWriter("a.tif", append=True) as file:
+        file.write(np.zeros((8, 8), np.uint8), photometric="minisblack", resolution=None, metadata=None)
+    one, two = read_pictures(Path("a.tif"))
+    assert (one.metadata.icc, one.metadata.dpi) == (SRGB, (300, 300))
+    assert two.metadata.icc == b""
+    assert two.metadata.dpi != (300, 300)
+
+
+@pytest.mark.parametrize(("kind", "code"), [(1, "B"), (3, "H"), (4, "I")])
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.row(91)
+def test_the_orientation_is_reset_whatever_its_type(kind: int, code: str, order: str) -> None:
+    value = struct.pack(f"{order}{code}", 6).ljust(4, b"\0")
+    entry = struct.pack(f"{order}HHI", 274, kind, 1) + value
+    exif = {"<": b"II*\0", ">": b"MM\0*"}[order] + struct.pack(f"{order}IH", 8, 1) + entry + bytes(4)
+    colours().save("a.jpg", exif=b"Exif\0\0" + exif)
+    parsed = Image.Exif()
+    parsed.load(only("a.jpg").metadata.exif)
+    assert parsed[274] in (1, b"\1")
+
+
+@pytest.mark.row(91)
+def test_a_large_profile_and_long_text_hide_no_metadata(capsys: pytest.CaptureFixture[str]) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    info = PngInfo()
+    info.add_text("Comment", "x" * 3_000_000, zip=True)
+    profile = SRGB + np.random.default_rng(0).bytes(2_000_000)
+    colours(8, 14).save("a.png", icc_profile=profile, pnginfo=info, exif=exif)
+    picture = only("a.png")
+    assert picture.pixels.shape == (3, 14, 8)
+    assert picture.metadata.icc == profile
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.row(91)

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from skimage import data
 
 from gan_denoise.data.dataset import Dataset, Split, content_sha256
+from gan_denoise.data.images import to_float, to_pil
 from gan_denoise.errors import InputError, Interrupted
 from gan_denoise.eval.metrics.psnr_ssim import psnr
 from gan_denoise.export import runtime
@@ -21,7 +22,7 @@ from gan_denoise.export.convert.weights import load_denoiser
 from gan_denoise.study.config import DepthwiseUNetShape, PhotoDenoiserConfig, RunOptions
 from gan_denoise.study.run import stage
 from gan_denoise.study.train.dispatch import is_finished, train
-from gan_denoise.study.train.photo_denoiser import train_photo_denoiser
+from gan_denoise.study.train.photo_denoiser import GREY, add_training_noise, random_crops, train_photo_denoiser
 
 SHAPE = DepthwiseUNetShape((8, 8, 8), (1, 1, 1, 1, 1))
 CONFIG = PhotoDenoiserConfig(
@@ -99,6 +100,48 @@ def test_the_exported_graph_takes_any_size(trained: Path, tmp_path: Path) -> Non
         np.testing.assert_allclose(graph(noisy)[0], expected, atol=1e-5)
     assert graph.receptive_field == network.receptive_field == 2 * 4 + 4 * 2 + 8 + 7
     assert graph.multiple == 8
+
+
+def test_a_network_for_grey_photographs_learns_and_takes_one_channel(tiles: Dataset, tmp_path: Path) -> None:
+    grey = dataclasses.replace(CONFIG, network=dataclasses.replace(SHAPE, channels=1))
+    train_photo_denoiser(grey, tiles, tmp_path / "run", OPTIONS)
+    export_run(tmp_path / "run", tmp_path / "export")
+    graph = runtime.load_graph(runtime.DENOISER, tmp_path / "export", threads=1)
+    assert graph.input_shape == (1, 0, 0)
+    grey_tiles = np.stack([np.asarray(to_pil(tile).convert("L")) for tile in tiles.held_out.images])
+    clean = to_float(grey_tiles)
+    noisy = clean + np.float32(0.15) * np.random.default_rng(0).standard_normal(clean.shape, np.float32)
+    gain = psnr(clean, graph.batched(noisy)[0]) - psnr(clean, noisy.clip(0, 1))
+    assert gain.mean() > 2
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_noise_of_grey_crops_is_equal_in_all_channels(channels: int) -> None:
+    torch.manual_seed(0)
+    clean = torch.rand(64, 3, 16, 16)
+    shape = dataclasses.replace(SHAPE, channels=channels)
+    config = dataclasses.replace(CONFIG, network=shape, grey_probability=0.5, camera_probability=0)
+    target, noisy = add_training_noise(clean, config)
+    assert target.shape == noisy.shape == (64, channels, 16, 16)
+    luma = (clean * GREY).sum(1, keepdim=True)
+    if channels == 1:
+        torch.testing.assert_close(target, luma)
+        return
+    is_grey = (target == target[:, :1]).all(3).all(2).all(1)
+    assert 16 < is_grey.sum() < 48
+    torch.testing.assert_close(target[is_grey], luma[is_grey].expand(-1, 3, -1, -1))
+    torch.testing.assert_close(target[~is_grey], clean[~is_grey])
+    assert torch.equal(noisy[is_grey], noisy[is_grey][:, :1].expand(-1, 3, -1, -1))
+
+
+def test_of_several_crops_the_one_with_the_most_detail_is_used() -> None:
+    torch.manual_seed(0)
+    tile = torch.zeros(3, 64, 64, dtype=torch.uint8)
+    tile[:, :, 32:] = torch.randint(0, 256, (32,), dtype=torch.uint8)  # stripes on the right
+    one, best = (random_crops(tile.repeat(50, 1, 1, 1), 16, choices).float() for choices in (1, 8))
+    assert one.shape == best.shape == (50, 3, 16, 16)
+    assert best.std((1, 2, 3)).min() > 0
+    assert one.std((1, 2, 3)).min() == 0
 
 
 def test_a_training_can_start_from_weights_of_the_same_network(trained: Path, tiles: Dataset, tmp_path: Path) -> None:

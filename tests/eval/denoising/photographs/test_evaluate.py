@@ -14,7 +14,7 @@ from gan_denoise.data.images import ImagesF32
 from gan_denoise.eval.denoising.evaluate import PSNR_CAP_DB
 from gan_denoise.eval.denoising.methods import Method
 from gan_denoise.eval.denoising.photographs.evaluate import REAL_NOISES, Noise, evaluate_photographs, gaussian_noises
-from gan_denoise.eval.denoising.photographs.files import find_photographs
+from gan_denoise.eval.denoising.photographs.files import find_photograph_files
 from gan_denoise.eval.denoising.photographs.methods import classical_methods, network_method
 from gan_denoise.eval.noise import add_photograph_noise
 
@@ -62,7 +62,7 @@ def test_gaussian_noise_is_that_of_published_tables(kind: str, clean: Path, netw
     noisy = {n: x + np.random.default_rng(i).normal(0, 25, x.shape) for i, (n, x) in enumerate(images.items())}
     if kind == "8-bit":
         noisy = {name: np.rint(image.clip(0, 255)) for name, image in noisy.items()}
-    rows = list(evaluate_photographs({"average": network}, find_photographs(clean), [Noise(kind, 25 / 255)]))
+    rows = list(evaluate_photographs({"average": network}, find_photograph_files(clean), [Noise(kind, 25 / 255)]))
     assert [row["method"] for row in rows] == ["noisy", "average"]
     levels = {"a": grey_crop(), "b": colour_crop()}
     check_row(rows[1], expected(levels, {name: average(image) for name, image in noisy.items()}))
@@ -83,7 +83,7 @@ def test_pairs_are_measured_as_they_are(clean: Path, network: Method, tmp_path: 
     images = {"a": grey_crop(), "b": colour_crop()}
     noisy = {n: np.rint((x + np.random.default_rng(9).normal(0, 9, x.shape)).clip(0, 255)) for n, x in images.items()}
     files = save_images(tmp_path / "noisy", **{name: image.astype(np.uint8) for name, image in noisy.items()})
-    rows = list(evaluate_photographs({"average": network}, find_photographs(clean, files), REAL_NOISES))
+    rows = list(evaluate_photographs({"average": network}, find_photograph_files(clean, files), REAL_NOISES))
     assert [(row["method"], row["noise"]) for row in rows] == [
         *(("noisy", "real"), ("average", "real"), ("noisy", "clean"), ("average", "clean"))
     ]
@@ -101,7 +101,7 @@ def test_pairs_are_measured_as_they_are(clean: Path, network: Method, tmp_path: 
 def test_the_result_for_a_16_bit_photograph_is_rounded_to_16_bits(tmp_path: Path) -> None:
     clean = save_images(tmp_path / "deep", a=grey_crop().astype(np.uint16) * 257)
     brighter = Method(lambda noise, sigma: lambda noisy: noisy + np.float32(1 / 1000), 1, blind=True)
-    rows = list(evaluate_photographs({"brighter": brighter}, find_photographs(clean), [Noise("float", 0.0)]))
+    rows = list(evaluate_photographs({"brighter": brighter}, find_photograph_files(clean), [Noise("float", 0.0)]))
     assert rows[1]["psnr_db"] == pytest.approx(20 * np.log10(65535 / 66), abs=0.01)  # 8 bits would give no error
 
 
@@ -117,12 +117,12 @@ def told(sigmas: list[float]) -> Method:
 
 def test_filters_are_told_sigma_for_real_noise_its_estimate(clean: Path, tmp_path: Path) -> None:
     sigmas: list[float] = []
-    list(evaluate_photographs({"told": told(sigmas)}, find_photographs(clean), gaussian_noises([0.1])))
+    list(evaluate_photographs({"told": told(sigmas)}, find_photograph_files(clean), gaussian_noises([0.1])))
     assert sigmas == [0.1] * 4  # two images, two kinds of noise; not called at sigma 0
     noisy = colour_crop() + np.random.default_rng(0).normal(0, 12, colour_crop().shape)
     files = save_images(tmp_path / "noisy", a=grey_crop(), b=np.rint(noisy.clip(0, 255)).astype(np.uint8))
     sigmas.clear()
-    list(evaluate_photographs({"told": told(sigmas)}, find_photographs(clean, files), REAL_NOISES))
+    list(evaluate_photographs({"told": told(sigmas)}, find_photograph_files(clean, files), REAL_NOISES))
     assert len(sigmas) == 2
     assert sigmas[1] == pytest.approx(estimate_sigma(noisy / 255, channel_axis=-1, average_sigmas=True), rel=0.02)
     assert sigmas[1] == pytest.approx(12 / 255, rel=0.15)
@@ -131,7 +131,7 @@ def test_filters_are_told_sigma_for_real_noise_its_estimate(clean: Path, tmp_pat
 def test_two_workers_measure_what_one_measures(clean: Path, network: Method) -> None:
     methods = {"average": network, "median": classical_methods()["median"]}
     one, two = (
-        list(evaluate_photographs(methods, find_photographs(clean), [Noise("8-bit", 0.1)], threads=threads))
+        list(evaluate_photographs(methods, find_photograph_files(clean), [Noise("8-bit", 0.1)], threads=threads))
         for threads in (1, 2)
     )
     for a, b in zip(one, two, strict=True):
@@ -139,7 +139,9 @@ def test_two_workers_measure_what_one_measures(clean: Path, network: Method) -> 
 
 
 def test_the_seed_numbers_the_first_photograph(clean: Path) -> None:
-    rows = [next(evaluate_photographs({}, find_photographs(clean), [Noise("float", 0.1)], seed)) for seed in (0, 1)]
+    rows = [
+        next(evaluate_photographs({}, find_photograph_files(clean), [Noise("float", 0.1)], seed)) for seed in (0, 1)
+    ]
     image: ImagesF32 = grey_crop()[None, None].astype(np.float32) / np.float32(255)
     for seed, row in enumerate(rows):
         error = (add_photograph_noise(image, 0.1, "float", seed) - image).astype(float)
