@@ -14,7 +14,7 @@ export let threads = 1;
 
 let ort;
 const sessions = {};
-const times = {};
+const times = { fused: [], denoiser: [], photo: [], "photo-grey": [] };
 const warm = new Set(); // graphs after their first run, which is slow and not timed
 let queue = Promise.resolve();
 
@@ -33,7 +33,6 @@ export async function start() {
 
 /** Load the graph "fused", "denoiser", "photo" or "photo-grey". Throws an Error to show. */
 export async function load(name) {
-  times[name] = [];
   const model = await readFile(`${name}.onnx`);
   sessions[name] = await ort.InferenceSession.create(model, { executionProviders: ["wasm"] }).catch((error) => {
     throw new Error(`${name}.onnx: this browser cannot run the graph (${error.message})`);

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from gan_denoise import console
 from gan_denoise.data.image_files import Skipped
 from gan_denoise.data.image_metadata import PNG
 from gan_denoise.data.open_image import open_image, read_frame_sizes
@@ -50,6 +51,16 @@ def webp_with_exif(path: Path) -> None:
 def webp_cut_in_its_exif(path: Path) -> None:
     webp_with_exif(path)
     path.write_bytes(path.read_bytes()[:-6])
+
+
+@pytest.mark.row(60)
+def test_metadata_that_hides_the_rest_is_left_out_with_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(console, "_warned", set())
+    text_bomb(b"IDAT")(tmp_path / "a.png")
+    open_image(tmp_path / "a.png", 1)
+    assert capsys.readouterr().err == f"warning: {tmp_path / 'a.png'}: metadata that cannot be read was left out\n"
 
 
 @pytest.mark.parametrize(
