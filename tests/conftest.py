@@ -117,6 +117,15 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
+def folder_with_half(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A working folder that holds half.onnx alone: a denoiser of photographs whose result is half of its input."""
+    from denoise_helpers import save_model
+
+    monkeypatch.chdir(tmp_path)
+    save_model("half.onnx", "half")
+
+
+@pytest.fixture
 def photos(tmp_path: Path) -> Path:
     """36 images in three sub-folders, and the other files that folders contain."""
     root = tmp_path / "photos"

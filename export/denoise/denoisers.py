@@ -50,8 +50,7 @@ class Denoisers:
         """The names or paths of the graphs that may be chosen for images of these sizes."""
         if self._model not in (None, PHOTO):
             return (str(self._model),)
-        may_be_fashion = self._model is None and (SIDE, SIDE) in sizes  # then grey ones of this size are
-        grey = {FASHION if may_be_fashion and size == (SIDE, SIDE) else PHOTO_GREY for size in sizes}
+        grey = {FASHION if self._model is None and size == (SIDE, SIDE) else PHOTO_GREY for size in sizes}
         return PHOTO, *sorted(grey)
 
     def _load(self, name: str) -> runtime.Graph:

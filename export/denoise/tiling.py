@@ -47,6 +47,14 @@ def denoise_pixels(
     return result[0] if pixels.ndim == 2 else result
 
 
+def check_denoiser(graph: Graph, name: object, hint: str) -> None:
+    """Raise InputError unless the graph takes images of 1 or 3 channels and returns images of the same shape."""
+    if len(graph.input_shape) != 3 or graph.input_shape[0] not in (1, 3) or graph.output_shapes != (graph.input_shape,):
+        sides = [[side or "free" for side in shape] for shape in (graph.input_shape, *graph.output_shapes)]
+        got = f"{sides[0]} -> {sides[1]}"
+        raise InputError.expected(name, "images of 1 or 3 channels and an output of the same shape", got, hint)
+
+
 def is_grey(pixels: Pixels) -> bool:
     """Whether an image has no colours: (H, W), or (3, H, W) with equal channels."""
     return pixels.ndim == 2 or all(np.array_equal(pixels[0], plane) for plane in pixels[1:])
@@ -61,10 +69,7 @@ def to_unit(planes: Pixels) -> ImagesF32:
 
 
 def _check_fits(graph: Graph, shape: tuple[int, ...], name: object) -> None:
-    if graph.input_shape[:1] not in ((1,), (3,)) or graph.output_shapes != (graph.input_shape,):
-        shapes = [[side or "free" for side in sides] for sides in (graph.input_shape, *graph.output_shapes)]
-        expected = "a denoiser of images of 1 or 3 channels, with an output of the same shape"
-        raise InputError.expected("model", expected, f"{shapes[0]} -> {shapes[1]}", MODEL_HINT)
+    check_denoiser(graph, "model", MODEL_HINT)
     channels, height, width = graph.input_shape
     if shape[0] > channels:
         hint = "convert it to grey first"

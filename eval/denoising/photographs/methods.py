@@ -18,7 +18,7 @@ from gan_denoise.eval.denoising.methods import Method, not_installed
 from gan_denoise.eval.denoising.parallel import Restore
 from gan_denoise.export import runtime
 from gan_denoise.export.denoise.denoisers import SHIPPED
-from gan_denoise.export.denoise.tiling import denoise_pixels
+from gan_denoise.export.denoise.tiling import check_denoiser, denoise_pixels
 from gan_denoise.export.graph_size import GraphSize, graph_size
 from gan_denoise.export.runtime import Graph, Signature
 from gan_denoise.options import PHOTO, PHOTO_GREY
@@ -72,7 +72,7 @@ def _load(model: str | Path) -> tuple[Graph, GraphSize]:
     content = runtime.read_graph(signature, path)
     onnx_model = onnx.load_model_from_string(content)
     graph = Graph(content, _find_names(onnx_model, file), str(file), threads=1)
-    _check_shapes(graph, file)
+    check_denoiser(graph, file, HINT)
     height, width = _counted_size(graph)
     graph(np.zeros((1, graph.input_shape[0], height, width), np.float32))  # the first call allocates: not timed
     return graph, _size_per_pixel(onnx_model, graph)
@@ -97,14 +97,6 @@ def _find_names(model: onnx.ModelProto, file: object) -> Signature:
         got = f"{', '.join(inputs) or 'nothing'} -> {', '.join(outputs) or 'nothing'}"
         raise InputError.expected(file, "a graph with one input and one output", got, HINT)
     return Signature("", inputs[0], (outputs[0],), any_size=True)
-
-
-def _check_shapes(graph: Graph, file: object) -> None:
-    """Raise InputError unless the graph takes images of 1 or 3 channels and returns images of the same shape."""
-    if len(graph.input_shape) != 3 or graph.input_shape[0] not in (1, 3) or graph.output_shapes != (graph.input_shape,):
-        sides = [[side or "free" for side in shape] for shape in (graph.input_shape, *graph.output_shapes)]
-        got = f"{sides[0]} -> {sides[1]}"
-        raise InputError.expected(file, "images of 1 or 3 channels and an output of the same shape", got, HINT)
 
 
 def _size_per_pixel(model: onnx.ModelProto, graph: Graph) -> GraphSize:

@@ -44,11 +44,7 @@ from gan_denoise.export.denoise.record import NAME
 OPENED: list[str] = []  # an audit hook cannot be removed, so one is added for all tests
 sys.addaudithook(lambda event, arguments: OPENED.append(str(arguments[0])) if event == "open" else None)
 
-
-@pytest.fixture(autouse=True)
-def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    save_model("half.onnx", "half")
+pytestmark = pytest.mark.usefixtures("folder_with_half")
 
 
 # --- which model --------------------------------------------------------------------------------

@@ -202,5 +202,5 @@ def test_an_output_that_is_not_finite_is_refused() -> None:
 def test_a_model_that_is_no_denoiser_of_images_is_refused(channels: int, outputs: int, tmp_path: Path) -> None:
     averaging_network(tmp_path / "own.onnx", channels, outputs=outputs)
     graph = runtime.load_graph(runtime.DENOISER, tmp_path / "own.onnx")
-    with pytest.raises(InputError, match="model: expected a denoiser of images of 1 or 3 channels"):
+    with pytest.raises(InputError, match="model: expected images of 1 or 3 channels and an output of the same shape"):
         denoise_pixels(graph, noise(channels, 16, 16))

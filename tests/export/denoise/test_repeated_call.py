@@ -34,11 +34,7 @@ from gan_denoise.export.denoise import camera_raw, denoise_files, tiling
 from gan_denoise.export.denoise.progress import describe_speed, show_progress
 from gan_denoise.export.denoise.record import NAME
 
-
-@pytest.fixture(autouse=True)
-def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    save_model("half.onnx", "half")
+pytestmark = pytest.mark.usefixtures("folder_with_half")
 
 
 # --- a repeated call ----------------------------------------------------------------------------
