@@ -23,7 +23,13 @@ import traceback
 from typing import Any, NoReturn
 
 OURS = ("study.train.dispatch", "study.pipeline", "study.report.build", "export.convert.bundle", "export.demo.site")
-OTHERS = ("onnx", "onnxruntime", "scipy.ndimage", "skimage.restoration", "torch._dynamo", "rich.console", "typer.main")
+OTHERS = (
+    *("bm3d", "matplotlib.backends.backend_svg", "matplotlib.pyplot", "onnx", "onnx.reference", "onnxruntime", "pywt"),
+    *("onnxscript.function_libs.torch_lib.ops", "onnxscript.optimizer", "onnxscript.version_converter", "rich.console"),
+    *("rich.markdown", "scipy.ndimage", "skimage.restoration", "sklearn.mixture", "sklearn.svm", "torch._dynamo"),
+    *("torch._inductor.decomposition", "torch.onnx._internal.exporter._compat", "typer.main"),
+    "torch.onnx._internal.exporter._torchlib.ops",
+)
 
 
 def main() -> None:
