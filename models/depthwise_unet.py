@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, pixel_shuffle, relu
+from torch.nn.functional import interpolate, pixel_shuffle
+
+from gan_denoise.models.inverted_bottleneck import stack_blocks
 
 MULTIPLE = 8  # height and width are multiples of this
 
@@ -11,28 +13,27 @@ MULTIPLE = 8  # height and width are multiples of this
 class DepthwiseUNet(nn.Module):
     """Noisy images (N, channels, H, W) to denoised ones of the same shape; H and W multiples of 8.
 
-    Blind, residual and without biases and normalization, as models/unet.py, from which it differs in two ways. A third
-    level works at 1/8 of the side, and the first layer is one convolution of stride 2, which equals pixel unshuffling
-    and a 3x3 convolution. Maps grow by repeating pixels after a 1x1 convolution, which onnxruntime runs faster than a
-    transposed convolution. The blocks are inverted bottlenecks with a depthwise convolution (Sandler et al.
-    2018, arXiv:1801.04381), which need a quarter of the multiply-adds of two full 3x3 convolutions. In evaluation mode
-    the result is clipped to [0, 1]. `widths` are the channels at 1/2, 1/4 and 1/8 of the side; `blocks` the blocks at
-    these three on the way down, then at 1/4 and 1/2 on the way up.
+    Blind, residual and without biases and normalization, of the same blocks as models/unet.py, from which it differs
+    in three ways. A third level works at 1/8 of the side. The first layer is one convolution of stride 2, which equals
+    pixel unshuffling and a 3x3 convolution. Maps grow by repeating pixels after a 1x1 convolution, which onnxruntime
+    runs faster on large images than a transposed convolution. In evaluation mode the result is clipped to [0, 1].
+    `widths` are the channels at 1/2, 1/4 and 1/8 of the side; `blocks` the blocks at these three on the way down, then
+    at 1/4 and 1/2 on the way up.
     """
 
     def __init__(self, widths: tuple[int, int, int], blocks: tuple[int, int, int, int, int], channels: int = 3) -> None:
         super().__init__()
         high, middle, low = widths
         self.head = nn.Conv2d(channels, high, kernel_size=6, stride=2, padding=2, bias=False)
-        self.down_high = _blocks(high, blocks[0])
+        self.down_high = stack_blocks(high, blocks[0])
         self.shrink_high = nn.Conv2d(high, middle, kernel_size=2, stride=2, bias=False)
-        self.down_middle = _blocks(middle, blocks[1])
+        self.down_middle = stack_blocks(middle, blocks[1])
         self.shrink_middle = nn.Conv2d(middle, low, kernel_size=2, stride=2, bias=False)
-        self.bottom = _blocks(low, blocks[2])
+        self.bottom = stack_blocks(low, blocks[2])
         self.narrow_middle = nn.Conv2d(low, middle, kernel_size=1, bias=False)
-        self.up_middle = _blocks(middle, blocks[3])
+        self.up_middle = stack_blocks(middle, blocks[3])
         self.narrow_high = nn.Conv2d(middle, high, kernel_size=1, bias=False)
-        self.up_high = _blocks(high, blocks[4])
+        self.up_high = stack_blocks(high, blocks[4])
         self.tail = nn.Conv2d(high, 4 * channels, kernel_size=3, padding=1, bias=False)
         nn.init.zeros_(self.tail.weight)
         self.receptive_field = receptive_field(blocks)
@@ -54,23 +55,3 @@ def receptive_field(blocks: tuple[int, ...]) -> int:
     """
     down_high, down_middle, bottom, up_middle, up_high = blocks
     return 2 * (2 + down_high + up_high) + 4 * (down_middle + up_middle) + 8 * bottom + MULTIPLE - 1
-
-
-def _blocks(width: int, count: int) -> nn.Sequential:
-    return nn.Sequential(*(InvertedBottleneck(width) for _ in range(count)))
-
-
-class InvertedBottleneck(nn.Module):
-    """x + Conv1x1(ReLU(DepthwiseConv3x3(Conv1x1(x)))), twice as wide inside; the shape (N, width, H, W) stays."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        inner = 2 * width
-        self.widen = nn.Conv2d(width, inner, kernel_size=1, bias=False)
-        self.depthwise = nn.Conv2d(inner, inner, kernel_size=3, padding=1, groups=inner, bias=False)
-        self.narrow = nn.Conv2d(inner, width, kernel_size=1, bias=False)
-        nn.init.zeros_(self.narrow.weight)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = x + self.narrow(relu(self.depthwise(self.widen(x))))
-        return y

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle, relu
 
+from gan_denoise.models.inverted_bottleneck import stack_blocks
+
 BLACK_LEVEL = 2 / 255  # the black-level threshold: pixels below it become 0
 
 
@@ -15,11 +17,10 @@ class UNet(nn.Module):
     Blind: one network for all noise levels, without the level as input. Pixel unshuffling folds the image to half its
     side and four times the channels (Shi et al. 2016, arXiv:1609.05158), so all layers work at 1/2 and 1/4 of the side.
     Without biases and normalization the noise estimate scales with the input, which generalizes to noise levels
-    outside training (Mohan et al. 2020, arXiv:1906.05478). The last layer of each residual block starts at zero, so
-    training starts from the identity. In evaluation mode the result is clipped to [0, 1] and pixels below BLACK_LEVEL
-    become 0, with a ramp up to twice that (firm shrinkage: Gao and Bruce 1997), since the training losses hardly
-    penalize a faint error on black. `widths` are the channels at the two sizes, `blocks` the residual blocks in the
-    encoder, at the bottom and in the decoder.
+    outside training (Mohan et al. 2020, arXiv:1906.05478). Training starts from the identity. In evaluation mode the
+    result is clipped to [0, 1] and pixels below BLACK_LEVEL become 0, with a ramp up to twice that (firm shrinkage: Gao
+    and Bruce 1997), since the training losses hardly penalize a faint error on black. `widths` are the channels at the
+    two sizes, `blocks` the blocks in the encoder, at the bottom and in the decoder.
     """
 
     def __init__(self, widths: tuple[int, int], blocks: tuple[int, int, int], channels: int = 1) -> None:
@@ -27,11 +28,11 @@ class UNet(nn.Module):
         wide, deep = widths
         down, bottom, up = blocks
         self.head = nn.Conv2d(4 * channels, wide, kernel_size=3, padding=1, bias=False)
-        self.down = nn.Sequential(*(ResidualBlock(wide) for _ in range(down)))
+        self.down = stack_blocks(wide, down)
         self.shrink = nn.Conv2d(wide, deep, kernel_size=2, stride=2, bias=False)
-        self.bottom = nn.Sequential(*(ResidualBlock(deep) for _ in range(bottom)))
+        self.bottom = stack_blocks(deep, bottom)
         self.grow = nn.ConvTranspose2d(deep, wide, kernel_size=2, stride=2, bias=False)
-        self.up = nn.Sequential(*(ResidualBlock(wide) for _ in range(up)))
+        self.up = stack_blocks(wide, up)
         self.tail = nn.Conv2d(wide, 4 * channels, kernel_size=3, padding=1, bias=False)
         nn.init.zeros_(self.tail.weight)
 
@@ -47,17 +48,3 @@ class UNet(nn.Module):
 def _threshold_black(images: Tensor) -> Tensor:
     """0 below BLACK_LEVEL, unchanged above twice that, linear between."""
     return torch.minimum(images, 2 * relu(images - BLACK_LEVEL))
-
-
-class ResidualBlock(nn.Module):
-    """x + Conv3x3(ReLU(Conv3x3(x))) without biases; the shape (N, width, H, W) stays."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.first = nn.Conv2d(width, width, kernel_size=3, padding=1, bias=False)
-        self.second = nn.Conv2d(width, width, kernel_size=3, padding=1, bias=False)
-        nn.init.zeros_(self.second.weight)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = x + self.second(relu(self.first(x)))
-        return y

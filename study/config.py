@@ -121,8 +121,8 @@ class ConditionalGanConfig:
 class UNetShape:
     """The size of models/unet.py."""
 
-    widths: tuple[int, int] = (64, 96)  # channels at 1/2 and at 1/4 of the side
-    blocks: tuple[int, int, int] = (2, 3, 2)  # residual blocks in the encoder, at the bottom and in the decoder
+    widths: tuple[int, int] = (64, 128)  # channels at 1/2 and at 1/4 of the side
+    blocks: tuple[int, int, int] = (3, 4, 3)  # blocks in the encoder, at the bottom and in the decoder
 
     def __post_init__(self) -> None:
         _check("widths", self.widths, min(self.widths) >= 1, "2 numbers of 1 or more")

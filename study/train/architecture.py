@@ -48,7 +48,8 @@ def _title(module: nn.Module) -> str:
     kind = type(module).__name__
     match module:
         case nn.Conv2d() | nn.ConvTranspose2d():
-            return f"{kind} {module.kernel_size[0]}x{module.kernel_size[1]}, stride {module.stride[0]}"
+            depthwise = "depthwise " if module.groups > 1 else ""
+            return f"{kind} {depthwise}{module.kernel_size[0]}x{module.kernel_size[1]}, stride {module.stride[0]}"
         case nn.Dropout():
             return f"{kind} {module.p:g}"
         case nn.LeakyReLU():

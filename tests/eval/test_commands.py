@@ -252,7 +252,8 @@ def test_bench_refuses_unknown_backends(shipped: Path) -> None:
 def test_bench_times_another_model_of_the_same_latents(
     exported: Path, tmp_path: Path, identity_graph: Callable[..., bytes]
 ) -> None:
-    content = run_json("bench", "--repeats", "1", "--threads", "1", "--pause", "0", "--vs", f"other={exported}")
+    model = ("--model", str(exported), "--vs", f"other={exported}")
+    content = run_json("bench", "--repeats", "1", "--threads", "1", "--pause", "0", *model)
     assert [row["name"] for row in content["rows"][:4]] == ["fused", "one plain session", "two graphs", "other"]
     assert list(content["settings"]["models"]) == ["other"]
     assert content["settings"]["models"]["other"].endswith(sha256(exported / "fused.onnx")[:12])

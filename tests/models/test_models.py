@@ -113,7 +113,7 @@ def test_the_unet_starts_from_the_identity_and_has_neither_biases_nor_norms() ->
     assert not [name for name, _ in network.named_parameters() if "bias" in name]
     kinds = [type(module) for module in network.modules()]
     assert nn.BatchNorm2d not in kinds
-    assert kinds.count(nn.Conv2d) == 2 * 7 + 3  # two per block, head, tail, and the downsampling
+    assert kinds.count(nn.Conv2d) == 3 * 7 + 3  # three per block, head, tail, and the downsampling
     for parameter in network.parameters():
         nn.init.normal_(parameter, std=0.1)
     assert torch.allclose(network(3 * noisy), 3 * network(noisy), rtol=1e-4, atol=1e-4)  # scales with its input

@@ -93,7 +93,7 @@ def test_each_filter_is_the_candidate_that_is_nearest_to_held_out_images(
 def test_the_report_holds_all_rows_and_what_was_chosen(
     real: RealImages, data: Dataset, filters: dict[str, TunedFilter], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gaussian_mixture, "FITTED", 1000)
+    monkeypatch.setattr(gaussian_mixture, "FITTED", 250)
     report = controls_report(None, data, N, seed=1, threads=1)
     names = ["raw", "denoised", BLACK_LEVEL, GAUSSIAN, NLM, "Gaussian mixture", "real, denoised", REAL_BASELINE]
     assert [row["set"] for row in report.rows] == names
@@ -130,7 +130,7 @@ def test_without_scikit_learn_the_mixture_is_named_as_not_measured(
 def test_the_mixture_is_far_off_and_agrees_with_no_image(
     real: RealImages, data: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gaussian_mixture, "FITTED", 1000)
+    monkeypatch.setattr(gaussian_mixture, "FITTED", 250)
     fitted_on: list[np.ndarray] = []
 
     def fit(images: np.ndarray, **options: int) -> gaussian_mixture.Mixture:
@@ -140,7 +140,7 @@ def test_the_mixture_is_far_off_and_agrees_with_no_image(
     mixture_fit = gaussian_mixture.fit
     monkeypatch.setattr(gaussian_mixture, "fit", fit)
     row = mixture_row(real.reference, data, N, seed=2**40)
-    np.testing.assert_array_equal(fitted_on[0], data.train.images[:1000])
+    np.testing.assert_array_equal(fitted_on[0], data.train.images[:250])
     assert (row["set"], row["n"], row["class_preserved"]) == ("Gaussian mixture", N, None)
     assert row["ffd_1"] > 2 * real.real_baseline["ffd_1"]
 
