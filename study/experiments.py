@@ -33,7 +33,7 @@ QUARTER_DENOISER = dataclasses.replace(BEST[1], epochs=5, images=FIT)
 QUARTER_JOINT = JointConfig(gan=QUARTER_GAN, denoiser=QUARTER_DENOISER, epochs=1, images=FIT)
 # Joint training updates two discriminators in its epoch, so seven epochs of the GAN only have as many updates.
 GAN_ONLY = dataclasses.replace(QUARTER_GAN, epochs=7)
-LARGE_GAN = dataclasses.replace(GAN_ONLY, generator_blocks=(6, 11, 0))  # as many operations as with the denoiser
+LARGE_GAN = dataclasses.replace(GAN_ONLY, generator_blocks=(1, 6, 0))  # as many operations as with the denoiser
 # Early images need large changes, so the adversarial loss dominates; the generator gets no gradient from the denoiser.
 JOINT_FROM_SCRATCH = JointConfig(
     gan=BEST[0],

@@ -24,9 +24,9 @@ BEST_TEXTS = {
     "discriminator": "The **discriminator** downsamples the image with strided convolutions and LeakyReLU, without "
     "normalization and dropout. Its output is one logit for each class (projection discriminator, Miyato and Koyama "
     "2018, arXiv:1802.05637), positive for real.",
-    "denoiser": "The **denoiser** is a small U-Net of depthwise convolutions on space-to-depth pixels, without biases and "
-    "normalization. It is blind: it gets no noise level, and predicts the noise, which is subtracted (Mohan et al. 2020, "
-    "arXiv:1906.05478). Its blocks are inverted bottlenecks (Sandler et al. 2018, arXiv:1801.04381).",
+    "denoiser": "The **denoiser** is a small U-Net on space-to-depth pixels, without biases and normalization. Its "
+    "blocks are inverted bottlenecks with a depthwise convolution (Sandler et al. 2018, arXiv:1801.04381). It is "
+    "blind: it gets no noise level, and predicts the noise, which is subtracted (Mohan et al. 2020, arXiv:1906.05478).",
     "generator": "The **generator** maps 100 standard normal numbers to an image; the largest of the last ten selects "
     "the class. It has a dense layer, transposed convolutions and a residual block, with batch norm and LeakyReLU.",
     "losses": "The GAN has a relativistic pairing loss on pairs of one class, with lazy R1 and R2 penalties (Huang et "
