@@ -43,7 +43,7 @@ class EvalBudget:
     pause_s: float = dataclasses.field(default=PAUSE_S, repr=False)  # not a part of the hash of the inputs
 
 
-TINY_BUDGET = EvalBudget(denoised=8, generated=200, repeats=3, pause_s=0)
+TINY_BUDGET = EvalBudget(denoised=4, generated=100, repeats=3, pause_s=0)
 BUDGETS = {"smoke": TINY_BUDGET, "smoke-best": TINY_BUDGET, "quick": EvalBudget(denoised=200)}
 
 
