@@ -237,7 +237,7 @@ class JointConfig:
     denoising_batch: int = 32  # noisy real images per step
     generator_learning_rate: float = 1e-4  # of Adam, for the generator and both discriminators
     denoiser_learning_rate: float = (
-        1e-4  # of Adam; a few times more, and the denoiser no longer preserves the images (LOG.md)
+        2e-4  # of Adam; a few times more, and the denoiser no longer preserves the images (LOG.md)
     )
     warmup_steps: int = 200  # steps
     lr_decay_fraction: float = 0.7  # fraction of the steps, at the end, over which the learning rates fall to 0
