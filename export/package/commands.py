@@ -79,7 +79,7 @@ def quantize(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Write the fused graph at half the size, after checking its images against those of float32.
+    """Write the fused graph with smaller weights, after checking its images against those of float32.
 
     Example: gan-denoise quantize int8 --out int8.onnx
     """

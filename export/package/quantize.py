@@ -1,4 +1,4 @@
-"""Quantize the fused graph: half the file size, and with int8 a faster denoiser on processors with VNNI."""
+"""Quantize the fused graph: a smaller file, and with int8 a faster denoiser on processors with VNNI."""
 
 from __future__ import annotations
 

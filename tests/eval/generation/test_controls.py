@@ -156,6 +156,6 @@ def test_real_images_pass_the_denoiser_almost_unchanged(real: RealImages, data: 
     moved = frechet_distance(*(statistics(network.batched(to_float(image_set))[0]) for image_set in (passed, images)))
     assert 0 < moved < 0.03 * real.real_baseline["ffd_1"]
     assert row["noise"] == pytest.approx(no_reference.noise(to_float(passed)).mean(), rel=1e-4)
-    assert row["noise"] < real.real_baseline["noise"]
+    assert 0 < abs(row["noise"] / real.real_baseline["noise"] - 1) < 0.05
     assert row["class_preserved"] == pytest.approx((before == after).mean())
     assert 0.01 < (passed != images).mean() < 0.9
