@@ -102,7 +102,9 @@ def test_truncated_archives_are_refused(kept: float, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"no gzip", gzip.compress(b"")[:10] + b"\xff" * 50, (EXCERPT / f"{LABELS}.gz").read_bytes() + b"more"]
+    "content",
+    [b"no gzip", gzip.compress(b"", mtime=0)[:10] + b"\xff" * 50, (EXCERPT / f"{LABELS}.gz").read_bytes() + b"more"],
+    ids=["no gzip", "broken stream", "bytes after the end"],
 )
 @pytest.mark.row(2)
 def test_other_bytes_under_a_gzip_name_are_refused(content: bytes, tmp_path: Path) -> None:
