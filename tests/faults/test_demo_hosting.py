@@ -72,7 +72,7 @@ def test_a_missing_or_damaged_file_is_named(
 @pytest.mark.row(40)
 def test_a_damaged_denoiser_is_named_and_the_other_sections_work(tab: Page, demo_page: Path, tmp_path: Path) -> None:
     content = bytearray((demo_page / "denoiser.onnx").read_bytes())
-    content[2_000_000] ^= 1
+    content[len(content) // 2] ^= 1
     with hosted(broken(demo_page, tmp_path / "out", "denoiser.onnx", bytes(content))) as address:
         tab.goto(address)
         expect(tab.get_by_role("alert")).to_contain_text("denoiser.onnx: damaged")

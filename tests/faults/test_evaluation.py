@@ -98,7 +98,7 @@ def test_integers_and_other_ranges_are_refused(exported: Path) -> None:
 @pytest.mark.xdist_group("serial")
 @pytest.mark.row(36)
 def test_a_benchmark_that_was_interrupted_marks_its_rows(exported: Path) -> None:
-    command = ["bench", "--model", exported, "--repeats", 10, "--pause", 0, "--json", "--force-busy"]
+    command = ["bench", "--model", exported, "--repeats", 5, "--pause", 0, "--json", "--force-busy", "--threads", 1]
     moments = random.Random(0)
     process = start_command(*command, new_session=True)
     while process.poll() is None:  # from time to time all its processes are stopped
