@@ -23,12 +23,29 @@ import traceback
 from typing import Any, NoReturn
 
 OURS = ("study.train.dispatch", "study.pipeline", "study.report.build", "export.convert.bundle", "export.demo.site")
+# What tables and reports import when they need it, and what torch.onnx.export does.
 OTHERS = (
-    *("bm3d", "matplotlib.backends.backend_svg", "matplotlib.pyplot", "onnx", "onnx.reference", "onnxruntime", "pywt"),
-    *("onnxscript.function_libs.torch_lib.ops", "onnxscript.optimizer", "onnxscript.version_converter", "rich.console"),
-    *("rich.markdown", "scipy.ndimage", "skimage.restoration", "sklearn.mixture", "sklearn.svm", "torch._dynamo"),
-    *("torch._inductor.decomposition", "torch.onnx._internal.exporter._compat", "typer.main"),
+    "bm3d",
+    "matplotlib.backends.backend_svg",
+    "matplotlib.pyplot",
+    "onnx",
+    "onnx.reference",
+    "onnxruntime",
+    "onnxscript.function_libs.torch_lib.ops",
+    "onnxscript.optimizer",
+    "onnxscript.version_converter",
+    "pywt",
+    "rich.console",
+    "rich.markdown",
+    "scipy.ndimage",
+    "skimage.restoration",
+    "sklearn.mixture",
+    "sklearn.svm",
+    "torch._dynamo",
+    "torch._inductor.decomposition",
+    "torch.onnx._internal.exporter._compat",
     "torch.onnx._internal.exporter._torchlib.ops",
+    "typer.main",
 )
 
 
