@@ -20,6 +20,10 @@ DATA_VARIABLE = "GAN_DENOISE_DATA"  # environment variable: the folder of Fashio
 PHOTO, PHOTO_GREY, FASHION = "photo", "photo-grey", "fashion"  # shipped denoisers: colour, grey, Fashion-MNIST
 DENOISER_HELP = "photo, fashion, an ONNX file, or an exported folder that holds it; ./photo is a file."
 
+# Features that generated images are compared by, beside those of an ONNX file.
+FFD_1, SECOND_CLASSIFIER, IMAGENET, PIXELS = "ffd-1", "classifier-2", "imagenet", "pixels"
+FEATURES, ALL = (FFD_1, SECOND_CLASSIFIER, IMAGENET, PIXELS), "all"
+
 OUTPUT, MACHINE = "Output", "Machine"  # panels in the help of a command
 
 

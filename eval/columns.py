@@ -38,6 +38,7 @@ def _compared(key: str, title: str, form: str = ".3f") -> list[Column]:
 
 _ALL = (
     Column("set", "images"),
+    Column("features", "features"),
     Column("n", "n", ",d"),
     # eval generation, eval controls, eval ffd
     Column("ffd_1", "FFD-1", ".3f"),
@@ -95,11 +96,14 @@ _ALL = (
     Column("epoch", "epoch"),
     Column("denoiser", "denoiser"),
     Column("effect", "effect"),
-    Column("raw", "raw", ".4f"),
-    Column("denoised", "denoised", ".4f"),
+    Column("real", "real", ".4g"),
+    Column("raw", "raw", ".4g"),
+    Column("denoised", "denoised", ".4g"),
     Column("ratio", "ratio", ".3f"),
     Column("ratio_low", "ratio, low", ".3f"),
     Column("ratio_high", "ratio, high", ".3f"),
+    Column("excess_ratio", "ratio above real", ".3f"),
+    *(Column(f"kid_{images}", f"KID, {images}", ".5f") for images in ("real", "raw", "denoised")),
     *_compared("precision", "precision"),
     *_compared("recall", "recall"),
     *(Column(f"psnr_{level}", f"PSNR at {level}/255", ".2f") for level in (15, 25, 50)),

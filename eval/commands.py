@@ -12,6 +12,9 @@ from gan_denoise.errors import UsageError
 from gan_denoise.eval import artifact_commands, denoising_command
 from gan_denoise.eval.denoising_command import FUSED_FILE, has_graph, print_runtimes_warning
 from gan_denoise.options import (
+    ALL,
+    FEATURES,
+    FFD_1,
     MACHINE,
     DataOption,
     FormatOption,
@@ -26,6 +29,16 @@ from gan_denoise.options import (
 )
 
 Samples = Annotated[int, typer.Option("-n", min=97, help="Number of images to generate.")]
+
+FeaturesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--features",
+        metavar="NAME|FILE",
+        help="Compare by these features: ffd-1, classifier-2, imagenet, pixels, all, or an ONNX file; repeatable.",
+        show_default=FFD_1,
+    ),
+]
 
 DENOISER_FILE = "denoiser.onnx"  # as in runtime.py, which is slow to import
 
@@ -94,6 +107,7 @@ app.command()(denoising_command.denoising)
 def generation(
     model: ModelOption = None,
     n: Samples = 10_000,
+    features: FeaturesOption = None,
     seed: SeedOption = 0,
     threads: ThreadsOption = 0,
     data: DataOption = None,
@@ -104,16 +118,19 @@ def generation(
 ) -> None:
     """Compare raw and denoised generated images with real images.
 
-    Example: gan-denoise eval generation -n 1000
+    Example: gan-denoise eval generation -n 3000 --features all
     """
     from gan_denoise.console import tracked
     from gan_denoise.data import sources
-    from gan_denoise.eval.generation.tables import generation_report
-    from gan_denoise.eval.result_table import print_table
+    from gan_denoise.eval.generation.tables import features_report, generation_report
+    from gan_denoise.eval.result_table import print_skipped, print_table
 
-    table = generation_report(
-        model, sources.load_fashion_mnist(data), n, seed, threads, tracked("generating"), other_data=other_data
-    )
+    dataset, track = sources.load_fashion_mnist(data), tracked("generating")
+    if names := [part for name in features or () for part in (FEATURES if name == ALL else (name,))]:
+        table = features_report(names, model, dataset, n, seed, threads, track, other_data=other_data)
+        print_skipped(table)
+    else:
+        table = generation_report(model, dataset, n, seed, threads, track, other_data=other_data)
     next_command = ("eval", "classes", *model_option(model))
     print_table(table, as_json=as_json, table_format=table_format, next_command=next_command)
 

@@ -51,6 +51,8 @@ def export(
     ]
     if runtime.FUSED.file in differences:
         command = next_command.generate_with(out)
+    elif runtime.DENOISER.file not in differences:
+        command = ("eval", "generation", "--features", out / runtime.FEATURES.file)
     else:
         command = next_command.after_denoise(runtime.load_graph(runtime.DENOISER, out), out)
     written = [out / file for file in differences]

@@ -40,9 +40,9 @@ OPERATORS = frozenset(
     Abs Add AveragePool BatchNormalization Cast Clip Concat Constant Conv ConvTranspose DepthToSpace
     DequantizeLinear Div Elu Erf Exp Flatten Gelu Gemm GlobalAveragePool Greater GreaterOrEqual GroupNormalization
     HardSigmoid HardSwish Identity InstanceNormalization LayerNormalization LeakyRelu Less LessOrEqual Log MatMul Max
-    MaxPool Mean Min Mish Mul Neg Not PRelu Pow QuantizeLinear Reciprocal ReduceMax ReduceMean ReduceMin ReduceSum Relu
-    Reshape Resize Round Selu Sigmoid Sign Slice Softmax Softplus SpaceToDepth Split Sqrt Squeeze Sub Sum Tanh Transpose
-    Unsqueeze Where
+    MaxPool Mean Min Mish Mul Neg Not Pad PRelu Pow QuantizeLinear Reciprocal ReduceMax ReduceMean ReduceMin ReduceSum
+    Relu Reshape Resize Round Selu Sigmoid Sign Slice Softmax Softplus SpaceToDepth Split Sqrt Squeeze Sub Sum Tanh
+    Transpose Unsqueeze Where
     """.split()  # noqa: SIM905
 )
 

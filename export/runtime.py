@@ -76,6 +76,7 @@ DENOISER = Signature("denoiser.onnx", "noisy", ("denoised",), any_size=True)
 PHOTO = Signature("photo.onnx", "noisy", ("denoised",), any_size=True)  # the shipped denoiser of colour photographs
 PHOTO_GREY = Signature("photo-grey.onnx", "noisy", ("denoised",), any_size=True)  # that of grey ones, of one channel
 FEATURES = Signature("features.onnx", "image", ("features", "logits"))
+CLASSIFIER_2 = Signature("classifier-2.onnx", "image", ("features", "logits"))  # shipped, to check FFD-1's verdicts
 
 
 @dataclass(slots=True)

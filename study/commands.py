@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from enum import Enum
+from enum import Enum, StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from gan_denoise.console import print_result
-from gan_denoise.errors import InputError
+from gan_denoise.errors import InputError, UsageError
 from gan_denoise.export.run_folder import RunFolder
 from gan_denoise.options import (
+    FFD_1,
     MAX_SEED,
     OUTPUT,
     DataOption,
@@ -40,11 +41,29 @@ from gan_denoise.study.options import (
 )
 from gan_denoise.study.overrides import changed_fields, set_preset_fields
 from gan_denoise.study.presets import PRESETS
+from gan_denoise.study.rows import GAUSSIAN, NLM, SAMPLE
 
 study_app = typer.Typer(
     no_args_is_help=True,
     help="Run the study, experiments, comparisons and the report.\n\nExample: gan-denoise study run --preset quick",
 )
+
+
+class Extra(StrEnum):
+    """Denoisers beside the trained one."""
+
+    gaussian = GAUSSIAN
+    nlm = NLM
+    sample = SAMPLE
+
+
+def parse_epochs(text: str | None) -> tuple[int, ...]:
+    """The numbers of `--at`; empty without. Raises UsageError for anything else than numbers of 1 or more."""
+    parts = [] if text is None else text.split(",")
+    if not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
+        raise UsageError.expected("--at", "epochs such as 1,5,20", text)
+    return tuple(sorted({int(part) for part in parts}))
+
 
 ExperimentName = Enum("ExperimentName", {name: name for name in EXPERIMENTS})  # type: ignore[misc]
 EXPERIMENT_HELP = "; ".join(f"{name}: {experiment.description}" for name, experiment in EXPERIMENTS.items())
@@ -124,6 +143,22 @@ def compare_command(
     every_epoch: Annotated[
         bool, typer.Option("--epochs", help="Compare all saved epochs instead of the last.")
     ] = False,
+    at: Annotated[
+        str | None,
+        typer.Option(metavar="EPOCH,...", help="Compare these epochs, such as 1,5,20.", show_default="the last"),
+    ] = None,
+    extra: Annotated[
+        list[Extra] | None,
+        typer.Option(
+            "--with",
+            help="Also denoise by a filter that is tuned on held-out images, or by stochastic sampling; repeatable.",
+            show_default="nothing",
+        ),
+    ] = None,
+    features: Annotated[
+        str,
+        typer.Option(metavar="NAME|FILE", help="Features of the distances, as in `eval generation`."),
+    ] = FFD_1,
     on_test: Annotated[bool, typer.Option("--test", help="Use the test images, for published figures.")] = False,
     n: Annotated[int, typer.Option("-n", min=97, max=10_000, help="Images of each generator.")] = 10_000,
     seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Seed of the latents.")] = 0,
@@ -143,16 +178,20 @@ def compare_command(
     from gan_denoise.data import sources
     from gan_denoise.eval.result_table import print_skipped, print_table
     from gan_denoise.study.compare.measure import compare_runs
+    from gan_denoise.study.compare.snapshots import Selection
     from gan_denoise.study.compare.statistics import summary_table
 
+    epochs = parse_epochs(at)
+    selection = Selection(every_epoch or bool(epochs), epochs, tuple(name.value for name in dict.fromkeys(extra or ())))
     report = compare_runs(
         folders,
         sources.load_fashion_mnist(data),
         n,
         seed,
         threads,
-        every_epoch,
+        selection,
         on_test,
+        features,
         tracked("comparing"),
         other_data,
     )

@@ -288,9 +288,28 @@ class ClassifierConfig:
         _check("images", self.images, self.images <= 50_000, "at most 50000, the rest is held out")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResidualClassifierConfig:
+    """The second feature network, which checks FFD-1's verdicts: another architecture, trained on the same images."""
+
+    widths: tuple[int, ...] = (24, 48, 96)  # channels of each stage; the last one is the number of features
+    learning_rate: float = 0.1  # of SGD, the peak of its one-cycle schedule
+    momentum: float = 0.9  # of Nesterov's method
+    weight_decay: float = 5e-4
+    label_smoothing: float = 0.0
+    epochs: int = 8
+    batch: int = 128  # images
+    images: int = 50_000  # training images used, from the first
+
+    def __post_init__(self) -> None:
+        _check_training(self)
+        _check("images", self.images, self.images <= 50_000, "at most 50000, the rest is held out")
+
+
 AnyGanConfig = GanConfig | FullyConnectedGanConfig | ConditionalGanConfig
 AnyDenoiserConfig = DenoiserConfig | BlindDenoiserConfig
-NetworkConfig = AnyGanConfig | AnyDenoiserConfig | PhotoDenoiserConfig | ClassifierConfig
+AnyClassifierConfig = ClassifierConfig | ResidualClassifierConfig
+NetworkConfig = AnyGanConfig | AnyDenoiserConfig | PhotoDenoiserConfig | AnyClassifierConfig
 Config = NetworkConfig | JointConfig
 
 

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from gan_denoise.study.config import (
     BlindDenoiserConfig,
     Config,
+    DenoiserConfig,
     DnCNNShape,
     FullyConnectedGanConfig,
     GanConfig,
     JointConfig,
+    ResidualClassifierConfig,
 )
 from gan_denoise.study.presets import BEST
 
@@ -24,6 +26,7 @@ class Experiment:
     gan: Config | None = None
     denoiser: Config | None = None
     joint: JointConfig | None = None
+    classifier: Config | None = None
     base: str = ""  # the experiment whose finished `gan` and `denoiser` it starts from
 
 
@@ -110,7 +113,12 @@ EXPERIMENTS = {
     ),
     "speedrun": Experiment(description="the shortest training that reaches the FFD-1 of preset paper", gan=SPEEDRUN),
     "2014": Experiment(description="baseline: the fully connected GAN of 2014", gan=FullyConnectedGanConfig()),
-    "paper": Experiment(description="the paper's GAN, for more seeds", gan=GanConfig()),
+    "paper": Experiment(
+        description="the paper's GAN and denoiser, for more seeds", gan=GanConfig(), denoiser=DenoiserConfig()
+    ),
+    "classifier-2": Experiment(
+        description="the second feature network, which ships with seed 1", classifier=ResidualClassifierConfig()
+    ),
     **{
         f"dncnn-{rate:g}": Experiment(description=f"baseline: DnCNN, learning rate {rate:g}", denoiser=dncnn(rate))
         for rate in DNCNN_RATES

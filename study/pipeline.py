@@ -97,7 +97,7 @@ def run_experiment(name: str, folder: Path, dataset: Dataset, options: RunOption
         for stage in (GAN, DENOISER):
             if not (run / stage).exists():
                 (run / stage).symlink_to(Path("..") / source.name / stage)
-    for config in (experiment.gan, experiment.denoiser, experiment.joint):
+    for config in (experiment.gan, experiment.denoiser, experiment.joint, experiment.classifier):
         if config is not None and not is_finished(config, run, options):
             train(config, dataset, run, options)
     return run

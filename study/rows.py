@@ -9,6 +9,11 @@ from typing import Any
 Row = Mapping[str, Any]
 Rows = Sequence[Row]
 
+# Values of the column `denoiser`: one pass, stochastic sampling, one pass of a jointly trained denoiser, no denoiser,
+# and two filters in its place.
+MEAN, SAMPLE, JOINT, NONE = "mean", "sample", "joint", "none"
+GAUSSIAN, NLM = "gaussian", "nlm"
+
 
 def get_number(row: Row | None, name: str) -> float | None:
     """The finite number in column `name` of a row, or None."""

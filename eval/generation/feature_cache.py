@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import io
 import zipfile
+from collections.abc import Callable
 
 import numpy as np
 import onnxruntime
@@ -18,24 +19,37 @@ from gan_denoise.export.runtime import Graph
 from gan_denoise.files import write_atomic
 from gan_denoise.paths import cache_base
 
+Arrays = dict[str, NDArray[np.float32]]
+
 
 def real_features(images: ImagesU8, network: Graph) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Features (N, D) and logits (N, classes), float32, of images (N, 28, 28) uint8, computed once on a machine.
+    """Features (N, D) and logits (N, classes), float32, of images (N, 28, 28) uint8, computed once on a machine."""
+
+    def compute() -> Arrays:
+        features, logits = network.batched(to_float(images))
+        return {"features": features, "logits": logits}
+
+    arrays = cached_arrays(network.sha256, images, compute)
+    return arrays["features"], arrays["logits"]
+
+
+def cached_arrays(network: str, images: ImagesU8, compute: Callable[[], Arrays]) -> Arrays:
+    """What `compute` gives for uint8 images and the network of that name or hash, from the cache if it is there.
 
     The file is named after the hash of the images, the network and the version of onnxruntime. A damaged file is
-    replaced; if the cache cannot be written, a warning says so, and the features are computed each time.
+    replaced; if the cache cannot be written, a warning says so, and the arrays are computed each time.
     """
-    identity = f"{network.sha256} {onnxruntime.__version__} {images.shape}".encode()
+    identity = f"{network} {onnxruntime.__version__} {images.shape}".encode()
     key = hashlib.sha256(identity + images.tobytes()).hexdigest()
     file = cache_base() / "features" / f"{key}.npz"
     with contextlib.suppress(OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
-        arrays = np.load(io.BytesIO(file.read_bytes()))  # numpy leaves the handle of a damaged file open
-        return arrays["features"], arrays["logits"]
-    features, logits = network.batched(to_float(images))
+        stored = np.load(io.BytesIO(file.read_bytes()))  # numpy leaves the handle of a damaged file open
+        return {name: stored[name] for name in stored}
+    arrays = compute()
     buffer = io.BytesIO()
-    np.savez(buffer, features=features, logits=logits)
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]
     try:
         write_atomic(file, buffer.getvalue())
     except OutputError:
         warn_once("this cache cannot be written, so features are computed each time", file.parent)
-    return features, logits
+    return arrays

@@ -34,7 +34,7 @@ class ImageSet:
 
     def __init__(self) -> None:
         self.moments = Moments()
-        self._sums = dict.fromkeys(APPEARANCE, 0.0)
+        self.sums = dict.fromkeys(APPEARANCE, 0.0)
         self._features: list[NDArray[np.float32]] = []
         self._labels: list[ImagesU8] = []
 
@@ -56,7 +56,7 @@ class ImageSet:
         """Add the sharpness, contrast and noise of images (N, H, W) uint8."""
         pixels = to_float(images)  # (N, 1, H, W)
         for name, measure in APPEARANCE.items():
-            self._sums[name] += float(measure(pixels).sum())
+            self.sums[name] += float(measure(pixels).sum())
 
     @property
     def features(self) -> NDArray[np.float32]:
@@ -70,7 +70,7 @@ class ImageSet:
 
     def appearance(self) -> dict[str, float | None]:
         """`sharpness, contrast, noise`: the means over all images."""
-        return {name: total / len(self) if len(self) else None for name, total in self._sums.items()}
+        return {name: total / len(self) if len(self) else None for name, total in self.sums.items()}
 
 
 @dataclass(frozen=True, slots=True)

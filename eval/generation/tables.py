@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from gan_denoise.console import Track, untracked
 from gan_denoise.data.dataset import Dataset
 from gan_denoise.errors import InputError
 from gan_denoise.eval.denoising.methods import HINT
+from gan_denoise.eval.generation.by_features import feature_row
 from gan_denoise.eval.generation.controls import (
     TUNING_SAMPLES,
     TunedFilter,
@@ -21,9 +23,10 @@ from gan_denoise.eval.generation.controls import (
 )
 from gan_denoise.eval.generation.diagnostics import class_rows, class_summary, copy_rows
 from gan_denoise.eval.generation.evaluate import evaluate_generation, generate_sets
+from gan_denoise.eval.generation.features import load_extractor
 from gan_denoise.eval.generation.reference import MAX_FEATURES, RealImages, collect, features_name, measure_real
 from gan_denoise.eval.inputs import describe_other_data, load_fashion_model, load_image_sets
-from gan_denoise.eval.labels import GAUSSIAN, MIXTURE, NLM, REAL_BASELINE, REAL_DENOISED
+from gan_denoise.eval.labels import DENOISED, GAUSSIAN, MIXTURE, NLM, RAW, REAL_BASELINE, REAL_DENOISED
 from gan_denoise.eval.metrics import ffd
 from gan_denoise.eval.metrics.prdc import K
 from gan_denoise.eval.result_table import ResultTable
@@ -58,6 +61,54 @@ def generation_report(
         machine=describe_machine(threads),
         settings=_settings(real, seed, dataset, fused),
         notes={"pixels": PIXELS, **MEASURED_SETS},
+    )
+
+
+def features_report(
+    names: Sequence[str],
+    model: Path | None,
+    dataset: Dataset,
+    n: int,
+    seed: int,
+    threads: int,
+    track: Track = untracked,
+    *,
+    other_data: bool = False,
+) -> ResultTable:
+    """A row of `feature_row` for each of the features in `names`.
+
+    Raises as `load_fashion_model` and `load_extractor` do, before anything is measured.
+    """
+    fused = load_fashion_model(runtime.FUSED, model, threads, dataset, other_data)
+    extractors = [load_extractor(name, threads) for name in dict.fromkeys(names)]
+    batches = list(generate_sets(fused, n, seed, track))
+    raw, denoised = (np.concatenate([batch[name] for batch in batches]) for name in (RAW, DENOISED))
+    skipped = {
+        f"distance by {extractor.name}": f"it needs more than {extractor.width:,} images"
+        for extractor in extractors
+        if n <= extractor.width
+    }
+    return ResultTable(
+        command="eval generation",
+        title="Generated images, raw and denoised, compared with real ones by several features",
+        rows=[feature_row(raw, denoised, dataset, extractor, track) for extractor in extractors],
+        model_sha256=fused.sha256,
+        machine=describe_machine(threads),
+        settings={
+            "features": ", ".join(extractor.label for extractor in extractors),
+            "reference": f"the first {min(n, len(dataset.test)):,} test images, for ffd-1 all",
+            "seed": seed,
+            **_data_settings(dataset, fused),
+        },
+        notes={
+            "pixels": PIXELS,
+            "real, raw, denoised": "Fréchet distances; real: of training images that no feature network was trained on",
+            "ratio": "denoised / raw; low, high: 95 % interval over the latents of one training, by the distances' "
+            "first derivatives (infinitesimal jackknife)",
+            "ratio above real": "the same of what lies above the distance of the real images",
+            "KID, precision, recall": f"of the first {MAX_FEATURES:,} images, k = {K}",
+        },
+        skipped=skipped,
     )
 
 

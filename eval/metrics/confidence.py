@@ -1,7 +1,8 @@
-"""Means and ratios over training seeds with two-sided 95 % confidence intervals (Student's t)."""
+"""Two-sided 95 % confidence intervals: over training seeds (Student's t), and over the samples of one training."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -52,6 +53,20 @@ def ratio_interval(before: Sequence[float], after: Sequence[float]) -> Interval:
     logs = mean_interval(list(np.log(second / first)))
     value, low, high = (float(np.exp(number)) for number in (logs.value, logs.low, logs.high))
     return Interval(value, low, high, logs.n)
+
+
+def paired_ratio_interval(before: float, after: float, changes: tuple[Vector, Vector]) -> Interval:
+    """after / before of one pair of distances, with its interval over the n samples that both were measured on.
+
+    `changes` are the influences of the samples on both distances, each (n,): that of sample i on both is that of one
+    latent, so what the two distances share cancels. Raises InputError when n is below 2 or a distance is not above 0.
+    """
+    if not min(before, after) > 0:
+        raise InputError.expected("ratio", "values above 0", f"{min(before, after):g}")
+    first, second = _pairs(list(changes[0]), list(changes[1]))
+    error = float(np.std(second / after - first / before, ddof=1)) / math.sqrt(len(first))  # of the logarithm
+    reach = float(stats.norm.ppf((1 + CONFIDENCE) / 2)) * error
+    return Interval(after / before, after / before * math.exp(-reach), after / before * math.exp(reach), len(first))
 
 
 def _pairs(before: Sequence[float], after: Sequence[float]) -> tuple[Vector, Vector]:

@@ -35,8 +35,8 @@ def export_run(run: Path, out: Path, force: bool = False) -> dict[str, float]:
     """Write the export of a finished run to `out`: its graphs, and the weights of generator and denoiser.
 
     The graphs are generator, denoiser and fused, and features when the run trained a classifier; of a run without a
-    generator, the denoiser alone. When the run has joint training, its networks are exported. Each graph passes its
-    parity check before any file gets its final name.
+    generator the denoiser alone, of one with a classifier alone the features. When the run has joint training, its
+    networks are exported. Each graph passes its parity check before any file gets its final name.
 
     Returns the worst absolute difference of each graph. Raises InputError when training is not finished, GateError
     when a graph differs from its network, OutputError when `out` has files and `force` is not set, or writing fails.
@@ -58,7 +58,12 @@ def _check_run(run: Path) -> None:
 
 
 def _image_graphs(run: RunFolder, differences: dict[str, float]) -> dict[str, bytes]:
-    """The bytes of the checked graphs generator, denoiser and fused; of the denoiser alone without a generator."""
+    """The bytes of the checked graphs generator, denoiser and fused; of the denoiser alone without a generator.
+
+    None of a run that trained a classifier alone.
+    """
+    if run.classifier.path.exists() and not run.gan.path.exists() and not run.denoiser.path.exists():
+        return {}
     if run.denoiser.path.exists() and not run.gan.path.exists():
         model = _denoiser_model(run)
         _checked_denoiser(run, model, _random_images(_denoiser_shape(run)), differences)

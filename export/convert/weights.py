@@ -16,7 +16,7 @@ from gan_denoise.errors import InputError
 from gan_denoise.export.run_folder import StageFolder
 from gan_denoise.files import write_atomic
 from gan_denoise.models.autoencoder import Denoiser
-from gan_denoise.models.classifier import FeatureNetwork
+from gan_denoise.models.classifier import FeatureNetwork, ResidualFeatureNetwork
 from gan_denoise.models.conditional_gan import ConditionalDiscriminator, ConditionalGenerator
 from gan_denoise.models.dcgan import Generator
 from gan_denoise.models.depthwise_unet import DepthwiseUNet
@@ -29,6 +29,7 @@ Network = TypeVar("Network", bound=nn.Module)
 
 AnyGenerator = Generator | ConditionalGenerator | FullyConnectedGenerator
 AnyDenoiser = Denoiser | UNet | DnCNN | DepthwiseUNet
+AnyClassifier = FeatureNetwork | ResidualFeatureNetwork
 GENERATORS: dict[str, type[AnyGenerator]] = {
     "Generator": Generator,
     "FullyConnectedGenerator": FullyConnectedGenerator,
@@ -41,12 +42,21 @@ DENOISERS: dict[str, type[AnyDenoiser]] = {
     "DepthwiseUNet": DepthwiseUNet,
 }
 DISCRIMINATORS = {"ConditionalDiscriminator": ConditionalDiscriminator}
-CLASSIFIERS = {"FeatureNetwork": FeatureNetwork}
+CLASSIFIERS: dict[str, type[AnyClassifier]] = {
+    "FeatureNetwork": FeatureNetwork,
+    "ResidualFeatureNetwork": ResidualFeatureNetwork,
+}
 
 
-def save_weights(path: Path, network: nn.Module, arguments: dict[str, Any]) -> None:
-    """Write weights to `path` (`*.safetensors`), and class and arguments of the network to `*.json` beside it."""
-    content = save_tensors({key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()})
+def save_weights(path: Path, network: nn.Module, arguments: dict[str, Any], half: bool = False) -> None:
+    """Write weights to `path` (`*.safetensors`), and class and arguments of the network to `*.json` beside it.
+
+    `half` stores kernels and matrices in float16, for snapshots; biases and batch-norm statistics stay float32.
+    """
+    tensors = {key: value.detach().cpu().contiguous() for key, value in network.state_dict().items()}
+    if half:
+        tensors = {key: value.half() if value.ndim > 1 else value for key, value in tensors.items()}
+    content = save_tensors(tensors)
     write_atomic(path, content)
     sha256 = hashlib.sha256(content).hexdigest()
     description = {"network": type(network).__name__, "arguments": arguments, "sha256": sha256}
@@ -68,7 +78,7 @@ def load_discriminator(folder: Path) -> ConditionalDiscriminator:
     return _load(StageFolder(folder).weights("discriminator"), DISCRIMINATORS)
 
 
-def load_classifier(folder: Path) -> FeatureNetwork:
+def load_classifier(folder: Path) -> AnyClassifier:
     """Load the feature network in `folder`, in evaluation mode. Raises InputError when it is missing or damaged."""
     return _load(StageFolder(folder).weights("classifier"), CLASSIFIERS)
 

@@ -14,21 +14,23 @@ from torch import nn
 
 from gan_denoise.console import Track, untracked
 from gan_denoise.data.dataset import Dataset, split_holdout
-from gan_denoise.data.images import ImagesF32, to_float
+from gan_denoise.data.images import ImagesF32, to_float, to_uint8
 from gan_denoise.eval.denoising.evaluate import PSNR_CAP_DB
+from gan_denoise.eval.denoising.filters import load_tuned, restore, tuned_for
 from gan_denoise.eval.denoising.resample import stochastic_denoise
+from gan_denoise.eval.generation.features import FeatureExtractor, load_extractor
 from gan_denoise.eval.generation.reference import (
     ImageSet,
     Reference,
     compare_with_reference,
     distance_to,
-    extract_features,
     features_name,
     make_reference,
     make_test_reference,
 )
 from gan_denoise.eval.inputs import check_training_data, describe_other_data
 from gan_denoise.eval.metrics import class_balance, ffd
+from gan_denoise.eval.metrics.kid import kid
 from gan_denoise.eval.metrics.prdc import K
 from gan_denoise.eval.metrics.psnr_ssim import psnr
 from gan_denoise.eval.noise import add_noise
@@ -38,15 +40,25 @@ from gan_denoise.export.latents import another_seed, latents
 from gan_denoise.export.runtime import Graph
 from gan_denoise.export.training_data import from_fingerprint
 from gan_denoise.machine import describe_machine, usable_cores
-from gan_denoise.study.compare.snapshots import Snapshot, find_snapshots, missing_epochs, trained_stages
-from gan_denoise.study.compare.statistics import SAMPLE
+from gan_denoise.options import FFD_1
+from gan_denoise.study.compare.crossover import CROSSOVER_RULE, crossovers
+from gan_denoise.study.compare.snapshots import Selection, Snapshot, find_snapshots, missing_epochs, trained_stages
+from gan_denoise.study.rows import GAUSSIAN, JOINT, MEAN, NLM, NONE, SAMPLE
 
 BATCH = 250
-SIGMAS, STEPS = (0.02, 0.05, 0.1, 0.2), 4  # of the denoiser `sample`, which uses the best sigma
-TUNING_SAMPLES = 2_500  # images that sigma is chosen on
+STEPS = 4  # of the denoiser `sample`
+STRENGTHS = {  # candidates of what is tuned for each generator: of `sample` and NLM sigma, of the filter pixels
+    SAMPLE: (0.02, 0.05, 0.1, 0.2),
+    GAUSSIAN: (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0),
+    NLM: (0.01, 0.02, 0.04, 0.08, 0.12, 0.16),
+}
+FILTERS = {GAUSSIAN: "Gaussian", NLM: "non-local means"}  # as denoising/filters.py names them
+STRENGTH_COLUMN = {SAMPLE: "sigma", GAUSSIAN: "width_px", NLM: "sigma"}
+TUNING_SAMPLES = {SAMPLE: 2_500, GAUSSIAN: 2_500, NLM: 500}  # images to tune on
 RESTORED_IMAGES = 500  # real images that a denoiser restores
 NOISE_LEVELS = {"psnr_15": 15 / 255, "psnr_25": 25 / 255, "psnr_50": 50 / 255, "clean_db": 0.0}
-LOGGED = ("pair_accuracy", "denoised_pair_accuracy", "images_per_s")
+LOGGED = ("pair_accuracy", "denoised_pair_accuracy", "images_per_s", "seconds")
+COMPARED = ("kid", "precision", "recall", "sharpness", "noise")  # before and after denoising
 
 Row = dict[str, Any]
 Network = Callable[[ImagesF32], ImagesF32]
@@ -54,13 +66,22 @@ Network = Callable[[ImagesF32], ImagesF32]
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """What all rows share: FFD-1's network, the real images to compare with, and the latents 0 to n - 1 of `seed`."""
+    """What all rows share: the feature networks, the real images to compare with, and latents 0 to n - 1 of `seed`."""
 
-    network: Graph
-    held_out: Reference  # sigma is chosen on it, also where `reference` is the test images
+    network: Graph  # of FFD-1, which also assigns the classes
+    held_out: Reference  # strengths are chosen on it, also where `reference` is the test images
     reference: Reference
     n: int
     seed: int
+    extractor: FeatureExtractor | None = None  # of the distances, where it is not FFD-1's
+
+    def image_set(self, images: ImagesF32) -> ImageSet:
+        """Features, classes and appearance of images (N, 1, 28, 28) in [0, 1], rounded to 8 bits as in files."""
+        pixels, image_set = to_uint8(images), ImageSet()
+        features, logits = self.network.batched(to_float(pixels))
+        image_set.add_features(features if self.extractor is None else self.extractor.extract(pixels), logits)
+        image_set.add_appearance(pixels)
+        return image_set
 
 
 def compare_runs(
@@ -69,50 +90,76 @@ def compare_runs(
     n: int,
     seed: int,
     threads: int,
-    every_epoch: bool = False,
+    selection: Selection = Selection(),
     on_test: bool = False,
+    features: str = FFD_1,
     track: Track = untracked,
     other_data: bool = False,
 ) -> ResultTable:
-    """The rows of `measure_snapshot` for all snapshots in the folders of runs.
+    """The rows of `measure_snapshot` for the selected snapshots in the folders of runs.
 
-    The reference is the last 5,000 training images, or if `on_test` the test images; then the distance is FFD-1.
-    Raises as `find_snapshots`, `check_training_data`, `ffd.load_network` and `weights.load_generator` do.
+    The reference is the last 5,000 training images, or if `on_test` the test images; then the distance by the default
+    features is FFD-1. By other features it is as many images as are generated. Raises as `find_snapshots`,
+    `check_training_data`, `load_extractor` and `weights.load_generator` do.
     """
-    snapshots = find_snapshots(folders, every_epoch)
+    snapshots = find_snapshots(folders, selection)
     trained_on = {stage.path: from_fingerprint(stage.read_fingerprint()) for stage in trained_stages(folders)}
     for path, data in trained_on.items():
         check_training_data(path, [data], dataset, other_data)
     torch.set_num_threads(threads or usable_cores())
     network = ffd.load_network(threads=threads)
-    held_out = make_reference(split_holdout(dataset.train)[1].images, network)
-    reference = make_test_reference(dataset, network) if on_test else held_out
-    measurement = Measurement(network, held_out, reference, n, seed)
-    real = "test images: distances are FFD-1" if on_test else "held-out training images: distances are not FFD-1"
+    extractor = None if features == FFD_1 else load_extractor(features, threads)
+    held_out_images = split_holdout(dataset.train)[1].images
+    if extractor is None:
+        held_out = make_reference(held_out_images, network)
+        reference = make_test_reference(dataset, network) if on_test else held_out
+    else:
+        held_out = extractor.make_reference(held_out_images[:n], network)
+        reference = extractor.make_reference(dataset.test.images[:n], network) if on_test else held_out
+    measurement = Measurement(network, held_out, reference, n, seed, extractor)
+    kind = ("test images" if on_test else "held-out training images") + (
+        "" if extractor else ": distances are FFD-1" if on_test else ": distances are not FFD-1"
+    )
+    tuned = {
+        name: f"the best of {', '.join(f'{value:g}' for value in STRENGTHS[name])} on held-out training images, with "
+        f"{min(n, TUNING_SAMPLES[name]):,} images of seed {another_seed(seed)}"
+        for name in selection.extra
+    }
+    real = ImageSet()
+    real.add_appearance(reference.images)
+    rows = [row for snapshot in track(snapshots) for row in measure_snapshot(snapshot, measurement)]
     return ResultTable(
         command="study compare",
         title="Trained runs: generated images before and after denoising",
-        rows=[row for snapshot in track(snapshots) for row in measure_snapshot(snapshot, measurement)],
+        rows=rows,
         model_sha256=None,
         machine=describe_machine(threads),
         settings={
             "folders": shlex.join(map(str, folders)),
-            "epochs": "all" if every_epoch else "the last",
-            "reference": f"{len(reference.images):,} {real}",
+            "epochs": _describe_epochs(selection),
+            **({"with": ", ".join(selection.extra)} if selection.extra else {}),
+            "features": features_name(network) if extractor is None else extractor.label,
+            "reference": f"{len(reference.images):,} {kind}",
+            "real": {
+                name: None if value is None else float(f"{value / len(reference.images):.4g}")
+                for name, value in real.sums.items()
+            },
+            "crossover": crossovers(rows),
             "seed": seed,
             "data_sha256": dataset.sha256,
             **describe_other_data(list(dict.fromkeys(trained_on.values())), dataset),
         },
         notes={
-            "epoch": "of the stage; for the denoiser joint, of joint training",
-            "raw, denoised": f"Fréchet distances on {features_name(network)}, pixels rounded to 8 bits",
-            "precision, recall": f"k = {K}",
+            "epoch": "of the generator; for joint, of joint training. The denoiser mean is always the finished one",
+            "raw, denoised": "Fréchet distances, pixels rounded to 8 bits",
+            "KID, precision, recall": f"by the same features, k = {K}",
+            "class preserved": "by FFD-1's classifier",
             "PSNR": f"in dB, of the first {RESTORED_IMAGES} reference images, unclipped noise of seed 0, at most "
             f"{PSNR_CAP_DB:g}",
-            "sigma": f"of the denoiser sample, {STEPS} steps: the best of {', '.join(map(str, SIGMAS))} on held-out "
-            f"training images, with {min(n, TUNING_SAMPLES):,} images of seed {another_seed(seed)}",
+            "crossover": CROSSOVER_RULE,
+            **{f"{STRENGTH_COLUMN[name]} of {name}": text for name, text in tuned.items()},
         },
-        skipped=missing_epochs(snapshots) if every_epoch else {},
+        skipped=missing_epochs(snapshots) if selection.every_epoch and not selection.epochs else {},
     )
 
 
@@ -120,47 +167,50 @@ def measure_snapshot(snapshot: Snapshot, measurement: Measurement) -> Iterator[R
     """One row for each denoiser of a snapshot.
 
     The columns: `run, seed, epoch, denoiser, n`; `raw, denoised` and their `ratio`, Fréchet distances before and after
-    denoising; `precision, recall` of both; `class_preserved`, the fraction of images that the feature network assigns
-    to the same class before and after; `psnr_15, psnr_25, psnr_50` in dB, of real images restored from noise of
-    sigma 15/255, 25/255 and 50/255, and `clean_db` without noise; `pair_accuracy, denoised_pair_accuracy`, the
-    fractions of pairs in which the discriminators score the real image above the generated one, and `images_per_s`,
-    all logged for that epoch. What a run lacks is None. Only rows of `sample` have `sigma`, the noise that it adds.
+    denoising; `kid, precision, recall, sharpness, noise` of both; `class_preserved`, the fraction of images that the
+    network of FFD-1 assigns to the same class before and after; `psnr_15, psnr_25, psnr_50` in dB, of real images
+    restored from noise of sigma 15/255, 25/255 and 50/255, and `clean_db` without noise, of trained denoisers;
+    `pair_accuracy, denoised_pair_accuracy`, the fractions of pairs in which the discriminators score the real image
+    above the generated one, `images_per_s` and `seconds`, all logged for that epoch. What a run lacks is None. Rows of
+    `sample` and `nlm` have `sigma`, rows of `gaussian` have `width_px`: the strengths that were chosen.
     """
     generator = None if snapshot.gan is None else weights.load_generator(snapshot.gan)
     denoise = None if snapshot.denoiser is None else as_numpy_function(weights.load_denoiser(snapshot.denoiser))
     image = None if generator is None else generate_images(generator, measurement.n, measurement.seed)
-    before = None if image is None else extract_features(image, measurement.network)
+    before = None if image is None else measurement.image_set(image)
     raw = _compare(before, measurement.reference)
     restored = _restoration_columns(denoise, to_float(measurement.reference.images[:RESTORED_IMAGES]))
     for name in snapshot.denoisers:
-        sigma, after = None, None
-        if generator is not None and image is not None and denoise is not None:
-            sigma = best_sigma(generator, denoise, measurement) if name == SAMPLE else None
-            after = extract_features(denoise_images(image, denoise, sigma, measurement.seed), measurement.network)
+        strength, after = None, None
+        if generator is not None and image is not None and name != NONE:
+            strength = best_strength(name, generator, denoise, measurement) if name in STRENGTHS else None
+            after = measurement.image_set(denoise_images(name, image, denoise, strength, measurement.seed))
         yield {
             "run": snapshot.run,
             "seed": snapshot.seed,
             "epoch": snapshot.epoch,
             "denoiser": name,
             "n": None if before is None else len(before),
-            **_distance_columns(raw, _compare(after, measurement.reference)),
+            **_compared_columns(raw, _compare(after, measurement.reference)),
             "class_preserved": _class_preserved(before, after),
-            **restored,
-            **{name: snapshot.log.get(name) for name in LOGGED},
-            **({} if sigma is None else {"sigma": sigma}),
+            **(restored if name in (MEAN, SAMPLE, JOINT) else dict.fromkeys(NOISE_LEVELS)),
+            **{column: snapshot.log.get(column) for column in LOGGED},
+            **({} if strength is None else {STRENGTH_COLUMN[name]: strength}),
         }
 
 
-def best_sigma(generator: weights.AnyGenerator, denoise: Network, measurement: Measurement) -> float:
-    """The sigma of SIGMAS for which `sample` gives the smallest distance, on another seed and the held-out images."""
+def best_strength(
+    name: str, generator: weights.AnyGenerator, denoise: Network | None, measurement: Measurement
+) -> float:
+    """The strength of STRENGTHS that gives the smallest distance, on another seed and the held-out images."""
     seed = another_seed(measurement.seed)
-    images = generate_images(generator, min(measurement.n, TUNING_SAMPLES), seed)
+    images = generate_images(generator, min(measurement.n, TUNING_SAMPLES[name]), seed)
 
-    def distance(sigma: float) -> float:
-        denoised = extract_features(denoise_images(images, denoise, sigma, seed), measurement.network)
-        return distance_to(measurement.held_out, denoised)
+    def distance(strength: float) -> float:
+        denoised = denoise_images(name, images, denoise, strength, seed)
+        return distance_to(measurement.held_out, measurement.image_set(denoised))
 
-    return min(SIGMAS, key=distance)
+    return min(STRENGTHS[name], key=distance)
 
 
 def generate_images(generator: weights.AnyGenerator, n: int, seed: int) -> ImagesF32:
@@ -168,13 +218,22 @@ def generate_images(generator: weights.AnyGenerator, n: int, seed: int) -> Image
     return as_numpy_function(generator)(latents(seed, 0, n, generator.latent_size))
 
 
-def denoise_images(images: ImagesF32, denoise: Network, sigma: float | None, seed: int) -> ImagesF32:
-    """Images (N, 1, 28, 28) in [0, 1] after one pass, or with a sigma after `stochastic_denoise` in STEPS steps."""
-    if sigma is None:
+def denoise_images(
+    name: str, images: ImagesF32, denoise: Network | None, strength: float | None, seed: int
+) -> ImagesF32:
+    """Images (N, 1, 28, 28) in [0, 1] after the denoiser of that name, of STRENGTHS with a strength."""
+    parameters = tuned_for(load_tuned(), FILTERS[name], "float", 15 / 255) if name in FILTERS else {}
+    match name:
+        case "gaussian":
+            return restore(FILTERS[name], images, 0.0, {**parameters, "width": strength})
+        case "nlm":
+            return restore(FILTERS[name], images, strength or 0.0, parameters)
+    assert denoise is not None
+    if strength is None:
         return denoise(images)
     starts = range(0, len(images), BATCH)
     return np.concatenate(
-        [stochastic_denoise(images[s : s + BATCH], denoise, sigma, STEPS, seed, start=s) for s in starts]
+        [stochastic_denoise(images[s : s + BATCH], denoise, strength, STEPS, seed, start=s) for s in starts]
     )
 
 
@@ -197,14 +256,23 @@ def _restoration_columns(denoise: Network | None, clean: ImagesF32) -> dict[str,
     return {name: float(psnr(clean, images).clip(max=PSNR_CAP_DB).mean()) for name, images in restored.items()}
 
 
+def _describe_epochs(selection: Selection) -> str:
+    if not selection.every_epoch:
+        return "the last"
+    return ",".join(map(str, sorted(selection.epochs))) or "all"
+
+
 def _compare(images: ImageSet | None, reference: Reference) -> Row:
-    return {} if images is None else dict(compare_with_reference(images, reference))
+    if images is None:
+        return {}
+    kernel, _ = kid(images.features, reference.features)
+    return {**compare_with_reference(images, reference), "kid": kernel, **images.appearance()}
 
 
-def _distance_columns(raw: Row, denoised: Row) -> Row:
+def _compared_columns(raw: Row, denoised: Row) -> Row:
     before, after = raw.get("distance"), denoised.get("distance")
     row: Row = {"raw": before, "denoised": after, "ratio": after / before if before and after is not None else None}
-    for name in ("precision", "recall"):
+    for name in COMPARED:
         row |= {f"{name}_raw": raw.get(name), f"{name}_denoised": denoised.get(name)}
     return row
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from gan_denoise.data.fashion_mnist import SIDE
 from gan_denoise.data.images import format_shape
 from gan_denoise.errors import InputError
 from gan_denoise.export.run_folder import RunFolder, StageFolder
-from gan_denoise.study.compare.statistics import JOINT, MEAN, NONE, SAMPLE
+from gan_denoise.study.rows import JOINT, MEAN, NONE, SAMPLE
 from gan_denoise.study.run.log import read_log
 
 
@@ -22,26 +22,40 @@ class Snapshot:
     run: str
     seed: int
     epoch: int
-    denoisers: tuple[str, ...]  # of MEAN, SAMPLE, JOINT, NONE
+    denoisers: tuple[str, ...]  # of MEAN, SAMPLE, JOINT, NONE, GAUSSIAN, NLM
     gan: Path | None
     denoiser: Path | None
     log: Mapping[str, Any]  # what the stage logged after that epoch
 
 
-def find_snapshots(folders: Sequence[Path], every_epoch: bool) -> list[Snapshot]:
-    """The networks to compare in the folders of runs, in their order: final, or one for each saved epoch.
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which snapshots to compare, and by which denoisers beside the trained one."""
 
-    A generator and a denoiser that were trained separately give `mean`, and if `every_epoch` `sample` too; those of
-    the stage `joint` give `joint`; a generator without a denoiser gives `none`, a denoiser without a generator `mean`.
-    Symlinked stages belong to the run that they point to and are skipped. Stages that saved no epochs, such as those
-    of preset `paper`, have only their final networks; `missing_epochs` names them.
-    Raises InputError when a folder has no stage, was trained on other images than 28x28 grey ones, or has the same run
-    and seed as another folder.
+    every_epoch: bool = False  # else the final networks
+    epochs: Collection[int] = ()  # of `every_epoch`, these alone; empty for all
+    extra: tuple[str, ...] = ()  # of SAMPLE, GAUSSIAN, NLM
+
+    def of_stage(self, stage: StageFolder) -> list[int]:
+        """The saved epochs of a stage that are selected."""
+        saved = stage.saved_epochs() if self.every_epoch else []
+        return [epoch for epoch in saved if not self.epochs or epoch in self.epochs]
+
+
+def find_snapshots(folders: Sequence[Path], selection: Selection) -> list[Snapshot]:
+    """The networks to compare in the folders of runs, in their order: final, or one for each selected epoch.
+
+    A generator of any epoch goes with the finished denoiser of its run: `mean`, and what the selection adds. The
+    networks of the stage `joint` give `joint`; a generator without a denoiser gives `none`, a denoiser without a
+    generator `mean`. Symlinked stages belong to the run that they point to and are skipped. Stages that saved no epochs
+    have only their final networks; `missing_epochs` names what is missing. Raises InputError when a folder has no
+    stage, was trained on other images than 28x28 grey ones, or has the same run and seed as another folder, and when
+    there is no snapshot of the selected epochs.
     """
     snapshots: list[Snapshot] = []
     for folder in dict.fromkeys(path.resolve() for path in folders):
         run = RunFolder(folder)
-        of_run = [*_separate_snapshots(run, every_epoch), *_joint_snapshots(run, every_epoch)]
+        of_run = [*_separate_snapshots(run, selection), *_joint_snapshots(run, selection)]
         if not of_run:
             message = f"{folder}: no trained stage (symlinked stages do not count)"
             raise InputError(message, "train the run first: gan-denoise study run")
@@ -91,28 +105,38 @@ def check_image_shape(folder: Path, fingerprint: Mapping[str, Any], hint: str) -
         raise InputError.expected(folder, expected, got, hint)
 
 
-def _separate_snapshots(run: RunFolder, every_epoch: bool) -> list[Snapshot]:
+def _separate_snapshots(run: RunFolder, selection: Selection) -> list[Snapshot]:
     """Snapshots of the stages `gan` and `denoiser`."""
     if run.gan.path.is_symlink():
         return []
     stages = [stage for stage in (run.gan, run.denoiser) if stage.path.is_dir()]
     if not stages:
         return []
-    epochs = sorted(set.intersection(*(set(stage.saved_epochs()) for stage in stages)))
-    if not every_epoch or not epochs:
-        return [_snapshot(stages[0], _last_epoch(stages[0]), (MEAN,), run.gan.path, run.denoiser.path)]
-    return [
-        _snapshot(stages[0], epoch, (MEAN, SAMPLE), run.gan.epoch(epoch), run.denoiser.epoch(epoch)) for epoch in epochs
-    ]
+    first, denoisers = stages[0], (MEAN, *selection.extra)
+    epochs = selection.of_stage(first)
+    if not epochs:
+        _check_selected(first, selection)
+        return [_snapshot(first, _last_epoch(first), denoisers, run.gan.path, run.denoiser.path)]
+    if not run.gan.path.is_dir():
+        return [_snapshot(first, epoch, denoisers, run.gan.path, first.epoch(epoch)) for epoch in epochs]
+    return [_snapshot(first, epoch, denoisers, run.gan.epoch(epoch), run.denoiser.path) for epoch in epochs]
 
 
-def _joint_snapshots(run: RunFolder, every_epoch: bool) -> list[Snapshot]:
+def _joint_snapshots(run: RunFolder, selection: Selection) -> list[Snapshot]:
     """Snapshots of the stage `joint`."""
-    stage = run.joint
-    epochs = {epoch: RunFolder(stage.epoch(epoch)) for epoch in stage.saved_epochs() if every_epoch}
+    stage, denoisers = run.joint, (JOINT, *(name for name in selection.extra if name != SAMPLE))
+    epochs = {epoch: RunFolder(stage.epoch(epoch)) for epoch in selection.of_stage(stage)}
     if not epochs and stage.final.path.is_dir():
         epochs = {_last_epoch(stage): stage.final}
-    return [_snapshot(stage, epoch, (JOINT,), saved.gan.path, saved.denoiser.path) for epoch, saved in epochs.items()]
+    return [_snapshot(stage, epoch, denoisers, saved.gan.path, saved.denoiser.path) for epoch, saved in epochs.items()]
+
+
+def _check_selected(stage: StageFolder, selection: Selection) -> None:
+    """Raises InputError if epochs were named and the stage has snapshots of others only."""
+    saved = stage.saved_epochs()
+    if selection.epochs and saved:
+        got = ", ".join(map(str, sorted(selection.epochs)))
+        raise InputError.expected("--at", f"saved epochs of {stage.path}: {_ranges(saved)}", got)
 
 
 def _snapshot(stage: StageFolder, epoch: int, denoisers: tuple[str, ...], gan: Path, denoiser: Path) -> Snapshot:
@@ -120,9 +144,9 @@ def _snapshot(stage: StageFolder, epoch: int, denoisers: tuple[str, ...], gan: P
     seed = int(fingerprint["seed"])
     check_image_shape(stage.path, fingerprint, "leave this folder out")
     if not denoiser.is_dir():
-        denoisers = (NONE,)
+        denoisers = (NONE, *(name for name in denoisers[1:] if name != SAMPLE))
     elif not gan.is_dir():
-        denoisers = (MEAN,)  # without generated images there is nothing to choose the sigma of `sample` on
+        denoisers = (MEAN,)  # there are no generated images to tune another one on
     return Snapshot(
         run=stage.path.parent.name.removesuffix(f"-{seed}"),
         seed=seed,

@@ -11,9 +11,6 @@ from gan_denoise.eval.metrics.confidence import Interval, difference_interval, r
 from gan_denoise.eval.result_table import ResultTable
 from gan_denoise.study.rows import Row, Rows, get_number
 
-# Values of the column `denoiser`: one pass, stochastic sampling, one pass of a jointly trained denoiser, no denoiser.
-MEAN, SAMPLE, JOINT, NONE = "mean", "sample", "joint", "none"
-
 Pairs = Sequence[tuple[float, float]]  # values before and after denoising, one pair per seed
 
 

@@ -8,7 +8,6 @@ from gan_denoise.eval.columns import title_of
 from gan_denoise.eval.labels import NOT_MEASURED
 from gan_denoise.markdown import bullets, code, escape_markdown, markdown_table
 from gan_denoise.study.compare.statistics import (
-    JOINT,
     Estimate,
     Point,
     build_curves,
@@ -35,7 +34,7 @@ from gan_denoise.study.report.comparison_text import (
 )
 from gan_denoise.study.report.figure_markdown import figure_markdown, figure_path, missing_figure
 from gan_denoise.study.report.results import Study
-from gan_denoise.study.rows import Rows, get_number
+from gan_denoise.study.rows import JOINT, Rows, get_number
 
 X_LABEL, Y_LABEL = "Fréchet distance of raw images", "distance denoised / raw"
 NO_CHANGE = "no change"

@@ -7,10 +7,6 @@ from collections.abc import Mapping, Sequence
 
 from gan_denoise.eval.labels import FUSED, NETWORK, NOT_MEASURED
 from gan_denoise.study.compare.statistics import (
-    JOINT,
-    MEAN,
-    NONE,
-    SAMPLE,
     Estimate,
     Point,
     build_curves,
@@ -19,9 +15,23 @@ from gan_denoise.study.compare.statistics import (
     group_by_snapshot,
 )
 from gan_denoise.study.report.results_text import SAME
-from gan_denoise.study.rows import Row, Rows, get_number, join_words
+from gan_denoise.study.rows import (
+    GAUSSIAN,
+    JOINT,
+    MEAN,
+    NLM,
+    NONE,
+    SAMPLE,
+    Row,
+    Rows,
+    get_number,
+    join_words,
+)
 
-DENOISER_NAMES = {MEAN: "one pass", SAMPLE: "stochastic sampling", JOINT: "joint training"}
+DENOISER_NAMES = {MEAN: "one pass", SAMPLE: "stochastic sampling", JOINT: "joint training"} | {
+    GAUSSIAN: "Gaussian filter",
+    NLM: "non-local means",
+}
 BASE = "quarter"  # the run whose compute the controls spend without a denoiser
 CONTROLS = {
     "gan-only": "the GAN alone, with as many updates as joint training has",

@@ -13,7 +13,7 @@ from torch.optim import Adam, Optimizer
 from gan_denoise.data.dataset import Dataset
 from gan_denoise.eval.metrics.psnr_ssim import psnr, ssim
 from gan_denoise.export.convert import weights
-from gan_denoise.export.run_folder import RunFolder
+from gan_denoise.export.run_folder import RunFolder, StageFolder
 from gan_denoise.models.autoencoder import Denoiser
 from gan_denoise.study.config import DenoiserConfig, RunOptions
 from gan_denoise.study.run.checkpoint import Modules
@@ -62,6 +62,8 @@ def train_autoencoder(config: DenoiserConfig, dataset: Dataset, run: Path, optio
 
             # log
             if stage.is_epoch_end(step):
+                snapshot = StageFolder(folder.epoch(stage.epoch)).weights("denoiser")
+                weights.save_weights(snapshot, denoiser, arguments, half=True)
                 denoised = denoise_images(denoiser, noisy)
                 quality = psnr(held_out, denoised).mean(), ssim(held_out, denoised).mean()
                 stage.log_epoch(step, len(images), psnr_db=float(quality[0]), ssim=float(quality[1]))

@@ -74,7 +74,8 @@ def train_blind_denoiser(config: BlindDenoiserConfig, dataset: Dataset, run: Pat
             if stage.is_epoch_end(step):
                 denoised = denoise_images(denoiser, noisy)
                 quality = {"psnr_db": psnr(held_out, denoised), "ssim": ssim(held_out, denoised), **baseline}
-                weights.save_weights(StageFolder(folder.epoch(stage.epoch)).weights("denoiser"), denoiser, arguments)
+                snapshot = StageFolder(folder.epoch(stage.epoch)).weights("denoiser")
+                weights.save_weights(snapshot, denoiser, arguments, half=True)
                 stage.log_epoch(step, len(images), **{name: float(values.mean()) for name, values in quality.items()})
 
             # save

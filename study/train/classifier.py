@@ -1,9 +1,10 @@
-"""Train the feature network of FFD-1: a classifier whose penultimate layer gives the features."""
+"""Train a feature network, that of FFD-1 or the second: a classifier whose penultimate layer gives the features."""
 
 from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import assert_never
 
 import numpy as np
 import torch
@@ -14,8 +15,8 @@ from torch.optim import SGD, Optimizer
 from gan_denoise.data.dataset import Dataset, Split, split_classifier_fit
 from gan_denoise.export.convert import weights
 from gan_denoise.export.run_folder import RunFolder
-from gan_denoise.models.classifier import FeatureNetwork
-from gan_denoise.study.config import ClassifierConfig, RunOptions
+from gan_denoise.models.classifier import FeatureNetwork, ResidualFeatureNetwork
+from gan_denoise.study.config import AnyClassifierConfig, ClassifierConfig, ResidualClassifierConfig, RunOptions
 from gan_denoise.study.run.device import on_device, prepare_torch, training_precision
 from gan_denoise.study.run.metadata import run_fingerprint
 from gan_denoise.study.run.stage import Stage
@@ -26,7 +27,7 @@ from gan_denoise.study.train.optim import optimizer_step, set_lr
 SHIFT = 2  # pixels, the largest shift of the augmentation
 
 
-def train_classifier(config: ClassifierConfig, dataset: Dataset, run: Path, options: RunOptions) -> None:
+def train_classifier(config: AnyClassifierConfig, dataset: Dataset, run: Path, options: RunOptions) -> None:
     """Train in `run`/classifier and write `classifier.safetensors` there; resumes from the last checkpoint.
 
     Trains on the first 50,000 training images at most; the log gets the accuracy on the other 10,000.
@@ -35,7 +36,7 @@ def train_classifier(config: ClassifierConfig, dataset: Dataset, run: Path, opti
     folder = RunFolder(run).classifier
     device = prepare_torch(options)
     torch.manual_seed(options.seed)
-    network = on_device(FeatureNetwork(config.widths), device)
+    network = on_device(build_classifier(config), device)
     sgd = SGD(
         network.parameters(), config.learning_rate, config.momentum, nesterov=True, weight_decay=config.weight_decay
     )
@@ -69,6 +70,17 @@ def train_classifier(config: ClassifierConfig, dataset: Dataset, run: Path, opti
             # save
             stage.end_step(step)
         weights.save_weights(folder.weights("classifier"), network, {"widths": config.widths})
+
+
+def build_classifier(config: AnyClassifierConfig) -> FeatureNetwork | ResidualFeatureNetwork:
+    """The untrained network of `config`."""
+    match config:
+        case ClassifierConfig():
+            return FeatureNetwork(config.widths)
+        case ResidualClassifierConfig():
+            return ResidualFeatureNetwork(config.widths)
+        case _:
+            assert_never(config)
 
 
 def classifier_step(

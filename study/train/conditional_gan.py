@@ -83,7 +83,7 @@ def train_conditional_gan(config: ConditionalGanConfig, dataset: Dataset, run: P
             # log and sample
             if stage.is_epoch_end(step):
                 save_ema_generator(
-                    ema_generator, config, StageFolder(folder.epoch(stage.epoch)), options.seed, **image_kwargs
+                    ema_generator, config, StageFolder(folder.epoch(stage.epoch)), options.seed, True, **image_kwargs
                 )
                 samples = generate_samples(ema_generator, config.latent_size)
                 save_png(grid(samples), folder.sample(stage.epoch))
@@ -105,14 +105,18 @@ def save_ema_generator(
     config: ConditionalGanConfig,
     folder: StageFolder,
     seed: int,
+    half: bool = False,
+    /,
     **image_kwargs: int,
 ) -> None:
-    """Write the EMA generator to `folder`, with recalibrated batch norm; `image_kwargs` as for `build_generator`."""
+    """Write the EMA generator to `folder`, with recalibrated batch norm, in float16 if `half`.
+
+    `image_kwargs` as for `build_generator`.
+    """
     recalibrate_batch_norm(ema_generator, config.latent_size, seed)
     shape = {"widths": config.generator_widths, "blocks": config.generator_blocks}
-    weights.save_weights(
-        folder.weights("generator"), ema_generator, {**shape, "latent_size": config.latent_size, **image_kwargs}
-    )
+    arguments = {**shape, "latent_size": config.latent_size, **image_kwargs}
+    weights.save_weights(folder.weights("generator"), ema_generator, arguments, half)
 
 
 def build_generator(config: ConditionalGanConfig, **image_kwargs: int) -> ConditionalGenerator:

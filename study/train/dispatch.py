@@ -18,6 +18,7 @@ from gan_denoise.study.config import (
     GanConfig,
     JointConfig,
     PhotoDenoiserConfig,
+    ResidualClassifierConfig,
     RunOptions,
     config_sha256,
 )
@@ -53,7 +54,7 @@ def train(config: Config, dataset: Dataset, run: Path, options: RunOptions) -> N
             train_photo_denoiser(config, dataset, run, options)
         case JointConfig():
             train_joint(config, dataset, run, options)
-        case ClassifierConfig():
+        case ClassifierConfig() | ResidualClassifierConfig():
             train_classifier(config, dataset, run, options)
         case _:
             assert_never(config)
@@ -86,7 +87,7 @@ def _last_file(config: Config, run: RunFolder) -> Path:
             return run.denoiser.weights("denoiser")
         case JointConfig():
             return run.joint.final.denoiser.weights("denoiser")
-        case ClassifierConfig():
+        case ClassifierConfig() | ResidualClassifierConfig():
             return run.classifier.weights("classifier")
         case _:
             assert_never(config)

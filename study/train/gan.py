@@ -14,7 +14,7 @@ from gan_denoise.data.dataset import Dataset
 from gan_denoise.data.images import to_float
 from gan_denoise.export.convert import weights
 from gan_denoise.export.images import grid, save_png
-from gan_denoise.export.run_folder import RunFolder
+from gan_denoise.export.run_folder import RunFolder, StageFolder
 from gan_denoise.models.dcgan import Discriminator, Generator
 from gan_denoise.models.mlp_gan import FullyConnectedDiscriminator, FullyConnectedGenerator
 from gan_denoise.study.config import FullyConnectedGanConfig, GanConfig, RunOptions
@@ -42,6 +42,7 @@ def train_gan(config: GanConfig | FullyConnectedGanConfig, dataset: Dataset, run
     )
     generator_adam = Adam(generator.parameters(), config.learning_rate, (config.beta1, 0.999))
     discriminator_adam = Adam(discriminator.parameters(), config.learning_rate, (config.beta1, 0.999))
+    arguments = {"widths": config.generator_widths, "latent_size": config.latent_size, **size_kwargs(dataset)}
     images = torch.from_numpy(dataset.train.images[: config.images]).to(device)
     fingerprint = run_fingerprint(config, dataset, options)
     modules = {"generator": generator, "discriminator": discriminator}
@@ -70,6 +71,8 @@ def train_gan(config: GanConfig | FullyConnectedGanConfig, dataset: Dataset, run
 
             # log and sample
             if stage.is_epoch_end(step):
+                snapshot = StageFolder(folder.epoch(stage.epoch)).weights("generator")
+                weights.save_weights(snapshot, generator, arguments, half=True)
                 samples = generate_samples(generator, config.latent_size)
                 save_png(grid(samples), folder.sample(stage.epoch))
                 stage.log_epoch(
@@ -81,7 +84,6 @@ def train_gan(config: GanConfig | FullyConnectedGanConfig, dataset: Dataset, run
 
             # save
             stage.end_step(step)
-        arguments = {"widths": config.generator_widths, "latent_size": config.latent_size, **size_kwargs(dataset)}
         weights.save_weights(folder.weights("generator"), generator, arguments)
 
 

@@ -23,6 +23,7 @@ from gan_denoise.study.config import (
     JointConfig,
     PhotoDenoiserConfig,
     Preset,
+    ResidualClassifierConfig,
     check_batch,
 )
 
@@ -49,7 +50,7 @@ def check_size(config: Config, size: int) -> None:
                 _refuse_widths("discriminator_widths", config.discriminator_widths, size)
         case DenoiserConfig():
             _check_halvings("widths", config.widths, len(config.widths), size)
-        case ClassifierConfig():
+        case ClassifierConfig() | ResidualClassifierConfig():
             if size >> (len(config.widths) - 1) < 1:
                 _refuse_widths("widths", config.widths, size)
         case JointConfig():
@@ -102,7 +103,7 @@ def _scaled(config: Config, size: int) -> Config:
             return dataclasses.replace(config, gan=scale_config(config.gan, size)) if size >= 64 else config
         case FullyConnectedGanConfig() | DenoiserConfig() | BlindDenoiserConfig() | PhotoDenoiserConfig():
             return config
-        case ClassifierConfig():
+        case ClassifierConfig() | ResidualClassifierConfig():
             return config
         case _:
             assert_never(config)

@@ -122,7 +122,7 @@ def train_joint(config: JointConfig, dataset: Dataset, run: Path, options: RunOp
             # log
             if stage.is_epoch_end(step):
                 snapshot = RunFolder(folder.epoch(stage.epoch))
-                save_joint_networks(ema_generator, ema_denoiser, config, folder, snapshot, **image_kwargs)
+                save_joint_networks(ema_generator, ema_denoiser, config, folder, snapshot, True, **image_kwargs)
                 denoised = denoise_images(ema_denoiser, noisy).clip(0, 1)
                 samples = generate_samples(ema_generator, config.gan.latent_size)
                 stage.log_epoch(
@@ -246,13 +246,18 @@ def save_joint_networks(
     config: JointConfig,
     stage: StageFolder,
     out: RunFolder,
+    half: bool = False,
+    /,
     **image_kwargs: int,
 ) -> None:
-    """Write both EMA networks to `out`, laid out as a run that `export` takes, with the meta.json of `stage`."""
+    """Write both EMA networks to `out`, laid out as a run that `export` takes, with the meta.json of `stage`.
+
+    `half` stores them in float16.
+    """
     meta = stage.meta.read_text()
     for name in (GAN, DENOISER):
         write_atomic(out.stage(name).meta, meta)
-    save_ema_generator(generator, config.gan, out.gan, json.loads(meta)["fingerprint"]["seed"], **image_kwargs)
+    save_ema_generator(generator, config.gan, out.gan, json.loads(meta)["fingerprint"]["seed"], half, **image_kwargs)
     channels = {name: image_kwargs[name] for name in ("channels",) if name in image_kwargs}
     arguments = {**dataclasses.asdict(config.denoiser.network), **channels}
-    weights.save_weights(out.denoiser.weights("denoiser"), denoiser, arguments)
+    weights.save_weights(out.denoiser.weights("denoiser"), denoiser, arguments, half)

@@ -5,7 +5,12 @@ import pytest
 from scipy import stats
 
 from gan_denoise.errors import InputError
-from gan_denoise.eval.metrics.confidence import difference_interval, mean_interval, ratio_interval
+from gan_denoise.eval.metrics.confidence import (
+    difference_interval,
+    mean_interval,
+    paired_ratio_interval,
+    ratio_interval,
+)
 
 BEFORE, AFTER = [0.72, 0.69, 0.75, 0.70, 0.71], [0.78, 0.73, 0.80, 0.77, 0.74]
 
@@ -54,3 +59,20 @@ def test_one_value_other_lengths_and_ratios_of_nothing_are_refused() -> None:
     for pair in (([1.0, 0.0], [1.0, 1.0]), ([1.0, 1.0], [1.0, 0.0])):
         with pytest.raises(InputError, match="ratio: expected values above 0, got 0"):
             ratio_interval(*pair)
+
+
+def test_a_pair_on_the_same_samples_has_the_interval_of_a_linear_statistic() -> None:
+    """For means of samples the influences are the samples less their mean, and the rest is the delta method."""
+    rng, held = np.random.default_rng(1), []
+    for _ in range(600):
+        shared = rng.normal(4.0, 1.0, 400)
+        before, after = shared + rng.normal(0, 0.1, 400), 0.8 * shared + rng.normal(0, 0.1, 400)
+        changes = before - before.mean(), after - after.mean()
+        interval = paired_ratio_interval(before.mean(), after.mean(), changes)
+        held.append(interval.low < 0.8 < interval.high)
+        assert interval.high / interval.low < 1.02  # what both share cancels: unpaired it would be 1.07
+    assert 0.92 < np.mean(held) < 0.98
+    with pytest.raises(InputError, match="ratio: expected values above 0, got 0"):
+        paired_ratio_interval(0.0, 1.0, changes)
+    with pytest.raises(InputError, match="pairs: expected as many values before as after"):
+        paired_ratio_interval(1.0, 1.0, (changes[0], changes[1][1:]))

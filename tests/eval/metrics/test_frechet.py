@@ -5,7 +5,7 @@ import pytest
 from scipy import linalg
 
 from gan_denoise.errors import InputError
-from gan_denoise.eval.metrics.frechet import Moments, Statistics, frechet_distance, statistics
+from gan_denoise.eval.metrics.frechet import Moments, Statistics, distance_and_influence, frechet_distance, statistics
 
 
 def samples(count: int, width: int, seed: int, scale: float = 1.0, shift: float = 0.0) -> np.ndarray:
@@ -90,3 +90,22 @@ def test_widths_that_differ_and_shapes_that_are_no_features_are_refused() -> Non
         statistics(np.zeros((2, 3, 4)))
     with pytest.raises(InputError, match=r"expected \(N, D\) with N of 1 or more, got \[0, 4\]"):
         statistics(np.zeros((0, 4)))
+
+
+def test_the_influence_of_a_sample_is_what_leaving_it_out_changes() -> None:
+    features, reference = samples(2_000, 6, 11), statistics(samples(500, 6, 12))
+    distance, changes = distance_and_influence(features, reference)
+    assert distance == pytest.approx(frechet_distance(statistics(features), reference), rel=1e-9)
+    assert changes.mean() == pytest.approx(0, abs=1e-9 * changes.std())
+    left_out = [frechet_distance(statistics(np.delete(features, i, axis=0)), reference) for i in range(40)]
+    expected = (distance - np.array(left_out)) * (len(features) - 1)
+    np.testing.assert_allclose(changes[:40], expected, atol=0.02 * changes.std())
+
+
+def test_the_spread_of_the_influence_is_the_spread_over_other_samples() -> None:
+    rng = np.random.default_rng(13)
+    reference = statistics(rng.normal(0.5, 1.2, (5_000, 6)))
+    sets = rng.normal(size=(300, 500, 6))
+    distances = [frechet_distance(statistics(features), reference) for features in sets]
+    errors = [distance_and_influence(features, reference)[1].std(ddof=1) / np.sqrt(500) for features in sets[:20]]
+    assert np.mean(errors) == pytest.approx(np.std(distances, ddof=1), rel=0.15)

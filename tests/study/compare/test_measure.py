@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 from typer.testing import CliRunner
 
 from gan_denoise.data import sources
 from gan_denoise.data.dataset import Dataset, Split, split_holdout
 from gan_denoise.data.images import to_float
-from gan_denoise.errors import InputError
+from gan_denoise.errors import InputError, UsageError
 from gan_denoise.eval.metrics import ffd
 from gan_denoise.eval.metrics.frechet import frechet_distance, statistics
 from gan_denoise.eval.metrics.psnr_ssim import psnr
@@ -25,7 +26,7 @@ from gan_denoise.export.convert import weights
 from gan_denoise.study import commands
 from gan_denoise.study.compare import measure
 from gan_denoise.study.compare.measure import compare_runs
-from gan_denoise.study.compare.snapshots import Snapshot, find_snapshots
+from gan_denoise.study.compare.snapshots import Selection, Snapshot, find_snapshots
 from gan_denoise.study.config import RunOptions
 from gan_denoise.study.presets import PRESETS
 from gan_denoise.study.run.log import read_log
@@ -34,9 +35,10 @@ from gan_denoise.study.train.dispatch import train
 PRESET = PRESETS["smoke-best"]
 N = 120
 WHERE = ["run", "seed", "epoch", "denoiser"]
-IMAGES = ["raw", "denoised", "ratio", "precision_raw", "precision_denoised", "recall_raw", "recall_denoised"]
+PAIRS = [f"{name}_{when}" for name in measure.COMPARED for when in ("raw", "denoised")]
+IMAGES = ["raw", "denoised", "ratio", *PAIRS]
 RESTORED = ["psnr_15", "psnr_25", "psnr_50", "clean_db"]
-LOGGED = ["pair_accuracy", "denoised_pair_accuracy", "images_per_s"]
+LOGGED = ["pair_accuracy", "denoised_pair_accuracy", "images_per_s", "seconds"]
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +89,8 @@ def test_what_a_run_lacks_is_none_and_not_zero(final: list[dict[str, Any]]) -> N
     assert (gan_only["raw"], gan_only["precision_raw"]) == (separate["raw"], separate["precision_raw"])
     missing = {name for name, value in gan_only.items() if value is None}
     missing.remove("denoised_pair_accuracy")
-    assert missing == {"denoised", "ratio", "precision_denoised", "recall_denoised", "class_preserved", *RESTORED}
+    denoised = {name for name in PAIRS if name.endswith("_denoised")}
+    assert missing == {"denoised", "ratio", *denoised, "class_preserved", *RESTORED}
     missing = {name for name, value in denoiser.items() if value is None}
     assert missing == {"n", "class_preserved", "pair_accuracy", "denoised_pair_accuracy", *IMAGES}
     assert separate["denoised_pair_accuracy"] is None
@@ -124,20 +127,23 @@ def test_the_numbers_are_those_of_a_plain_computation(final: list[dict[str, Any]
     assert row["psnr_15"] > row["psnr_25"] > row["psnr_50"]
 
 
-def test_every_epoch_has_rows_and_the_best_sigma_is_taken(
+def test_every_epoch_has_rows_and_the_best_strength_is_taken(
     runs: Path, data: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(measure, "SIGMAS", (0.05, 0.2))
+    monkeypatch.setitem(measure.STRENGTHS, "sample", (0.05, 0.2))
     original = measure.denoise_images
     tried: list[float | None] = []
 
-    def recorded(images: np.ndarray, denoise: measure.Network, sigma: float | None, seed: int) -> np.ndarray:
-        tried.append(sigma)
-        perfect = sigma == 0.2 and seed == 1  # the seed that sigma is chosen on
-        return to_float(data.train.images[:N]) if perfect else original(images, denoise, sigma, seed)
+    def recorded(
+        name: str, images: np.ndarray, denoise: measure.Network | None, strength: float | None, seed: int
+    ) -> np.ndarray:
+        tried.append(strength)
+        perfect = strength == 0.2 and seed == 1  # the seed that the strength is chosen on
+        return to_float(data.train.images[:N]) if perfect else original(name, images, denoise, strength, seed)
 
     monkeypatch.setattr(measure, "denoise_images", recorded)
-    rows = compare_runs([runs / "quarter-3", runs / "gan-only-3"], data, N, 0, 1, every_epoch=True).rows
+    selection = Selection(every_epoch=True, extra=("sample",))
+    rows = compare_runs([runs / "quarter-3", runs / "gan-only-3"], data, N, 0, 1, selection).rows
     separate = [("quarter", epoch, name) for epoch in (1, 2) for name in ("mean", "sample")]
     assert [(row["run"], row["epoch"], row["denoiser"]) for row in rows] == [
         *separate,
@@ -149,6 +155,74 @@ def test_every_epoch_has_rows_and_the_best_sigma_is_taken(
     mean, sample = rows[:2]
     assert (sample["raw"], sample["psnr_25"]) == (mean["raw"], mean["psnr_25"])
     assert sample["denoised"] != mean["denoised"]
+
+
+def test_generators_of_all_epochs_go_through_the_finished_denoiser(runs: Path, data: Dataset) -> None:
+    first, last = find_snapshots([runs / "dncnn-0.001-3"], Selection(every_epoch=True))
+    assert first.denoiser == runs / "dncnn-0.001-3/denoiser/epochs/001"  # without a generator, its own epochs
+    first, last = find_snapshots([runs / "quarter-3"], Selection(every_epoch=True))[:2]
+    assert (first.gan, last.gan) == (runs / "quarter-3/gan/epochs/001", runs / "quarter-3/gan/epochs/002")
+    assert first.denoiser == last.denoiser == runs / "quarter-3/denoiser"
+
+
+def test_snapshots_of_an_epoch_are_half_as_large_and_give_the_same_pixels(runs: Path) -> None:
+    gan = runs / "quarter-3/gan"
+    small, whole = gan / "epochs/002/generator.safetensors", gan / "generator.safetensors"
+    assert small.stat().st_size < 0.6 * whole.stat().st_size
+    images = [measure.generate_images(weights.load_generator(file.parent), 32, 0) for file in (small, whole)]
+    levels = np.abs(np.rint(255 * images[0]) - np.rint(255 * images[1]))
+    assert levels.max() <= 1
+    assert (levels > 0).mean() < 0.05
+
+
+def test_named_epochs_alone_are_compared_and_missing_ones_refused(runs: Path) -> None:
+    (only,) = find_snapshots([runs / "gan-only-3"], Selection(True, (2,)))
+    assert only.epoch == 2
+    with pytest.raises(InputError, match=r"--at: expected saved epochs of .*gan: 1 to 2, got 7"):
+        find_snapshots([runs / "gan-only-3"], Selection(True, (7,)))
+
+
+@pytest.mark.parametrize(("text", "epochs"), [(None, ()), ("5, 1,5", (1, 5))])
+def test_epochs_are_read(text: str | None, epochs: tuple[int, ...]) -> None:
+    assert commands.parse_epochs(text) == epochs
+
+
+@pytest.mark.parametrize("text", ["", "0", "1-3", "1,,2", "-1", "one"])
+def test_what_is_no_epoch_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="--at: expected epochs such as 1,5,20"):
+        commands.parse_epochs(text)
+
+
+def test_filters_of_the_strength_that_is_best_on_held_out_images_stand_beside_the_denoiser(
+    runs: Path, data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(measure.STRENGTHS, "gaussian", (0.5, 1.0))
+    monkeypatch.setitem(measure.STRENGTHS, "nlm", (0.04, 0.3))
+    table = compare_runs([runs / "gan-only-3"], data, N, 0, 1, Selection(extra=("gaussian", "nlm")), on_test=True)
+    none, gaussian, nlm = table.rows
+    assert [row["denoiser"] for row in table.rows] == ["none", "gaussian", "nlm"]
+    assert (gaussian["width_px"] in (0.5, 1.0), nlm["sigma"] in (0.04, 0.3)) == (True, True)
+    image = measure.generate_images(weights.load_generator(runs / "gan-only-3/gan"), N, 0)
+    filtered = to_8_bit(
+        ndimage.gaussian_filter(image, (0, 0, gaussian["width_px"], gaussian["width_px"]), mode="nearest")
+    )
+    expected = ffd.distance(np.rint(filtered[:, 0] * 255).astype(np.uint8), ffd.load_network(threads=1))
+    assert gaussian["denoised"] == pytest.approx(expected, rel=0.05)  # but for the border mode
+    assert gaussian["raw"] == nlm["raw"] == none["raw"]
+    assert gaussian["sharpness_denoised"] < 0.8 * gaussian["sharpness_raw"]
+    assert gaussian["psnr_25"] is None
+    assert "width_px of gaussian" in table.notes
+
+
+def test_distances_by_other_features_leave_the_classes_to_ffd_1(runs: Path, data: Dataset) -> None:
+    ffd_1, other = (
+        compare_runs([runs / "quarter-3"], data, N, 0, 1, features=name) for name in ("ffd-1", "classifier-2")
+    )
+    assert other.rows[0]["raw"] != pytest.approx(ffd_1.rows[0]["raw"], rel=0.01)
+    assert other.rows[0]["class_preserved"] == ffd_1.rows[0]["class_preserved"]
+    assert other.settings["features"].startswith("classifier-2-96@")
+    with pytest.raises(InputError, match="at least 785 samples of width 784"):
+        compare_runs([runs / "quarter-3"], data, N, 0, 1, features="pixels")
 
 
 def test_on_the_test_images_the_distance_is_ffd_1(runs: Path, data: Dataset) -> None:
@@ -168,20 +242,20 @@ def test_the_seed_alone_decides_the_latents(runs: Path, data: Dataset) -> None:
 
 
 def test_snapshots_are_named_by_their_run_and_found_once(runs: Path, tmp_path: Path) -> None:
-    (snapshot,) = find_snapshots([runs / "gan-only-3", runs / "gan-only-3"], every_epoch=False)
+    (snapshot,) = find_snapshots([runs / "gan-only-3", runs / "gan-only-3"], Selection())
     assert snapshot == Snapshot("gan-only", 3, 2, ("none",), runs / "gan-only-3/gan", None, snapshot.log)
     assert snapshot.log["epoch"] == 2
     shutil.copytree(runs / "gan-only-3", tmp_path / "gan-only-3")
     shutil.copytree(runs / "gan-only-3", tmp_path / "best")
-    assert [snapshot.run for snapshot in find_snapshots([tmp_path / "best"], every_epoch=False)] == ["best"]
+    assert [snapshot.run for snapshot in find_snapshots([tmp_path / "best"], Selection())] == ["best"]
     with pytest.raises(InputError, match="expected each run and seed once, got gan-only with seed 3 a second time"):
-        find_snapshots([runs / "gan-only-3", tmp_path / "gan-only-3"], every_epoch=False)
+        find_snapshots([runs / "gan-only-3", tmp_path / "gan-only-3"], Selection())
 
 
 def test_stages_that_saved_no_epochs_have_their_final_networks(runs: Path, tmp_path: Path) -> None:
     shutil.copytree(runs / "quarter-3", tmp_path / "paper-3")
     shutil.rmtree(tmp_path / "paper-3/gan/epochs")
-    snapshots = find_snapshots([tmp_path / "paper-3"], every_epoch=True)
+    snapshots = find_snapshots([tmp_path / "paper-3"], Selection(every_epoch=True))
     assert [(snapshot.epoch, snapshot.denoisers) for snapshot in snapshots] == [
         (2, ("mean",)),
         (1, ("joint",)),
@@ -198,7 +272,7 @@ def test_runs_of_other_images_are_refused_in_one_line(runs: Path, tmp_path: Path
     meta["fingerprint"]["image_shape"] = [3, 32, 32]
     path.write_text(json.dumps(meta))
     with pytest.raises(InputError) as raised:
-        find_snapshots([tmp_path / "colour-3"], every_epoch=True)
+        find_snapshots([tmp_path / "colour-3"], Selection(every_epoch=True))
     assert (
         raised.value.message
         == f"{path.parent}: expected a stage trained on 28x28 grey images, got one trained on 3x32x32 images"
@@ -213,7 +287,7 @@ def test_empty_and_unfinished_runs_are_refused(runs: Path, data: Dataset, tmp_pa
     (tmp_path / "gan-only-3/gan/generator.safetensors").unlink()
     with pytest.raises(InputError, match=r"generator\.safetensors: not found"):
         compare_runs([tmp_path / "gan-only-3"], data, N, 0, 1)
-    assert len(compare_runs([tmp_path / "gan-only-3"], data, N, 0, 1, every_epoch=True).rows) == 2
+    assert len(compare_runs([tmp_path / "gan-only-3"], data, N, 0, 1, Selection(every_epoch=True)).rows) == 2
 
 
 def test_the_command_summarizes_two_seeds(

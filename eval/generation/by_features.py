@@ -1,0 +1,80 @@
+"""Compare images before and after denoising with real ones, by the features of any network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gan_denoise.console import Track, untracked
+from gan_denoise.data.dataset import Dataset, split_classifier_fit
+from gan_denoise.data.images import ImagesU8
+from gan_denoise.eval.generation.features import FeatureExtractor, Features
+from gan_denoise.eval.generation.reference import MAX_FEATURES
+from gan_denoise.eval.metrics import ffd
+from gan_denoise.eval.metrics.confidence import paired_ratio_interval
+from gan_denoise.eval.metrics.frechet import Statistics, distance_and_influence, frechet_distance, statistics
+from gan_denoise.eval.metrics.kid import kid
+from gan_denoise.eval.metrics.prdc import overlap, prdc, squared_radii
+from gan_denoise.options import FFD_1
+
+CHUNK = 256  # images between two steps of the progress bar
+
+Row = dict[str, Any]
+
+
+def feature_row(
+    raw: ImagesU8, denoised: ImagesU8, dataset: Dataset, extractor: FeatureExtractor, track: Track = untracked
+) -> Row:
+    """N images (N, 28, 28) uint8 before and after denoising, compared with as many test images by these features.
+
+    For FFD-1 the reference are all test images, as it is defined. The columns: `features, n`; the Fréchet distances
+    `raw`, `denoised` and `real`, that of N training images that no feature network was trained on; `ratio`, denoised /
+    raw, with `ratio_low, ratio_high`, its 95 % interval over the N latents; `excess_ratio`, the ratio of what lies
+    above `real`; `kid`, `precision` and `recall` of the first 10,000 before and after, `kid_real`, and `kid_se`, the
+    larger of the standard errors. Distances are None unless N is above the width of the features. Raises InputError for
+    fewer than 20 images.
+    """
+    reference = extractor.of_real(dataset.test.images[: len(raw)])
+    gaussian = _reference_statistics(extractor, reference)
+    radii = squared_radii(reference[:MAX_FEATURES])
+    real = extractor.of_real(split_classifier_fit(dataset.train)[1].images[: len(raw)])
+    images = np.concatenate([raw, denoised])
+    starts = track(range(0, len(images), CHUNK))
+    before, after = np.split(np.concatenate([extractor.extract(images[s : s + CHUNK]) for s in starts]), [len(raw)])
+    kids = [kid(features[:MAX_FEATURES], reference[:MAX_FEATURES]) for features in (real, before, after)]
+    shares = [
+        prdc(overlap(reference[:MAX_FEATURES], features[:MAX_FEATURES], real_radii=radii))
+        for features in (before, after)
+    ]
+    return {
+        "features": extractor.name,
+        "n": len(raw),
+        **_distance_columns(real, before, after, gaussian),
+        **{f"kid_{name}": value for name, (value, _) in zip(("real", "raw", "denoised"), kids, strict=True)},
+        "kid_se": max(error for _, error in kids),
+        **{
+            f"{key}_{name}": share[key]
+            for key in ("precision", "recall")
+            for name, share in zip(("raw", "denoised"), shares, strict=True)
+        },
+    }
+
+
+def _reference_statistics(extractor: FeatureExtractor, reference: Features) -> Statistics | None:
+    if extractor.name == FFD_1:
+        return ffd.load_pinned_metric().reference
+    return statistics(reference) if len(reference) > reference.shape[1] else None
+
+
+def _distance_columns(real: Features, before: Features, after: Features, reference: Statistics | None) -> Row:
+    names = ("real", "raw", "denoised", "ratio", "ratio_low", "ratio_high", "excess_ratio")
+    if reference is None or len(before) <= before.shape[1]:
+        return dict.fromkeys(names)
+    floor = frechet_distance(reference, statistics(real))
+    (raw, raw_change), (denoised, change) = (distance_and_influence(x, reference) for x in (before, after))
+    if not min(raw, denoised) > 0:
+        return dict.fromkeys(names) | {"real": floor, "raw": raw, "denoised": denoised}
+    ratio = paired_ratio_interval(raw, denoised, (raw_change, change))
+    excess = (denoised - floor) / (raw - floor) if raw > floor else None
+    return dict(zip(names, (floor, raw, denoised, ratio.value, ratio.low, ratio.high, excess), strict=True))

