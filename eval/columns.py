@@ -19,6 +19,7 @@ class Column:
     key: str
     title: str
     format: Format = ""
+    is_detail: bool = False  # left out of tables on a terminal; JSON, CSV and markdown have it
 
 
 def _sigma(sigma: float) -> str:
@@ -34,6 +35,11 @@ def _compared(key: str, title: str, form: str = ".3f") -> list[Column]:
         Column(f"{key}_change", f"Δ {title}", form),
         *(Column(f"{key}_{part}", f"{title}, {part}", form) for part in parts),
     ]
+
+
+def _details(key: str) -> list[Column]:
+    """What is measured before and after denoising, and not compared."""
+    return [Column(f"{key}_{when}", f"{key}, {when}", ".4f", is_detail=True) for when in ("raw", "denoised")]
 
 
 _ALL = (
@@ -103,7 +109,12 @@ _ALL = (
     Column("ratio_low", "ratio, low", ".3f"),
     Column("ratio_high", "ratio, high", ".3f"),
     Column("excess_ratio", "ratio above real", ".3f"),
-    *(Column(f"kid_{images}", f"KID, {images}", ".5f") for images in ("real", "raw", "denoised")),
+    *(Column(f"kid_{images}", f"KID, {images}", ".5f", is_detail=True) for images in ("real", "raw", "denoised")),
+    Column("kid_max_se", "KID, largest SE", ".5f", is_detail=True),
+    *_details("sharpness"),
+    *_details("noise"),
+    Column("width_px", "width, px"),
+    Column("seconds", "seconds", ".0f", is_detail=True),
     *_compared("precision", "precision"),
     *_compared("recall", "recall"),
     *(Column(f"psnr_{level}", f"PSNR at {level}/255", ".2f") for level in (15, 25, 50)),
@@ -117,6 +128,11 @@ COLUMNS = {column.key: column for column in _ALL}
 def title_of(key: str) -> str:
     """The title of a column in tables; the key itself where the column is not in COLUMNS."""
     return COLUMNS[key].title if key in COLUMNS else key
+
+
+def is_detail(key: str) -> bool:
+    """Whether a column is left out of tables on a terminal."""
+    return key in COLUMNS and COLUMNS[key].is_detail
 
 
 def format_value(key: str, value: Any) -> str:

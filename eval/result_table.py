@@ -19,12 +19,13 @@ from gan_denoise import __version__
 from gan_denoise.console import SCHEMA, is_too_wide, print_fitting, print_next, rich_console, stack_titles
 from gan_denoise.console import to_csv as csv_of
 from gan_denoise.errors import OutputError
-from gan_denoise.eval.columns import format_value, is_number, title_of
+from gan_denoise.eval.columns import format_value, is_detail, is_number, title_of
 from gan_denoise.eval.labels import NOT_MEASURED
 from gan_denoise.markdown import escape_markdown, markdown_table
 from gan_denoise.options import TableFormat
 
 PLAIN_WIDTH = 200
+READABLE = 12  # letters in a line of a folded column
 
 GROUPS = {
     "bench": ("batch",),
@@ -135,15 +136,17 @@ def to_text(table: ResultTable, encoding: str = "utf-8") -> str:
     drawn.box = HEAVY_HEAD if encoding.lower().startswith("utf") else ASCII2
     if is_too_wide(console, drawn):
         stack_titles(drawn)
+        for column in drawn.columns:  # else text is folded to single letters
+            column.min_width = min(READABLE, max((len(str(cell)) for cell in column.cells), default=0))
         console.width = max(PLAIN_WIDTH, console.measure(drawn, options=console.options.update(width=10_000)).minimum)
     console.print(drawn)
     return "\n".join(line.rstrip() for line in page.getvalue().splitlines()) + f"\n{footer(table)}\n"
 
 
 def to_rich(table: ResultTable) -> Table:
-    """The table for a terminal; columns of numbers are aligned to the right."""
+    """The table for a terminal, without details; columns of numbers are aligned to the right."""
     drawn = Table(title=Text(table.title), title_justify="left")
-    keys = columns(table)
+    keys = [key for key in columns(table) if not is_detail(key)]
     for key in keys:
         right = any(is_number(row.get(key)) for row in table.rows)
         drawn.add_column(Text(title_of(key)), justify="right" if right else "left", overflow="fold")

@@ -18,18 +18,22 @@ from gan_denoise.eval.bench.tables import bench_report
 from gan_denoise.eval.bench.timing import PAUSE_S
 from gan_denoise.eval.denoising.filters import TUNED
 from gan_denoise.eval.denoising.tables import denoising_report, side_by_side
-from gan_denoise.eval.generation.tables import generation_report
+from gan_denoise.eval.generation.tables import features_report, generation_report
 from gan_denoise.eval.metrics import ffd
 from gan_denoise.eval.result_table import ResultTable, from_json, print_table, to_csv, to_json
 from gan_denoise.export import runtime
 from gan_denoise.export.convert.bundle import HASHES, export_run
 from gan_denoise.export.run_folder import DENOISER, GAN, JOINT, RunFolder
 from gan_denoise.files import write_atomic
+from gan_denoise.options import FEATURES, IMAGENET
+from gan_denoise.study.compare.measure import compare_runs
+from gan_denoise.study.compare.snapshots import Selection
 from gan_denoise.study.config import Preset, RunOptions
 from gan_denoise.study.experiments import EXPERIMENTS
 from gan_denoise.study.overrides import changed_fields, run_name
 from gan_denoise.study.presets import PRESETS
 from gan_denoise.study.report.build import write_report
+from gan_denoise.study.rows import GAUSSIAN
 from gan_denoise.study.train.dispatch import is_finished, train
 
 
@@ -40,11 +44,18 @@ class EvalBudget:
     denoised: int = 500
     generated: int = 10_000
     repeats: int = 100
+    compared: int = 3_000  # images of each feature network, and of each epoch
+    features: tuple[str, ...] = FEATURES
     pause_s: float = dataclasses.field(default=PAUSE_S, repr=False)  # not a part of the hash of the inputs
 
 
-TINY_BUDGET = EvalBudget(denoised=4, generated=100, repeats=3, pause_s=0)
-BUDGETS = {"smoke": TINY_BUDGET, "smoke-best": TINY_BUDGET, "quick": EvalBudget(denoised=200)}
+QUICK_FEATURES = tuple(name for name in FEATURES if name != IMAGENET)  # whose network takes minutes
+TINY_BUDGET = EvalBudget(denoised=4, generated=100, repeats=3, compared=100, features=QUICK_FEATURES, pause_s=0)
+BUDGETS = {
+    "smoke": TINY_BUDGET,
+    "smoke-best": TINY_BUDGET,
+    "quick": EvalBudget(denoised=200, compared=2_000, features=QUICK_FEATURES),
+}
 
 
 def run_study(
@@ -106,7 +117,7 @@ def run_experiment(name: str, folder: Path, dataset: Dataset, options: RunOption
 def _measure(
     folder: Path, exported: Path, dataset: Dataset, budget: EvalBudget, options: RunOptions
 ) -> list[ResultTable]:
-    """The three tables, read from their files if these were measured on the same inputs."""
+    """The tables, read from their files if these were measured on the same inputs."""
     threads = options.threads
 
     def denoising() -> ResultTable:
@@ -118,7 +129,24 @@ def _measure(
     def bench() -> ResultTable:
         return bench_report(exported, budget.repeats, threads, track=tracked("timing"), pause_s=budget.pause_s)
 
-    measures = {"denoising": denoising, "generation": generation, "bench": bench}
+    def features() -> ResultTable:
+        return features_report(
+            budget.features, exported, dataset, budget.compared, 0, threads, tracked("comparing features")
+        )
+
+    def crossover() -> ResultTable:
+        selection = Selection(every_epoch=True, extra=(GAUSSIAN,))
+        return compare_runs(
+            [folder], dataset, budget.compared, 0, threads, selection, track=tracked("comparing epochs")
+        )
+
+    measures = {
+        "denoising": denoising,
+        "generation": generation,
+        "features": features,
+        "crossover": crossover,
+        "bench": bench,
+    }
     inputs = _inputs_sha256(exported, dataset, budget)
     return [_cached(RunFolder(folder).result(name), inputs, measure) for name, measure in measures.items()]
 

@@ -9,13 +9,14 @@ import numpy as np
 from gan_denoise.console import Track, untracked
 from gan_denoise.data.dataset import Dataset, split_classifier_fit
 from gan_denoise.data.images import ImagesU8
+from gan_denoise.eval.generation.feature_cache import real_radii
 from gan_denoise.eval.generation.features import FeatureExtractor, Features
 from gan_denoise.eval.generation.reference import MAX_FEATURES
 from gan_denoise.eval.metrics import ffd
 from gan_denoise.eval.metrics.confidence import paired_ratio_interval
 from gan_denoise.eval.metrics.frechet import Statistics, distance_and_influence, frechet_distance, statistics
 from gan_denoise.eval.metrics.kid import kid
-from gan_denoise.eval.metrics.prdc import overlap, prdc, squared_radii
+from gan_denoise.eval.metrics.prdc import overlap, prdc
 from gan_denoise.options import FFD_1
 
 CHUNK = 256  # images between two steps of the progress bar
@@ -31,13 +32,13 @@ def feature_row(
     For FFD-1 the reference are all test images, as it is defined. The columns: `features, n`; the Fréchet distances
     `raw`, `denoised` and `real`, that of N training images that no feature network was trained on; `ratio`, denoised /
     raw, with `ratio_low, ratio_high`, its 95 % interval over the N latents; `excess_ratio`, the ratio of what lies
-    above `real`; `kid`, `precision` and `recall` of the first 10,000 before and after, `kid_real`, and `kid_se`, the
-    larger of the standard errors. Distances are None unless N is above the width of the features. Raises InputError for
-    fewer than 20 images.
+    above `real`; `kid`, `precision` and `recall` of the first 10,000 before and after, `kid_real`, and `kid_max_se`,
+    the largest of the standard errors. Distances are None unless N is above the width of the features. Raises
+    InputError for fewer than 20 images.
     """
     reference = extractor.of_real(dataset.test.images[: len(raw)])
     gaussian = _reference_statistics(extractor, reference)
-    radii = squared_radii(reference[:MAX_FEATURES])
+    radii = real_radii(dataset.test.images[: min(len(raw), MAX_FEATURES)], extractor.label, reference[:MAX_FEATURES])
     real = extractor.of_real(split_classifier_fit(dataset.train)[1].images[: len(raw)])
     images = np.concatenate([raw, denoised])
     starts = track(range(0, len(images), CHUNK))
@@ -52,7 +53,7 @@ def feature_row(
         "n": len(raw),
         **_distance_columns(real, before, after, gaussian),
         **{f"kid_{name}": value for name, (value, _) in zip(("real", "raw", "denoised"), kids, strict=True)},
-        "kid_se": max(error for _, error in kids),
+        "kid_max_se": max(error for _, error in kids),
         **{
             f"{key}_{name}": share[key]
             for key in ("precision", "recall")

@@ -7,19 +7,21 @@ import hashlib
 import io
 import zipfile
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
 from gan_denoise.console import warn_once
-from gan_denoise.data.images import ImagesU8, to_float
+from gan_denoise.data.images import ImagesU8, Vector, to_float
 from gan_denoise.errors import OutputError
+from gan_denoise.eval.metrics.prdc import K, squared_radii
 from gan_denoise.export.runtime import Graph
 from gan_denoise.files import write_atomic
 from gan_denoise.paths import cache_base
 
-Arrays = dict[str, NDArray[np.float32]]
+Arrays = dict[str, NDArray[Any]]
 
 
 def real_features(images: ImagesU8, network: Graph) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -31,6 +33,11 @@ def real_features(images: ImagesU8, network: Graph) -> tuple[NDArray[np.float32]
 
     arrays = cached_arrays(network.sha256, images, compute)
     return arrays["features"], arrays["logits"]
+
+
+def real_radii(images: ImagesU8, network: str, features: NDArray[np.float32]) -> Vector:
+    """`squared_radii` of the features that the network of that hash or name gives for the images, computed once."""
+    return cached_arrays(f"{network} radii {K}", images, lambda: {"radii": squared_radii(features)})["radii"]
 
 
 def cached_arrays(network: str, images: ImagesU8, compute: Callable[[], Arrays]) -> Arrays:

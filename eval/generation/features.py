@@ -18,11 +18,10 @@ from gan_denoise.console import print_status
 from gan_denoise.data.fashion_mnist import SIDE
 from gan_denoise.data.images import ImagesF32, ImagesU8, format_shape, to_float
 from gan_denoise.errors import GateError, InputError, OutputError, importing, missing_extra
-from gan_denoise.eval.generation.feature_cache import cached_arrays, real_features
+from gan_denoise.eval.generation.feature_cache import cached_arrays, real_features, real_radii
 from gan_denoise.eval.generation.reference import Reference
 from gan_denoise.eval.metrics import ffd
 from gan_denoise.eval.metrics.frechet import statistics
-from gan_denoise.eval.metrics.prdc import squared_radii
 from gan_denoise.export import runtime
 from gan_denoise.export.model_check import load_untrusted_model
 from gan_denoise.export.runtime import CLASSIFIER_2, Graph, Signature
@@ -64,7 +63,9 @@ class FeatureExtractor:
         """
         features = self.of_real(images)
         labels = real_features(images, classifier)[1].argmax(axis=1).astype(np.uint8)
-        return Reference(classifier, images, features, labels, squared_radii(features), statistics(features))
+        return Reference(
+            classifier, images, features, labels, real_radii(images, self.label, features), statistics(features)
+        )
 
 
 def load_extractor(name: str, threads: int = 0) -> FeatureExtractor:

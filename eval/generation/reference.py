@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from gan_denoise.data.dataset import Dataset, split_classifier_fit
 from gan_denoise.data.images import ImagesF32, ImagesU8, Vector, to_float, to_uint8
-from gan_denoise.eval.generation.feature_cache import real_features
+from gan_denoise.eval.generation.feature_cache import cached_arrays, real_features, real_radii
 from gan_denoise.eval.labels import REAL_BASELINE
 from gan_denoise.eval.metrics import ffd, no_reference
 from gan_denoise.eval.metrics.frechet import Moments, Statistics, frechet_distance, statistics
 from gan_denoise.eval.metrics.kid import kid
-from gan_denoise.eval.metrics.prdc import overlap, prdc, squared_radii
+from gan_denoise.eval.metrics.prdc import overlap, prdc
 from gan_denoise.export.runtime import Graph
 from gan_denoise.options import BATCH
 
@@ -34,7 +34,7 @@ class ImageSet:
 
     def __init__(self) -> None:
         self.moments = Moments()
-        self.sums = dict.fromkeys(APPEARANCE, 0.0)
+        self._sums = dict.fromkeys(APPEARANCE, 0.0)
         self._features: list[NDArray[np.float32]] = []
         self._labels: list[ImagesU8] = []
 
@@ -56,7 +56,7 @@ class ImageSet:
         """Add the sharpness, contrast and noise of images (N, H, W) uint8."""
         pixels = to_float(images)  # (N, 1, H, W)
         for name, measure in APPEARANCE.items():
-            self.sums[name] += float(measure(pixels).sum())
+            self._sums[name] += float(measure(pixels).sum())
 
     @property
     def features(self) -> NDArray[np.float32]:
@@ -70,7 +70,7 @@ class ImageSet:
 
     def appearance(self) -> dict[str, float | None]:
         """`sharpness, contrast, noise`: the means over all images."""
-        return {name: total / len(self) if len(self) else None for name, total in self.sums.items()}
+        return {name: total / len(self) if len(self) else None for name, total in self._sums.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,12 @@ def make_reference(images: ImagesU8, network: Graph, fitted: Statistics | None =
     features, logits = real_features(images, network)
     gaussian = fitted or statistics(features)
     return Reference(
-        network, images, features, logits.argmax(axis=1).astype(np.uint8), squared_radii(features), gaussian
+        network,
+        images,
+        features,
+        logits.argmax(axis=1).astype(np.uint8),
+        real_radii(images, network.sha256, features),
+        gaussian,
     )
 
 
@@ -125,6 +130,16 @@ def measure_real(data: Dataset, network: Graph, n: int = MAX_FEATURES) -> RealIm
         unseen.add_features(*(values[rows] for values in outputs))
         unseen.add_appearance(images[rows])
     return RealImages(reference, unseen, {**measure_set(REAL_BASELINE, unseen, reference), "class_preserved": None})
+
+
+def real_appearance(images: ImagesU8) -> dict[str, float]:
+    """`sharpness, contrast, noise`: the means over real images (N, 28, 28) uint8, computed once on a machine."""
+
+    def compute() -> dict[str, NDArray[np.float64]]:
+        pixels = to_float(images)
+        return {name: np.asarray(measure(pixels).mean()) for name, measure in APPEARANCE.items()}
+
+    return {name: float(value) for name, value in cached_arrays("appearance", images, compute).items()}
 
 
 def collect(batches: SetBatches, network: Graph) -> dict[str, ImageSet]:

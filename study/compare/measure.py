@@ -27,9 +27,12 @@ from gan_denoise.eval.generation.reference import (
     features_name,
     make_reference,
     make_test_reference,
+    real_appearance,
 )
 from gan_denoise.eval.inputs import check_training_data, describe_other_data
 from gan_denoise.eval.metrics import class_balance, ffd
+from gan_denoise.eval.metrics.confidence import paired_ratio_interval
+from gan_denoise.eval.metrics.frechet import distance_and_influence
 from gan_denoise.eval.metrics.kid import kid
 from gan_denoise.eval.metrics.prdc import K
 from gan_denoise.eval.metrics.psnr_ssim import psnr
@@ -77,10 +80,15 @@ class Measurement:
 
     def image_set(self, images: ImagesF32) -> ImageSet:
         """Features, classes and appearance of images (N, 1, 28, 28) in [0, 1], rounded to 8 bits as in files."""
+        image_set = self.feature_set(images)
+        image_set.add_appearance(to_uint8(images))
+        return image_set
+
+    def feature_set(self, images: ImagesF32) -> ImageSet:
+        """The same without the appearance."""
         pixels, image_set = to_uint8(images), ImageSet()
         features, logits = self.network.batched(to_float(pixels))
         image_set.add_features(features if self.extractor is None else self.extractor.extract(pixels), logits)
-        image_set.add_appearance(pixels)
         return image_set
 
 
@@ -125,8 +133,6 @@ def compare_runs(
         f"{min(n, TUNING_SAMPLES[name]):,} images of seed {another_seed(seed)}"
         for name in selection.extra
     }
-    real = ImageSet()
-    real.add_appearance(reference.images)
     rows = [row for snapshot in track(snapshots) for row in measure_snapshot(snapshot, measurement)]
     return ResultTable(
         command="study compare",
@@ -140,10 +146,7 @@ def compare_runs(
             **({"with": ", ".join(selection.extra)} if selection.extra else {}),
             "features": features_name(network) if extractor is None else extractor.label,
             "reference": f"{len(reference.images):,} {kind}",
-            "real": {
-                name: None if value is None else float(f"{value / len(reference.images):.4g}")
-                for name, value in real.sums.items()
-            },
+            "real": {name: float(f"{value:.4g}") for name, value in real_appearance(reference.images).items()},
             "crossover": crossovers(rows),
             "seed": seed,
             "data_sha256": dataset.sha256,
@@ -167,12 +170,13 @@ def measure_snapshot(snapshot: Snapshot, measurement: Measurement) -> Iterator[R
     """One row for each denoiser of a snapshot.
 
     The columns: `run, seed, epoch, denoiser, n`; `raw, denoised` and their `ratio`, Fréchet distances before and after
-    denoising; `kid, precision, recall, sharpness, noise` of both; `class_preserved`, the fraction of images that the
-    network of FFD-1 assigns to the same class before and after; `psnr_15, psnr_25, psnr_50` in dB, of real images
-    restored from noise of sigma 15/255, 25/255 and 50/255, and `clean_db` without noise, of trained denoisers;
-    `pair_accuracy, denoised_pair_accuracy`, the fractions of pairs in which the discriminators score the real image
-    above the generated one, `images_per_s` and `seconds`, all logged for that epoch. What a run lacks is None. Rows of
-    `sample` and `nlm` have `sigma`, rows of `gaussian` have `width_px`: the strengths that were chosen.
+    denoising, with `ratio_low, ratio_high`, its 95 % interval over the latents; `kid, precision, recall, sharpness,
+    noise` of both; `class_preserved`, the fraction of images that the network of FFD-1 assigns to the same class before
+    and after; `psnr_15, psnr_25, psnr_50` in dB, of real images restored from noise of sigma 15/255, 25/255 and 50/255,
+    and `clean_db` without noise, of trained denoisers; `pair_accuracy, denoised_pair_accuracy`, the fractions of pairs
+    in which the discriminators score the real image above the generated one, `images_per_s` and `seconds`, all logged
+    for that epoch. What a run lacks is None. Rows of `sample` and `nlm` have `sigma`, rows of `gaussian` have
+    `width_px`: the strengths that were chosen.
     """
     generator = None if snapshot.gan is None else weights.load_generator(snapshot.gan)
     denoise = None if snapshot.denoiser is None else as_numpy_function(weights.load_denoiser(snapshot.denoiser))
@@ -192,6 +196,7 @@ def measure_snapshot(snapshot: Snapshot, measurement: Measurement) -> Iterator[R
             "denoiser": name,
             "n": None if before is None else len(before),
             **_compared_columns(raw, _compare(after, measurement.reference)),
+            **_interval_columns(before, after, measurement.reference),
             "class_preserved": _class_preserved(before, after),
             **(restored if name in (MEAN, SAMPLE, JOINT) else dict.fromkeys(NOISE_LEVELS)),
             **{column: snapshot.log.get(column) for column in LOGGED},
@@ -208,7 +213,7 @@ def best_strength(
 
     def distance(strength: float) -> float:
         denoised = denoise_images(name, images, denoise, strength, seed)
-        return distance_to(measurement.held_out, measurement.image_set(denoised))
+        return distance_to(measurement.held_out, measurement.feature_set(denoised))
 
     return min(STRENGTHS[name], key=distance)
 
@@ -275,6 +280,17 @@ def _compared_columns(raw: Row, denoised: Row) -> Row:
     for name in COMPARED:
         row |= {f"{name}_raw": raw.get(name), f"{name}_denoised": denoised.get(name)}
     return row
+
+
+def _interval_columns(before: ImageSet | None, after: ImageSet | None, reference: Reference) -> Row:
+    """The 95 % interval of the ratio over the latents, which both sets share."""
+    if before is None or after is None:
+        return dict.fromkeys(("ratio_low", "ratio_high"))
+    (raw, change), (denoised, changed) = (
+        distance_and_influence(images.features, reference.statistics) for images in (before, after)
+    )
+    interval = paired_ratio_interval(raw, denoised, (change, changed))
+    return {"ratio_low": interval.low, "ratio_high": interval.high}
 
 
 def _class_preserved(before: ImageSet | None, after: ImageSet | None) -> float | None:

@@ -59,7 +59,7 @@ def build_curves(rows: Rows) -> dict[tuple[str, str], list[Point]]:
     curves: dict[tuple[str, str], list[Point]] = {}
     for (run, epoch, denoiser), group in group_by_snapshot(rows).items():
         pairs = collect_pairs(group, "raw", "denoised")
-        ratio, raw = estimate_ratio(pairs), geometric_mean([before for before, _ in pairs])
+        ratio, raw = ratio_of(group), geometric_mean([before for before, _ in pairs])
         if ratio is not None and raw is not None:
             curves.setdefault((str(run), str(denoiser)), []).append(Point(int(epoch), raw, ratio))
     return {key: sorted(points) for key, points in curves.items()}
@@ -74,6 +74,14 @@ def collect_pairs(rows: Rows, before: str, after: str) -> Pairs:
 def estimate_ratio(pairs: Pairs) -> Estimate | None:
     """The geometric mean of after / before, for numbers above 0; None without pairs."""
     return _estimate(pairs, ratio_interval, lambda before, after: after / before)
+
+
+def ratio_of(rows: Rows) -> Estimate | None:
+    """Denoised over raw distance of one snapshot, a row per seed; of one seed with its interval over the latents."""
+    estimate = estimate_ratio(collect_pairs(rows, "raw", "denoised"))
+    if estimate is None or estimate.seeds > 1:
+        return estimate
+    return estimate._replace(low=get_number(rows[0], "ratio_low"), high=get_number(rows[0], "ratio_high"))
 
 
 def estimate_difference(pairs: Pairs) -> Estimate | None:
@@ -94,7 +102,7 @@ def geometric_mean(values: Sequence[float]) -> float | None:
 def _summary_row(key: tuple[Any, ...], rows: Rows) -> dict[str, Any]:
     snapshot = dict(zip(("run", "epoch", "denoiser"), key, strict=True))
     means = {name: geometric_mean([v for row in rows if (v := get_number(row, name))]) for name in ("raw", "denoised")}
-    columns = _interval_columns("ratio", "ratio", estimate_ratio(collect_pairs(rows, "raw", "denoised")))
+    columns = _interval_columns("ratio", "ratio", ratio_of(rows))
     for name in ("precision", "recall"):
         change = estimate_difference(collect_pairs(rows, f"{name}_raw", f"{name}_denoised"))
         columns |= _interval_columns(f"{name}_change", name, change)

@@ -15,6 +15,7 @@ from gan_denoise.export.run_folder import DENOISER, GAN, JOINT
 from gan_denoise.files import write_atomic
 from gan_denoise.markdown import bullets, code, escape_markdown
 from gan_denoise.study.report import curves, figures
+from gan_denoise.study.report.answer import answer_section
 from gan_denoise.study.report.comparison import comparison_section, distance_figure
 from gan_denoise.study.report.comparison_text import describe_answer, describe_seeds
 from gan_denoise.study.report.html import to_html
@@ -57,7 +58,9 @@ def write_report(folder: Path, test_images: NDArray[np.uint8] | None, published:
     """
     study = load_study(folder, test_images, published)
     sections: list[Callable[[Study], list[str]]] = [
-        _opening,
+        _title,
+        answer_section,
+        _abstract,
         _methods,
         _data,
         _training,
@@ -77,7 +80,11 @@ def write_report(folder: Path, test_images: NDArray[np.uint8] | None, published:
     return study.run.page
 
 
-def _opening(study: Study) -> list[str]:
+def _title(study: Study) -> list[str]:
+    return [f"# {TITLE}", f"The study in {code(study.folder)}, by gan-denoise {__version__}."]
+
+
+def _abstract(study: Study) -> list[str]:
     budget = describe_budget(study.preset, study.config(GAN), study.config(DENOISER), study.preset_changes)
     is_paper = study.preset == PAPER and not study.preset_changes
     if study.published:
@@ -87,10 +94,8 @@ def _opening(study: Study) -> list[str]:
     rows, published = study.rows("generation"), study.published_rows("generation")
     is_joint = JOINT in study.stages()
     return [
-        f"# {TITLE}",
-        f"The study in {code(study.folder)}, by gan-denoise {__version__}.",
-        budget if is_paper else f"> {budget}",
         "## Abstract",
+        budget if is_paper else f"> {budget}",
         ABSTRACT.format(joint=JOINT_TRAINING if is_joint else "")
         if rows or study.logs[GAN]
         else "Nothing has been trained or measured yet.",
@@ -151,7 +156,7 @@ def _training(study: Study) -> list[str]:
 
 def _comparison(study: Study) -> list[str]:
     paragraphs = comparison_section(study)
-    return ["## Does denoising help?", *paragraphs] if paragraphs else []
+    return ["## Comparison of runs", *paragraphs] if paragraphs else []
 
 
 def _limits(study: Study) -> list[str]:
@@ -175,6 +180,7 @@ def _commands(study: Study) -> list[str]:
     study_commands += [study.measure_command(table) for table in study.results if table != CONTROLS]
     extra_commands = [study.controls_command()] if study.rows(CONTROLS) else []
     extra_commands += [study.compare_command()] if study.compare_rows() else []
+    study_commands += [study.crossover_command()] if study.crossover_rows() else []
     except_extra = ", except those with `>`" if extra_commands else ""
     return [
         "## Reproducing these results",

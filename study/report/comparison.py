@@ -14,8 +14,8 @@ from gan_denoise.study.compare.statistics import (
     collect_pairs,
     estimate_difference,
     estimate_geometric_mean,
-    estimate_ratio,
     group_by_snapshot,
+    ratio_of,
 )
 from gan_denoise.study.report import plots
 from gan_denoise.study.report.comparison_text import (
@@ -38,6 +38,7 @@ from gan_denoise.study.rows import JOINT, Rows, get_number
 
 X_LABEL, Y_LABEL = "Fréchet distance of raw images", "distance denoised / raw"
 NO_CHANGE = "no change"
+MAX_CURVES = 5  # in figure G
 EFFECTS = {LOWERS: "lowers", RAISES: "raises", OPEN: "unclear"}
 EFFECT_COLUMNS = (
     "run",
@@ -68,8 +69,9 @@ def comparison_section(study: Study) -> list[str]:
         describe_answer(rows),
         effects_table(rows),
         "Distances are geometric means over the seeds; the ratio is denoised / raw; Δ is denoised minus raw. In "
-        "brackets: 95 % confidence intervals (Student's t), for two seeds or more. The effect is unclear where the "
-        "interval of the ratio includes 1, or where one seed is within 2 % of 1.",
+        "brackets: 95 % confidence intervals, over the seeds (Student's t), or of the ratio of a single training over "
+        "its latents. The effect is unclear where the interval of the ratio includes 1 or is missing. These "
+        "comparisons are exploratory: their number is not corrected for.",
         bullets(
             [*(describe_stability(*key, rows) for key in curves), *(describe_control(rows, name) for name in CONTROLS)]
         ),
@@ -80,8 +82,18 @@ def comparison_section(study: Study) -> list[str]:
 
 
 def ratio_figure(study: Study, rows: Rows) -> str:
-    """Figure G: the ratio of denoised to raw distance, over raw: one curve per denoiser, one point per epoch."""
-    curves = named_curves(rows)
+    """Figure G: the ratio of denoised to raw distance, over raw: one curve per denoiser, one point per epoch.
+
+    At most MAX_CURVES, of those with several epochs; the table has the others.
+    """
+    curves = dict(
+        sorted(
+            ((name, points) for name, points in named_curves(rows).items() if len(points) > 1),
+            key=lambda curve: -len(curve[1]),
+        )[:MAX_CURVES]
+    )
+    if not curves:
+        return ""
     controls = {name: ratio.value for name in CONTROLS if (ratio := control_ratio(rows, name)) is not None}
     lines = {NO_CHANGE: 1.0, **{f"{name}, no denoiser": value for name, value in controls.items()}}
     path = figure_path(study, "compare.svg")
@@ -93,7 +105,8 @@ def ratio_figure(study: Study, rows: Rows) -> str:
     )
     caption = (
         "The ratio of the Fréchet distances after and before denoising, over the distance before; below 1 denoising "
-        f"helps. One point for each epoch; {_interval_note(rows)}.{dashed}"
+        f"helps. One point for each epoch; {interval_note(rows)}; at most {MAX_CURVES} curves, the table has the "
+        f"others.{dashed}"
     )
     return figure_markdown(path, _ratio_alt(curves, lines), "G", caption)
 
@@ -117,7 +130,7 @@ def effects_table(rows: Rows) -> str:
     """A line for each run, epoch and denoiser; each number has its interval where there are several seeds."""
     lines = []
     for (run, epoch, denoiser), group in group_by_snapshot(rows).items():
-        ratio = estimate_ratio(collect_pairs(group, "raw", "denoised"))
+        ratio = ratio_of(group)
         if ratio is None:
             continue
         changes = [
@@ -142,21 +155,21 @@ def effects_table(rows: Rows) -> str:
 
 
 def distance_figure(study: Study) -> str:
-    """Figure K: the distances of raw and denoised images over the epochs."""
-    rows = study.compare_rows()
+    """Figure L: the distances of raw and denoised images over the epochs of the study, or of the compared runs."""
+    rows = study.crossover_rows() or study.compare_rows()
     bands = build_distance_bands(rows)
     if not bands:
         reason = "no result of `gan-denoise study compare --epochs --json` with several epochs of a run"
-        return missing_figure("K", "the Fréchet distance over the epochs, raw and denoised", reason)
+        return missing_figure("L", "the Fréchet distance over the epochs, raw and denoised", reason)
     path = figure_path(study, "distances.svg")
     plots.draw_bands(bands, path, plots.EPOCH, "Fréchet distance")
     ends = "; ".join(f"{name} {band.y[0]:.3g} to {band.y[-1]:.3g}" for name, band in bands.items())
     caption = (
-        "The Fréchet distance over the epochs, raw and denoised, for the runs under 'Does denoising help?' with "
-        "several epochs (for joint training, its own epochs). Geometric means over the seeds; "
-        f"{_interval_note(rows)}."
+        "The Fréchet distance over the epochs, raw and denoised (for joint training, over its own epochs). Geometric "
+        "means over the seeds; "
+        f"{interval_note(rows)}."
     )
-    return figure_markdown(path, f"Curves over the epochs, first to last: {ends}.", "K", caption)
+    return figure_markdown(path, f"Curves over the epochs, first to last: {ends}.", "L", caption)
 
 
 def build_distance_bands(rows: Rows) -> dict[str, plots.Band]:
@@ -170,6 +183,14 @@ def build_distance_bands(rows: Rows) -> dict[str, plots.Band]:
                 if distance := estimate_geometric_mean(groups[run, epoch, denoiser], column):
                     curves.setdefault(name, {})[epoch] = distance
     return {name: _band(list(curve), list(curve.values())) for name, curve in curves.items()}
+
+
+def build_epoch_bands(rows: Rows) -> dict[str, plots.Band]:
+    """The ratio of each denoiser over the epochs, named by the denoiser, with the run where there are several."""
+    return {
+        name: _band([point.epoch for point in points], [point.ratio for point in points])
+        for name, points in named_curves(rows).items()
+    }
 
 
 def _band(x: Sequence[float], estimates: Sequence[Estimate]) -> plots.Band:
@@ -186,7 +207,8 @@ def _denoiser_name(denoiser: object) -> str:
     return DENOISER_NAMES.get(str(denoiser), str(denoiser))
 
 
-def _interval_note(rows: Rows) -> str:
+def interval_note(rows: Rows) -> str:
+    """What the intervals of the curves mean."""
     seeds = count_seeds(rows)
     return f"95 % confidence intervals over up to {seeds} seeds" if seeds > 1 else "one seed, no intervals"
 

@@ -14,7 +14,6 @@ from gan_denoise.study.compare.statistics import (
     estimate_ratio,
     group_by_snapshot,
 )
-from gan_denoise.study.report.results_text import SAME
 from gan_denoise.study.rows import (
     GAUSSIAN,
     JOINT,
@@ -41,10 +40,10 @@ LOWERS, RAISES, OPEN = "**lowers** the distance", "**raises** the distance", "ha
 
 
 def verdict_of(ratio: Estimate) -> str:
-    """LOWERS or RAISES if the whole interval is below or above 1, or for one seed by more than 2 %; else OPEN."""
-    low, high = (ratio.low, ratio.high) if ratio.low is not None and ratio.high is not None else (ratio.value,) * 2
-    tolerance = SAME if ratio.low is None else 0.0
-    return LOWERS if high < 1 - tolerance else RAISES if low > 1 + tolerance else OPEN
+    """LOWERS or RAISES if the whole 95 % interval is below or above 1; else, or without an interval, OPEN."""
+    if ratio.low is None or ratio.high is None:
+        return OPEN
+    return LOWERS if ratio.high < 1 else RAISES if ratio.low > 1 else OPEN
 
 
 def describe_answer(rows: Rows) -> str:
@@ -109,7 +108,7 @@ def describe_stability(run: str, denoiser: str, rows: Rows) -> str:
 
 
 def describe_cost(denoising: Rows, bench: Rows) -> str:
-    """The network's weights and time, from the tables of the study."""
+    """The network's weights and time, from the tables of the study; each time with its threads."""
     network = [row for row in denoising if row.get("method") == NETWORK]
     times = [value for row in network if (value := get_number(row, "ms_per_image")) is not None]
     weights = next((value for row in network if (value := get_number(row, "parameters")) is not None), None)
@@ -180,8 +179,9 @@ def _raw_range(points: Sequence[Point]) -> str:
 def _format_ratio(ratio: Estimate) -> str:
     if ratio.low is None or ratio.high is None:
         return f"{ratio.value:.3f} times (one seed, no interval)"
-    return f"{ratio.value:.3f} times ({ratio.low:.3f} to {ratio.high:.3f}, {ratio.seeds} seeds)"
+    seeds = f"{ratio.seeds} seeds" if ratio.seeds > 1 else "one seed, over its latents"
+    return f"{ratio.value:.3f} times ({ratio.low:.3f} to {ratio.high:.3f}, {seeds})"
 
 
 def _open_reason(ratio: Estimate) -> str:
-    return f" (within {100 * SAME:.0f} %)" if ratio.low is None else " (the interval includes 1)"
+    return " (one training, no interval)" if ratio.low is None else " (the interval includes 1)"

@@ -12,6 +12,8 @@ from gan_denoise.study.report.results_text import positive_sigmas, psnr_of
 from gan_denoise.study.report.tables import PUBLISHED
 from gan_denoise.study.rows import Rows, get_number
 
+MIN_POINTS = 3  # of a curve over the epochs of joint training
+
 
 def gan_curves(study: Study) -> str:
     """Losses and discriminator accuracies of the GAN over the epochs."""
@@ -38,8 +40,8 @@ def denoiser_curves(study: Study) -> str:
 
 
 def joint_curves(study: Study) -> str:
-    """Losses, accuracies and PSNR of the joint training over its epochs; empty where the study has no such stage."""
-    if JOINT not in study.stages():
+    """Losses, accuracies and PSNR of the joint training over its epochs; empty where these are too few for a curve."""
+    if JOINT not in study.stages() or 0 < len(study.logs[JOINT]) < MIN_POINTS:
         return ""
     panels = {
         "adversarial loss": {

@@ -27,8 +27,10 @@ PAPER_RESULTS = Path(__file__).parent / "paper.json"  # the published results of
 
 STAGES = {GAN: "GAN", DENOISER: "denoiser", JOINT: "joint training"}
 COMPARE = "compare"  # the output of `study compare --json`
+CROSSOVER = "crossover"  # the output of `study compare --epochs --json` on the study itself, and its other seeds
+FEATURES = "features"  # the output of `eval generation --features ... --json`
 CONTROLS = "controls"  # the output of `eval controls --json`; `study run` does not measure it
-TABLES = ("denoising", "generation", CONTROLS, "bench")
+TABLES = ("denoising", "generation", FEATURES, CONTROLS, "bench")
 
 Content = Mapping[str, Any]
 
@@ -46,8 +48,9 @@ class Study:
     meta: dict[str, Content]  # by stage: gan, denoiser, joint
     layers: dict[str, list[Content]]  # by network: generator, discriminator, denoiser
     logs: dict[str, Rows]  # by stage
-    results: dict[str, Content]  # by table: denoising, generation, controls, bench
+    results: dict[str, Content]  # by table: denoising, generation, features, controls, bench
     compare: Content  # the output of `study compare --json`
+    crossover: Content  # the same of the study's own epochs
     published: Content
     test_images: NDArray[np.uint8] | None  # (N, 28, 28)
 
@@ -84,6 +87,10 @@ class Study:
         """The rows of `study compare`."""
         return list(self.compare.get("rows", []))
 
+    def crossover_rows(self) -> Rows:
+        """The rows of the study's own epochs."""
+        return list(self.crossover.get("rows", []))
+
     def published_rows(self, table: str) -> Rows:
         """The published rows of the same table, of preset `paper`."""
         return list(self.published.get(table, {}).get("rows", []))
@@ -91,12 +98,13 @@ class Study:
     def measure_command(self, table: str) -> str:
         """The command line that repeats the measurement of a table."""
         result = self.results[table]
-        command = "bench" if table == "bench" else f"eval {table}"
+        command = "bench" if table == "bench" else f"eval {'generation' if table == FEATURES else table}"
         options = {"--model": self.run.export, "--threads": result.get("machine", {}).get("threads")}
+        names = [("--features", row["features"]) for row in self.rows(FEATURES)] or [("--features", "all")]
         settings = result.get("settings", {})
         options |= {"--seed": settings.get("seed"), "--repeats": settings.get("repeats")}
         options |= {"-n": None if table == "bench" or not self.rows(table) else self.rows(table)[0].get("n")}
-        return _command(command, options)
+        return _command(command, [*(names if table == FEATURES else []), *options.items()])
 
     def controls_command(self) -> str:
         """The command line that measures the controls and writes them where `study report` reads them."""
@@ -104,12 +112,20 @@ class Study:
 
     def compare_command(self) -> str:
         """The command line that repeats the comparison of runs."""
-        settings = self.compare.get("settings", {})
-        options = {"--epochs": "" if settings.get("epochs") == "all" else None}
-        options |= {"--test": "" if "test images" in str(settings.get("reference")) else None}
-        counts = [count for row in self.compare_rows() if (count := get_number(row, "n")) is not None]
-        options |= {"-n": f"{max(counts):.0f}" if counts else None, "--seed": settings.get("seed"), "--json": ""}
-        results = shlex.quote(str(self.run.result(COMPARE)))
+        return self._compare_command(self.compare, COMPARE)
+
+    def crossover_command(self) -> str:
+        """The command line that measures the epochs of the study again."""
+        return self._compare_command(self.crossover, CROSSOVER)
+
+    def _compare_command(self, content: Content, table: str) -> str:
+        settings = content.get("settings", {})
+        options: list[tuple[str, object]] = [("--epochs", "" if settings.get("epochs") == "all" else None)]
+        options += [("--with", name) for name in str(settings.get("with", "")).split(", ") if name]
+        options += [("--test", "" if "test images" in str(settings.get("reference")) else None)]
+        counts = [count for row in content.get("rows", []) if (count := get_number(row, "n")) is not None]
+        options += [("-n", f"{max(counts):.0f}" if counts else None), ("--seed", settings.get("seed")), ("--json", "")]
+        results = shlex.quote(str(self.run.result(table)))
         return one_line(f"{_command('study compare', options)} {settings.get('folders', '')} > {results}")
 
     def run_command(self) -> str:
@@ -156,6 +172,7 @@ def load_study(folder: Path, test_images: NDArray[np.uint8] | None, published: P
         logs={stage: _read_log(run.stage(stage).log) for stage in STAGES},
         results={table: _read_json(run.result(table)) for table in TABLES},
         compare=_read_json(run.result(COMPARE)),
+        crossover=_read_json(run.result(CROSSOVER)),
         published={} if preset == PAPER and not changes else _read_json(published),
         test_images=test_images,
     )

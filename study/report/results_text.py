@@ -103,10 +103,7 @@ def describe_noise(rows: Rows) -> str:
     elif raw > real:
         text = f"By the wavelet estimate, generated images contain more noise than real ones ({values})"
     else:
-        text = (
-            f"By the wavelet estimate, generated images contain less noise than real ones ({values}), so by this "
-            "estimate there is no excess noise"
-        )
+        text = f"By the wavelet estimate, generated images contain less noise than real ones ({values})"
     after = NOT_MEASURED if denoised is None else f"{denoised:.4f}"
     return f"{text}; after denoising it is {after}."
 

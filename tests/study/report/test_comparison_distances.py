@@ -34,10 +34,12 @@ def test_each_number_has_an_interval_if_there_are_several_seeds() -> None:
         "| 0.500 (0.500 to 0.500) | 0.360 (0.336 to 0.386) "
         "| +0.020 (-0.005 to +0.045) | -0.050 (-0.050 to -0.050) | 90.0% (90.0% to 90.0%) |"
     )
+    of_latents = effects_table(rows_of(seeds=1, ratio_low=0.6, ratio_high=0.8)).splitlines()[2]
+    assert of_latents.startswith("| quarter | one pass | 1 | 1 | lowers | 0.700 (0.600 to 0.800) |")
     change = mean_interval([0.01, 0.02, 0.03])
     assert (change.low, change.high) == pytest.approx((-0.005, 0.045), abs=5e-4)
     one = effects_table(rows_of(seeds=1, class_preserved=None)).splitlines()[2]
-    assert one == ("| quarter | one pass | 1 | 1 | lowers | 0.700 | 0.500 | 0.350 | +0.010 | -0.050 | not measured |")
+    assert one == ("| quarter | one pass | 1 | 1 | unclear | 0.700 | 0.500 | 0.350 | +0.010 | -0.050 | not measured |")
 
 
 def test_a_run_without_denoiser_has_no_line_and_no_curve() -> None:
@@ -60,9 +62,9 @@ def test_raw_and_denoised_distances_are_drawn_with_their_intervals(tmp_path: Pat
     (tmp_path / "results").mkdir()
     (tmp_path / "results/compare.json").write_text(json.dumps({"rows": rows, "settings": {}}))
     markdown = write_report(tmp_path, None, published=tmp_path / "none").with_suffix(".md").read_text()
-    figure = re.search(r"!\[(.+)\]\(figures/distances.svg\)\n\*Figure K\. (.+)\*", markdown)
+    figure = re.search(r"!\[(.+)\]\(figures/distances.svg\)\n\*Figure L\. (.+)\*", markdown)
     assert figure is not None
     assert "one pass (quarter) 0.36 to 0.09" in figure[1]
     assert "over up to 3 seeds" in figure[2]
     assert (tmp_path / "figures/distances.svg").read_text().count('<g id="FillBetween') == len(bands)
-    assert "lowers" in markdown[markdown.index("## Does denoising help?") :]
+    assert "lowers" in markdown[markdown.index("## Comparison of runs") :]

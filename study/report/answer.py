@@ -1,0 +1,165 @@
+"""The report's opening: whether denoising helps, in one figure and three sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from gan_denoise.eval.columns import format_value, title_of
+from gan_denoise.markdown import code, escape_markdown, markdown_table
+from gan_denoise.options import FFD_1, IMAGENET, PIXELS, SECOND_CLASSIFIER
+from gan_denoise.study.compare.crossover import CROSSOVER_RULE
+from gan_denoise.study.compare.statistics import build_curves
+from gan_denoise.study.report import plots
+from gan_denoise.study.report.comparison import NO_CHANGE, build_epoch_bands, interval_note
+from gan_denoise.study.report.comparison_text import DENOISER_NAMES
+from gan_denoise.study.report.figure_markdown import figure_markdown, figure_path
+from gan_denoise.study.report.results import FEATURES, Study, source_line
+from gan_denoise.study.report.results_text import describe_distance
+from gan_denoise.study.rows import GAUSSIAN, JOINT, MEAN, NLM, Row, Rows, get_number, join_words
+
+FEATURE_NAMES = {
+    FFD_1: "FFD-1 (the features of a Fashion-MNIST classifier)",
+    SECOND_CLASSIFIER: "a second classifier of another architecture",
+    IMAGENET: "ImageNet features",
+    PIXELS: "plain pixels",
+}
+FEATURE_COLUMNS = (
+    "features",
+    "n",
+    "real",
+    "raw",
+    "denoised",
+    "ratio",
+    "excess_ratio",
+    "kid_real",
+    "kid_raw",
+    "kid_denoised",
+    "precision_raw",
+    "precision_denoised",
+    "recall_raw",
+    "recall_denoised",
+)
+LOWERS, RAISES = "**lowers** the distance to real images", "**raises** the distance to real images"
+UNDECIDED = "has no clear effect on it"
+
+
+def answer_section(study: Study) -> list[str]:
+    """Figure, sentences and the table of feature networks; empty where nothing was measured."""
+    rows, crossover = study.rows(FEATURES), study.crossover_rows()
+    if not rows and not crossover and not study.rows("generation"):
+        return []
+    sentences = [
+        describe_features(rows) if rows else describe_distance(study.rows("generation")),
+        describe_crossovers(study.crossover.get("settings", {}).get("crossover", []), crossover),
+        describe_filters(crossover),
+    ]
+    return [
+        "## Does denoising help?",
+        " ".join(filter(None, sentences)),
+        *([crossover_figure(study, crossover)] if build_curves(crossover) else []),
+        *([features_table(rows), _features_note(study)] if rows else []),
+    ]
+
+
+def describe_features(rows: Rows) -> str:
+    """What denoising does to the distance by each feature network, with the interval of the ratio."""
+    groups: dict[str, list[str]] = {}
+    for row in rows:
+        if (ratio := get_number(row, "ratio")) is not None:
+            name = FEATURE_NAMES.get(str(row["features"]), str(row["features"]))
+            groups.setdefault(verdict_of_row(row), []).append(f"{name} ({ratio:.2f} times)")
+    if not groups:
+        return ""
+    parts = [f"{verdict} by {join_words(names)}" for verdict, names in groups.items()]
+    return f"Denoising {join_words(parts)}."
+
+
+def verdict_of_row(row: Row) -> str:
+    """LOWERS or RAISES if the whole 95 % interval of the ratio is below or above 1, else UNDECIDED."""
+    low, high = get_number(row, "ratio_low"), get_number(row, "ratio_high")
+    if low is None or high is None:
+        return UNDECIDED
+    return LOWERS if high < 1 else RAISES if low > 1 else UNDECIDED
+
+
+def describe_crossovers(found: Sequence[dict[str, Any]], rows: Rows) -> str:
+    """The epochs up to which each trained denoiser helps, over the seeds."""
+    sentences = []
+    for crossover in found:
+        if crossover["denoiser"] not in (MEAN, JOINT):
+            continue
+        of_run = [row for row in rows if (row["run"], row["denoiser"]) == (crossover["run"], crossover["denoiser"])]
+        last = max(int(row["epoch"]) for row in of_run)
+        seeds = len(crossover["epochs"])
+        where = f"Over {last} epochs of {code(crossover['run'])} ({seeds} seed{'s' if seeds > 1 else ''})"
+        first, end = crossover["first"], crossover["last"]
+        epochs = f"epoch {first}" if first == end else f"epoch {first} to {end}, by seed,"
+        if not end:
+            text = "denoising helps at no epoch"
+        elif first == end == last:
+            text = "denoising helps at every epoch up to the last"
+        elif crossover["open"]:
+            text = f"denoising helps up to {epochs} and may go on to help"
+        else:
+            text = f"denoising helps up to {epochs} and does harm afterwards"
+        sentences.append(f"{where} {text}.")
+    return " ".join(sentences)
+
+
+def describe_filters(rows: Rows) -> str:
+    """The ratios of the tuned filters beside the denoiser's, at the first and the last measured epoch."""
+    curves = build_curves(rows)
+    sentences = []
+    for (run, denoiser), points in curves.items():
+        filters = {name: curves[run, name] for name in (GAUSSIAN, NLM) if (run, name) in curves}
+        if denoiser not in (MEAN, JOINT) or not filters:
+            continue
+        parts = [
+            f"{points[i].ratio.value:.2f} for the denoiser and "
+            + join_words(
+                f"{those[i].ratio.value:.2f} for the {DENOISER_NAMES[name]}" for name, those in filters.items()
+            )
+            for i in (0, -1)
+        ]
+        first, last = points[0].epoch, points[-1].epoch
+        sentences.append(
+            "Filters tuned on held-out images show whether blurring is enough: the distance is multiplied by "
+            f"{parts[0]} at epoch {first}, by {parts[1]} at epoch {last}."
+        )
+    return " ".join(sentences)
+
+
+def crossover_figure(study: Study, rows: Rows) -> str:
+    """The ratio of the distances after and before denoising over the epochs, a curve for each denoiser."""
+    bands = build_epoch_bands(rows)
+    path = figure_path(study, "crossover.svg")
+    plots.draw_bands(bands, path, plots.EPOCH, "distance after / before", {NO_CHANGE: 1.0})
+    ends = "; ".join(f"{name} {band.y[0]:.3g} to {band.y[-1]:.3g}" for name, band in bands.items())
+    caption = (
+        "The Fréchet distance after denoising over the one before, at each epoch of the generator; below 1 denoising "
+        f"helps. {interval_note(rows).capitalize()}. The crossover is, {CROSSOVER_RULE}. Command: "
+        f"{code(study.crossover_command())}."
+    )
+    return figure_markdown(path, f"Curves of the ratio over the epochs, first to last: {ends}.", "K", caption)
+
+
+def features_table(rows: Rows) -> str:
+    """A line for each feature network; the ratio with its interval."""
+    names = [name for name in FEATURE_COLUMNS if any(row.get(name) is not None for row in rows)]
+    lines = [[escape_markdown(_cell(row, name)) for name in names] for row in rows]
+    return markdown_table([title_of(name) for name in names], lines)
+
+
+def _cell(row: Row, name: str) -> str:
+    text, low, high = format_value(name, row.get(name)), get_number(row, "ratio_low"), get_number(row, "ratio_high")
+    return f"{text} ({low:.3f} to {high:.3f})" if name == "ratio" and low is not None and high is not None else text
+
+
+def _features_note(study: Study) -> str:
+    return (
+        "Fréchet distances of generated images to test images by the features of several networks; real: of unseen "
+        "training images. In brackets the 95 % interval over the latents of this one training. Ratio above real: the "
+        "ratio of what lies above the distance of the real images. KID, precision and recall are by the same features. "
+        + source_line(study, FEATURES)
+    )
