@@ -19,9 +19,9 @@ from gan_denoise.study.report.results_text import describe_distance
 from gan_denoise.study.rows import GAUSSIAN, JOINT, MEAN, NLM, Row, Rows, get_number, join_words
 
 FEATURE_NAMES = {
-    FFD_1: "FFD-1 (the features of a Fashion-MNIST classifier)",
+    FFD_1: "a Fashion-MNIST classifier",
     SECOND_CLASSIFIER: "a second classifier of another architecture",
-    IMAGENET: "ImageNet features",
+    IMAGENET: "an ImageNet network",
     PIXELS: "plain pixels",
 }
 FEATURE_COLUMNS = (
@@ -40,8 +40,7 @@ FEATURE_COLUMNS = (
     "recall_raw",
     "recall_denoised",
 )
-LOWERS, RAISES = "**lowers** the distance to real images", "**raises** the distance to real images"
-UNDECIDED = "has no clear effect on it"
+LOWERS, RAISES, UNDECIDED = "**lowers** the distance", "**raises** the distance", "has no clear effect"
 
 
 def answer_section(study: Study) -> list[str]:
@@ -67,12 +66,18 @@ def describe_features(rows: Rows) -> str:
     groups: dict[str, list[str]] = {}
     for row in rows:
         if (ratio := get_number(row, "ratio")) is not None:
-            name = FEATURE_NAMES.get(str(row["features"]), str(row["features"]))
-            groups.setdefault(verdict_of_row(row), []).append(f"{name} ({ratio:.2f} times)")
-    if not groups:
-        return ""
-    parts = [f"{verdict} by {join_words(names)}" for verdict, names in groups.items()]
-    return f"Denoising {join_words(parts)}."
+            features = str(row["features"])
+            name = FEATURE_NAMES.get(features, escape_markdown(features))
+            number = f"FFD-1: {ratio:.2f} times" if features == FFD_1 else f"{ratio:.2f} times"
+            groups.setdefault(verdict_of_row(row), []).append(f"{name} ({number})")
+    parts = [f"on {_of_features(names)} denoising {verdict}" for verdict, names in groups.items()]
+    text = "; ".join(parts).replace("the distance", "the Fréchet distance to real images", 1)
+    return f"{text[:1].upper()}{text[1:]}." if parts else ""
+
+
+def _of_features(names: Sequence[str]) -> str:
+    is_pixels = names[0].startswith(FEATURE_NAMES[PIXELS])
+    return f"{'' if is_pixels else 'the features of '}{join_words(names)}"
 
 
 def verdict_of_row(row: Row) -> str:
@@ -84,7 +89,7 @@ def verdict_of_row(row: Row) -> str:
 
 
 def describe_crossovers(found: Sequence[dict[str, Any]], rows: Rows) -> str:
-    """The epochs up to which each trained denoiser helps, over the seeds."""
+    """The last epoch at which each trained denoiser helps, over the seeds."""
     sentences = []
     for crossover in found:
         if crossover["denoiser"] not in (MEAN, JOINT):
@@ -94,15 +99,13 @@ def describe_crossovers(found: Sequence[dict[str, Any]], rows: Rows) -> str:
         seeds = len(crossover["epochs"])
         where = f"Over {last} epochs of {code(crossover['run'])} ({seeds} seed{'s' if seeds > 1 else ''})"
         first, end = crossover["first"], crossover["last"]
-        epochs = f"epoch {first}" if first == end else f"epoch {first} to {end}, by seed,"
+        epochs = f"epoch {first}" if first == end else f"epoch {first} to {end}, by seed"
         if not end:
-            text = "denoising helps at no epoch"
+            text = "the denoiser lowers the distance at no epoch"
         elif first == end == last:
-            text = "denoising helps at every epoch up to the last"
-        elif crossover["open"]:
-            text = f"denoising helps up to {epochs} and may go on to help"
+            text = "the denoiser still lowers the distance at the last epoch"
         else:
-            text = f"denoising helps up to {epochs} and does harm afterwards"
+            text = f"the denoiser lowers the distance for the last time at {epochs}"
         sentences.append(f"{where} {text}.")
     return " ".join(sentences)
 
@@ -115,17 +118,12 @@ def describe_filters(rows: Rows) -> str:
         filters = {name: curves[run, name] for name in (GAUSSIAN, NLM) if (run, name) in curves}
         if denoiser not in (MEAN, JOINT) or not filters:
             continue
-        parts = [
-            f"{points[i].ratio.value:.2f} for the denoiser and "
-            + join_words(
-                f"{those[i].ratio.value:.2f} for the {DENOISER_NAMES[name]}" for name, those in filters.items()
-            )
-            for i in (0, -1)
-        ]
+        names = {"denoiser": points, **{DENOISER_NAMES[name]: those for name, those in filters.items()}}
+        parts = [join_words(f"{those[i].ratio.value:.2f} ({name})" for name, those in names.items()) for i in (0, -1)]
         first, last = points[0].epoch, points[-1].epoch
         sentences.append(
-            "Filters tuned on held-out images show whether blurring is enough: the distance is multiplied by "
-            f"{parts[0]} at epoch {first}, by {parts[1]} at epoch {last}."
+            "Filters tuned on held-out images show whether blurring is enough: the distance is "
+            f"multiplied by {parts[0]} at epoch {first}, and by {parts[1]} at epoch {last}."
         )
     return " ".join(sentences)
 

@@ -10,7 +10,11 @@ import pytest
 from command_helpers import run_command
 
 pytestmark = [pytest.mark.long, pytest.mark.xdist_group("study")]
-MEASURED = [f"{name}.{kind}" for name in ("bench", "crossover", "denoising", "features", "generation") for kind in ("json", "csv")]
+MEASURED = [
+    f"{name}.{kind}"
+    for name in ("bench", "crossover", "denoising", "features", "generation")
+    for kind in ("json", "csv")
+]
 
 
 def study(folder: Path, *options: str, preset: str = "smoke") -> subprocess.CompletedProcess[str]:

@@ -1,0 +1,100 @@
+"""The report's opening: sentences that are true whatever the numbers are, a figure and the table of features."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gan_denoise.study.compare.crossover import crossovers
+from gan_denoise.study.report.answer import (
+    describe_crossovers,
+    describe_features,
+    describe_filters,
+    features_table,
+)
+from gan_denoise.study.report.build import write_report
+
+
+def features(name: str, ratio: float | None, low: float | None = None, high: float | None = None) -> dict[str, Any]:
+    row = {"features": name, "n": 3000, "real": 0.1, "raw": 1.0, "denoised": ratio}
+    return {**row, "ratio": ratio, "ratio_low": low, "ratio_high": high, "kid_raw": 0.01, "excess_ratio": 0.5}
+
+
+def epochs(ratios: list[float], denoiser: str = "mean", seed: int = 0) -> list[dict[str, Any]]:
+    return [
+        {"run": "paper", "seed": seed, "epoch": epoch, "denoiser": denoiser, "raw": 2.0}
+        | {"denoised": 2 * ratio, "ratio": ratio, "n": 100, "ratio_low": 0.9 * ratio, "ratio_high": 1.1 * ratio}
+        for epoch, ratio in enumerate(ratios, start=1)
+    ]
+
+
+def test_the_effect_by_each_feature_network_is_said_by_its_interval() -> None:
+    rows = [features("ffd-1", 0.63, 0.6, 0.66), features("imagenet", 0.86, 0.8, 0.9)]
+    rows += [features("pixels", 1.0, 0.99, 1.01), features("mine.onnx", 1.2, 1.1, 1.3), features("none.onnx", None)]
+    sentence = describe_features(rows)
+    assert sentence == (
+        "On the features of a Fashion-MNIST classifier (FFD-1: 0.63 times) and an ImageNet network (0.86 times) "
+        "denoising **lowers** the Fréchet distance to real images; on plain pixels (1.00 times) denoising has no clear "
+        "effect; "
+        "on the features of mine.onnx (1.20 times) denoising **raises** the distance."
+    )
+    assert "none.onnx" not in sentence
+    assert describe_features([features("pixels", None)]) == ""
+    assert "no clear effect" in describe_features([features("ffd-1", 0.5)])  # without an interval nothing is claimed
+
+
+@pytest.mark.parametrize(
+    ("seeds", "said"),
+    [
+        (
+            [[0.7, 0.9, 1.1], [0.7, 0.9, 1.2]],
+            "(2 seeds) the denoiser lowers the distance for the last time at epoch 2.",
+        ),
+        ([[0.7, 1.1, 1.1], [0.7, 0.9, 1.2]], "for the last time at epoch 1 to 2, by seed."),
+        ([[0.7, 0.9, 0.9], [0.7, 0.9, 1.2]], "for the last time at epoch 2 to 3, by seed."),
+        (
+            [[0.7, 1.1, 0.8]],
+            "Over 3 epochs of `paper` (1 seed) the denoiser still lowers the distance at the last epoch.",
+        ),
+        ([[1.1, 1.2, 1.3]], "lowers the distance at no epoch."),
+    ],
+)
+def test_the_crossover_is_said_with_its_seeds(seeds: list[list[float]], said: str) -> None:
+    rows = [row for seed, ratios in enumerate(seeds) for row in epochs(ratios, seed=seed)]
+    rows += epochs([0.5, 0.5, 0.5], "gaussian")  # no sentence of its own
+    assert describe_crossovers(crossovers(rows), rows).endswith(said)
+
+
+def test_filters_stand_beside_the_denoiser() -> None:
+    rows = [*epochs([0.7, 1.1]), *epochs([0.9, 1.0], "gaussian"), *epochs([0.8, 0.95], "nlm")]
+    assert describe_filters(rows).endswith(
+        "the distance is multiplied by 0.70 (denoiser), 0.90 (Gaussian filter) and 0.80 (non-local means) at epoch 1, "
+        "and by 1.10 (denoiser), 1.00 (Gaussian filter) and 0.95 (non-local means) at epoch 2."
+    )
+    assert describe_filters(epochs([0.7, 1.1])) == ""
+
+
+def test_the_report_opens_with_sentences_figure_and_table(tmp_path: Path) -> None:
+    results = tmp_path / "study/results"
+    results.mkdir(parents=True)
+    rows = [*epochs([0.7, 0.9, 1.1]), *epochs([0.9, 0.95, 1.0], "gaussian")]
+    settings = {"crossover": crossovers(rows), "epochs": "all", "with": "gaussian", "folders": "runs/a", "seed": 0}
+    settings["reference"] = "10,000 test images: distances are FFD-1"
+    (results / "crossover.json").write_text(json.dumps({"settings": settings, "rows": rows}))
+    (results / "features.json").write_text(json.dumps({"rows": [features("ffd-1", 0.63, 0.6, 0.66)]}))
+    page = write_report(tmp_path / "study", None, published=tmp_path / "none")
+    markdown = page.with_suffix(".md").read_text()
+    titles = re.findall(r"^## .*$", markdown, re.MULTILINE)
+    assert titles[:2] == ["## Does denoising help?", "## Abstract"]
+    assert "gan-denoise study compare --epochs --with gaussian --test -n 100 --seed 0 --json runs/a >" in markdown
+    figure = re.search(r"!\[(.+)\]\(figures/crossover.svg\)\n\*Figure K\. (.+)\*", markdown)
+    assert figure is not None
+    assert "one pass 0.7 to 1.1; Gaussian filter 0.9 to 1" in figure[1]
+    assert (tmp_path / "study/figures/crossover.svg").stat().st_size > 1000
+    assert features_table([features("ffd-1", 0.63, 0.6, 0.66)]) in markdown
+    assert "| 0.630 (0.600 to 0.660) |" in markdown
+    assert "gan-denoise eval generation --features ffd-1 --model" in markdown
