@@ -108,6 +108,14 @@ def generation(
     model: ModelOption = None,
     n: Samples = 10_000,
     features: FeaturesOption = None,
+    alone: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE|FOLDER",
+            help="With --features: also compare with a generator that was trained without the denoiser.",
+            show_default="none",
+        ),
+    ] = None,
     seed: SeedOption = 0,
     threads: ThreadsOption = 0,
     data: DataOption = None,
@@ -123,12 +131,17 @@ def generation(
     from gan_denoise.console import tracked
     from gan_denoise.data import sources
     from gan_denoise.eval.generation.tables import features_report, generation_report
+    from gan_denoise.eval.inputs import load_fashion_model
     from gan_denoise.eval.result_table import print_skipped, print_table
+    from gan_denoise.export.runtime import GENERATOR
 
     dataset, track = sources.load_fashion_mnist(data), tracked("generating")
     if names := [part for name in features or () for part in (FEATURES if name == ALL else (name,))]:
-        table = features_report(names, model, dataset, n, seed, threads, track, other_data=other_data)
+        generator = None if alone is None else load_fashion_model(GENERATOR, alone, threads, dataset, other_data)
+        table = features_report(names, model, dataset, n, seed, threads, track, other_data=other_data, alone=generator)
         print_skipped(table)
+    elif alone is not None:
+        raise UsageError.expected("--alone", "--features with it", "none", "add --features all")
     else:
         table = generation_report(model, dataset, n, seed, threads, track, other_data=other_data)
     next_command = ("eval", "classes", *model_option(model))

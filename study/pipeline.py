@@ -22,7 +22,7 @@ from gan_denoise.eval.generation.tables import features_report, generation_repor
 from gan_denoise.eval.metrics import ffd
 from gan_denoise.eval.result_table import ResultTable, from_json, print_table, to_csv, to_json
 from gan_denoise.export import runtime
-from gan_denoise.export.convert.bundle import HASHES, export_run
+from gan_denoise.export.convert.bundle import HASHES, convert_generator, export_run
 from gan_denoise.export.run_folder import DENOISER, GAN, JOINT, RunFolder
 from gan_denoise.files import write_atomic
 from gan_denoise.options import FEATURES, IMAGENET
@@ -131,7 +131,14 @@ def _measure(
 
     def features() -> ResultTable:
         return features_report(
-            budget.features, exported, dataset, budget.compared, 0, threads, tracked("comparing features")
+            budget.features,
+            exported,
+            dataset,
+            budget.compared,
+            0,
+            threads,
+            tracked("comparing features"),
+            alone=convert_generator(RunFolder(folder).gan.path) if RunFolder(folder).joint.path.exists() else None,
         )
 
     def crossover() -> ResultTable:

@@ -25,7 +25,12 @@ Row = dict[str, Any]
 
 
 def feature_row(
-    raw: ImagesU8, denoised: ImagesU8, dataset: Dataset, extractor: FeatureExtractor, track: Track = untracked
+    raw: ImagesU8,
+    denoised: ImagesU8,
+    dataset: Dataset,
+    extractor: FeatureExtractor,
+    track: Track = untracked,
+    alone: ImagesU8 | None = None,
 ) -> Row:
     """N images (N, 28, 28) uint8 before and after denoising, compared with as many test images by these features.
 
@@ -33,25 +38,28 @@ def feature_row(
     `raw`, `denoised` and `real`, that of N training images that no feature network was trained on; `ratio`, denoised /
     raw, with `ratio_low, ratio_high`, its 95 % interval over the N latents; `excess_ratio`, the ratio of what lies
     above `real`; `kid`, `precision` and `recall` of the first 10,000 before and after, `kid_real`, and `kid_max_se`,
-    the largest of the standard errors. Distances are None unless N is above the width of the features. Raises
-    InputError for fewer than 20 images.
+    the largest of the standard errors. With `alone`, the images of a generator that was trained without the denoiser,
+    of the same latents: its distance, and `alone_ratio`, denoised / alone, with its interval. Distances are None unless
+    N is above the width of the features. Raises InputError for fewer than 20 images.
     """
     reference = extractor.of_real(dataset.test.images[: len(raw)])
     gaussian = _reference_statistics(extractor, reference)
     radii = real_radii(dataset.test.images[: min(len(raw), MAX_FEATURES)], extractor.label, reference[:MAX_FEATURES])
     real = extractor.of_real(split_classifier_fit(dataset.train)[1].images[: len(raw)])
-    images = np.concatenate([raw, denoised])
+    sets = [raw, denoised, *([] if alone is None else [alone])]
+    images = np.concatenate(sets)
     starts = track(range(0, len(images), CHUNK))
-    before, after = np.split(np.concatenate([extractor.extract(images[s : s + CHUNK]) for s in starts]), [len(raw)])
-    kids = [kid(features[:MAX_FEATURES], reference[:MAX_FEATURES]) for features in (real, before, after)]
+    features = np.concatenate([extractor.extract(images[start : start + CHUNK]) for start in starts])
+    before, after, *others = np.split(features, np.cumsum([len(part) for part in sets])[:-1])
+    kids = [kid(part[:MAX_FEATURES], reference[:MAX_FEATURES]) for part in (real, before, after)]
     shares = [
-        prdc(overlap(reference[:MAX_FEATURES], features[:MAX_FEATURES], real_radii=radii))
-        for features in (before, after)
+        prdc(overlap(reference[:MAX_FEATURES], part[:MAX_FEATURES], real_radii=radii)) for part in (before, after)
     ]
     return {
         "features": extractor.name,
         "n": len(raw),
         **_distance_columns(real, before, after, gaussian),
+        **(_alone_columns(others[0], after, gaussian) if others else {}),
         **{f"kid_{name}": value for name, (value, _) in zip(("real", "raw", "denoised"), kids, strict=True)},
         "kid_max_se": max(error for _, error in kids),
         **{
@@ -73,9 +81,25 @@ def _distance_columns(real: Features, before: Features, after: Features, referen
     if reference is None or len(before) <= before.shape[1]:
         return dict.fromkeys(names)
     floor = frechet_distance(reference, statistics(real))
-    (raw, raw_change), (denoised, change) = (distance_and_influence(x, reference) for x in (before, after))
-    if not min(raw, denoised) > 0:
-        return dict.fromkeys(names) | {"real": floor, "raw": raw, "denoised": denoised}
-    ratio = paired_ratio_interval(raw, denoised, (raw_change, change))
+    raw, denoised, ratio = _compare(before, after, reference)
     excess = (denoised - floor) / (raw - floor) if raw > floor else None
-    return dict(zip(names, (floor, raw, denoised, ratio.value, ratio.low, ratio.high, excess), strict=True))
+    return dict(zip(names, (floor, raw, denoised, *ratio, excess), strict=True))
+
+
+def _alone_columns(alone: Features, after: Features, reference: Statistics | None) -> Row:
+    names = ("alone", "alone_ratio", "alone_ratio_low", "alone_ratio_high")
+    if reference is None or len(alone) <= alone.shape[1]:
+        return dict.fromkeys(names)
+    distance, _, ratio = _compare(alone, after, reference)
+    return dict(zip(names, (distance, *ratio), strict=True))
+
+
+def _compare(
+    before: Features, after: Features, reference: Statistics
+) -> tuple[float, float, tuple[float | None, float | None, float | None]]:
+    """Both distances, and their ratio with its interval, which is None where a distance is 0."""
+    (first, change), (second, changed) = (distance_and_influence(part, reference) for part in (before, after))
+    if not min(first, second) > 0:
+        return first, second, (None, None, None)
+    ratio = paired_ratio_interval(first, second, (change, changed))
+    return first, second, (ratio.value, ratio.low, ratio.high)

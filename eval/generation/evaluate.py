@@ -71,6 +71,13 @@ def generate_sets(fused: Graph, n: int, seed: int, track: Track = untracked) -> 
         yield {name: to_uint8(images) for name, images in zip((RAW, DENOISED), fused(z), strict=True)}
 
 
+def generate_raw(generator: Graph, n: int, seed: int) -> ImagesU8:
+    """The images (n, 28, 28) uint8 of latents 0 to n - 1, by the first output of a graph."""
+    starts = range(0, n, BATCH)
+    batches = (generator(latents(seed, s, min(BATCH, n - s), generator.input_shape[0]))[0] for s in starts)
+    return np.concatenate([to_uint8(images) for images in batches])
+
+
 def requested_classes(fused: Graph, n: int, seed: int) -> ImagesU8 | None:
     """The class that each latent selects, (n,), uint8; None for an unconditional graph."""
     if not fused.classes:

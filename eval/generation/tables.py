@@ -22,7 +22,7 @@ from gan_denoise.eval.generation.controls import (
     tune_filters,
 )
 from gan_denoise.eval.generation.diagnostics import class_rows, class_summary, copy_rows
-from gan_denoise.eval.generation.evaluate import evaluate_generation, generate_sets
+from gan_denoise.eval.generation.evaluate import evaluate_generation, generate_raw, generate_sets
 from gan_denoise.eval.generation.features import load_extractor
 from gan_denoise.eval.generation.reference import MAX_FEATURES, RealImages, collect, features_name, measure_real
 from gan_denoise.eval.inputs import describe_other_data, load_fashion_model, load_image_sets
@@ -74,8 +74,9 @@ def features_report(
     track: Track = untracked,
     *,
     other_data: bool = False,
+    alone: Graph | None = None,
 ) -> ResultTable:
-    """A row of `feature_row` for each of the features in `names`.
+    """A row of `feature_row` for each of the features in `names`; `alone` is a generator trained without the denoiser.
 
     Raises as `load_fashion_model` and `load_extractor` do, before anything is measured.
     """
@@ -91,13 +92,19 @@ def features_report(
     return ResultTable(
         command="eval generation",
         title="Generated images, raw and denoised, compared with real ones by several features",
-        rows=[feature_row(raw, denoised, dataset, extractor, track) for extractor in extractors],
+        rows=[
+            feature_row(
+                raw, denoised, dataset, extractor, track, None if alone is None else generate_raw(alone, n, seed)
+            )
+            for extractor in extractors
+        ],
         model_sha256=fused.sha256,
         machine=describe_machine(threads),
         settings={
             "features": ", ".join(extractor.label for extractor in extractors),
             "reference": f"the first {min(n, len(dataset.test)):,} test images, for ffd-1 all",
             "seed": seed,
+            **({} if alone is None else {"alone_sha256": alone.sha256}),
             **_data_settings(dataset, fused),
         },
         notes={
@@ -105,6 +112,7 @@ def features_report(
             "real, raw, denoised": "Fréchet distances; real: of training images that no feature network was trained on",
             "ratio": "denoised / raw; low, high: 95 % interval over the latents of one training, by the distances' "
             "first derivatives (infinitesimal jackknife)",
+            **({} if alone is None else {"alone": "of the generator trained without the denoiser, same latents"}),
             "ratio above real": "the same of what lies above the distance of the real images",
             "KID, precision, recall": f"of the first {MAX_FEATURES:,} images, k = {K}",
         },

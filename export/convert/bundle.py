@@ -50,6 +50,15 @@ def export_run(run: Path, out: Path, force: bool = False) -> dict[str, float]:
     return differences
 
 
+def convert_generator(stage: Path) -> Graph:
+    """The graph of the generator in the folder of a stage, checked. Raises as `export_run` does."""
+    network = weights.load_generator(stage)
+    model = to_onnx(network, GENERATOR, (network.latent_size,)).SerializeToString()
+    graph = Graph(model, GENERATOR, str(stage))
+    parity.check_network(graph, network, latents(0, 0, max(parity.BATCHES), network.latent_size))
+    return graph
+
+
 def _check_run(run: Path) -> None:
     if not run.is_dir():
         raise InputError.expected(run, "the folder of a run", "a file" if run.exists() else "nothing")

@@ -31,6 +31,8 @@ FEATURE_COLUMNS = (
     "raw",
     "denoised",
     "ratio",
+    "alone",
+    "alone_ratio",
     "excess_ratio",
     "kid_real",
     "kid_raw",
@@ -150,14 +152,14 @@ def features_table(rows: Rows) -> str:
 
 
 def _cell(row: Row, name: str) -> str:
-    text, low, high = format_value(name, row.get(name)), get_number(row, "ratio_low"), get_number(row, "ratio_high")
-    return f"{text} ({low:.3f} to {high:.3f})" if name == "ratio" and low is not None and high is not None else text
+    text, low, high = format_value(name, row.get(name)), get_number(row, f"{name}_low"), get_number(row, f"{name}_high")
+    return f"{text} ({low:.3f} to {high:.3f})" if low is not None and high is not None else text
 
 
 def _features_note(study: Study) -> str:
     return (
-        "Fréchet distances of generated images to test images by the features of several networks; real: of unseen "
-        "training images. In brackets the 95 % interval over the latents of this one training. Ratio above real: the "
-        "ratio of what lies above the distance of the real images. KID, precision and recall are by the same features. "
-        + source_line(study, FEATURES)
+        "Fréchet distances of generated images to test images by the features of several networks. Real: of unseen "
+        "training images. Generator alone: of one trained without the denoiser. In brackets the 95 % interval over the "
+        "latents of this one training. Ratio above real: the ratio of what lies above the distance of the real images. "
+        "KID, precision and recall are by the same features. " + source_line(study, FEATURES)
     )

@@ -75,7 +75,9 @@ def comparison_section(study: Study) -> list[str]:
         bullets(
             [*(describe_stability(*key, rows) for key in curves), *(describe_control(rows, name) for name in CONTROLS)]
         ),
-        describe_cost(study.rows("denoising"), study.rows("bench")),
+        describe_cost(
+            study.rows("denoising"), study.rows("bench"), study.results["bench"].get("machine", {}).get("threads")
+        ),
         f"Distances: {escape_markdown(notes.get('raw, denoised', 'not described'))}; reference: "
         f"{escape_markdown(settings.get('reference', 'not recorded'))}. Command: {code(study.compare_command())}.",
     ]

@@ -107,8 +107,8 @@ def describe_stability(run: str, denoiser: str, rows: Rows) -> str:
     )
 
 
-def describe_cost(denoising: Rows, bench: Rows) -> str:
-    """The network's weights and time, from the tables of the study; each time with its threads."""
+def describe_cost(denoising: Rows, bench: Rows, threads: object) -> str:
+    """The network's weights and time, from the tables of the study; the benchmark has that number of threads."""
     network = [row for row in denoising if row.get("method") == NETWORK]
     times = [value for row in network if (value := get_number(row, "ms_per_image")) is not None]
     weights = next((value for row in network if (value := get_number(row, "parameters")) is not None), None)
@@ -125,7 +125,8 @@ def describe_cost(denoising: Rows, bench: Rows) -> str:
     if not fused:
         return f"{text}."
     batch, ms = max(fused)
-    return f"{text}; the fused graph takes {ms / batch:.2f} ms per image at batch size {batch:.0f}."
+    on = "one thread" if threads == 1 else f"{NOT_MEASURED if threads is None else threads} threads"
+    return f"{text}; generator and denoiser fused take {ms / batch:.2f} ms on {on} at batch size {batch:.0f}."
 
 
 def count_seeds(rows: Rows) -> int:

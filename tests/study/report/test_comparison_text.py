@@ -29,9 +29,8 @@ def rows_of(ratios: tuple[float, ...], raw: float = 0.5, **columns: Any) -> list
         (LOWER, text.LOWERS),
         (HIGHER, text.RAISES),
         (MIXED, text.OPEN),
-        ((0.9,), text.LOWERS),
-        ((1.1,), text.RAISES),
-        ((1.01,), text.OPEN),  # one seed has no interval: within 2 % the effect is unclear
+        ((0.9,), text.OPEN),  # one training without an interval shows no effect
+        ((1.1,), text.OPEN),
     ],
 )
 def test_the_verdict_follows_the_interval(ratios: tuple[float, ...], verdict: str) -> None:
@@ -40,6 +39,16 @@ def test_the_verdict_follows_the_interval(ratios: tuple[float, ...], verdict: st
     assert f"In 1 case (run, epoch and denoiser) of `study compare`, denoising {verdict} in 1" in text.describe_answer(
         rows_of(ratios)
     )
+
+
+@pytest.mark.parametrize(
+    ("interval", "verdict"), [((0.8, 0.97), text.LOWERS), ((1.03, 1.2), text.RAISES), ((0.97, 1.03), text.OPEN)]
+)
+def test_one_training_has_the_interval_over_its_latents(interval: tuple[float, float], verdict: str) -> None:
+    rows = rows_of((sum(interval) / 2,), ratio_low=interval[0], ratio_high=interval[1])
+    (((point,)),) = build_curves(rows).values()
+    assert text.verdict_of(point.ratio) == verdict
+    assert point.ratio.seeds == 1
 
 
 def test_the_answer_counts_the_verdicts_with_their_distances() -> None:
@@ -57,7 +66,7 @@ def test_the_answer_counts_the_verdicts_with_their_distances() -> None:
 def test_without_measurements_the_sentences_say_so() -> None:
     gan_only = rows_of((1.0,), denoised=None, denoiser="none")
     assert text.describe_answer([]) == text.describe_answer(gan_only) == "Whether denoising helps: not measured."
-    assert text.describe_cost([], []) == "The cost of the denoiser: not measured."
+    assert text.describe_cost([], [], 2) == "The cost of the denoiser: not measured."
     assert text.describe_control([], "gan-only") == ""
     assert text.describe_seeds([]) == text.describe_seeds(rows_of((1.0,))) == "there are no confidence intervals"
     assert "(up to 3) and confidence intervals" in text.describe_seeds(rows_of(LOWER))
@@ -109,8 +118,8 @@ def test_only_equal_seeds_are_paired() -> None:
 def test_the_cost_is_read_from_the_tables() -> None:
     network = {"method": "network", "ms_per_image": 0.5, "parameters": 123456}
     bench = [{"name": "fused", "batch": b, "p50_ms": t} for b, t in ((1, 2.0), (64, 32.0))]
-    assert text.describe_cost([network, {"method": "median", "ms_per_image": 9.0}], bench) == (
-        "The denoiser costs 123,456 weights and 0.50 ms per image on one thread; the fused graph takes 0.50 ms per "
-        "image at batch size 64."
+    assert text.describe_cost([network, {"method": "median", "ms_per_image": 9.0}], bench, 2) == (
+        "The denoiser costs 123,456 weights and 0.50 ms per image on one thread; generator and denoiser fused take "
+        "0.50 ms on 2 threads at batch size 64."
     )
-    assert "time not measured" in text.describe_cost([{"method": "network", "parameters": 1}], [])
+    assert "time not measured" in text.describe_cost([{"method": "network", "parameters": 1}], [], 2)
