@@ -23,7 +23,8 @@ KINDS = {  # the layers that start a group, and the colour of their block
     "Linear": "#b5dcb4",
 }
 GROUP_HEIGHT = 0.95  # inches
-CENTRE, TEXT_LEFT = 1.0, 2.1  # x of the blocks and of the text, in units of GROUP_HEIGHT
+CENTRE, TEXT_LEFT, BRACKET = 1.0, 2.1, 0.4  # x of the blocks, the text and brackets, in units of GROUP_HEIGHT
+MAX_PERIOD = 6  # groups in a block that is looked for
 
 
 def group_layers(layers: Sequence[Layer]) -> list[list[Layer]]:
@@ -36,6 +37,40 @@ def group_layers(layers: Sequence[Layer]) -> list[list[Layer]]:
     return groups
 
 
+def fold_repeats(groups: Sequence[list[Layer]]) -> list[tuple[int, list[list[Layer]]]]:
+    """The groups in order as (count, groups): blocks of up to MAX_PERIOD groups that repeat come once, with a count."""
+    folded: list[tuple[int, list[list[Layer]]]] = []
+    start = 0
+    while start < len(groups):
+        repeats = {period: _count_repeats(groups[start:], period) for period in range(1, MAX_PERIOD + 1)}
+        period = max(repeats, key=lambda length: length * (repeats[length] - 1))
+        count = repeats[period]
+        if count == 1:
+            period = 1
+        folded.append((count, list(groups[start : start + period])))
+        start += count * period
+    return folded
+
+
+def _count_repeats(groups: Sequence[list[Layer]], period: int) -> int:
+    """How often the first `period` groups follow one another."""
+    block, count = groups[:period], 1
+    while len(block) == period and list(groups[count * period : (count + 1) * period]) == list(block):
+        count += 1
+    return count
+
+
+def describe_layers(layers: Sequence[Layer]) -> str:
+    """The layers in words, with a count before the blocks that repeat."""
+    parts = []
+    for count, groups in fold_repeats(group_layers(layers)):
+        steps = "; ".join(
+            f"{layer['layer']}, output {format_size(layer['output'])}" for group in groups for layer in group
+        )
+        parts.append(steps if count == 1 else f"{count} times ({steps})")
+    return "; ".join(parts)
+
+
 def format_size(shape: Sequence[int]) -> str:
     """`64 x 14 x 14` for a feature map, `100 numbers` for a vector."""
     if len(shape) == 1:
@@ -44,8 +79,12 @@ def format_size(shape: Sequence[int]) -> str:
 
 
 def draw_architecture(layers: Sequence[Layer], path: Path) -> None:
-    """Draw the layers of a network from top to bottom: each feature map as a block to scale, with its layers."""
-    groups = group_layers(layers)
+    """Draw the layers of a network from top to bottom: each feature map as a block to scale, with its layers.
+
+    A block of layers that repeats is drawn once, with a bracket and the count.
+    """
+    folded = fold_repeats(group_layers(layers))
+    groups = [group for _, block in folded for group in block]
     with drawing(path, GROUP_HEIGHT * len(groups)) as figure:
         axes = figure.add_axes((0, 0, 1, 1))
         axes.set(xlim=(0, WIDTH / GROUP_HEIGHT), ylim=(len(groups), 0), aspect="equal")
@@ -56,6 +95,18 @@ def draw_architecture(layers: Sequence[Layer], path: Path) -> None:
                 axes.annotate("", (CENTRE, i + 0.11), (CENTRE, i - 0.11), arrowprops=arrow)
             _draw_block(axes, i + 0.53, group)
             _label_block(axes, i + 0.53, group)
+        top = 0
+        for count, block in folded:
+            if count > 1:
+                _draw_bracket(axes, top, top + len(block), count)
+            top += len(block)
+
+
+def _draw_bracket(axes: Axes, top: int, bottom: int, count: int) -> None:
+    """Mark the groups from row `top` to `bottom` as a block that comes `count` times."""
+    ends = (top + 0.15, bottom - 0.05)
+    axes.plot((BRACKET + 0.08, BRACKET, BRACKET, BRACKET + 0.08), (ends[0], *ends, ends[1]), color=FAINT, linewidth=1)
+    axes.text(BRACKET - 0.06, sum(ends) / 2, f"{count} \u00d7", color=INK, fontsize=9.5, ha="right", va="center")
 
 
 def _draw_block(axes: Axes, y: float, group: Sequence[Layer]) -> None:

@@ -17,7 +17,7 @@ from gan_denoise.eval.noise import NOISES, add_noise
 from gan_denoise.export import latents, runtime
 from gan_denoise.export.run_folder import GAN
 from gan_denoise.study.report import plots
-from gan_denoise.study.report.architecture import draw_architecture, format_size
+from gan_denoise.study.report.architecture import describe_layers, draw_architecture
 from gan_denoise.study.report.figure_markdown import (
     captioned_figure,
     figure_markdown,
@@ -44,9 +44,10 @@ def architecture_figure(study: Study, label: str, network: str) -> str:
         return missing_figure(label, f"the {network}", "its stage has no `architecture.json`")
     path = figure_path(study, f"{network}.svg")
     draw_architecture(layers, path)
-    steps = "; ".join(f"{layer['layer']}, output {format_size(layer['output'])}" for layer in layers)
     weights = sum(int(layer["parameters"]) for layer in layers)
-    return figure_markdown(path, f"Diagram of the {network}: {steps}.", label, f"The {network}, {weights:,} weights.")
+    return figure_markdown(
+        path, f"Diagram of the {network}: {describe_layers(layers)}.", label, f"The {network}, {weights:,} weights."
+    )
 
 
 def epochs_figure(study: Study) -> str:

@@ -1,8 +1,9 @@
 "use strict";
-// Sorting, the before/after handle and the epoch slider. Without the script the page shows all images and tables.
+// Sorting and folding of tables, the before/after handle and the epoch slider. Without the script the page shows all images and tables.
 // The name of an image is the part of its alternative text before the colon.
 
 const NUMBER = /^([+\-\u2212]?)(\d{1,3}(?:,\d{3})+(?!\d)|\d+)(\.\d+)?(e[+-]?\d+)?(?:\/(\d+))?/i;
+const FIRST_COLUMNS = 6; // as in report.css
 const NEXT = { none: "ascending", ascending: "descending", descending: "none" };
 
 function createElement(tag, properties, ...children) {
@@ -49,6 +50,21 @@ function makeSortable(table) {
   });
 }
 
+// A wide table shows its first columns; a button shows the others.
+function makeFoldable(table) {
+  const count = table.tHead.rows[0].cells.length;
+  if (count <= FIRST_COLUMNS) return;
+  const button = createElement("button", { type: "button", className: "more" });
+  const fold = (folded) => {
+    table.classList.toggle("folded", folded);
+    button.textContent = folded ? `Show all ${count} columns` : `Show ${FIRST_COLUMNS} columns`;
+    button.ariaExpanded = String(!folded);
+  };
+  button.addEventListener("click", () => fold(button.ariaExpanded === "true"));
+  table.parentElement.before(button);
+  fold(true);
+}
+
 function nameOf(image) {
   return image.alt.split(":")[0];
 }
@@ -90,5 +106,6 @@ function makeSeries(figure) {
 }
 
 document.querySelectorAll("table").forEach(makeSortable);
+document.querySelectorAll("table").forEach(makeFoldable);
 document.querySelectorAll("figure.pair").forEach(makePair);
 document.querySelectorAll("figure.series").forEach(makeSeries);

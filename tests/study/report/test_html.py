@@ -96,7 +96,8 @@ def table_with(page: Any, head: str) -> int:
 
 
 def sort(page: Any, table: int, head: str) -> str:
-    """Press a heading's button from the keyboard; returns its aria-sort afterwards."""
+    """Press a heading's button from the keyboard; returns its aria-sort afterwards. The table shows all columns."""
+    page.eval_on_selector_all("button.more[aria-expanded=false]", "buttons => buttons.forEach(each => each.click())")
     button = page.locator("table").nth(table).get_by_role("button", name=head, exact=True)
     button.press("Enter")
     order: str = button.locator("..").get_attribute("aria-sort")
@@ -187,6 +188,26 @@ def test_errors_intervals_and_percents_are_sorted_by_their_value(open_page: Open
     ratios = [float(text.split()[0]) for text in column(page, table, "ratio")]
     assert ratios == sorted(ratios)
     assert any(" to " in text.replace("\u00a0", " ") for text in column(page, table, "ratio"))
+
+
+def test_a_wide_table_shows_six_columns_until_a_button_shows_all(open_page: Open) -> None:
+    page = open_page(PHONE)
+    table = page.locator("table").nth(table_with(page, "KID"))
+    heads = table.locator("th")
+    assert heads.count() > 6
+    assert [head.is_visible() for head in heads.all()] == [i < 6 for i in range(heads.count())]
+    button = table.locator("xpath=../preceding-sibling::button[1]")
+    assert button.text_content() == f"Show all {heads.count()} columns"
+    assert button.get_attribute("aria-expanded") == "false"
+    button.press("Enter")
+    assert all(head.is_visible() for head in heads.all())
+    assert (button.text_content(), button.get_attribute("aria-expanded")) == ("Show 6 columns", "true")
+    button.press("Enter")
+    assert not heads.last.is_visible()
+    narrow = page.locator("table").evaluate_all(
+        "tables => tables.filter(t => t.tHead.rows[0].cells.length <= 6).length"
+    )
+    assert page.locator("button.more").count() == page.locator("table").count() - narrow
 
 
 def test_the_handle_uncovers_the_denoised_images(open_page: Open) -> None:
