@@ -95,14 +95,14 @@ class Graph:
     samples; each thread runs whole chunks, which gives the same numbers faster, since no thread waits for another
     between nodes. Threads can share a graph, a forked child makes its own sessions at its first call, and a pickled
     graph carries the model. `input_shape` and `output_shapes` are per sample, without the batch; a free side is 0 (only
-    height and width together can be free). `sha256` is that of the file.
+    height and width together can be free). `sha256` is that of the file, `name` its path or the shipped file's name.
     """
 
     def __init__(self, model: bytes, signature: Signature, name: str, threads: int = 0) -> None:
         self.signature = signature
         self.sha256 = hashlib.sha256(model).hexdigest()
         self._arguments = model, signature, name, threads
-        self._model, self._name, self._threads = model, name, threads or usable_cores()
+        self._model, self.name, self._threads = model, name, threads or usable_cores()
         session = make_session(model, name, self._threads)
         try:
             _check_signature(session, signature, name)
@@ -165,7 +165,7 @@ class Graph:
         text = self.metadata.get("classes", "0")
         count = int(text) if text.isdecimal() else -1
         if not 0 <= count < self.input_shape[0]:
-            raise InputError.expected(f"{self._name}: classes", f"a number below {self.input_shape[0]}", text)
+            raise InputError.expected(f"{self.name}: classes", f"a number below {self.input_shape[0]}", text)
         return count
 
     @property
@@ -175,7 +175,7 @@ class Graph:
         if names == [""]:
             return []
         if len(names) != self.classes:
-            raise InputError.expected(f"{self._name}: class_names", f"{self.classes} names", len(names))
+            raise InputError.expected(f"{self.name}: class_names", f"{self.classes} names", len(names))
         return names
 
     def __reduce__(self) -> tuple[type[Graph], tuple[bytes, Signature, str, int]]:
@@ -184,7 +184,7 @@ class Graph:
     def _number(self, key: str, default: str, least: int, most: int) -> int:
         text = self.metadata.get(key, default)
         if not (text.isascii() and text.isdecimal() and len(text) < 10 and least <= int(text) <= most):
-            raise InputError.expected(f"{self._name}: metadata {key}", f"a number from {least} to {most}", text[:40])
+            raise InputError.expected(f"{self.name}: metadata {key}", f"a number from {least} to {most}", text[:40])
         return int(text)
 
     def _fits(self, shape: tuple[int, ...]) -> bool:
@@ -194,7 +194,7 @@ class Graph:
         return all(side == fixed if fixed else side > 0 and side % self.multiple == 0 for side, fixed in sides)
 
     def _make_session(self, threads: int) -> ort.InferenceSession:
-        return make_session(self._model, self._name, threads, plans_memory=not self.has_any_size)
+        return make_session(self._model, self.name, threads, plans_memory=not self.has_any_size)
 
     def _engine(self) -> _Engine:
         """The sessions of this process."""
@@ -216,7 +216,7 @@ class Graph:
         try:
             outputs = session.run(list(self.signature.outputs), {self.signature.input: samples})
         except Exception as error:  # see `make_session`
-            raise InputError(f"{self._name}: onnxruntime cannot run it ({one_line(error)})") from error
+            raise InputError(f"{self.name}: onnxruntime cannot run it ({one_line(error)})") from error
         return tuple(cast(list[ArrayF32], outputs))
 
 

@@ -267,6 +267,7 @@ def _settings(real: RealImages, seed: int, dataset: Dataset, *models: Graph) -> 
 
 
 def _data_settings(dataset: Dataset, *models: Graph) -> dict[str, object]:
-    """The hash of the reference, and the data of the models where they differ from it."""
+    """The model's name, the hash of the reference, and the data of the models where they differ from it."""
     recorded = dict.fromkeys(data for model in models for data in from_metadata(model.metadata))
-    return {"data_sha256": dataset.sha256, **describe_other_data(list(recorded), dataset)}
+    name = "shipped" if runtime.is_shipped(models[0]) else models[0].name
+    return {"model": name, "data_sha256": dataset.sha256, **describe_other_data(list(recorded), dataset)}

@@ -151,6 +151,7 @@ def compare_runs(
             "seed": seed,
             "data_sha256": dataset.sha256,
             **describe_other_data(list(dict.fromkeys(trained_on.values())), dataset),
+            **({} if on_test else _describe_seen(folders, len(dataset.train) - len(held_out_images))),
         },
         notes={
             "epoch": "of the generator; for joint, of joint training. The denoiser mean is always the finished one",
@@ -265,6 +266,14 @@ def _describe_epochs(selection: Selection) -> str:
     if not selection.every_epoch:
         return "the last"
     return ",".join(map(str, sorted(selection.epochs))) or "all"
+
+
+def _describe_seen(folders: Sequence[Path], fitted: int) -> dict[str, str]:
+    """The setting `seen`: the runs that were trained on held-out images too, which are after the first `fitted`."""
+    stages = trained_stages(folders)
+    seen = [stage.path for stage in stages if stage.read_fingerprint()["config"].get("images", 0) > fitted]
+    names = dict.fromkeys(path.parent.name for path in seen)
+    return {"seen": f"held-out images were part of the training of {', '.join(names)}"} if names else {}
 
 
 def _compare(images: ImageSet | None, reference: Reference) -> Row:

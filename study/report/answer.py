@@ -70,7 +70,7 @@ def describe_features(rows: Rows) -> str:
         if (ratio := get_number(row, "ratio")) is not None:
             features = str(row["features"])
             name = FEATURE_NAMES.get(features, escape_markdown(features))
-            number = f"FFD-1: {ratio:.2f} times" if features == FFD_1 else f"{ratio:.2f} times"
+            number = f"FFD-1: {ratio:.3g} times" if features == FFD_1 else f"{ratio:.3g} times"
             groups.setdefault(verdict_of_row(row), []).append(f"{name} ({number})")
     parts = [f"on {_of_features(names)} denoising {verdict}" for verdict, names in groups.items()]
     text = "; ".join(parts).replace("the distance", "the Fréchet distance to real images", 1)

@@ -85,13 +85,13 @@ def data_uri(path: Path) -> str:
 
 
 def _name_headings(tokens: Sequence[Token]) -> list[tuple[str, str]]:
-    """Give each section heading an anchor, in place; returns (anchor, text) pairs."""
+    """Give each heading below the title an anchor, in place; returns the (anchor, text) pairs of sections."""
     headings = []
     for opening, inside in pairwise(tokens):
-        if opening.type == "heading_open" and opening.tag == "h2":
+        if opening.type == "heading_open" and opening.tag in ("h2", "h3"):
             anchor = re.sub(r"\W+", "-", inside.content.lower()).strip("-")
             opening.attrSet("id", anchor)
-            headings.append((anchor, inside.content))
+            headings += [(anchor, inside.content)] if opening.tag == "h2" else []
     return headings
 
 

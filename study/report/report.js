@@ -3,6 +3,17 @@
 // The name of an image is the part of its alternative text before the colon.
 
 const NUMBER = /^([+\-\u2212]?)(\d{1,3}(?:,\d{3})+(?!\d)|\d+)(\.\d+)?(e[+-]?\d+)?(?:\/(\d+))?/i;
+const FOLDED = [
+  "abstract",
+  "methods",
+  "data",
+  "training",
+  "comparison-of-runs",
+  "noise-clipped-and-rounded-to-8-bits-as-in-image-files",
+  "speed",
+  "limits",
+  "reproducing-these-results",
+];
 const FIRST_COLUMNS = 6; // as in report.css
 const NEXT = { none: "ascending", ascending: "descending", descending: "none" };
 
@@ -65,6 +76,23 @@ function makeFoldable(table) {
   fold(true);
 }
 
+// The content of a section, up to the next heading of its level or above, behind a button in its heading.
+function makeSectionFoldable(heading) {
+  const part = createElement("div", {});
+  const isNext = (element) => /^H[1-6]$/.test(element.tagName) && element.tagName <= heading.tagName;
+  while (heading.nextElementSibling && !isNext(heading.nextElementSibling)) part.append(heading.nextElementSibling);
+  heading.after(part);
+  const button = createElement("button", { type: "button", className: "fold" }, ...heading.childNodes);
+  heading.append(button);
+  const open = (opened) => {
+    part.classList.toggle("closed", !opened);
+    button.ariaExpanded = String(opened);
+  };
+  button.addEventListener("click", () => open(button.ariaExpanded !== "true"));
+  window.addEventListener("hashchange", () => location.hash === `#${heading.id}` && open(true));
+  open(location.hash === `#${heading.id}`);
+}
+
 function nameOf(image) {
   return image.alt.split(":")[0];
 }
@@ -107,5 +135,6 @@ function makeSeries(figure) {
 
 document.querySelectorAll("table").forEach(makeSortable);
 document.querySelectorAll("table").forEach(makeFoldable);
+FOLDED.flatMap((id) => document.getElementById(id) ?? []).forEach(makeSectionFoldable);
 document.querySelectorAll("figure.pair").forEach(makePair);
 document.querySelectorAll("figure.series").forEach(makeSeries);

@@ -70,7 +70,7 @@ def test_a_graph_and_a_model_are_the_same_after_pickling(exported: Path) -> None
     copy = pickle.loads(pickle.dumps(graph))
     for before, after in zip(graph(z), copy(z), strict=True):
         np.testing.assert_array_equal(before, after)
-    assert (copy.sha256, copy.metadata, copy._name, copy._threads) == (graph.sha256, graph.metadata, graph._name, 2)
+    assert (copy.sha256, copy.metadata, copy.name, copy._threads) == (graph.sha256, graph.metadata, graph.name, 2)
     model = api.load_model(exported, threads=1)
     images = model.generate(3).image
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).generate(3).image, images)

@@ -38,9 +38,9 @@ def test_the_effect_by_each_feature_network_is_said_by_its_interval() -> None:
     sentence = describe_features(rows)
     assert sentence == (
         "On the features of a Fashion-MNIST classifier (FFD-1: 0.63 times) and an ImageNet network (0.86 times) "
-        "denoising **lowers** the Fréchet distance to real images; on plain pixels (1.00 times) denoising has no clear "
+        "denoising **lowers** the Fréchet distance to real images; on plain pixels (1 times) denoising has no clear "
         "effect; "
-        "on the features of mine.onnx (1.20 times) denoising **raises** the distance."
+        "on the features of mine.onnx (1.2 times) denoising **raises** the distance."
     )
     assert "none.onnx" not in sentence
     assert describe_features([features("pixels", None)]) == ""

@@ -96,8 +96,9 @@ def table_with(page: Any, head: str) -> int:
 
 
 def sort(page: Any, table: int, head: str) -> str:
-    """Press a heading's button from the keyboard; returns its aria-sort afterwards. The table shows all columns."""
-    page.eval_on_selector_all("button.more[aria-expanded=false]", "buttons => buttons.forEach(each => each.click())")
+    """Press a heading's button from the keyboard; returns its aria-sort afterwards. The page shows everything."""
+    folded = "button.more[aria-expanded=false], button.fold[aria-expanded=false]"
+    page.eval_on_selector_all(folded, "buttons => buttons.forEach(each => each.click())")
     button = page.locator("table").nth(table).get_by_role("button", name=head, exact=True)
     button.press("Enter")
     order: str = button.locator("..").get_attribute("aria-sort")
@@ -210,6 +211,26 @@ def test_a_wide_table_shows_six_columns_until_a_button_shows_all(open_page: Open
     assert page.locator("button.more").count() == page.locator("table").count() - narrow
 
 
+def test_details_are_folded_until_their_heading_is_pressed_or_linked_to(open_page: Open) -> None:
+    page = open_page(PHONE)
+    methods, speed = (page.get_by_role("button", name=name, exact=True) for name in ("Methods", "Speed"))
+    table = page.locator("table").nth(table_with(page, "images/s"))
+    assert not table.is_visible()
+    assert speed.get_attribute("aria-expanded") == "false"
+    speed.press("Enter")
+    assert table.is_visible()
+    speed.press("Enter")
+    assert not table.is_visible()
+    page.locator("nav a", has_text="Methods").click()
+    assert methods.get_attribute("aria-expanded") == "true"
+    assert page.locator("img[src^='data:image/svg']").first.is_visible()
+    assert page.locator("h2", has_text="The denoiser on generated images").locator("button").count() == 0
+
+
+def test_the_folded_page_is_short_on_a_phone(open_page: Open) -> None:
+    assert open_page(PHONE).evaluate("document.documentElement.scrollHeight") < 12_000
+
+
 def test_the_handle_uncovers_the_denoised_images(open_page: Open) -> None:
     page = open_page()
     frame, handle = page.locator(".frame"), page.locator(".handle")
@@ -273,7 +294,7 @@ def test_without_script_everything_is_shown(open_page: Open) -> None:
 
 def test_print_shows_all_images_and_no_controls(open_page: Open) -> None:
     page = open_page()
-    assert page.eval_on_selector_all("img", VISIBLE) == 14  # one of two epochs is hidden on the screen
+    assert page.eval_on_selector_all("img", VISIBLE) < 14  # one of two epochs and the folded sections are hidden
     page.locator(".frame").get_by_role("slider").press("Home")  # would hide figure 3
     page.emulate_media(media="print")
     assert page.eval_on_selector_all("img", VISIBLE) == 15
