@@ -104,7 +104,7 @@ def features_report(
             "features": ", ".join(extractor.label for extractor in extractors),
             "reference": f"the first {min(n, len(dataset.test)):,} test images, for ffd-1 all",
             "seed": seed,
-            **({} if alone is None else {"alone_sha256": alone.sha256}),
+            **({} if alone is None else {"alone": alone.name, "alone_sha256": alone.sha256}),
             **_data_settings(dataset, fused),
         },
         notes={

@@ -107,8 +107,8 @@ def ratio_figure(study: Study, rows: Rows) -> str:
     )
     caption = (
         "The ratio of the Fréchet distances after and before denoising, over the distance before; below 1 denoising "
-        f"helps. One point for each epoch; {interval_note(rows)}; at most {MAX_CURVES} curves, the table has the "
-        f"others.{dashed}"
+        f"helps. One point for each epoch; {interval_note(rows, of_ratio=True)}; at most {MAX_CURVES} curves, the "
+        f"table has the others.{dashed}"
     )
     return figure_markdown(path, _ratio_alt(curves, lines), "G", caption)
 
@@ -175,13 +175,18 @@ def distance_figure(study: Study) -> str:
 
 
 def build_distance_bands(rows: Rows) -> dict[str, plots.Band]:
-    """A curve of raw and one of denoised distances for each run and denoiser with several epochs."""
+    """A curve of raw and one of denoised distances for each run and denoiser with several epochs.
+
+    The name of the run is part of a curve's name where there are several runs.
+    """
     curves: dict[str, dict[int, Estimate]] = {}
-    groups = group_by_snapshot(rows)
-    for (run, denoiser), points in build_curves(rows).items():
-        raw = f"raw, joint ({run})" if denoiser == JOINT else f"raw ({run})"  # one curve for all separate denoisers
+    groups, measured = group_by_snapshot(rows), build_curves(rows)
+    several = len({run for run, _ in measured}) > 1
+    for (run, denoiser), points in measured.items():
+        of_run = f" ({run})" if several else ""
+        raw = f"raw, joint{of_run}" if denoiser == JOINT else f"raw{of_run}"  # one curve for all separate denoisers
         for epoch in (point.epoch for point in points if len(points) > 1):
-            for name, column in ((raw, "raw"), (f"{_denoiser_name(denoiser)} ({run})", "denoised")):
+            for name, column in ((raw, "raw"), (f"{_denoiser_name(denoiser)}{of_run}", "denoised")):
                 if distance := estimate_geometric_mean(groups[run, epoch, denoiser], column):
                     curves.setdefault(name, {})[epoch] = distance
     return {name: _band(list(curve), list(curve.values())) for name, curve in curves.items()}
@@ -209,10 +214,13 @@ def _denoiser_name(denoiser: object) -> str:
     return DENOISER_NAMES.get(str(denoiser), str(denoiser))
 
 
-def interval_note(rows: Rows) -> str:
-    """What the intervals of the curves mean."""
+def interval_note(rows: Rows, of_ratio: bool = False) -> str:
+    """What the intervals of the curves mean; those of a ratio are over the latents where there is one seed."""
     seeds = count_seeds(rows)
-    return f"95 % confidence intervals over up to {seeds} seeds" if seeds > 1 else "one seed, no intervals"
+    if seeds > 1:
+        return f"95 % confidence intervals over up to {seeds} seeds"
+    measured = of_ratio and any(get_number(row, "ratio_low") is not None for row in rows)
+    return "one seed; 95 % confidence intervals over its latents" if measured else "one seed, no intervals"
 
 
 def _ratio_alt(curves: Curves, lines: dict[str, float]) -> str:

@@ -104,6 +104,7 @@ class Study:
         settings = result.get("settings", {})
         options |= {"--seed": settings.get("seed"), "--repeats": settings.get("repeats")}
         options |= {"-n": None if table == "bench" or not self.rows(table) else self.rows(table)[0].get("n")}
+        options |= {"--alone": settings.get("alone")}
         return _command(command, [*(names if table == FEATURES else []), *options.items()])
 
     def controls_command(self) -> str:

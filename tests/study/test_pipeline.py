@@ -38,7 +38,7 @@ def test_the_study_runs_each_stage_once_and_skips_finished_ones(
     first: subprocess.CompletedProcess[str], tmp_path: Path
 ) -> None:
     folder = Path(first.args[-1])
-    measures = ["measure denoising", "measure generation", "measure bench"]
+    measures = [f"measure {name}" for name in ("denoising", "generation", "features", "crossover", "bench")]
     assert stages(first) == ["data", "train gan", "train denoiser", "export", *measures, "report"]
     assert first.stdout.splitlines()[-1] == f"report: {folder / 'report.html'}"
     for method in ("network", "median", "total variation", "wavelet", "non-local means", "two graphs", "eager PyTorch"):

@@ -36,7 +36,7 @@ PRESET = PRESETS["smoke-best"]
 N = 120
 WHERE = ["run", "seed", "epoch", "denoiser"]
 PAIRS = [f"{name}_{when}" for name in measure.COMPARED for when in ("raw", "denoised")]
-IMAGES = ["raw", "denoised", "ratio", *PAIRS]
+IMAGES = ["raw", "denoised", "ratio", *PAIRS, "ratio_low", "ratio_high"]
 RESTORED = ["psnr_15", "psnr_25", "psnr_50", "clean_db"]
 LOGGED = ["pair_accuracy", "denoised_pair_accuracy", "images_per_s", "seconds"]
 
@@ -90,7 +90,7 @@ def test_what_a_run_lacks_is_none_and_not_zero(final: list[dict[str, Any]]) -> N
     missing = {name for name, value in gan_only.items() if value is None}
     missing.remove("denoised_pair_accuracy")
     denoised = {name for name in PAIRS if name.endswith("_denoised")}
-    assert missing == {"denoised", "ratio", *denoised, "class_preserved", *RESTORED}
+    assert missing == {"denoised", "ratio", "ratio_low", "ratio_high", *denoised, "class_preserved", *RESTORED}
     missing = {name for name, value in denoiser.items() if value is None}
     assert missing == {"n", "class_preserved", "pair_accuracy", "denoised_pair_accuracy", *IMAGES}
     assert separate["denoised_pair_accuracy"] is None

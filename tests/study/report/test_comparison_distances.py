@@ -51,8 +51,10 @@ def test_a_run_without_denoiser_has_no_line_and_no_curve() -> None:
 def test_raw_and_denoised_distances_are_drawn_with_their_intervals(tmp_path: Path) -> None:
     rows = [*rows_of(3), *rows_of(3, denoiser="sample"), *rows_of(2, denoiser="joint", raw=1.0)]
     bands = build_distance_bands(rows)
-    names = ["raw (quarter)", "one pass (quarter)", "stochastic sampling (quarter)"]
-    assert list(bands) == [*names, "raw, joint (quarter)", "joint training (quarter)"]
+    names = ["raw", "one pass", "stochastic sampling"]
+    assert list(bands) == [*names, "raw, joint", "joint training"]
+    two = build_distance_bands([*rows_of(3), *rows_of(3, run="best")])
+    assert list(two) == ["raw (quarter)", "one pass (quarter)", "raw (best)", "one pass (best)"]
     assert bands[names[0]].y == bands[names[0]].low == pytest.approx([0.5, 0.25, 0.125])
     denoised = bands[names[1]]
     assert denoised.x == [1, 2, 3]
@@ -64,7 +66,7 @@ def test_raw_and_denoised_distances_are_drawn_with_their_intervals(tmp_path: Pat
     markdown = write_report(tmp_path, None, published=tmp_path / "none").with_suffix(".md").read_text()
     figure = re.search(r"!\[(.+)\]\(figures/distances.svg\)\n\*Figure L\. (.+)\*", markdown)
     assert figure is not None
-    assert "one pass (quarter) 0.36 to 0.09" in figure[1]
+    assert "one pass 0.36 to 0.09" in figure[1]
     assert "over up to 3 seeds" in figure[2]
     assert (tmp_path / "figures/distances.svg").read_text().count('<g id="FillBetween') == len(bands)
     assert "lowers" in markdown[markdown.index("## Comparison of runs") :]
