@@ -18,6 +18,7 @@ from gan_denoise.eval.bench.tables import bench_report
 from gan_denoise.eval.bench.timing import PAUSE_S
 from gan_denoise.eval.denoising.filters import TUNED
 from gan_denoise.eval.denoising.tables import denoising_report, side_by_side
+from gan_denoise.eval.generation.features import IMAGENET_PACKAGE, has_imagenet
 from gan_denoise.eval.generation.tables import features_report, generation_report
 from gan_denoise.eval.metrics import ffd
 from gan_denoise.eval.result_table import ResultTable, from_json, print_table, to_csv, to_json
@@ -130,16 +131,21 @@ def _measure(
         return bench_report(exported, budget.repeats, threads, track=tracked("timing"), pause_s=budget.pause_s)
 
     def features() -> ResultTable:
-        return features_report(
-            budget.features,
+        """Without the weights of the ImageNet features by the others: a finished training is not held up by them."""
+        names = [name for name in budget.features if name != IMAGENET or has_imagenet()]
+        joint = RunFolder(folder).joint.path.exists()
+        table = features_report(
+            names,
             exported,
             dataset,
             budget.compared,
             0,
             threads,
             tracked("comparing features"),
-            alone=convert_generator(RunFolder(folder).gan.path) if RunFolder(folder).joint.path.exists() else None,
+            alone=convert_generator(RunFolder(folder).gan.path) if joint else None,
         )
+        skipped = {name: f"{IMAGENET_PACKAGE}: not installed" for name in budget.features if name not in names}
+        return dataclasses.replace(table, skipped={**table.skipped, **skipped})
 
     def crossover() -> ResultTable:
         selection = Selection(every_epoch=True, extra=(GAUSSIAN,))

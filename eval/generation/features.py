@@ -168,6 +168,11 @@ def _load_imagenet(threads: int) -> FeatureExtractor:
     return _checked_imagenet(content, threads)
 
 
+def has_imagenet() -> bool:
+    """Whether the package with the weights of the ImageNet features is installed."""
+    return find_spec(IMAGENET_PACKAGE.replace("-", "_")) is not None
+
+
 def _convert_imagenet() -> bytes:
     spec = find_spec(IMAGENET_PACKAGE.replace("-", "_"))
     if spec is None or not spec.submodule_search_locations:

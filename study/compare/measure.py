@@ -24,6 +24,7 @@ from gan_denoise.eval.generation.reference import (
     Reference,
     compare_with_reference,
     distance_to,
+    extract_features,
     features_name,
     make_reference,
     make_test_reference,
@@ -72,7 +73,7 @@ class Measurement:
     """What all rows share: the feature networks, the real images to compare with, and latents 0 to n - 1 of `seed`."""
 
     network: Graph  # of FFD-1, which also assigns the classes
-    held_out: Reference  # strengths are chosen on it, also where `reference` is the test images
+    held_out: Reference  # by FFD-1's features: strengths are chosen on it, whatever `reference` is
     reference: Reference
     n: int
     seed: int
@@ -80,15 +81,10 @@ class Measurement:
 
     def image_set(self, images: ImagesF32) -> ImageSet:
         """Features, classes and appearance of images (N, 1, 28, 28) in [0, 1], rounded to 8 bits as in files."""
-        image_set = self.feature_set(images)
-        image_set.add_appearance(to_uint8(images))
-        return image_set
-
-    def feature_set(self, images: ImagesF32) -> ImageSet:
-        """The same without the appearance."""
         pixels, image_set = to_uint8(images), ImageSet()
         features, logits = self.network.batched(to_float(pixels))
         image_set.add_features(features if self.extractor is None else self.extractor.extract(pixels), logits)
+        image_set.add_appearance(pixels)
         return image_set
 
 
@@ -118,19 +114,18 @@ def compare_runs(
     network = ffd.load_network(threads=threads)
     extractor = None if features == FFD_1 else load_extractor(features, threads)
     held_out_images = split_holdout(dataset.train)[1].images
+    held_out = make_reference(held_out_images, network)
     if extractor is None:
-        held_out = make_reference(held_out_images, network)
         reference = make_test_reference(dataset, network) if on_test else held_out
     else:
-        held_out = extractor.make_reference(held_out_images[:n], network)
-        reference = extractor.make_reference(dataset.test.images[:n], network) if on_test else held_out
+        reference = extractor.make_reference((dataset.test.images if on_test else held_out_images)[:n], network)
     measurement = Measurement(network, held_out, reference, n, seed, extractor)
     kind = ("test images" if on_test else "held-out training images") + (
         "" if extractor else ": distances are FFD-1" if on_test else ": distances are not FFD-1"
     )
     tuned = {
-        name: f"the best of {', '.join(f'{value:g}' for value in STRENGTHS[name])} on held-out training images, with "
-        f"{min(n, TUNING_SAMPLES[name]):,} images of seed {another_seed(seed)}"
+        name: f"the best of {', '.join(f'{value:g}' for value in STRENGTHS[name])} by FFD-1's features, on held-out "
+        f"training images, with {min(n, TUNING_SAMPLES[name]):,} images of seed {another_seed(seed)}"
         for name in selection.extra
     }
     rows = [row for snapshot in track(snapshots) for row in measure_snapshot(snapshot, measurement)]
@@ -214,7 +209,7 @@ def best_strength(
 
     def distance(strength: float) -> float:
         denoised = denoise_images(name, images, denoise, strength, seed)
-        return distance_to(measurement.held_out, measurement.feature_set(denoised))
+        return distance_to(measurement.held_out, extract_features(denoised, measurement.network))
 
     return min(STRENGTHS[name], key=distance)
 

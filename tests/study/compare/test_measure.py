@@ -221,6 +221,9 @@ def test_distances_by_other_features_leave_the_classes_to_ffd_1(runs: Path, data
     assert other.rows[0]["raw"] != pytest.approx(ffd_1.rows[0]["raw"], rel=0.01)
     assert other.rows[0]["class_preserved"] == ffd_1.rows[0]["class_preserved"]
     assert other.settings["features"].startswith("classifier-2-96@")
+    tuned = compare_runs([runs / "gan-only-3"], data, N, 0, 1, Selection(extra=("gaussian",)), features="classifier-2")
+    by_ffd_1 = compare_runs([runs / "gan-only-3"], data, N, 0, 1, Selection(extra=("gaussian",)))
+    assert tuned.rows[1]["width_px"] == by_ffd_1.rows[1]["width_px"]  # a strength does not depend on the features
     with pytest.raises(InputError, match="at least 785 samples of width 784"):
         compare_runs([runs / "quarter-3"], data, N, 0, 1, features="pixels")
 
