@@ -62,7 +62,10 @@ def test_the_readme_is_short_and_starts_with_a_command() -> None:
 
 
 def test_the_readmes_image_can_be_read_on_github_and_loads_fast() -> None:
-    (target,) = re.findall(r"!\[[^]]+\]\(([^)]+)\)", README)
+    target, figure = re.findall(r"!\[[^]]+\]\(([^)]+)\)", README)
+    assert README.index(target) < README.index("```")  # on the first screen
+    assert (ROOT / figure).read_text().startswith("<?xml")
+    assert (ROOT / figure).stat().st_size < 100_000
     with Image.open(ROOT / target) as image:
         assert 1_400 <= image.width <= 1_800  # about twice GitHub's column
     assert (ROOT / target).stat().st_size < 300_000

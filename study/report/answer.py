@@ -93,13 +93,15 @@ def verdict_of_row(row: Row) -> str:
 def describe_crossovers(found: Sequence[dict[str, Any]], rows: Rows) -> str:
     """The last epoch at which each trained denoiser helps, over the seeds."""
     sentences = []
+    several = len({crossover["run"] for crossover in found}) > 1
     for crossover in found:
         if crossover["denoiser"] not in (MEAN, JOINT):
             continue
         of_run = [row for row in rows if (row["run"], row["denoiser"]) == (crossover["run"], crossover["denoiser"])]
         last = max(int(row["epoch"]) for row in of_run)
         seeds = len(crossover["epochs"])
-        where = f"Over {last} epochs of {code(crossover['run'])} ({seeds} seed{'s' if seeds > 1 else ''})"
+        name = f" of {code(crossover['run'])}" if several else ""
+        where = f"Over {last} epochs{name} ({seeds} seed{'s' if seeds > 1 else ''})"
         first, end = crossover["first"], crossover["last"]
         epochs = f"epoch {first}" if first == end else f"epoch {first} to {end}, by seed"
         if not end:

@@ -58,7 +58,7 @@ def test_the_effect_by_each_feature_network_is_said_by_its_interval() -> None:
         ([[0.7, 0.9, 0.9], [0.7, 0.9, 1.2]], "for the last time at epoch 2 to 3, by seed."),
         (
             [[0.7, 1.1, 0.8]],
-            "Over 3 epochs of `paper` (1 seed) the denoiser still lowers the distance at the last epoch.",
+            "Over 3 epochs (1 seed) the denoiser still lowers the distance at the last epoch.",
         ),
         ([[1.1, 1.2, 1.3]], "lowers the distance at no epoch."),
     ],
