@@ -81,7 +81,7 @@ def _distance_columns(real: Features, before: Features, after: Features, referen
     if reference is None or len(before) <= before.shape[1]:
         return dict.fromkeys(names)
     floor = frechet_distance(reference, statistics(real))
-    raw, denoised, ratio = _compare(before, after, reference)
+    raw, denoised, ratio = compare_distances(before, after, reference)
     excess = (denoised - floor) / (raw - floor) if raw > floor else None
     return dict(zip(names, (floor, raw, denoised, *ratio, excess), strict=True))
 
@@ -90,11 +90,11 @@ def _alone_columns(alone: Features, after: Features, reference: Statistics | Non
     names = ("alone", "alone_ratio", "alone_ratio_low", "alone_ratio_high")
     if reference is None or len(alone) <= alone.shape[1]:
         return dict.fromkeys(names)
-    distance, _, ratio = _compare(alone, after, reference)
+    distance, _, ratio = compare_distances(alone, after, reference)
     return dict(zip(names, (distance, *ratio), strict=True))
 
 
-def _compare(
+def compare_distances(
     before: Features, after: Features, reference: Statistics
 ) -> tuple[float, float, tuple[float | None, float | None, float | None]]:
     """Both distances, and their ratio with its interval, which is None where a distance is 0."""

@@ -84,6 +84,7 @@ def features_report(
     extractors = [load_extractor(name, threads) for name in dict.fromkeys(names)]
     batches = list(generate_sets(fused, n, seed, track))
     raw, denoised = (np.concatenate([batch[name] for batch in batches]) for name in (RAW, DENOISED))
+    baseline = None if alone is None else generate_raw(alone, n, seed)
     skipped = {
         f"distance by {extractor.name}": f"it needs more than {extractor.width:,} images"
         for extractor in extractors
@@ -92,12 +93,7 @@ def features_report(
     return ResultTable(
         command="eval generation",
         title="Generated images, raw and denoised, compared with real ones by several features",
-        rows=[
-            feature_row(
-                raw, denoised, dataset, extractor, track, None if alone is None else generate_raw(alone, n, seed)
-            )
-            for extractor in extractors
-        ],
+        rows=[feature_row(raw, denoised, dataset, extractor, track, baseline) for extractor in extractors],
         model_sha256=fused.sha256,
         machine=describe_machine(threads),
         settings={

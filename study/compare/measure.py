@@ -18,6 +18,7 @@ from gan_denoise.data.images import ImagesF32, to_float, to_uint8
 from gan_denoise.eval.denoising.evaluate import PSNR_CAP_DB
 from gan_denoise.eval.denoising.filters import load_tuned, restore, tuned_for
 from gan_denoise.eval.denoising.resample import stochastic_denoise
+from gan_denoise.eval.generation.by_features import compare_distances
 from gan_denoise.eval.generation.features import FeatureExtractor, load_extractor
 from gan_denoise.eval.generation.reference import (
     ImageSet,
@@ -32,8 +33,6 @@ from gan_denoise.eval.generation.reference import (
 )
 from gan_denoise.eval.inputs import check_training_data, describe_other_data
 from gan_denoise.eval.metrics import class_balance, ffd
-from gan_denoise.eval.metrics.confidence import paired_ratio_interval
-from gan_denoise.eval.metrics.frechet import distance_and_influence
 from gan_denoise.eval.metrics.kid import kid
 from gan_denoise.eval.metrics.prdc import K
 from gan_denoise.eval.metrics.psnr_ssim import psnr
@@ -290,11 +289,8 @@ def _interval_columns(before: ImageSet | None, after: ImageSet | None, reference
     """The 95 % interval of the ratio over the latents, which both sets share."""
     if before is None or after is None:
         return dict.fromkeys(("ratio_low", "ratio_high"))
-    (raw, change), (denoised, changed) = (
-        distance_and_influence(images.features, reference.statistics) for images in (before, after)
-    )
-    interval = paired_ratio_interval(raw, denoised, (change, changed))
-    return {"ratio_low": interval.low, "ratio_high": interval.high}
+    _, _, (_, low, high) = compare_distances(before.features, after.features, reference.statistics)
+    return {"ratio_low": low, "ratio_high": high}
 
 
 def _class_preserved(before: ImageSet | None, after: ImageSet | None) -> float | None:

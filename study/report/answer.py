@@ -9,10 +9,10 @@ from gan_denoise.eval.columns import format_value, title_of
 from gan_denoise.markdown import code, escape_markdown, markdown_table
 from gan_denoise.options import FFD_1, IMAGENET, PIXELS, SECOND_CLASSIFIER
 from gan_denoise.study.compare.crossover import CROSSOVER_RULE
-from gan_denoise.study.compare.statistics import build_curves
+from gan_denoise.study.compare.statistics import Estimate, build_curves
 from gan_denoise.study.report import plots
 from gan_denoise.study.report.comparison import NO_CHANGE, build_epoch_bands, interval_note
-from gan_denoise.study.report.comparison_text import DENOISER_NAMES
+from gan_denoise.study.report.comparison_text import DENOISER_NAMES, verdict_of
 from gan_denoise.study.report.figure_markdown import figure_markdown, figure_path
 from gan_denoise.study.report.results import FEATURES, Study, source_line
 from gan_denoise.study.report.results_text import describe_distance
@@ -42,7 +42,6 @@ FEATURE_COLUMNS = (
     "recall_raw",
     "recall_denoised",
 )
-LOWERS, RAISES, UNDECIDED = "**lowers** the distance", "**raises** the distance", "has no clear effect"
 
 
 def answer_section(study: Study) -> list[str]:
@@ -71,7 +70,8 @@ def describe_features(rows: Rows) -> str:
             features = str(row["features"])
             name = FEATURE_NAMES.get(features, escape_markdown(features))
             number = f"FFD-1: {ratio:.3g} times" if features == FFD_1 else f"{ratio:.3g} times"
-            groups.setdefault(verdict_of_row(row), []).append(f"{name} ({number})")
+            interval = Estimate(ratio, get_number(row, "ratio_low"), get_number(row, "ratio_high"), seeds=1)
+            groups.setdefault(verdict_of(interval), []).append(f"{name} ({number})")
     parts = [f"on {_of_features(names)} denoising {verdict}" for verdict, names in groups.items()]
     text = "; ".join(parts).replace("the distance", "the Fréchet distance to real images", 1)
     return f"{text[:1].upper()}{text[1:]}." if parts else ""
@@ -80,14 +80,6 @@ def describe_features(rows: Rows) -> str:
 def _of_features(names: Sequence[str]) -> str:
     is_pixels = names[0].startswith(FEATURE_NAMES[PIXELS])
     return f"{'' if is_pixels else 'the features of '}{join_words(names)}"
-
-
-def verdict_of_row(row: Row) -> str:
-    """LOWERS or RAISES if the whole 95 % interval of the ratio is below or above 1, else UNDECIDED."""
-    low, high = get_number(row, "ratio_low"), get_number(row, "ratio_high")
-    if low is None or high is None:
-        return UNDECIDED
-    return LOWERS if high < 1 else RAISES if low > 1 else UNDECIDED
 
 
 def describe_crossovers(found: Sequence[dict[str, Any]], rows: Rows) -> str:

