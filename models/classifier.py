@@ -6,9 +6,9 @@ from torch import Tensor, nn
 
 
 class FeatureNetwork(nn.Module):
-    """That of FFD-1: images (N, channels, size, size) in [0, 1] to features and class logits.
+    """The network of FFD-1: images (N, channels, size, size) in [0, 1] to features and class logits.
 
-    They are (N, widths[-1]) and (N, classes).
+    Features are (N, widths[-1]), logits (N, classes).
 
     Three stages of two 3x3 convolutions with batch norm; the features are the spatial mean of the last stage.
     """

@@ -7,8 +7,8 @@ from typing import Any
 from gan_denoise.study.rows import Rows, get_number
 
 CROSSOVER_RULE = (
-    "of a seed, the last measured epoch at which the denoised distance is below the raw one (0: at none); given as the "
-    "smallest and the largest over the seeds. It is open where a seed's is its last measured epoch"
+    "the last measured epoch at which the denoised distance is below the raw one, 0 if there is none; the smallest and "
+    "the largest over the seeds; open if it is the last measured epoch of a seed"
 )
 
 

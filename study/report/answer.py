@@ -132,7 +132,7 @@ def crossover_figure(study: Study, rows: Rows) -> str:
     ends = "; ".join(f"{name} {band.y[0]:.3g} to {band.y[-1]:.3g}" for name, band in bands.items())
     caption = (
         "The Fréchet distance after denoising over the one before, at each epoch of the generator; below 1 denoising "
-        f"helps. {interval_note(rows, of_ratio=True).capitalize()}. The crossover is, {CROSSOVER_RULE}. Command: "
+        f"helps. {interval_note(rows, of_ratio=True).capitalize()}. The crossover is {CROSSOVER_RULE}. Command: "
         f"{code(study.crossover_command())}."
     )
     return figure_markdown(path, f"Curves of the ratio over the epochs, first to last: {ends}.", "K", caption)
