@@ -23,6 +23,7 @@ DENOISER_HELP = "photo, fashion, an ONNX file, or an exported folder that holds 
 # Features that generated images are compared by, beside those of an ONNX file.
 FFD_1, SECOND_CLASSIFIER, IMAGENET, PIXELS = "ffd-1", "classifier-2", "imagenet", "pixels"
 FEATURES, ALL = (FFD_1, SECOND_CLASSIFIER, IMAGENET, PIXELS), "all"
+OWN_CLASSIFIER = "classifier"  # the one in the folder of the model, of other data than Fashion-MNIST
 
 OUTPUT, MACHINE = "Output", "Machine"  # panels in the help of a command
 
@@ -33,9 +34,21 @@ class DatasetName(StrEnum):
     fashion_mnist = "fashion-mnist"
     mnist = "mnist"
     kmnist = "kmnist"
+    cifar10 = "cifar10"
     photos = "photos"
     folder = "folder"
     npz = "npz"
+
+
+CENTRE, RANDOM, RESIZE = "centre", "random", "resize"
+
+
+class Crop(StrEnum):
+    """How an image becomes a square."""
+
+    centre = CENTRE
+    random = RANDOM
+    resize = RESIZE
 
 
 class TableFormat(StrEnum):
@@ -101,6 +114,19 @@ DataOption = Annotated[
         show_default="searched",
     ),
 ]
+MeasuredDatasetOption = Annotated[
+    DatasetName | None,
+    typer.Option("--dataset", help="The data set to compare with.", show_default="the one the model was trained on"),
+]
+MeasuredPathOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        metavar="PATH",
+        help=f"Folder or file of the data set; of Fashion-MNIST also read from ${DATA_VARIABLE}.",
+        show_default="where it was for training, or searched",
+    ),
+]
 OtherDataOption = Annotated[
     bool,
     typer.Option("--other-data", help="Measure models that were trained on other data; the result records it."),
@@ -114,7 +140,7 @@ DatasetOption = Annotated[
     typer.Option(
         help="photos: free photographs, in tiles of 192x192; "
         "folder: image files, or one sub-folder of them per class, also in train and test; "
-        "npz: arrays `images` and optionally `labels`."
+        "npz: arrays `images` and optionally `labels`, or as MedMNIST and Keras name them."
     ),
 ]
 FetchOption = Annotated[DatasetName, typer.Option(metavar="fashion-mnist|photos", help="The data set to fetch.")]
@@ -129,9 +155,35 @@ FetchPathOption = Annotated[
 ]
 SizeOption = Annotated[
     int | None,
-    typer.Option(help="Resize to 28, 32 or 64 pixels a side.", show_default="unchanged; 28 for folder"),
+    typer.Option(help="Resize to 28, 32, 64 or 128 pixels a side.", show_default="unchanged; 28 for folder"),
 ]
 ChannelsOption = Annotated[
     int | None,
     typer.Option(help="Convert to 1 (grey) or 3 (colour) channels.", show_default="unchanged; 1 for folder"),
+]
+CropOption = Annotated[
+    Crop,
+    typer.Option(
+        help="Of image files: the central square; for large photographs several random squares of each, "
+        "on one side of the split; or the whole image, squeezed."
+    ),
+]
+FlipOption = Annotated[bool, typer.Option("--flip", help="Mirror training images at random; not for digits and text.")]
+TestImagesOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--test",
+        metavar="DIR",
+        help="Test images of --dataset folder, laid out as --data.",
+        show_default="DIR/test, or a twelfth of the images",
+    ),
+]
+LabelsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--labels",
+        metavar="FILE.csv",
+        help="Labels of --dataset folder: columns `file` and `label`, optionally `split` (train, val, test).",
+        show_default="sub-folders are classes",
+    ),
 ]

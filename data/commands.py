@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gan_denoise.console import print_fitting, print_next, print_result, print_status, rich_console, to_csv
+from gan_denoise.data.dataset_options import DatasetOptions
 from gan_denoise.errors import UsageError
 from gan_denoise.files import atomic_path, check_overwrite
 from gan_denoise.options import (
     OUTPUT,
     ChannelsOption,
+    Crop,
+    CropOption,
     DatasetName,
     DatasetOption,
     DatasetPathOption,
@@ -22,9 +25,11 @@ from gan_denoise.options import (
     ForceOption,
     FormatOption,
     JsonOption,
+    LabelsOption,
     QuietOption,
     SizeOption,
     TableFormat,
+    TestImagesOption,
 )
 
 if TYPE_CHECKING:
@@ -62,7 +67,7 @@ def fetch(
         case _:
             raise UsageError.expected("--dataset", "fashion-mnist or photos", dataset.value)
     sha256 = {str(file.relative_to(folder)): sha256 for file, sha256 in hashes.items()}
-    next_command = ("data", "info", *_dataset_arguments(dataset, None, None, None))
+    next_command = ("data", "info", *DatasetOptions(dataset.value).arguments())
     print_result("data fetch", [folder], as_json, next_command, written=list(hashes), sha256=sha256)
 
 
@@ -72,6 +77,9 @@ def info(
     data: DatasetPathOption = None,
     size: SizeOption = None,
     channels: ChannelsOption = None,
+    crop: CropOption = Crop.centre,
+    test: TestImagesOption = None,
+    labels: LabelsOption = None,
     as_json: JsonOption = False,
     table_format: FormatOption = TableFormat.table,
     quiet: QuietOption = False,
@@ -80,13 +88,14 @@ def info(
 
     Example: gan-denoise data info --dataset folder --data photos --size 64 --channels 3
     """
-    from gan_denoise.data.datasets import load_dataset
+    from gan_denoise.data.datasets import load_images
 
-    loaded = load_dataset(dataset.value, data, size, channels)
+    options = DatasetOptions(dataset.value, data, size, channels, crop.value, False, test, labels)
+    loaded = load_images(options)
     print_summary = _print_photographs if dataset == DatasetName.photos else _print_counts
     print_summary(loaded, dataset, as_json, table_format)
     if not as_json:
-        print_next(("data", "preview", *_dataset_arguments(dataset, data, size, channels), "--out", "preview.png"))
+        print_next(("data", "preview", *options.arguments(), "--out", "preview.png"))
 
 
 @app.command()
@@ -99,6 +108,9 @@ def preview(
     data: DatasetPathOption = None,
     size: SizeOption = None,
     channels: ChannelsOption = None,
+    crop: CropOption = Crop.centre,
+    test: TestImagesOption = None,
+    labels: LabelsOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -109,15 +121,16 @@ def preview(
     if out.suffix.lower() != ".png":
         raise UsageError.expected("--out", "a name that ends in .png", out, "--out preview.png")
     check_overwrite(out, force)
-    from gan_denoise.data import datasets
+    from gan_denoise.data.datasets import load_images
     from gan_denoise.data.preview import draw_preview, spread_images
 
-    loaded = datasets.load_dataset(dataset.value, data, size, channels)
+    options = DatasetOptions(dataset.value, data, size, channels, crop.value, False, test, labels)
+    loaded = load_images(options)
     is_photos = dataset == DatasetName.photos  # in the order of the photographs, the others shuffled
     image = draw_preview(spread_images(loaded.train) if is_photos else loaded.train, loaded.classes)
     with atomic_path(out) as temporary:
         image.save(temporary, format="PNG")
-    arguments = _dataset_arguments(dataset, data, size, channels)
+    arguments = options.arguments()
     photo = ("train", "photo", *(() if data is None else ("--data", data)))
     train = photo if is_photos else ("train", "gan", "--preset", "quick", *arguments)
     study = ("study", "run", "--preset", "quick", "--out", "runs/quick")  # for unchanged Fashion-MNIST only
@@ -168,10 +181,3 @@ def _print_source(loaded: Dataset, hashes: Mapping[str, str]) -> None:
     typer.echo(f"source: {loaded.source}")
     for name, sha256 in hashes.items():
         typer.echo(f"{sha256}  {name}")  # the format of sha256sum
-
-
-def _dataset_arguments(dataset: DatasetName, data: Path | None, size: int | None, channels: int | None) -> list[str]:
-    """The options that select this data set in a `next:` hint; those with default values are left out."""
-    values = {"dataset": dataset, "data": data, "size": size, "channels": channels}
-    defaults = (None, DatasetName.fashion_mnist)
-    return [word for name, value in values.items() if value not in defaults for word in (f"--{name}", str(value))]

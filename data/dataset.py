@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from gan_denoise.data.dataset_options import DatasetOptions
 from gan_denoise.data.images import ImagesU8
+from gan_denoise.data.split import describe_split, find_groups, split_groups
 from gan_denoise.errors import InputError
 
 MIN_IMAGES = 24
 HOLDOUT_FRACTION = 12  # one image in this many becomes the test split
-FASHION_MNIST = "fashion-mnist"  # the `name` of that data set
-PHOTOS = "photos"  # likewise
 HOLDOUT = 5_000  # held-out images at the end of the training split
 FEATURE_FIT = 50_000  # training images of the feature network; the other 10,000 are its real baseline
 
@@ -46,7 +47,8 @@ class Dataset:
     `name` is one of those of `load_dataset`, or `pairs`; it holds no path, since graphs record it. `sha256` of data
     sets in IDX files is over the SHA-256 of the four files. `published` means that the publisher provides the test
     split; otherwise it was split off from the images. `validation` holds the publisher's validation images, if there
-    are any.
+    are any. `split` says in one sentence how the test images were chosen, `options` what was loaded; trainers mirror
+    images at random if `flip`.
     """
 
     train: Split
@@ -57,6 +59,9 @@ class Dataset:
     name: str
     published: bool = True
     validation: Split | None = None
+    split: str = ""
+    flip: bool = False
+    options: DatasetOptions | None = None
 
     @property
     def held_out(self) -> Split:
@@ -85,14 +90,34 @@ def split_classifier_fit(train: Split) -> tuple[Split, Split]:
     return _split_at(train, min(FEATURE_FIT, len(train) * 5 // 6))
 
 
-def split_dataset(images: ImagesU8, labels: ImagesU8, classes: tuple[str, ...], source: Path, name: str) -> Dataset:
-    """Shuffle images with a fixed seed and split off a twelfth as test split. Raises InputError for fewer than 24."""
+def split_dataset(
+    images: ImagesU8,
+    labels: ImagesU8,
+    classes: tuple[str, ...],
+    source: Path,
+    name: str,
+    sources: Sequence[str] | None = None,
+) -> Dataset:
+    """Shuffle images with a fixed seed and split off a twelfth as test split. Raises InputError for fewer than 24.
+
+    Images of the same source (see `split.source_name`; None: each its own) and near-duplicates stay together.
+    """
     count = len(images)
     if count < MIN_IMAGES:
         raise InputError.expected(source, f"{MIN_IMAGES} images or more", count)
-    order, n_test = np.random.default_rng(0).permutation(count), count // HOLDOUT_FRACTION
-    train, test = (Split(images[part], labels[part]) for part in (order[n_test:], order[:n_test]))
-    return Dataset(train, test, str(source), content_sha256(classes, train, test), classes, name, published=False)
+    groups, grouped = find_groups(images, sources)
+    chosen = split_groups(groups, count // HOLDOUT_FRACTION)
+    train, test = (Split(images[part], labels[part]) for part in chosen)
+    return Dataset(
+        train,
+        test,
+        str(source),
+        content_sha256(classes, train, test),
+        classes,
+        name,
+        published=False,
+        split=describe_split(len(test), count, grouped),
+    )
 
 
 def content_sha256(classes: tuple[str, ...], *splits: Split) -> str:

@@ -15,7 +15,8 @@ from typing import BinaryIO, cast
 
 import numpy as np
 
-from gan_denoise.data.dataset import FASHION_MNIST, Dataset, Split
+from gan_denoise.data.dataset import Dataset, Split
+from gan_denoise.data.dataset_options import FASHION_MNIST
 from gan_denoise.data.images import ImagesU8, format_shape
 from gan_denoise.errors import InputError
 

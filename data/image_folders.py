@@ -8,9 +8,21 @@ from pathlib import Path
 import numpy as np
 
 from gan_denoise.data.dataset import MIN_IMAGES, Dataset, Split, content_sha256, split_dataset
-from gan_denoise.data.image_files import IMAGE_FILES, Skipped, class_name, list_image_files, none_found, scan_folder
-from gan_denoise.data.open_image import crop_and_resize, open_image
-from gan_denoise.errors import InputError
+from gan_denoise.data.dataset_options import DatasetOptions
+from gan_denoise.data.fashion_mnist import SIDE
+from gan_denoise.data.image_files import (
+    IMAGE_FILES,
+    Skipped,
+    class_name,
+    list_image_files,
+    none_found,
+    scan_folder,
+)
+from gan_denoise.data.images import ImagesU8
+from gan_denoise.data.label_files import read_label_rows
+from gan_denoise.data.open_image import cut_squares, open_image
+from gan_denoise.data.split import describe_published_split, source_name
+from gan_denoise.errors import InputError, UsageError
 
 MAX_CLASSES = 256  # labels are uint8
 TRAIN, VALIDATION, TEST = "train", "val", "test"
@@ -35,35 +47,42 @@ class Layout:
         return tuple(name for name in self.groups[TRAIN] if name)
 
 
-def load_folder(folder: Path, size: int, channels: int) -> Dataset:
-    """Load the images below `folder`, resized to (size, size), in grey (1 channel) or colour (3).
+def load_folder(options: DatasetOptions) -> Dataset:
+    """Load the images below `options.path`, each cut and resized to a square; by default 28x28 in grey.
 
-    The folder holds either image files, which have no classes, or one sub-folder of image files per class. A twelfth
-    of these images becomes the test split. If all its sub-folders are called train, test or val (also training,
+    The folder holds either image files, which have no classes unless `options.labels` names them, or one sub-folder of
+    image files per class. A twelfth of these images becomes the test split, see `split_dataset`, unless
+    `options.test` is another such folder. If all its sub-folders are called train, test or val (also training,
     testing, valid, validation, in any case), each of them is laid out that way and the splits are used as published:
     `test` as test split and `val` as validation images; with `train` and `val` alone, `val` is the test split. Images
     are shuffled with a fixed seed. A parent folder that contains nothing else is accepted too. Other files and
     folders are skipped, and counted on stderr.
 
     Raises InputError, which names the file or folder, if there are fewer than 24 training images, if the splits have
-    different classes, and as `open_image` does.
+    different classes, and as `open_image` and `read_labels` do.
     """
-    skipped = Skipped()
-    layout = read_layout(folder, skipped)
-    splits = {name: _read_split(groups, size, channels, skipped) for name, groups in layout.groups.items()}
+    assert options.path is not None
+    skipped, folder = Skipped(), options.path
+    layout = read_layout(folder, skipped) if options.labels is None else read_labels(options.labels, folder, skipped)
+    if options.test is not None:
+        layout = _with_test(layout, options.test, folder, skipped)
+    splits = {name: _read_split(groups, options, skipped) for name, groups in layout.groups.items()}
     skipped.report(folder)
-    train = splits[TRAIN]
+    train, names = splits[TRAIN]
     if len(splits) == 1:
-        return split_dataset(train.images, train.labels, layout.classes, folder, "folder")
+        return split_dataset(train.images, train.labels, layout.classes, folder, "folder", names)
     if len(train) < MIN_IMAGES:
         raise InputError.expected(layout.folders[TRAIN], f"{MIN_IMAGES} images or more", len(train))
-    test, validation = splits.get(TEST), splits.get(VALIDATION)
+    given = {name: _shuffle(split) for name, (split, _) in splits.items()}
+    test, validation = given.get(TEST), given.get(VALIDATION)
     if test is None:
-        test, validation = splits[VALIDATION], None
-    parts = [_shuffle(split) for split in (train, test, validation) if split is not None]
+        test, validation = given[VALIDATION], None
+    parts = [split for split in (given[TRAIN], test, validation) if split is not None]
     sha256 = content_sha256(layout.classes, *parts)
-    held_out = parts[2] if validation else None
-    return Dataset(parts[0], parts[1], str(folder), sha256, layout.classes, "folder", validation=held_out)
+    described = describe_published_split(given[TRAIN].images, test.images)
+    return Dataset(
+        given[TRAIN], test, str(folder), sha256, layout.classes, "folder", validation=validation, split=described
+    )
 
 
 def read_layout(folder: Path, skipped: Skipped) -> Layout:
@@ -142,13 +161,65 @@ def _difference(train: Groups, other: Groups) -> str:
     return "; ".join(texts)
 
 
-def _read_split(groups: Groups, size: int, channels: int, skipped: Skipped) -> Split:
-    paths = [path for files in groups.values() for path in files]
-    images = np.stack([crop_and_resize(open_image(path, channels, skipped), size) for path in paths])
-    labels = np.repeat(np.arange(len(groups), dtype=np.uint8), [len(files) for files in groups.values()])
-    return Split(images, labels)
+def _with_test(layout: Layout, folder: Path, train: Path, skipped: Skipped) -> Layout:
+    """The layout with the images of another folder as test split."""
+    if TEST in layout.groups:
+        raise UsageError.expected("--test", f"no folder `test` in {train}", "both")
+    test = read_layout(folder, skipped).groups[TRAIN]
+    if test.keys() != layout.groups[TRAIN].keys():
+        raise InputError.expected(folder, f"the classes of {train}", _difference(layout.groups[TRAIN], test))
+    return Layout({**layout.folders, TEST: folder}, {**layout.groups, TEST: test})
+
+
+def _read_split(groups: Groups, options: DatasetOptions, skipped: Skipped) -> tuple[Split, list[str]]:
+    """The images of a split, and the source of each."""
+    size, channels = options.size or SIDE, options.channels or 1
+    images: list[ImagesU8] = []
+    labels: list[int] = []
+    names: list[str] = []
+    for label, (name, files) in enumerate(groups.items()):
+        for path in files:
+            squares = cut_squares(open_image(path, channels, skipped), size, options.crop, len(names))
+            images += squares
+            labels += [label] * len(squares)
+            names += [f"{name}/{source_name(path, path.parent)}"] * len(squares)
+    return Split(np.stack(images), np.array(labels, np.uint8)), names
 
 
 def _shuffle(split: Split) -> Split:
     order = np.random.default_rng(0).permutation(len(split))
     return Split(split.images[order], split.labels[order])
+
+
+# --- labels in a CSV file -----------------------------------------------------------------------
+
+
+def read_labels(labels: Path, folder: Path, skipped: Skipped) -> Layout:
+    """The layout that a CSV file gives to the image files below `folder`: columns `file`, `label`, optionally `split`.
+
+    Files are named relative to `folder`. Image files directly in `folder` that it does not name are counted in
+    `skipped`. Raises InputError, which names the line, for missing files and columns, and for classes or splits that
+    are not in each other.
+    """
+    rows = read_label_rows(labels)
+    groups: dict[str, Groups] = {}
+    classes = sorted({row.label for row in rows})
+    if len(classes) > MAX_CLASSES:
+        raise InputError.expected(labels, f"at most {MAX_CLASSES} labels", len(classes))
+    for row in rows:
+        line, path = f"{labels}, line {row.line}", folder / row.file
+        if ".." in Path(row.file).parts or Path(row.file).is_absolute():
+            raise InputError.expected(line, f"a file below {folder}", row.file)
+        if not path.is_file():
+            raise InputError(f"{line}: {path}: not found", f"files are named relative to {folder}")
+        if row.split and row.split not in SPLIT_NAMES:
+            raise InputError.expected(line, "a split train, val or test", row.split)
+        of_split = groups.setdefault(SPLIT_NAMES.get(row.split, TRAIN), {name: [] for name in classes})
+        of_split[row.label].append(path)
+    if TRAIN not in groups:
+        raise InputError.expected(labels, "images of the split train", ", ".join(groups) or "none")
+    named = {path for of_split in groups.values() for files in of_split.values() for path in files}
+    for path in list_image_files(folder, Skipped()):
+        if path not in named:
+            skipped.add("file without label", path)
+    return Layout(dict.fromkeys(groups, folder), groups)

@@ -20,7 +20,9 @@ from gan_denoise.data.image_kinds import FORMATS, check_not_raw, unreadable_kind
 from gan_denoise.data.image_metadata import without_metadata
 from gan_denoise.data.images import ImagesU8, from_pil
 from gan_denoise.errors import InputError
+from gan_denoise.options import CENTRE, RESIZE
 
+RANDOM_CROPS = 8  # of a large photograph
 MODES = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr")  # 8 bits a channel or less
 MODES_16_BITS = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 MAX_PIXELS = 160_000_000  # of one file: the largest camera sensors; Pillow's own limit is 179 million
@@ -98,6 +100,27 @@ def crop_and_resize(image: Image.Image, size: int) -> ImagesU8:
     if image.size != (size, size):
         image = ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
     return from_pil(image)
+
+
+def cut_squares(image: Image.Image, size: int, crop: str, seed: int) -> list[ImagesU8]:
+    """Squares of an image, each resized to (size, size), or (3, size, size) in colour.
+
+    `centre`: the central one. `resize`: the whole image, squeezed. `random`: RANDOM_CROPS of them, between half and all
+    of the shorter side, drawn with `seed`; the central one of an image that is not twice as large as `size`.
+    """
+    if crop == RESIZE:
+        return [from_pil(image.resize((size, size), Image.Resampling.LANCZOS))]
+    shorter = min(image.size)
+    if crop == CENTRE or shorter < 2 * size:
+        return [crop_and_resize(image, size)]
+    rng = np.random.default_rng(seed)
+    squares = []
+    for _ in range(RANDOM_CROPS):
+        side = int(rng.integers(max(size, shorter // 2), shorter + 1))
+        left, top = (int(rng.integers(0, length - side + 1)) for length in image.size)
+        square = image.resize((size, size), Image.Resampling.LANCZOS, (left, top, left + side, top + side))
+        squares.append(from_pil(square))
+    return squares
 
 
 Load = Callable[[ImageFile.ImageFile], object]

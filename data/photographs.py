@@ -19,7 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from gan_denoise.console import print_status, warn_once
-from gan_denoise.data.dataset import PHOTOS, Dataset, Split, content_sha256
+from gan_denoise.data.dataset import Dataset, Split, content_sha256
+from gan_denoise.data.dataset_options import PHOTOS
 from gan_denoise.data.images import ImagesU8, from_pil
 from gan_denoise.data.open_image import open_image
 from gan_denoise.data.tiles import RELATIVE_SCALES, RULES, scale_down, tile_photograph

@@ -48,6 +48,7 @@ _ALL = (
     Column("n", "n", ",d"),
     # eval generation, eval controls, eval ffd
     Column("ffd_1", "FFD-1", ".3f"),
+    Column("distance", "Fréchet distance", ".4g"),
     Column("kid", "KID", ".5f"),
     Column("kid_se", "KID, SE", ".5f"),
     Column("precision", "precision", ".3f"),

@@ -13,12 +13,11 @@ from gan_denoise.eval import artifact_commands, denoising_command
 from gan_denoise.eval.denoising_command import FUSED_FILE, has_graph, print_runtimes_warning
 from gan_denoise.options import (
     ALL,
-    FEATURES,
-    FFD_1,
     MACHINE,
-    DataOption,
     FormatOption,
     JsonOption,
+    MeasuredDatasetOption,
+    MeasuredPathOption,
     ModelFolderOption,
     ModelOption,
     OtherDataOption,
@@ -30,13 +29,23 @@ from gan_denoise.options import (
 
 Samples = Annotated[int, typer.Option("-n", min=97, help="Number of images to generate.")]
 
+OneFeatureOption = Annotated[
+    str | None,
+    typer.Option(
+        "--features",
+        metavar="NAME|FILE",
+        help="Compare by these features, as in `eval generation`.",
+        show_default="what fits the images",
+    ),
+]
 FeaturesOption = Annotated[
     list[str] | None,
     typer.Option(
         "--features",
         metavar="NAME|FILE",
-        help="Compare by these features: ffd-1, classifier-2, imagenet, pixels, all, or an ONNX file; repeatable.",
-        show_default=FFD_1,
+        help="Compare by these features: ffd-1, classifier-2, classifier (the run's own), imagenet, pixels, all that "
+        "fit the images, or an ONNX file; repeatable.",
+        show_default="what fits the images",
     ),
 ]
 
@@ -118,7 +127,8 @@ def generation(
     ] = None,
     seed: SeedOption = 0,
     threads: ThreadsOption = 0,
-    data: DataOption = None,
+    dataset: MeasuredDatasetOption = None,
+    data: MeasuredPathOption = None,
     other_data: OtherDataOption = False,
     as_json: JsonOption = False,
     table_format: FormatOption = TableFormat.table,
@@ -129,21 +139,22 @@ def generation(
     Example: gan-denoise eval generation -n 3000 --features all
     """
     from gan_denoise.console import tracked
-    from gan_denoise.data import sources
+    from gan_denoise.eval.generation.features import list_features
     from gan_denoise.eval.generation.tables import features_report, generation_report
-    from gan_denoise.eval.inputs import load_fashion_model
+    from gan_denoise.eval.inputs import find_dataset, load_model
     from gan_denoise.eval.result_table import print_skipped, print_table
-    from gan_denoise.export.runtime import GENERATOR
+    from gan_denoise.export.runtime import FUSED, GENERATOR
 
-    dataset, track = sources.load_fashion_mnist(data), tracked("generating")
-    if names := [part for name in features or () for part in (FEATURES if name == ALL else (name,))]:
-        generator = None if alone is None else load_fashion_model(GENERATOR, alone, threads, dataset, other_data)
-        table = features_report(names, model, dataset, n, seed, threads, track, other_data=other_data, alone=generator)
+    images, track = find_dataset(FUSED, model, dataset, data), tracked("generating")
+    names = [part for name in features or () for part in (list_features(images, model) if name == ALL else [name])]
+    if names:
+        generator = None if alone is None else load_model(GENERATOR, alone, threads, images, other_data)
+        table = features_report(names, model, images, n, seed, threads, track, other_data=other_data, alone=generator)
         print_skipped(table)
     elif alone is not None:
         raise UsageError.expected("--alone", "--features with it", "none", "add --features all")
     else:
-        table = generation_report(model, dataset, n, seed, threads, track, other_data=other_data)
+        table = generation_report(model, images, n, seed, threads, track, other_data=other_data)
     next_command = ("eval", "classes", *model_option(model))
     print_table(table, as_json=as_json, table_format=table_format, next_command=next_command)
 
@@ -152,9 +163,11 @@ def generation(
 def controls(
     model: ModelFolderOption = None,
     n: Samples = 10_000,
+    features: OneFeatureOption = None,
     seed: SeedOption = 0,
     threads: ThreadsOption = 0,
-    data: DataOption = None,
+    dataset: MeasuredDatasetOption = None,
+    data: MeasuredPathOption = None,
     other_data: OtherDataOption = False,
     as_json: JsonOption = False,
     table_format: FormatOption = TableFormat.table,
@@ -165,13 +178,13 @@ def controls(
     Example: gan-denoise eval controls -n 1000
     """
     from gan_denoise.console import tracked
-    from gan_denoise.data import sources
     from gan_denoise.eval.generation.tables import controls_report
+    from gan_denoise.eval.inputs import find_dataset
     from gan_denoise.eval.result_table import print_skipped, print_table
+    from gan_denoise.export.runtime import FUSED
 
-    table = controls_report(
-        model, sources.load_fashion_mnist(data), n, seed, threads, tracked("controls"), other_data=other_data
-    )
+    images, track = find_dataset(FUSED, model, dataset, data), tracked("controls")
+    table = controls_report(model, images, n, seed, threads, track, other_data=other_data, features=features)
     print_skipped(table)
     next_command = ("bench", *model_option(model))
     print_table(table, as_json=as_json, table_format=table_format, next_command=next_command)
@@ -181,9 +194,11 @@ def controls(
 def classes_command(
     model: ModelOption = None,
     n: Samples = 10_000,
+    features: OneFeatureOption = None,
     seed: SeedOption = 0,
     threads: ThreadsOption = 0,
-    data: DataOption = None,
+    dataset: MeasuredDatasetOption = None,
+    data: MeasuredPathOption = None,
     other_data: OtherDataOption = False,
     as_json: JsonOption = False,
     table_format: FormatOption = TableFormat.table,
@@ -194,13 +209,13 @@ def classes_command(
     Example: gan-denoise eval classes -n 1000
     """
     from gan_denoise.console import tracked
-    from gan_denoise.data import sources
     from gan_denoise.eval.generation.tables import classes_report
+    from gan_denoise.eval.inputs import find_dataset
     from gan_denoise.eval.result_table import print_table
+    from gan_denoise.export.runtime import FUSED
 
-    table = classes_report(
-        model, sources.load_fashion_mnist(data), n, seed, threads, tracked("generating"), other_data=other_data
-    )
+    images, track = find_dataset(FUSED, model, dataset, data), tracked("generating")
+    table = classes_report(model, images, n, seed, threads, track, other_data=other_data, features=features)
     next_command = ("eval", "copies", *model_option(model))
     print_table(table, as_json=as_json, table_format=table_format, next_command=next_command)
 
@@ -211,7 +226,8 @@ def copies(
     n: Annotated[int, typer.Option("-n", min=1, help="Number of images, and of test images as the baseline.")] = 10_000,
     seed: SeedOption = 0,
     threads: ThreadsOption = 0,
-    data: DataOption = None,
+    dataset: MeasuredDatasetOption = None,
+    data: MeasuredPathOption = None,
     other_data: OtherDataOption = False,
     as_json: JsonOption = False,
     table_format: FormatOption = TableFormat.table,
@@ -222,13 +238,13 @@ def copies(
     Example: gan-denoise eval copies -n 1000
     """
     from gan_denoise.console import tracked
-    from gan_denoise.data import sources
     from gan_denoise.eval.generation.tables import copies_report
+    from gan_denoise.eval.inputs import find_dataset
     from gan_denoise.eval.result_table import print_table
+    from gan_denoise.export.runtime import FUSED
 
-    table = copies_report(
-        model, sources.load_fashion_mnist(data), n, seed, threads, tracked("searching"), other_data=other_data
-    )
+    images, track = find_dataset(FUSED, model, dataset, data), tracked("searching")
+    table = copies_report(model, images, n, seed, threads, track, other_data=other_data)
     complete = has_graph(model, FUSED_FILE) and has_graph(model, DENOISER_FILE)
     next_command = ("eval", "controls" if complete else "generation", *model_option(model))
     print_table(table, as_json=as_json, table_format=table_format, next_command=next_command)

@@ -1,4 +1,4 @@
-"""`eval denoising`: parse the options, measure on Fashion-MNIST or on photographs, print the table."""
+"""`eval denoising`: parse the options, measure on a data set or on photographs, print the table."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from gan_denoise.options import (
     FASHION,
     PHOTO,
     PHOTO_GREY,
-    DataOption,
     FormatOption,
     JsonOption,
+    MeasuredDatasetOption,
+    MeasuredPathOption,
     OtherDataOption,
     QuietOption,
     SeedOption,
@@ -27,7 +28,7 @@ from gan_denoise.options import (
 
 FUSED_FILE = "fused.onnx"  # as in runtime.py, which is slow to import
 PHOTOGRAPHS = "Photographs"  # a panel in the help
-FASHION_ONLY = ("whole", "data", "other_data")
+OF_DATASETS = ("whole", "dataset", "data", "other_data")
 TEST_IMAGES = 500
 
 
@@ -83,7 +84,8 @@ def denoising(
         ),
     ] = None,
     whole: Annotated[bool, typer.Option("--all", help="Also measure the networks on all test images.")] = False,
-    data: DataOption = None,
+    dataset: MeasuredDatasetOption = None,
+    data: MeasuredPathOption = None,
     other_data: OtherDataOption = False,
     seed: SeedOption = 0,
     threads: ThreadsOption = 0,
@@ -91,7 +93,7 @@ def denoising(
     table_format: FormatOption = TableFormat.table,
     quiet: QuietOption = False,
 ) -> None:
-    """Compare denoisers and classical filters by PSNR, SSIM and cost, on Fashion-MNIST or on your photographs.
+    """Compare denoisers and classical filters by PSNR, SSIM and cost, on a data set's test images or on photographs.
 
     Filters are told the sigma of the noise, networks are not.
     Example: gan-denoise eval denoising --clean clean --noisy noisy
@@ -110,12 +112,16 @@ def denoising(
     options: dict[str, Any] = {"track": tracked("denoising"), "name": name, "versus": networks}
     next_command: tuple[object, ...] = ()
     if clean is None:
-        from gan_denoise.data import sources
         from gan_denoise.eval.denoising.tables import denoising_report, side_by_side
+        from gan_denoise.eval.generation.features import own_accuracy
+        from gan_denoise.eval.inputs import find_dataset
+        from gan_denoise.export.runtime import DENOISER
 
-        path, dataset = _fashion_path(model), sources.load_fashion_mnist(data)
+        path = _fashion_path(model)
+        images = find_dataset(DENOISER, path, dataset, data)
+        options["accuracy"] = own_accuracy(images, path, threads)
         table = denoising_report(
-            path, dataset, n or TEST_IMAGES, seed, threads, whole=whole, other_data=other_data, **options
+            path, images, n or TEST_IMAGES, seed, threads, whole=whole, other_data=other_data, **options
         )
         next_command = ("eval", "generation", *model_option(path)) if has_graph(path, FUSED_FILE) else ()
         shown = table if table_format is TableFormat.csv else side_by_side(table)
@@ -142,8 +148,10 @@ def _check_options(context: typer.Context, model: str | None, clean: Path | None
         if model in (PHOTO, PHOTO_GREY):
             got = f"{model}, for photographs of any size"
             raise UsageError.expected("--model", "a denoiser of Fashion-MNIST images", got, "--clean DIR measures it")
-    elif wrong := next((names[key] for key in FASHION_ONLY if key in names), None):
-        raise UsageError.expected(f"--clean, {wrong}", "one of them", "both", f"{wrong} is for Fashion-MNIST")
+    elif wrong := next((names[key] for key in OF_DATASETS if key in names), None):
+        raise UsageError.expected(
+            f"--clean, {wrong}", "one of them", "both", f"{wrong} is for the images of a data set"
+        )
     elif noisy is not None and (wrong := next((names[key] for key in ("sigma", "seed") if key in names), None)):
         raise UsageError.expected(f"--noisy, {wrong}", "one of them", "both", f"{wrong} is for noise that is added")
 

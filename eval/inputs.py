@@ -1,7 +1,9 @@
-"""Read sets of images from untrusted files, and load models for Fashion-MNIST images."""
+"""Read sets of images from untrusted files, and load models with the images that they are measured on."""
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +12,8 @@ import numpy as np
 import typer
 
 from gan_denoise.data.dataset import Dataset
+from gan_denoise.data.dataset_options import FASHION_MNIST, DatasetOptions
+from gan_denoise.data.datasets import SIZES, load_images
 from gan_denoise.data.fashion_mnist import SIDE
 from gan_denoise.data.image_files import Skipped, check_regular, none_found, walk_image_folders
 from gan_denoise.data.images import ImagesU8, to_uint8
@@ -17,7 +21,7 @@ from gan_denoise.errors import InputError
 from gan_denoise.export import runtime
 from gan_denoise.export.images import read_image
 from gan_denoise.export.runtime import DENOISER, Graph, Signature
-from gan_denoise.export.training_data import TrainingData, from_metadata
+from gan_denoise.export.training_data import IMAGES_FILE, TrainingData, from_metadata
 
 MAX_BYTES = 8 * 1024**3  # of one file, decompressed: 100,000 images, raw and denoised, as float32 take 0.6
 EXPECTED = f"uint8 (N, {SIDE}, {SIDE}) or float32 (N, 1, {SIDE}, {SIDE}) in [0, 1]"
@@ -83,19 +87,56 @@ def _to_levels(array: np.ndarray, name: str) -> ImagesU8:
     raise InputError.expected(name, EXPECTED, f"{array.dtype} {list(array.shape)}", HINT)
 
 
-def load_fashion_model(
+def find_dataset(
+    signature: Signature, model: Path | None, name: str | None = None, path: Path | None = None
+) -> Dataset:
+    """The images that a model is measured on: the data set `name`, else the one that its export records.
+
+    A model that records none is measured on Fashion-MNIST. `path` replaces the path. Images get the size and channels
+    of the model. Raises InputError as `load_graph` and `load_images` do.
+    """
+    recorded = None if name or model is None else read_recorded_images(model)
+    options = recorded or DatasetOptions(name or FASHION_MNIST)
+    if path is not None:
+        options = dataclasses.replace(options, path=path)
+    channels, *sides = image_shape(runtime.load_graph(signature, model, 1), signature)
+    if options.size is None and len(set(sides)) == 1 and sides[0] in SIZES:
+        options = dataclasses.replace(options, size=sides[0], channels=options.channels or channels)
+    if recorded:
+        typer.echo(f"images: {' '.join(options.arguments())}", err=True)
+    return load_images(options)
+
+
+def read_recorded_images(model: Path) -> DatasetOptions | None:
+    """Which images the exported folder or graph was trained on, if it records that. Raises InputError if damaged."""
+    file = (model if model.is_dir() else model.parent) / IMAGES_FILE
+    try:
+        return DatasetOptions.from_json(json.loads(file.read_text()))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        hint = "--dataset NAME --data PATH chooses the images"
+        raise InputError.expected(file, "the images that the model was trained on", "a damaged file", hint) from error
+
+
+def image_shape(graph: Graph, signature: Signature) -> tuple[int, ...]:
+    """(C, H, W) of the images that a graph takes or makes."""
+    return graph.input_shape if signature == DENOISER else graph.output_shapes[0]
+
+
+def load_model(
     signature: Signature, path: Path | None, threads: int, reference: Dataset, other_data: bool = False
 ) -> Graph:
-    """Load a graph of 28x28 grey images by `runtime.load_graph`, to be measured against `reference`.
+    """Load a graph by `runtime.load_graph`, to be measured against the images of `reference`.
 
-    Raises InputError as `load_graph` and `check_training_data` do, and for other images.
+    Raises InputError as `load_graph` and `check_training_data` do, and for images of another shape.
     """
     graph = runtime.load_graph(signature, path, threads)
-    shape = graph.input_shape if signature == DENOISER else graph.output_shapes[0]
+    shape, expected = image_shape(graph, signature), reference.train.shape
     file = runtime.graph_file(signature, path)
-    if shape != (1, SIDE, SIDE):
-        hint = "eval measures Fashion-MNIST images; generate and denoise accept any model"
-        raise InputError.expected(file, f"images of {[1, SIDE, SIDE]}", list(shape), hint)
+    if shape != expected:
+        hint = "--dataset and --data choose other images; generate and denoise accept any model"
+        raise InputError.expected(file, f"images of {list(expected)}", list(shape), hint)
     check_training_data(file, from_metadata(graph.metadata), reference, other_data)
     return graph
 
@@ -110,7 +151,7 @@ def check_training_data(model: Path, recorded: Sequence[TrainingData], reference
     other = _other_data(recorded, reference)
     if other and not other_data:
         got = f"one trained on {' and '.join(map(str, other))}"
-        hint = "--other-data measures it, and records this in the result"
+        hint = "--dataset and --data choose the images; --other-data measures it on these, and records this"
         raise InputError.expected(model, f"a model trained on {expected}", got, hint)
     if not recorded:
         typer.echo(f"{model}: does not record its training data; compared with {expected}", err=True)

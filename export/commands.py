@@ -28,6 +28,14 @@ MAX_IN_MEMORY = 100_000  # images in one file, or as one PNG file each
 def export(
     run: Annotated[Path, typer.Argument(help="The folder of a trained run.")],
     out: Annotated[Path, typer.Option(help="The folder to write.", rich_help_panel=OUTPUT)],
+    epoch: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Of joint training, or of the generator with the finished denoiser; from the snapshots in float16.",
+            show_default="the finished networks",
+        ),
+    ] = None,
     force: ForceOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -35,6 +43,7 @@ def export(
     """Convert a trained run to generator.onnx, denoiser.onnx and fused.onnx; a denoiser alone to denoiser.onnx.
 
     Example: gan-denoise export runs/quick --out exported
+    Example: gan-denoise export runs/quick --epoch 2 --out early
     """
     try:
         from gan_denoise.export.convert.bundle import export_run
@@ -44,7 +53,7 @@ def export(
     from gan_denoise.export import next_command, runtime
 
     print_status(f"{run}: converting, then checking each graph against PyTorch")
-    differences = export_run(run, out, force)
+    differences = export_run(run, out, force, epoch)
     lines = [
         f"{out / file}  largest difference {difference:.1e}, limit {TOLERANCE:.0e}"
         for file, difference in differences.items()
@@ -56,9 +65,8 @@ def export(
     else:
         command = next_command.after_denoise(runtime.load_graph(runtime.DENOISER, out), out)
     written = [out / file for file in differences]
-    print_result(
-        "export", lines, as_json, command, settings={"run": run}, written=written, worst_difference=differences
-    )
+    settings = {"run": run, **({} if epoch is None else {"epoch": epoch})}
+    print_result("export", lines, as_json, command, settings=settings, written=written, worst_difference=differences)
 
 
 def generate(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from gan_denoise.console import model_option
-from gan_denoise.data.dataset import FASHION_MNIST
+from gan_denoise.data.dataset_options import FASHION_MNIST
 from gan_denoise.data.fashion_mnist import SIDE
 from gan_denoise.export.runtime import Graph
 from gan_denoise.export.training_data import from_metadata

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gan_denoise.data.dataset_options import DatasetOptions
 from gan_denoise.errors import InputError
 
+IMAGES = "images"  # key of a fingerprint: which images, as `data.dataset.DatasetOptions` has them
 GAN, DENOISER, JOINT, CLASSIFIER = "gan", "denoiser", "joint", "classifier"  # stages, and their folders in a run
 
 
@@ -84,6 +86,14 @@ class StageFolder:
         """The settings that determine the stage's weights. Raises InputError as `read_meta` does."""
         fingerprint: dict[str, Any] = self.read_meta()["fingerprint"]
         return fingerprint
+
+    def read_images(self) -> DatasetOptions | None:
+        """Which images the stage was trained on; None if it does not say, as for Fashion-MNIST.
+
+        Raises InputError as `read_meta` does.
+        """
+        recorded = self.read_fingerprint().get(IMAGES)
+        return None if recorded is None else DatasetOptions.from_json(recorded)
 
 
 @dataclass(frozen=True, slots=True)

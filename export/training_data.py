@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
-from gan_denoise.data.dataset import FASHION_MNIST, PHOTOS
+from gan_denoise.data.dataset_options import FASHION_MNIST, PHOTOS
 from gan_denoise.data.fashion_mnist import DATA_SHA256
 from gan_denoise.markdown import one_line
 
@@ -17,11 +17,13 @@ TITLES = {
     FASHION_MNIST: "Fashion-MNIST",
     "mnist": "MNIST",
     "kmnist": "Kuzushiji-MNIST",
+    "cifar10": "CIFAR-10",
     PHOTOS: "free photographs",
     "folder": "a folder of images",
     "npz": "an array file",
     "pairs": "pairs of noisy and clean images",
 }
+IMAGES_FILE = "images.json"  # beside exported graphs: which images, on this machine; see `data.dataset.DatasetOptions`
 MAX_LETTERS = 80  # of a name or hash in a graph's metadata, which may come from anywhere
 
 

@@ -10,19 +10,31 @@ from typing import Annotated
 import typer
 
 from gan_denoise.console import print_result
+from gan_denoise.data.dataset_options import DatasetOptions
 from gan_denoise.errors import InputError, UsageError
 from gan_denoise.export.run_folder import RunFolder
 from gan_denoise.options import (
-    FFD_1,
     MAX_SEED,
     OUTPUT,
+    ChannelsOption,
+    Crop,
+    CropOption,
     DataOption,
+    DatasetName,
+    DatasetOption,
+    DatasetPathOption,
+    FlipOption,
     FormatOption,
     JsonOption,
+    LabelsOption,
+    MeasuredDatasetOption,
+    MeasuredPathOption,
     OtherDataOption,
     QuietOption,
     SeedOption,
+    SizeOption,
     TableFormat,
+    TestImagesOption,
     ThreadsOption,
 )
 from gan_denoise.study.experiments import EXPERIMENTS
@@ -77,7 +89,14 @@ def run_command(
     device: DeviceOption = Device.auto,
     threads: ThreadsOption = 0,
     precision: PrecisionOption = Precision.float32,
-    data: DataOption = None,
+    dataset: DatasetOption = DatasetName.fashion_mnist,
+    data: DatasetPathOption = None,
+    size: SizeOption = None,
+    channels: ChannelsOption = None,
+    crop: CropOption = Crop.centre,
+    flip: FlipOption = False,
+    test: TestImagesOption = None,
+    labels: LabelsOption = None,
     out: OutOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -85,17 +104,22 @@ def run_command(
     """Run all stages; finished ones are skipped, interrupted ones resume.
 
     Example: gan-denoise study run --preset quick --out runs/quick
+    Example: gan-denoise study run --dataset folder --data photos --size 64 --channels 3 --out runs/photos
     """
     check_torch()
+    from gan_denoise.data.datasets import check_dataset_options
     from gan_denoise.study.pipeline import run_study
     from gan_denoise.study.train.image_shape import check_preset
 
     original = PRESETS[preset.value]
     configs = set_preset_fields(original, assignments or ())
-    check_preset(configs)
+    images = DatasetOptions(dataset.value, data, size, channels, crop.value, flip, test, labels)
+    check_dataset_options(images)
+    if dataset == DatasetName.fashion_mnist and size is None:
+        check_preset(configs)
     changes = changed_fields(original, configs)
     run, options = run_folder(out, preset, changes), run_options(seed, device, threads, precision, True, False)
-    report = run_study(preset.value, run, data, options, configs, print_tables=not as_json)
+    report = run_study(preset.value, run, images, options, configs, print_tables=not as_json)
     settings = {
         "preset": preset.value,
         "changes": changes,
@@ -156,14 +180,19 @@ def compare_command(
         ),
     ] = None,
     features: Annotated[
-        str,
-        typer.Option(metavar="NAME|FILE", help="Features of the distances, as in `eval generation`."),
-    ] = FFD_1,
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="Features of the distances, as in `eval generation`.",
+            show_default="what fits the images",
+        ),
+    ] = None,
     on_test: Annotated[bool, typer.Option("--test", help="Use the test images, for published figures.")] = False,
     n: Annotated[int, typer.Option("-n", min=97, max=10_000, help="Images of each generator.")] = 10_000,
     seed: Annotated[int, typer.Option(min=0, max=MAX_SEED, help="Seed of the latents.")] = 0,
     threads: ThreadsOption = 0,
-    data: DataOption = None,
+    dataset: MeasuredDatasetOption = None,
+    data: MeasuredPathOption = None,
     other_data: OtherDataOption = False,
     as_json: JsonOption = False,
     table_format: FormatOption = TableFormat.table,
@@ -175,9 +204,8 @@ def compare_command(
     """
     check_torch()
     from gan_denoise.console import tracked
-    from gan_denoise.data import sources
     from gan_denoise.eval.result_table import print_skipped, print_table
-    from gan_denoise.study.compare.measure import compare_runs
+    from gan_denoise.study.compare.measure import compare_runs, find_run_dataset
     from gan_denoise.study.compare.snapshots import Selection
     from gan_denoise.study.compare.statistics import summary_table
 
@@ -185,7 +213,7 @@ def compare_command(
     selection = Selection(every_epoch or bool(epochs), epochs, tuple(name.value for name in dict.fromkeys(extra or ())))
     report = compare_runs(
         folders,
-        sources.load_fashion_mnist(data),
+        find_run_dataset(folders, dataset, data),
         n,
         seed,
         threads,
@@ -227,7 +255,8 @@ def check_command(
 @study_app.command("report")
 def report_command(
     run: Annotated[Path, typer.Argument(help="Folder of a study.")],
-    data: DataOption = None,
+    dataset: MeasuredDatasetOption = None,
+    data: MeasuredPathOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -236,11 +265,11 @@ def report_command(
     Example: gan-denoise study report runs/quick
     """
     check_torch()
-    from gan_denoise.data import sources
+    from gan_denoise.study.compare.measure import find_run_dataset
     from gan_denoise.study.report.build import write_report
 
     if not run.is_dir():
         raise InputError(f"{run}: not found", f"gan-denoise study run --out {run}")
-    report = write_report(run, sources.load_fashion_mnist(data).test.images)
+    report = write_report(run, find_run_dataset([run], dataset, data))
     then = ("generate", "--model", RunFolder(run).export, "--out", "grid.png")
     print_result("study report", [f"report: {report}"], as_json, then, written=[report, report.with_suffix(".md")])

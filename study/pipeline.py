@@ -8,25 +8,29 @@ import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from gan_denoise import __version__
 from gan_denoise.console import print_status, tracked
 from gan_denoise.data import sources
-from gan_denoise.data.dataset import Dataset
+from gan_denoise.data.dataset import Dataset, split_holdout
+from gan_denoise.data.dataset_options import FASHION_MNIST, DatasetOptions
+from gan_denoise.data.datasets import load_images
 from gan_denoise.errors import InputError
 from gan_denoise.eval.bench.tables import bench_report
 from gan_denoise.eval.bench.timing import PAUSE_S
 from gan_denoise.eval.denoising.filters import TUNED
 from gan_denoise.eval.denoising.tables import denoising_report, side_by_side
-from gan_denoise.eval.generation.features import IMAGENET_PACKAGE, has_imagenet
+from gan_denoise.eval.generation.features import IMAGENET_PACKAGE, has_imagenet, list_features, own_accuracy
+from gan_denoise.eval.generation.reference import MIN_COMPARED
 from gan_denoise.eval.generation.tables import features_report, generation_report
 from gan_denoise.eval.metrics import ffd
 from gan_denoise.eval.result_table import ResultTable, from_json, print_table, to_csv, to_json
 from gan_denoise.export import runtime
 from gan_denoise.export.convert.bundle import HASHES, convert_generator, export_run
-from gan_denoise.export.run_folder import DENOISER, GAN, JOINT, RunFolder
+from gan_denoise.export.run_folder import CLASSIFIER, DENOISER, GAN, JOINT, RunFolder
 from gan_denoise.files import write_atomic
-from gan_denoise.options import FEATURES, IMAGENET
+from gan_denoise.options import FEATURES, IMAGENET, OWN_CLASSIFIER
 from gan_denoise.study.compare.measure import compare_runs
 from gan_denoise.study.compare.snapshots import Selection
 from gan_denoise.study.config import Preset, RunOptions
@@ -36,6 +40,7 @@ from gan_denoise.study.presets import PRESETS
 from gan_denoise.study.report.build import write_report
 from gan_denoise.study.rows import GAUSSIAN
 from gan_denoise.study.train.dispatch import is_finished, train
+from gan_denoise.study.train.image_shape import fit_preset
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -47,9 +52,12 @@ class EvalBudget:
     repeats: int = 100
     compared: int = 3_000  # images of each feature network, and of each epoch
     features: tuple[str, ...] = FEATURES
+    epochs: tuple[int, ...] = ()  # of the generator, to compare; empty for all
     pause_s: float = dataclasses.field(default=PAUSE_S, repr=False)  # not a part of the hash of the inputs
 
 
+SMALLEST_STUDY = 264  # images: a twelfth is for testing, and a twelfth of the others is held out
+COMPARED_EPOCHS = 10  # of a study of other images than Fashion-MNIST
 QUICK_FEATURES = tuple(name for name in FEATURES if name != IMAGENET)  # whose network takes minutes
 TINY_BUDGET = EvalBudget(denoised=4, generated=100, repeats=3, compared=100, features=QUICK_FEATURES, pause_s=0)
 BUDGETS = {
@@ -62,24 +70,30 @@ BUDGETS = {
 def run_study(
     preset_name: str,
     folder: Path,
-    data: Path | None,
+    images: DatasetOptions,
     options: RunOptions,
     preset: Preset | None = None,
     print_tables: bool = True,
 ) -> Path:
     """Run the stages of the study in `folder` that are not finished; returns the path of the report.
 
-    `preset` replaces the configurations of the preset `preset_name`. Progress goes to stderr, tables to stdout.
-    Raises what the stages raise; finished stages stay finished.
+    `preset` replaces the configurations of the preset `preset_name`. Other images than Fashion-MNIST get networks for
+    their size, as many training images in all, and where they have classes a classifier of these. Progress goes to
+    stderr, tables to stdout. Raises what the stages raise; finished stages stay finished.
     """
-    preset = preset or PRESETS[preset_name]
-    budget = BUDGETS.get(preset_name, EvalBudget())
+    changes = changed_fields(PRESETS[preset_name], preset or PRESETS[preset_name])
     _print_stage("data")
-    sources.fetch_fashion_mnist(data, status=_print_stage)
-    dataset = sources.load_fashion_mnist(data)
-    _write_study(folder, preset_name, preset, options)
+    dataset = _load(images)
+    is_own = dataset.name != FASHION_MNIST
+    if is_own:
+        _check_measurable(dataset)
+    preset = fit_preset(preset or PRESETS[preset_name], dataset)
+    budget = _budget(preset_name, dataset, preset)
+    _write_study(folder, preset_name, preset, changes, dataset, options)
 
-    for name, config in ((GAN, preset.gan), (DENOISER, preset.denoiser), (JOINT, preset.joint)):
+    classifier = preset.classifier if is_own and len(dataset.classes) > 1 else None
+    stages = ((CLASSIFIER, classifier), (GAN, preset.gan), (DENOISER, preset.denoiser), (JOINT, preset.joint))
+    for name, config in stages:
         if config is not None and not is_finished(config, folder, options):
             _print_stage(f"train {name}")
             train(config, dataset, folder, options)
@@ -92,7 +106,33 @@ def run_study(
         if print_tables:
             print_table(side_by_side(table) if table.command == "eval denoising" else table)
     _print_stage("report")
-    return write_report(folder, dataset.test.images)
+    return write_report(folder, dataset)
+
+
+def _load(images: DatasetOptions) -> Dataset:
+    """The images; Fashion-MNIST is fetched if need be."""
+    if images.name == FASHION_MNIST:
+        sources.fetch_fashion_mnist(images.path, status=_print_stage)
+    return load_images(images)
+
+
+def _check_measurable(dataset: Dataset) -> None:
+    """Raise InputError for too few images to measure a study on, before anything is trained."""
+    held_out = split_holdout(dataset.train)[1]
+    for what, count in (("test images", len(dataset.test)), ("held-out training images", len(held_out))):
+        if count < MIN_COMPARED:
+            hint = f"a study needs {SMALLEST_STUDY} images or more; `train`, `export` and `generate` take fewer"
+            raise InputError.expected(f"{dataset.source}, {what}", f"{MIN_COMPARED} or more", count, hint)
+
+
+def _budget(preset_name: str, dataset: Dataset, preset: Preset) -> EvalBudget:
+    """The amount of evaluation: other images than Fashion-MNIST have slower features, and may have many epochs."""
+    budget = BUDGETS.get(preset_name, EvalBudget())
+    if dataset.name == FASHION_MNIST:
+        return budget
+    last = preset.gan.epochs
+    epochs = tuple(sorted({max(1, round(last * i / COMPARED_EPOCHS)) for i in range(1, COMPARED_EPOCHS + 1)}))
+    return dataclasses.replace(budget, generated=min(budget.generated, budget.compared), epochs=epochs)
 
 
 def run_experiment(name: str, folder: Path, dataset: Dataset, options: RunOptions) -> Path:
@@ -122,7 +162,8 @@ def _measure(
     threads = options.threads
 
     def denoising() -> ResultTable:
-        return denoising_report(exported, dataset, budget.denoised, 0, threads, tracked("denoising"))
+        accuracy = own_accuracy(dataset, exported, threads)
+        return denoising_report(exported, dataset, budget.denoised, 0, threads, tracked("denoising"), accuracy=accuracy)
 
     def generation() -> ResultTable:
         return generation_report(exported, dataset, budget.generated, 0, threads, tracked("generating"))
@@ -132,7 +173,8 @@ def _measure(
 
     def features() -> ResultTable:
         """Without the weights of the ImageNet features by the others: a finished training is not held up by them."""
-        names = [name for name in budget.features if name != IMAGENET or has_imagenet()]
+        fitting = [name for name in list_features(dataset, exported) if name != IMAGENET or has_imagenet()]
+        names = [name for name in fitting if name in (OWN_CLASSIFIER, *budget.features)]
         joint = RunFolder(folder).joint.path.exists()
         table = features_report(
             names,
@@ -144,11 +186,12 @@ def _measure(
             tracked("comparing features"),
             alone=convert_generator(RunFolder(folder).gan.path) if joint else None,
         )
-        skipped = {name: f"{IMAGENET_PACKAGE}: not installed" for name in budget.features if name not in names}
+        skipped = {IMAGENET: f"{IMAGENET_PACKAGE}: not installed"} if not has_imagenet() else {}
+        skipped = skipped if IMAGENET in budget.features else {}
         return dataclasses.replace(table, skipped={**table.skipped, **skipped})
 
     def crossover() -> ResultTable:
-        selection = Selection(every_epoch=True, extra=(GAUSSIAN,))
+        selection = Selection(every_epoch=True, epochs=budget.epochs, extra=(GAUSSIAN,))
         return compare_runs(
             [folder], dataset, budget.compared, 0, threads, selection, track=tracked("comparing epochs")
         )
@@ -197,19 +240,23 @@ def _is_exported(run: RunFolder, exported: Path) -> bool:
         return False
 
 
-def _write_study(folder: Path, preset_name: str, preset: Preset, options: RunOptions) -> None:
-    """Write `study.json`: the study's name, preset, seed, changed fields and configurations.
+def _write_study(
+    folder: Path, preset_name: str, preset: Preset, changes: dict[str, str], dataset: Dataset, options: RunOptions
+) -> None:
+    """Write `study.json`: the study's name, preset, seed, changed fields, images and configurations.
 
-    Raises InputError if the folder holds a study of another preset, seed or configuration, which stays unchanged.
+    Raises InputError if the folder holds a study of another preset, seed, configuration or data, which stays unchanged.
     """
     path = RunFolder(folder).study
-    changes = changed_fields(PRESETS[preset_name], preset)
-    study = {"preset": preset_name, "seed": options.seed, "changes": changes}
+    study: dict[str, Any] = {"preset": preset_name, "seed": options.seed, "changes": changes}
+    if dataset.name != FASHION_MNIST:
+        study["data_sha256"] = dataset.sha256
     if path.exists():
         hint = "choose another --out"
         try:
             content = json.loads(path.read_text())
             existing = {"preset": content["preset"], "seed": content["seed"], "changes": content.get("changes", {})}
+            existing |= {"data_sha256": content["data_sha256"]} if "data_sha256" in content else {}
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{path}: damaged", hint) from error
         if existing != study:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
 from gan_denoise.console import Track, untracked
-from gan_denoise.data.images import ImagesF32, Vector
+from gan_denoise.data.images import ImagesF32, ImagesU8, Vector, to_uint8
 from gan_denoise.eval.denoising.methods import Method
 from gan_denoise.eval.denoising.parallel import in_batches, processes
 from gan_denoise.eval.labels import NOISY
@@ -18,6 +18,7 @@ from gan_denoise.eval.metrics.psnr_ssim import psnr, ssim
 from gan_denoise.eval.noise import NOISES, SIGMAS, add_noise
 from gan_denoise.machine import usable_cores
 
+Accuracy = Callable[[ImagesU8], float]  # the fraction of images that a classifier puts into their class
 BENCHMARK_SIGMAS = (0.0, *SIGMAS)
 PSNR_CAP_DB = 100.0  # images of 784 pixels that differ by one 8-bit level in one pixel have 77 dB
 CHUNK = 500  # images of one SSIM computation
@@ -30,14 +31,16 @@ def evaluate_denoising(
     sigmas: tuple[float, ...] = BENCHMARK_SIGMAS,
     threads: int = 1,
     track: Track = untracked,
+    accuracy: Accuracy | None = None,
 ) -> Iterator[dict[str, Any]]:
     """A row for `noisy` and each method, for each kind of noise and each sigma.
 
     The columns: `method, noise, sigma, psnr_db, psnr_se, ssim, ms_per_image, parameters, multiply_adds, n`. `clean` are
-    images (N, 1, H, W) in [0, 1]; `seed` determines the noise. PSNR and SSIM are means over the images; the PSNR of an
+    images (N, C, H, W) in [0, 1]; `seed` determines the noise. PSNR and SSIM are means over the images; the PSNR of an
     image is capped at 100 dB, the value for identical images; `psnr_se` is its standard error, None for one image.
     `noisy` is the input itself, unclipped for float noise; outputs of methods are clipped. At sigma 0 only blind
-    methods run, since the others return their input. Times are CPU times on one thread, independent of the number of
+    methods run, since the others return their input. With `accuracy` there is `class_accuracy`, that of a classifier on
+    the restored images, clipped and rounded to 8 bits. Times are CPU times on one thread, independent of the number of
     worker `threads`; 0 means one per available core.
     """
     workers = threads or usable_cores()
@@ -60,6 +63,7 @@ def evaluate_denoising(
                 "parameters": method.size.parameters if method and method.size else None,
                 "multiply_adds": method.size.multiply_adds if method and method.size else None,
                 "n": len(clean),
+                **({} if accuracy is None else {"class_accuracy": accuracy(to_uint8(restored.clip(0, 1)))}),
             }
 
 

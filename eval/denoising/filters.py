@@ -149,19 +149,24 @@ FILTERS: dict[str, Filter] = {
 
 
 def restore(method: str, noisy: ImagesF32, sigma: float, parameters: Parameters) -> ImagesF32:
-    """Denoise images with the filter `method`, one at a time: (N, 1, H, W) float32 in [0, 1]."""
-    restored = [FILTERS[method](image, sigma, parameters) for image in noisy[:, 0]]
-    return np.stack(restored)[:, np.newaxis] if restored else noisy.copy()
+    """Denoise images with the filter `method`, one at a time: (N, C, H, W) float32 in [0, 1]."""
+    images = noisy[:, 0] if noisy.shape[1] == 1 else noisy
+    restored = [FILTERS[method](image, sigma, parameters) for image in images]
+    return np.stack(restored).reshape(noisy.shape) if restored else noisy.copy()
 
 
 def load_tuned(path: Path = TUNED) -> TunedParameters:
     """The tuned parameters by method, kind of noise and sigma. Raises InputError for a missing or damaged file."""
     try:
-        rows = json.loads(path.read_text())["rows"]
-        return {(row["method"], row["noise"], round(row["sigma"], 6)): row["parameters"] for row in rows}
+        return parse_tuned(json.loads(path.read_text()))
     except (OSError, ValueError, KeyError, TypeError) as error:
         got, hint = f"{type(error).__name__} ({error})", f"run gan-denoise eval tune --out {path} --force"
         raise InputError.expected(path, "tuned filter parameters", got, hint) from error
+
+
+def parse_tuned(content: Mapping[str, Any]) -> TunedParameters:
+    """The tuned parameters from the rows of `tuning.tune` under the key `rows`. Raises KeyError and TypeError."""
+    return {(row["method"], row["noise"], round(row["sigma"], 6)): row["parameters"] for row in content["rows"]}
 
 
 def tuned_for(tuned: TunedParameters, method: str, noise: str, sigma: float) -> Parameters:

@@ -16,7 +16,7 @@ from gan_denoise.errors import UsageError
 from gan_denoise.eval.denoising import filters, svr
 from gan_denoise.eval.denoising.filters import FILTERS, TunedParameters, tuned_for
 from gan_denoise.eval.denoising.parallel import Restore
-from gan_denoise.eval.inputs import load_fashion_model
+from gan_denoise.eval.inputs import load_model
 from gan_denoise.eval.labels import NOISY, SUPPORT_VECTORS
 from gan_denoise.export import graph_size, runtime
 from gan_denoise.export.training_data import TrainingData, from_metadata
@@ -49,9 +49,9 @@ class Method:
 def network(model: Path | None, dataset: Dataset, other_data: bool = False) -> Method:
     """A denoiser.onnx (a file, its folder, or None for the shipped one) on one thread, for images of `dataset`.
 
-    Raises as `load_fashion_model`.
+    Raises as `load_model`.
     """
-    graph = load_fashion_model(runtime.DENOISER, model, 1, dataset, other_data)
+    graph = load_model(runtime.DENOISER, model, 1, dataset, other_data)
     graph(np.zeros((BATCH, *graph.input_shape), np.float32))  # the first call allocates memory: not timed
 
     def restore(noisy: ImagesF32) -> ImagesF32:
@@ -63,7 +63,7 @@ def network(model: Path | None, dataset: Dataset, other_data: bool = False) -> M
 
 
 def classical(tuned: TunedParameters, training: ImagesF32) -> dict[str, Method]:
-    """The filters with their tuned parameters and the regression, which is fitted on training images (N, 1, H, W).
+    """The filters with their tuned parameters and the regression, which is fitted on training images (N, C, H, W).
 
     Methods of `not_installed` are left out. `prepare` raises InputError for a noise that was not tuned.
     """

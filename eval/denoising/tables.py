@@ -12,9 +12,9 @@ from gan_denoise.console import Track, untracked
 from gan_denoise.data.dataset import Dataset, split_holdout
 from gan_denoise.data.images import to_float
 from gan_denoise.eval.columns import format_value
-from gan_denoise.eval.denoising.evaluate import PSNR_CAP_DB, evaluate_denoising
-from gan_denoise.eval.denoising.filters import load_tuned
+from gan_denoise.eval.denoising.evaluate import PSNR_CAP_DB, Accuracy, evaluate_denoising
 from gan_denoise.eval.denoising.methods import TRAINING_IMAGES, classical, network, not_installed
+from gan_denoise.eval.denoising.tuning import tuned_filters
 from gan_denoise.eval.inputs import describe_other_data
 from gan_denoise.eval.labels import NETWORK
 from gan_denoise.eval.result_table import ResultTable
@@ -26,6 +26,7 @@ NOTES = {
     "noise": "float is unclipped, 8-bit is clipped and rounded; outputs are clipped",
     "PSNR": f"at most {PSNR_CAP_DB:g} dB an image, the value for identical images",
     "ms/image": f"CPU time on one thread; filters one image at a time, networks in batches of {BATCH}",
+    "class accuracy": "of the model's own classifier on the restored images, by sigma",
     "BM3D": "the authors' package, for non-commercial use only",
 }
 
@@ -61,7 +62,14 @@ def _line(rows: Sequence[Row]) -> dict[str, Any]:
         },
         time: statistics.median(times) if times else "",
         **{name: "" if first[name] is None else first[name] for name in SIZES if name in first},
+        **_accuracies(rows),
     }
+
+
+def _accuracies(rows: Sequence[Row]) -> dict[str, str]:
+    """The classifier's accuracy at all sigmas in one cell, lowest noise first; empty where it was not measured."""
+    shares = [format_value("class_accuracy", row["class_accuracy"]) for row in rows if "class_accuracy" in row]
+    return {"class_accuracy": " ".join(shares)} if shares else {}
 
 
 def denoising_report(
@@ -76,6 +84,7 @@ def denoising_report(
     versus: Mapping[str, Path] | None = None,
     whole: bool = False,
     other_data: bool = False,
+    accuracy: Accuracy | None = None,
 ) -> ResultTable:
     """The rows of `evaluate_denoising` on the first n test images; if `whole`, the networks' on all after that.
 
@@ -86,13 +95,13 @@ def denoising_report(
     networks = {title: network(path, dataset, other_data) for title, path in models.items()}
     recorded = dict.fromkeys(data for method in networks.values() for data in method.trained_on)
     fit, _ = split_holdout(dataset.train)
-    methods = {**networks, **classical(load_tuned(), to_float(fit.images[:TRAINING_IMAGES]))}
+    methods = {**networks, **classical(tuned_filters(dataset, track), to_float(fit.images[:TRAINING_IMAGES]))}
     machine = describe_machine(threads)  # before this benchmark itself adds to the load
     rows: list[dict[str, Any]] = []
     for compared, count in ((methods, n), (networks, len(dataset.test) if whole else 0)):
         if count:
             clean = to_float(dataset.test.images[:count])
-            rows += evaluate_denoising(compared, clean, seed, threads=threads, track=track)
+            rows += evaluate_denoising(compared, clean, seed, threads=threads, track=track, accuracy=accuracy)
     all_images = ", then all of them for the networks" if whole else ""
     return ResultTable(
         command="eval denoising",

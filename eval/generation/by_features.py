@@ -9,8 +9,8 @@ import numpy as np
 from gan_denoise.console import Track, untracked
 from gan_denoise.data.dataset import Dataset, split_classifier_fit
 from gan_denoise.data.images import ImagesU8
+from gan_denoise.eval.generation.extractor import FeatureExtractor, Features
 from gan_denoise.eval.generation.feature_cache import real_radii
-from gan_denoise.eval.generation.features import FeatureExtractor, Features
 from gan_denoise.eval.generation.reference import MAX_FEATURES
 from gan_denoise.eval.metrics import ffd
 from gan_denoise.eval.metrics.confidence import paired_ratio_interval
@@ -32,7 +32,7 @@ def feature_row(
     track: Track = untracked,
     alone: ImagesU8 | None = None,
 ) -> Row:
-    """N images (N, 28, 28) uint8 before and after denoising, compared with as many test images by these features.
+    """N images uint8 before and after denoising, compared with as many test images by these features.
 
     For FFD-1 the reference are all test images, as it is defined. The columns: `features, n`; the Fréchet distances
     `raw`, `denoised` and `real`, that of N training images that no feature network was trained on; `ratio`, denoised /
@@ -42,10 +42,10 @@ def feature_row(
     of the same latents: its distance, and `alone_ratio`, denoised / alone, with its interval. Distances are None unless
     N is above the width of the features. Raises InputError for fewer than 20 images.
     """
-    reference = extractor.of_real(dataset.test.images[: len(raw)])
+    reference = extractor.of_real(dataset.test.images[: len(raw)])[0]
     gaussian = _reference_statistics(extractor, reference)
     radii = real_radii(dataset.test.images[: min(len(raw), MAX_FEATURES)], extractor.label, reference[:MAX_FEATURES])
-    real = extractor.of_real(split_classifier_fit(dataset.train)[1].images[: len(raw)])
+    real = extractor.of_real(split_classifier_fit(dataset.train)[1].images[: len(raw)])[0]
     sets = [raw, denoised, *([] if alone is None else [alone])]
     images = np.concatenate(sets)
     starts = track(range(0, len(images), CHUNK))
@@ -78,7 +78,7 @@ def _reference_statistics(extractor: FeatureExtractor, reference: Features) -> S
 
 def _distance_columns(real: Features, before: Features, after: Features, reference: Statistics | None) -> Row:
     names = ("real", "raw", "denoised", "ratio", "ratio_low", "ratio_high", "excess_ratio")
-    if reference is None or len(before) <= before.shape[1]:
+    if reference is None or min(len(before), len(real)) <= before.shape[1]:
         return dict.fromkeys(names)
     floor = frechet_distance(reference, statistics(real))
     raw, denoised, ratio = compare_distances(before, after, reference)

@@ -11,19 +11,19 @@ import numpy as np
 from gan_denoise.console import Track, untracked
 from gan_denoise.data.dataset import Dataset, split_classifier_fit, split_holdout
 from gan_denoise.data.images import ImagesF32, ImagesU8, to_float, to_uint8
-from gan_denoise.eval.denoising.filters import Parameters, load_tuned, restore, tuned_for
+from gan_denoise.eval.denoising.filters import Parameters, TunedParameters, restore, tuned_for
 from gan_denoise.eval.generation import gaussian_mixture
-from gan_denoise.eval.generation.evaluate import generate_sets, measure_sets
+from gan_denoise.eval.generation.evaluate import generate_sets, measure_sets, share_of_equal_classes
+from gan_denoise.eval.generation.extractor import FeatureExtractor
 from gan_denoise.eval.generation.reference import (
     RealImages,
     Reference,
     collect,
-    distance_to,
     extract_features,
     make_reference,
+    score,
 )
 from gan_denoise.eval.labels import BLACK_LEVEL, GAUSSIAN, MIXTURE, NLM, RAW, REAL_DENOISED
-from gan_denoise.eval.metrics import class_balance
 from gan_denoise.export.latents import another_seed
 from gan_denoise.export.runtime import Graph
 from gan_denoise.options import BATCH
@@ -38,7 +38,7 @@ ImageFilter = Callable[[ImagesU8], ImagesU8]
 
 @dataclass(frozen=True, slots=True)
 class TunedFilter:
-    """A filter of images (N, H, W) uint8, its strength, and the candidates that the strength was chosen from."""
+    """A filter of images uint8, its strength, and the candidates that the strength was chosen from."""
 
     filter: ImageFilter
     strength: float
@@ -58,17 +58,23 @@ def filtered_rows(
 
 
 def tune_filters(
-    fused: Graph, network: Graph, dataset: Dataset, n: int, seed: int, track: Track = untracked
+    fused: Graph,
+    network: FeatureExtractor,
+    tuned_filters: TunedParameters,
+    dataset: Dataset,
+    n: int,
+    seed: int,
+    track: Track = untracked,
 ) -> dict[str, TunedFilter]:
     """The filters of raw images: a black-level threshold, alone and after a Gaussian filter or non-local means.
 
-    The strength is the candidate with the smallest Fréchet distance, on the features of `network`, between n raw
-    images of another seed and the held-out training images. The other parameters are those tuned for the lowest noise
-    level of the denoising table. Raises InputError when fewer than 97 images are held out.
+    The strength is the candidate with the smallest `score` between n raw images of another seed and the held-out
+    training images. The other parameters are those of `tuned_filters` for the lowest noise level of the denoising
+    table. Raises InputError when too few images are held out.
     """
     held_out = make_reference(split_holdout(dataset.train)[1].images, network)
     raw = np.concatenate([batch[RAW] for batch in generate_sets(fused, n, another_seed(seed))])
-    gaussian, nlm = (tuned_for(load_tuned(), name, "float", 15 / 255) for name in ("Gaussian", "non-local means"))
+    gaussian, nlm = (tuned_for(tuned_filters, name, "float", 15 / 255) for name in ("Gaussian", "non-local means"))
     candidates: dict[str, dict[float, ImageFilter]] = {
         BLACK_LEVEL: {BLACK_THRESHOLD: _threshold_black(lambda images: images)},
         GAUSSIAN: {width: _make_filter("Gaussian", 0.0, {**gaussian, "width": width}) for width in WIDTHS},
@@ -77,7 +83,7 @@ def tune_filters(
     tuned = {}
     for name, filters in candidates.items():
         distances = {
-            strength: distance_to(held_out, extract_features(to_float(image_filter(raw)), network))
+            strength: score(held_out, extract_features(to_float(image_filter(raw)), network))
             for strength, image_filter in track(list(filters.items()))
         }
         best = min(distances, key=distances.__getitem__)
@@ -110,7 +116,8 @@ def real_denoised_row(denoiser: Graph, real: RealImages, dataset: Dataset, n: in
 
     sets = collect(batches(), real.reference.network)
     (row,) = measure_sets(sets, real.reference)
-    return {**row, "class_preserved": class_balance.agreement(real.unseen.labels, sets[REAL_DENOISED].labels)}
+    preserved = share_of_equal_classes(real.unseen.labels, sets[REAL_DENOISED].labels)
+    return {**row, "class_preserved": preserved}
 
 
 def _make_filter(method: str, sigma: float, parameters: Parameters) -> ImageFilter:

@@ -14,25 +14,13 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from gan_denoise.console import warn_once
-from gan_denoise.data.images import ImagesU8, Vector, to_float
+from gan_denoise.data.images import ImagesU8, Vector
 from gan_denoise.errors import OutputError
 from gan_denoise.eval.metrics.prdc import K, squared_radii
-from gan_denoise.export.runtime import Graph
 from gan_denoise.files import write_atomic
 from gan_denoise.paths import cache_base
 
 Arrays = dict[str, NDArray[Any]]
-
-
-def real_features(images: ImagesU8, network: Graph) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Features (N, D) and logits (N, classes), float32, of images (N, 28, 28) uint8, computed once on a machine."""
-
-    def compute() -> Arrays:
-        features, logits = network.batched(to_float(images))
-        return {"features": features, "logits": logits}
-
-    arrays = cached_arrays(network.sha256, images, compute)
-    return arrays["features"], arrays["logits"]
 
 
 def real_radii(images: ImagesU8, network: str, features: NDArray[np.float32]) -> Vector:

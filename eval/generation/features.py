@@ -4,29 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 from PIL import Image
 
 from gan_denoise.console import print_status
+from gan_denoise.data.dataset import Dataset
+from gan_denoise.data.dataset_options import FASHION_MNIST
 from gan_denoise.data.fashion_mnist import SIDE
 from gan_denoise.data.images import ImagesF32, ImagesU8, format_shape, to_float
 from gan_denoise.errors import GateError, InputError, OutputError, importing, missing_extra
-from gan_denoise.eval.generation.feature_cache import cached_arrays, real_features, real_radii
-from gan_denoise.eval.generation.reference import Reference
+from gan_denoise.eval.generation.extractor import FeatureExtractor, Features, Outputs, to_labels
 from gan_denoise.eval.metrics import ffd
-from gan_denoise.eval.metrics.frechet import statistics
+from gan_denoise.eval.metrics.class_balance import agreement
 from gan_denoise.export import runtime
 from gan_denoise.export.model_check import load_untrusted_model
-from gan_denoise.export.runtime import CLASSIFIER_2, Graph, Signature
+from gan_denoise.export.runtime import CLASSIFIER_2, FEATURES, Graph, Signature
 from gan_denoise.files import write_atomic
-from gan_denoise.options import IMAGENET, PIXELS
+from gan_denoise.options import FEATURES as FASHION_FEATURES
+from gan_denoise.options import IMAGENET, OWN_CLASSIFIER, PIXELS
 from gan_denoise.paths import cache_base
 
 BATCH = 32  # images that are enlarged at a time
@@ -37,40 +38,15 @@ IMAGENET_PROBE = (0.07772, 0.04406, 0.06734, 0.02625, 0.06242, 0.10428, 0.04437,
 PROBE_TOLERANCE = 1e-3
 HINT = "export it for images (batch, 3, height, width) or (batch, 1, height, width) in [0, 1] with a free batch"
 
-Features = NDArray[np.float32]
 
+def load_extractor(
+    name: str, threads: int = 0, shape: tuple[int, ...] = (1, SIDE, SIDE), model: Path | None = None
+) -> FeatureExtractor:
+    """The extractor `ffd-1`, `imagenet`, `classifier-2`, `classifier`, `pixels`, or that of an ONNX file.
 
-@dataclass(frozen=True, slots=True)
-class FeatureExtractor:
-    """A map from images (N, H, W) or (N, 3, H, W) uint8 to features (N, D) float32.
-
-    `name` is what the user gives, `label` identifies the features: the network with its width D and its hash.
-    """
-
-    name: str
-    label: str
-    width: int
-    extract: Callable[[ImagesU8], Features]
-
-    def of_real(self, images: ImagesU8) -> Features:
-        """The features of real images, computed once on a machine."""
-        return cached_arrays(self.label, images, lambda: {"features": self.extract(images)})["features"]
-
-    def make_reference(self, images: ImagesU8, classifier: Graph) -> Reference:
-        """The reference of real images, with the classes that `classifier` assigns.
-
-        Raises InputError unless there are more images than features.
-        """
-        features = self.of_real(images)
-        labels = real_features(images, classifier)[1].argmax(axis=1).astype(np.uint8)
-        return Reference(
-            classifier, images, features, labels, real_radii(images, self.label, features), statistics(features)
-        )
-
-
-def load_extractor(name: str, threads: int = 0) -> FeatureExtractor:
-    """The extractor `ffd-1`, `imagenet`, `classifier-2` or `pixels`, or that of an ONNX file.
-
+    `shape` is that of an image, (C, H, W); FFD-1 and the second classifier are for grey images of 28x28 alone.
+    `classifier` is the one in the folder of `model`, as `train classifier` and `export` make it; such a graph, with the
+    outputs `features` and `logits`, also assigns classes.
     A network in a file gets images of its own size, resized by bilinear interpolation, grey repeated in three channels
     if it takes colour; its first output is (N, D), or (N, D, h, w), which is averaged over h and w. ImageNet features
     are those of EfficientNet-Lite0, converted at the first use. Raises InputError when the file is no such network or
@@ -81,25 +57,73 @@ def load_extractor(name: str, threads: int = 0) -> FeatureExtractor:
             return _from_graph(name, ffd.load_network(threads=threads))
         case "classifier-2":
             return _from_graph(name, runtime.load_graph(CLASSIFIER_2, None, threads))
+        case "classifier":
+            return _from_graph(name, runtime.load_graph(FEATURES, _own_classifier(model), threads))
         case "pixels":
-            return FeatureExtractor(name, PIXELS, SIDE**2, lambda images: to_float(images).reshape(len(images), -1))
+            return _of_pixels(shape)
         case "imagenet":
             return _load_imagenet(threads)
         case _:
             return _load_file(Path(name), threads)
 
 
+def list_features(dataset: Dataset, model: Path | None) -> list[str]:
+    """The features that fit the images, the one for headlines first, as names or files for `load_extractor`.
+
+    Fashion-MNIST in its own size has FFD-1 and the second classifier; others have the classifier in the folder of the
+    model, if the run trained one. ImageNet features, where their package is installed, and pixels fit all images.
+    """
+    if dataset.name == FASHION_MNIST and dataset.train.shape == (1, SIDE, SIDE):
+        return list(FASHION_FEATURES)
+    own = _own_classifier(model)
+    classifier = [OWN_CLASSIFIER] if own is not None and own.exists() else []
+    return [*classifier, *([IMAGENET] if has_imagenet() else []), PIXELS]
+
+
+def _own_classifier(model: Path | None) -> Path | None:
+    """The file of the classifier in the folder of a model, which may be missing; None for the shipped model."""
+    return None if model is None else (model if model.is_dir() else model.parent) / FEATURES.file
+
+
+def own_accuracy(dataset: Dataset, model: Path | None, threads: int) -> Callable[[ImagesU8], float] | None:
+    """How many of the first N test images the classifier in the model's folder puts into their class, as a fraction.
+
+    The function takes these images, (N, ...) uint8, as a denoiser restored them. None without such a classifier.
+    """
+    if list_features(dataset, model)[0] != OWN_CLASSIFIER or not dataset.classes:
+        return None
+    classifier = load_extractor(OWN_CLASSIFIER, threads, dataset.train.shape, model)
+
+    def accuracy(images: ImagesU8) -> float:
+        predicted = to_labels(classifier.outputs(images)[1])
+        assert predicted is not None
+        return agreement(predicted, dataset.test.labels[: len(images)])
+
+    return accuracy
+
+
 def _from_graph(name: str, graph: Graph) -> FeatureExtractor:
-    def extract(images: ImagesU8) -> Features:
-        return graph.batched(to_float(images))[0]
+    def outputs(images: ImagesU8) -> Outputs:
+        features, logits = graph.batched(to_float(images))
+        return features, logits
 
     width = graph.output_shapes[0][0]
-    return FeatureExtractor(name, _label(name, width, graph.sha256), width, extract)
+    return FeatureExtractor(name, _label(name, width, graph.sha256), width, outputs)
+
+
+def _of_pixels(shape: tuple[int, ...]) -> FeatureExtractor:
+    def outputs(images: ImagesU8) -> Outputs:
+        return to_float(images).reshape(len(images), -1), None
+
+    return FeatureExtractor(PIXELS, PIXELS, math.prod(shape), outputs)
 
 
 def _load_file(path: Path, threads: int) -> FeatureExtractor:
+    """The extractor of a file: with classes if it is one of `train classifier`."""
     try:
         content = load_untrusted_model(path)
+        if {output.name for output in onnx.load_model_from_string(content).graph.output} == set(FEATURES.outputs):
+            return _from_graph(path.name, Graph(content, FEATURES, str(path), threads))
     except InputError as error:
         raise InputError(error.message, HINT) from error
     return _of_images(path.name, content, str(path), threads)
@@ -123,16 +147,16 @@ def _of_images(name: str, content: bytes, path: str, threads: int) -> FeatureExt
         got = f"{format_shape(shape)} to {format_shape(output)}"
         raise InputError.expected(path, "a network from images to features", got, HINT)
 
-    def extract(images: ImagesU8) -> Features:
+    def outputs(images: ImagesU8) -> Outputs:
         starts = range(0, len(images), BATCH)
         batches = [network(fit_images(to_float(images[start : start + BATCH]), shape))[0] for start in starts]
-        outputs = np.concatenate(batches)
-        if len(outputs) != len(images):
-            raise InputError.expected(path, f"features of {len(images)} images", f"{len(outputs)} rows", HINT)
-        return outputs.mean((2, 3)) if outputs.ndim == 4 else outputs
+        features = np.concatenate(batches)
+        if len(features) != len(images):
+            raise InputError.expected(path, f"features of {len(images)} images", f"{len(features)} rows", HINT)
+        return (features.mean((2, 3)) if features.ndim == 4 else features), None
 
     label = _label(name, output[0], hashlib.sha256(content).hexdigest())
-    return FeatureExtractor(name, label, output[0], extract)
+    return FeatureExtractor(name, label, output[0], outputs)
 
 
 def _free_batch(path: str, *values: onnx.ValueInfoProto) -> None:
@@ -195,7 +219,7 @@ def _checked_imagenet(content: bytes, threads: int) -> FeatureExtractor:
         raise GateError.expected(IMAGENET, f"test features within {PROBE_TOLERANCE}", f"{difference:.3g}", hint)
     # The file's bytes depend on the version of torch that converted it, its features do not.
     label = _label("efficientnet-lite0", extractor.width, IMAGENET_SHA256)
-    return FeatureExtractor(IMAGENET, label, extractor.width, extractor.extract)
+    return FeatureExtractor(IMAGENET, label, extractor.width, extractor.outputs)
 
 
 def _probe(extractor: FeatureExtractor) -> Features:

@@ -14,26 +14,27 @@ from gan_denoise.errors import InputError, missing_extra
 Matrix = NDArray[np.float64]
 
 COMPONENTS, WIDTH, STEPS = 100, 200, 3  # the best of those tried that take at most a minute on one core
+MIN_FITTED = max(COMPONENTS, WIDTH)  # images
 FITTED = 20_000  # images that the three were tuned with
 VARIANCE_FLOOR = 1e-4  # added to the variances, in squared units of pixels in [0, 1]
 
 
 @dataclass(frozen=True, slots=True)
 class Mixture:
-    """K Gaussians on the first D principal components of images with H x W pixels in [0, 1], float64."""
+    """K Gaussians on the first D principal components of images with P values in [0, 1], float64."""
 
     weights: Matrix  # (K,)
     means: Matrix  # (K, D)
     factors: Matrix  # (K, D, D): a covariance is its factor times the factor's transpose
-    centre: Matrix  # (H * W,)
-    directions: Matrix  # (D, H * W), orthonormal
-    shape: tuple[int, int]  # (H, W)
+    centre: Matrix  # (P,)
+    directions: Matrix  # (D, P), orthonormal
+    shape: tuple[int, ...]  # (H, W) or (3, H, W)
 
 
 def fit(
     images: ImagesU8, components: int = COMPONENTS, width: int = WIDTH, seed: int = 0, steps: int = STEPS
 ) -> Mixture:
-    """Fit `components` Gaussians with full covariances on `width` principal components of images (N, H, W) uint8.
+    """Fit `components` Gaussians with full covariances on `width` principal components of images uint8.
 
     scikit-learn's EM (Dempster et al. 1977), initialized by k-means with `seed`, at most `steps` steps. Raises
     InputError for fewer images than `components` or `width`, and when scikit-learn is not installed.
@@ -59,7 +60,7 @@ def fit(
 
 
 def sample(mixture: Mixture, n: int, seed: int) -> ImagesU8:
-    """n images (n, H, W) uint8 of the mixture, in random order, clipped and rounded; determined by `seed`."""
+    """n images, uint8, of the mixture, in random order, clipped and rounded; determined by `seed`."""
     random = np.random.default_rng(seed)
     components = random.choice(len(mixture.weights), n, p=mixture.weights)
     normal = random.standard_normal((n, mixture.means.shape[1]))

@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from gan_denoise.console import Track, untracked
-from gan_denoise.data.dataset import Dataset
+from gan_denoise.data.dataset import Dataset, split_classifier_fit, split_holdout
+from gan_denoise.data.fashion_mnist import CLASSES
 from gan_denoise.errors import InputError
 from gan_denoise.eval.denoising.methods import HINT
+from gan_denoise.eval.denoising.tuning import tuned_filters
 from gan_denoise.eval.generation.by_features import feature_row
 from gan_denoise.eval.generation.controls import (
     TUNING_SAMPLES,
@@ -23,9 +25,11 @@ from gan_denoise.eval.generation.controls import (
 )
 from gan_denoise.eval.generation.diagnostics import class_rows, class_summary, copy_rows
 from gan_denoise.eval.generation.evaluate import evaluate_generation, generate_raw, generate_sets
-from gan_denoise.eval.generation.features import load_extractor
-from gan_denoise.eval.generation.reference import MAX_FEATURES, RealImages, collect, features_name, measure_real
-from gan_denoise.eval.inputs import describe_other_data, load_fashion_model, load_image_sets
+from gan_denoise.eval.generation.extractor import FeatureExtractor
+from gan_denoise.eval.generation.features import list_features, load_extractor
+from gan_denoise.eval.generation.gaussian_mixture import MIN_FITTED
+from gan_denoise.eval.generation.reference import MAX_FEATURES, RealImages, collect, measure_real
+from gan_denoise.eval.inputs import describe_other_data, load_image_sets, load_model
 from gan_denoise.eval.labels import DENOISED, GAUSSIAN, MIXTURE, NLM, RAW, REAL_BASELINE, REAL_DENOISED
 from gan_denoise.eval.metrics import ffd
 from gan_denoise.eval.metrics.prdc import K
@@ -37,7 +41,7 @@ from gan_denoise.export.training_data import from_metadata
 from gan_denoise.machine import describe_machine
 
 MEASURED_SETS = {"kid, precision, recall, density, coverage": f"of the first {MAX_FEATURES:,} images of a set, k = {K}"}
-PIXELS = "rounded to 8 bits, 28x28, not resized"
+PIXELS = "rounded to 8 bits, not resized"
 
 
 def generation_report(
@@ -49,10 +53,14 @@ def generation_report(
     track: Track = untracked,
     *,
     other_data: bool = False,
+    features: str | None = None,
 ) -> ResultTable:
-    """The rows of `evaluate_generation`. Raises as `load_fashion_model` and `ffd.load_network` do."""
-    fused = load_fashion_model(runtime.FUSED, model, threads, dataset, other_data)
-    real = measure_real(dataset, ffd.load_network(threads=threads), n)
+    """The rows of `evaluate_generation`, by the first of `list_features` or by `features`.
+
+    Raises as `load_model` and `load_extractor` do.
+    """
+    fused = load_model(runtime.FUSED, model, threads, dataset, other_data)
+    real = measure_real(dataset, _load_network(features, dataset, model, threads), n)
     return ResultTable(
         command="eval generation",
         title="Generated images, raw and denoised, compared with real ones",
@@ -78,17 +86,17 @@ def features_report(
 ) -> ResultTable:
     """A row of `feature_row` for each of the features in `names`; `alone` is a generator trained without the denoiser.
 
-    Raises as `load_fashion_model` and `load_extractor` do, before anything is measured.
+    Raises as `load_model` and `load_extractor` do, before anything is measured.
     """
-    fused = load_fashion_model(runtime.FUSED, model, threads, dataset, other_data)
-    extractors = [load_extractor(name, threads) for name in dict.fromkeys(names)]
+    fused = load_model(runtime.FUSED, model, threads, dataset, other_data)
+    extractors = [load_extractor(name, threads, dataset.train.shape, model) for name in dict.fromkeys(names)]
     batches = list(generate_sets(fused, n, seed, track))
     raw, denoised = (np.concatenate([batch[name] for batch in batches]) for name in (RAW, DENOISED))
     baseline = None if alone is None else generate_raw(alone, n, seed)
     skipped = {
         f"distance by {extractor.name}": f"it needs more than {extractor.width:,} images"
         for extractor in extractors
-        if n <= extractor.width
+        if min(n, len(dataset.test), len(split_classifier_fit(dataset.train)[1])) <= extractor.width
     }
     return ResultTable(
         command="eval generation",
@@ -125,19 +133,21 @@ def controls_report(
     track: Track = untracked,
     *,
     other_data: bool = False,
+    features: str | None = None,
 ) -> ResultTable:
     """The rows of controls.py and the real baseline; the Gaussian mixture is skipped without scikit-learn.
 
     `model` is an exported folder, or None for the shipped one. Raises as `generation_report` and `tune_filters`.
     """
     fused, denoiser = (
-        load_fashion_model(part, model, threads, dataset, other_data) for part in (runtime.FUSED, runtime.DENOISER)
+        load_model(part, model, threads, dataset, other_data) for part in (runtime.FUSED, runtime.DENOISER)
     )
-    network = ffd.load_network(threads=threads)
+    network = _load_network(features, dataset, model, threads)
     tuning_samples = min(n, TUNING_SAMPLES)
-    filters = tune_filters(fused, network, dataset, tuning_samples, seed, track)
+    tuned = tuned_filters(dataset, track)
+    filters = tune_filters(fused, network, tuned, dataset, tuning_samples, seed, track)
     real = measure_real(dataset, network, n)
-    skipped = {} if find_spec("sklearn") else {MIXTURE: f"sklearn: not installed, {HINT}"}
+    skipped = _skipped_mixture(dataset)
     mixture = [] if skipped else [mixture_row(real.reference, dataset, n, seed)]
     rows = [*filtered_rows(fused, real.reference, filters, n, seed, track), *mixture]
     return ResultTable(
@@ -168,19 +178,24 @@ def classes_report(
     track: Track = untracked,
     *,
     other_data: bool = False,
+    features: str | None = None,
 ) -> ResultTable:
-    """The rows of `class_rows`, with `class_summary` in the settings. Raises as `generation_report`."""
-    fused = load_fashion_model(runtime.FUSED, model, threads, dataset, other_data)
-    real = measure_real(dataset, ffd.load_network(threads=threads), n)
+    """The rows of `class_rows`, with `class_summary` in the settings.
+
+    Raises as `generation_report`, and if the features assign no classes.
+    """
+    fused = load_model(runtime.FUSED, model, threads, dataset, other_data)
+    real = measure_real(dataset, _load_network(features, dataset, model, threads), n)
     generated = collect(generate_sets(fused, n, seed, track), real.reference.network)
     sets = {**generated, REAL_BASELINE: real.unseen}
+    classes = dataset.classes or CLASSES
     return ResultTable(
         command="eval classes",
         title="Class distribution and recall of each class",
-        rows=class_rows(sets, real.reference),
+        rows=class_rows(sets, real.reference, classes),
         model_sha256=fused.sha256,
         machine=describe_machine(threads),
-        settings={**_settings(real, seed, dataset, fused), "summary": class_summary(sets, real.reference)},
+        settings={**_settings(real, seed, dataset, fused), "summary": class_summary(sets, real.reference, classes)},
         notes={"pixels": PIXELS},
     )
 
@@ -195,8 +210,8 @@ def copies_report(
     *,
     other_data: bool = False,
 ) -> ResultTable:
-    """The rows of `copy_rows`. Raises as `load_fashion_model`."""
-    fused = load_fashion_model(runtime.FUSED, model, threads, dataset, other_data)
+    """The rows of `copy_rows`. Raises as `load_model`."""
+    fused = load_model(runtime.FUSED, model, threads, dataset, other_data)
     batches = list(generate_sets(fused, n, seed))
     sets = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
     return ResultTable(
@@ -232,11 +247,24 @@ def ffd_report(path: Path, threads: int) -> ResultTable:
         machine=describe_machine(threads),
         settings={
             "images": str(path),
-            "features": features_name(network),
+            "features": f"fashion-features-{network.output_shapes[0][0]}@{network.sha256[:8]}",
             "reference": f"{ffd.load_pinned_metric().reference.count} test images",
         },
         notes={"n": "published values use 10,000 images; fewer images give larger values"},
     )
+
+
+def _load_network(features: str | None, dataset: Dataset, model: Path | None, threads: int) -> FeatureExtractor:
+    """The extractor of a table of one kind of features: `features`, or what fits the images."""
+    return load_extractor(features or list_features(dataset, model)[0], threads, dataset.train.shape, model)
+
+
+def _skipped_mixture(dataset: Dataset) -> dict[str, str]:
+    """Why there is no Gaussian mixture; empty where there is one."""
+    if not find_spec("sklearn"):
+        return {MIXTURE: f"sklearn: not installed, {HINT}"}
+    fitted = len(split_holdout(dataset.train)[0])
+    return {} if fitted >= MIN_FITTED else {MIXTURE: f"it needs {MIN_FITTED} training images"}
 
 
 def _strength(tuned: TunedFilter, unit: str = "") -> str:
@@ -255,7 +283,7 @@ def _trained_on(denoiser: runtime.Graph) -> str:
 
 def _settings(real: RealImages, seed: int, dataset: Dataset, *models: Graph) -> dict[str, object]:
     return {
-        "features": features_name(real.reference.network),
+        "features": real.reference.network.label,
         "reference": f"{len(real.reference.images)} test images",
         "seed": seed,
         **_data_settings(dataset, *models),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,7 +17,7 @@ PERCENTILE = 1
 def find_nearest(images: ImagesU8, train: ImagesU8) -> tuple[Vector, NDArray[np.int64]]:
     """The Euclidean distance of each image to its nearest training image, (N,), and the index of that image, (N,).
 
-    Images are uint8 (N, H, W) and (T, H, W); distances are those of pixels in [0, 1], at most the root of H * W. The
+    Images are uint8 (N, H, W) or (N, 3, H, W); distances are those of pixels in [0, 1], at most the root of H * W. The
     search is in float32; the distance to the image it returns is exact. Raises InputError for other types or shapes.
     """
     queries, training = _flatten(images), _flatten(train)
@@ -49,9 +51,9 @@ def distance_summary(distances: Vector, baseline: Vector) -> dict[str, float]:
 
 
 def _flatten(images: ImagesU8) -> ImagesU8:
-    if images.dtype != np.uint8 or images.ndim != 3:
-        raise InputError.expected("images", "uint8 (N, H, W)", f"{images.dtype} {list(images.shape)}")
-    return images.reshape(len(images), images.shape[1] * images.shape[2])
+    if images.dtype != np.uint8 or images.ndim not in (3, 4):
+        raise InputError.expected("images", "uint8 (N, H, W) or (N, 3, H, W)", f"{images.dtype} {list(images.shape)}")
+    return images.reshape(len(images), math.prod(images.shape[1:]))
 
 
 def _centred(pixels: ImagesU8) -> NDArray[np.float32]:

@@ -15,13 +15,14 @@ LAPLACIAN = np.array([[[[0.0, 1.0, 0.0], [1.0, -4.0, 1.0], [0.0, 1.0, 0.0]]]])
 
 
 def sharpness(images: ImagesF32) -> Vector:
-    """The variance of each image's Laplacian, (N,), for images (N, 1, H, W) float32 in [0, 1].
+    """The variance of each image's Laplacian, (N,), for images (N, C, H, W) float32 in [0, 1].
 
-    Pech-Pacheco et al. 2000. Edges and noise both raise it. Raises InputError for another shape, dtype or range.
+    In colour the mean over the channels, as in all of this module. Pech-Pacheco et al. 2000. Edges and noise both raise
+    it. Raises InputError for another shape, dtype or range.
     """
     _check(images)
-    laplacian = ndimage.convolve(images.astype(np.float64), LAPLACIAN, mode="reflect")  # (N, 1, H, W)
-    variances: Vector = laplacian.var(axis=(1, 2, 3))
+    laplacian = ndimage.convolve(images.astype(np.float64), LAPLACIAN, mode="reflect")  # (N, C, H, W)
+    variances: Vector = laplacian.var(axis=(2, 3)).mean(axis=1)
     return variances
 
 
@@ -31,7 +32,7 @@ def contrast(images: ImagesF32) -> Vector:
     Arguments as for `sharpness`.
     """
     _check(images)
-    deviations: Vector = images.astype(np.float64).std(axis=(1, 2, 3))
+    deviations: Vector = images.astype(np.float64).std(axis=(2, 3)).mean(axis=1)
     return deviations
 
 
@@ -45,12 +46,16 @@ def noise(images: ImagesF32) -> Vector:
     _check(images)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # median of an empty array
-        sigmas = [estimate_sigma(image) for image in images[:, 0].astype(np.float64)]  # type: ignore[no-untyped-call]
-    return np.nan_to_num(np.array(sigmas, np.float64), nan=0.0)
+        planes = images.reshape(-1, *images.shape[2:]).astype(np.float64)  # (N * C, H, W)
+        sigmas = [estimate_sigma(plane) for plane in planes]  # type: ignore[no-untyped-call]
+    means: Vector = np.nan_to_num(np.array(sigmas, np.float64), nan=0.0).reshape(images.shape[:2]).mean(axis=1)
+    return means
 
 
 def _check(images: ImagesF32) -> None:
-    if images.dtype != np.float32 or images.ndim != 4 or images.shape[1] != 1:
-        raise InputError.expected("images", "float32 (N, 1, H, W)", f"{images.dtype} {list(images.shape)}")
+    if images.dtype != np.float32 or images.ndim != 4 or images.shape[1] not in (1, 3):
+        raise InputError.expected(
+            "images", "float32 (N, 1, H, W) or (N, 3, H, W)", f"{images.dtype} {list(images.shape)}"
+        )
     if images.size and not (images.min() >= 0 and images.max() <= 1):  # a NaN fails both
         raise InputError.expected("images", "values from 0 to 1", f"{images.min():g} to {images.max():g}")

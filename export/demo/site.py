@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from gan_denoise import __version__
-from gan_denoise.data.dataset import FASHION_MNIST
+from gan_denoise.data.dataset_options import FASHION_MNIST
 from gan_denoise.data.images import ArrayF32
 from gan_denoise.errors import InputError, OutputError
 from gan_denoise.export import latents, runtime

@@ -12,7 +12,7 @@ from typing import Any
 import onnx
 
 from gan_denoise import __version__
-from gan_denoise.data.dataset import FASHION_MNIST
+from gan_denoise.data.dataset_options import FASHION_MNIST
 from gan_denoise.data.images import format_shape
 from gan_denoise.errors import InputError, OutputError
 from gan_denoise.export import runtime

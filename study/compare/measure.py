@@ -1,10 +1,10 @@
-"""Measure trained runs side by side: the effect of each denoiser on its generator's images, on FFD-1's features."""
+"""Measure trained runs side by side: the effect of each denoiser on its generator's images."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,25 +14,29 @@ from torch import nn
 
 from gan_denoise.console import Track, untracked
 from gan_denoise.data.dataset import Dataset, split_holdout
-from gan_denoise.data.images import ImagesF32, to_float, to_uint8
+from gan_denoise.data.dataset_options import FASHION_MNIST, DatasetOptions
+from gan_denoise.data.datasets import load_images
+from gan_denoise.data.fashion_mnist import SIDE
+from gan_denoise.data.images import ImagesF32, format_shape, to_float, to_uint8
+from gan_denoise.errors import InputError
 from gan_denoise.eval.denoising.evaluate import PSNR_CAP_DB
-from gan_denoise.eval.denoising.filters import load_tuned, restore, tuned_for
+from gan_denoise.eval.denoising.filters import TunedParameters, load_tuned, restore, tuned_for
 from gan_denoise.eval.denoising.resample import stochastic_denoise
+from gan_denoise.eval.denoising.tuning import tuned_filters
 from gan_denoise.eval.generation.by_features import compare_distances
-from gan_denoise.eval.generation.features import FeatureExtractor, load_extractor
+from gan_denoise.eval.generation.evaluate import share_of_equal_classes
+from gan_denoise.eval.generation.features import list_features, load_extractor
 from gan_denoise.eval.generation.reference import (
     ImageSet,
     Reference,
     compare_with_reference,
-    distance_to,
     extract_features,
-    features_name,
     make_reference,
     make_test_reference,
     real_appearance,
+    score,
 )
 from gan_denoise.eval.inputs import check_training_data, describe_other_data
-from gan_denoise.eval.metrics import class_balance, ffd
 from gan_denoise.eval.metrics.kid import kid
 from gan_denoise.eval.metrics.prdc import K
 from gan_denoise.eval.metrics.psnr_ssim import psnr
@@ -40,7 +44,7 @@ from gan_denoise.eval.noise import add_noise
 from gan_denoise.eval.result_table import ResultTable
 from gan_denoise.export.convert import weights
 from gan_denoise.export.latents import another_seed, latents
-from gan_denoise.export.runtime import Graph
+from gan_denoise.export.run_folder import RunFolder
 from gan_denoise.export.training_data import from_fingerprint
 from gan_denoise.machine import describe_machine, usable_cores
 from gan_denoise.options import FFD_1
@@ -69,22 +73,32 @@ Network = Callable[[ImagesF32], ImagesF32]
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """What all rows share: the feature networks, the real images to compare with, and latents 0 to n - 1 of `seed`."""
+    """What all rows share: the real images to compare with, and latents 0 to n - 1 of `seed`."""
 
-    network: Graph  # of FFD-1, which also assigns the classes
-    held_out: Reference  # by FFD-1's features: strengths are chosen on it, whatever `reference` is
+    held_out: Reference  # strengths are chosen on it, by the features for headlines, whatever `reference` is
     reference: Reference
+    tuned: TunedParameters  # of the filters for these images
     n: int
     seed: int
-    extractor: FeatureExtractor | None = None  # of the distances, where it is not FFD-1's
 
     def image_set(self, images: ImagesF32) -> ImageSet:
-        """Features, classes and appearance of images (N, 1, 28, 28) in [0, 1], rounded to 8 bits as in files."""
-        pixels, image_set = to_uint8(images), ImageSet()
-        features, logits = self.network.batched(to_float(pixels))
-        image_set.add_features(features if self.extractor is None else self.extractor.extract(pixels), logits)
-        image_set.add_appearance(pixels)
+        """Features, classes and appearance of images (N, C, H, W) in [0, 1], rounded to 8 bits as in files."""
+        image_set = ImageSet()
+        image_set.add(to_uint8(images), self.reference.network)
         return image_set
+
+
+def find_run_dataset(folders: Sequence[Path], name: str | None = None, path: Path | None = None) -> Dataset:
+    """The images that runs are compared on: the data set `name`, else that of the first run that records one.
+
+    Without one it is Fashion-MNIST. `path` replaces the path. Raises InputError as `load_images` does.
+    """
+    recorded = None
+    if not name:
+        images = (stage.read_images() for stage in trained_stages(folders) if stage.meta.exists())
+        recorded = next((options for options in images if options is not None), None)
+    options = recorded or DatasetOptions(name or FASHION_MNIST)
+    return load_images(options if path is None else replace(options, path=path))
 
 
 def compare_runs(
@@ -95,35 +109,42 @@ def compare_runs(
     threads: int,
     selection: Selection = Selection(),
     on_test: bool = False,
-    features: str = FFD_1,
+    features: str | None = None,
     track: Track = untracked,
     other_data: bool = False,
 ) -> ResultTable:
     """The rows of `measure_snapshot` for the selected snapshots in the folders of runs.
 
-    The reference is the last 5,000 training images, or if `on_test` the test images; then the distance by the default
-    features is FFD-1. By other features it is as many images as are generated. Raises as `find_snapshots`,
-    `check_training_data`, `load_extractor` and `weights.load_generator` do.
+    The reference is the last 5,000 training images, or if `on_test` the test images. The features are `features`, or
+    the first of `list_features`; classes are assigned by the latter. By other features than FFD-1 the reference is as
+    many images as are generated. Raises as `find_snapshots`, `check_training_data`, `load_extractor` and
+    `weights.load_generator` do.
     """
     snapshots = find_snapshots(folders, selection)
-    trained_on = {stage.path: from_fingerprint(stage.read_fingerprint()) for stage in trained_stages(folders)}
+    fingerprints = {stage.path: stage.read_fingerprint() for stage in trained_stages(folders)}
+    trained_on = {path: from_fingerprint(fingerprint) for path, fingerprint in fingerprints.items()}
     for path, data in trained_on.items():
+        _check_image_shape(path, fingerprints[path], dataset)
         check_training_data(path, [data], dataset, other_data)
     torch.set_num_threads(threads or usable_cores())
-    network = ffd.load_network(threads=threads)
-    extractor = None if features == FFD_1 else load_extractor(features, threads)
+    shape, model = dataset.train.shape, RunFolder(folders[0]).export
+    headline = load_extractor(list_features(dataset, model)[0], threads, shape, model)
+    network = headline if features is None else load_extractor(features, threads, shape, model)
+    network = network.with_classes(headline)
     held_out_images = split_holdout(dataset.train)[1].images
-    held_out = make_reference(held_out_images, network)
-    if extractor is None:
+    held_out = make_reference(held_out_images, headline)
+    is_ffd = network.name == FFD_1
+    if is_ffd:
         reference = make_test_reference(dataset, network) if on_test else held_out
     else:
-        reference = extractor.make_reference((dataset.test.images if on_test else held_out_images)[:n], network)
-    measurement = Measurement(network, held_out, reference, n, seed, extractor)
+        reference = make_reference((dataset.test.images if on_test else held_out_images)[:n], network)
+    tuned_parameters = tuned_filters(dataset, track) if selection.extra else {}
+    measurement = Measurement(held_out, reference, tuned_parameters, n, seed)
     kind = ("test images" if on_test else "held-out training images") + (
-        "" if extractor else ": distances are FFD-1" if on_test else ": distances are not FFD-1"
+        "" if not is_ffd else ": distances are FFD-1" if on_test else ": distances are not FFD-1"
     )
     tuned = {
-        name: f"the best of {', '.join(f'{value:g}' for value in STRENGTHS[name])} by FFD-1's features, on held-out "
+        name: f"the best of {', '.join(f'{value:g}' for value in STRENGTHS[name])} by {headline.label}, on held-out "
         f"training images, with {min(n, TUNING_SAMPLES[name]):,} images of seed {another_seed(seed)}"
         for name in selection.extra
     }
@@ -138,7 +159,7 @@ def compare_runs(
             "folders": shlex.join(map(str, folders)),
             "epochs": _describe_epochs(selection),
             **({"with": ", ".join(selection.extra)} if selection.extra else {}),
-            "features": features_name(network) if extractor is None else extractor.label,
+            "features": network.label,
             "reference": f"{len(reference.images):,} {kind}",
             "real": {name: float(f"{value:.4g}") for name, value in real_appearance(reference.images).items()},
             "crossover": crossovers(rows),
@@ -151,7 +172,7 @@ def compare_runs(
             "epoch": "of the generator; for joint, of joint training. The denoiser mean is always the finished one",
             "raw, denoised": "Fréchet distances, pixels rounded to 8 bits",
             "KID, precision, recall": f"by the same features, k = {K}",
-            "class preserved": "by FFD-1's classifier",
+            "class preserved": f"by {headline.label}",
             "PSNR": f"in dB, of the first {RESTORED_IMAGES} reference images, unclipped noise of seed 0, at most "
             f"{PSNR_CAP_DB:g}",
             "crossover": CROSSOVER_RULE,
@@ -161,12 +182,21 @@ def compare_runs(
     )
 
 
+def _check_image_shape(stage: Path, fingerprint: Mapping[str, Any], dataset: Dataset) -> None:
+    """Raises InputError for a stage that was trained on images of another shape."""
+    shape, expected = tuple(fingerprint.get("image_shape", (1, SIDE, SIDE))), dataset.train.shape
+    if shape != expected:
+        hint = "leave this folder out, or choose its images by --dataset and --data"
+        got = f"one trained on {format_shape(shape)}"
+        raise InputError.expected(stage, f"a stage trained on images of {format_shape(expected)}", got, hint)
+
+
 def measure_snapshot(snapshot: Snapshot, measurement: Measurement) -> Iterator[Row]:
     """One row for each denoiser of a snapshot.
 
     The columns: `run, seed, epoch, denoiser, n`; `raw, denoised` and their `ratio`, Fréchet distances before and after
     denoising, with `ratio_low, ratio_high`, its 95 % interval over the latents; `kid, precision, recall, sharpness,
-    noise` of both; `class_preserved`, the fraction of images that the network of FFD-1 assigns to the same class before
+    noise` of both; `class_preserved`, the fraction of images that the classifier assigns to the same class before
     and after; `psnr_15, psnr_25, psnr_50` in dB, of real images restored from noise of sigma 15/255, 25/255 and 50/255,
     and `clean_db` without noise, of trained denoisers; `pair_accuracy, denoised_pair_accuracy`, the fractions of pairs
     in which the discriminators score the real image above the generated one, `images_per_s` and `seconds`, all logged
@@ -183,7 +213,8 @@ def measure_snapshot(snapshot: Snapshot, measurement: Measurement) -> Iterator[R
         strength, after = None, None
         if generator is not None and image is not None and name != NONE:
             strength = best_strength(name, generator, denoise, measurement) if name in STRENGTHS else None
-            after = measurement.image_set(denoise_images(name, image, denoise, strength, measurement.seed))
+            denoised = denoise_images(name, image, denoise, strength, measurement.seed, measurement.tuned)
+            after = measurement.image_set(denoised)
         yield {
             "run": snapshot.run,
             "seed": snapshot.seed,
@@ -207,22 +238,30 @@ def best_strength(
     images = generate_images(generator, min(measurement.n, TUNING_SAMPLES[name]), seed)
 
     def distance(strength: float) -> float:
-        denoised = denoise_images(name, images, denoise, strength, seed)
-        return distance_to(measurement.held_out, extract_features(denoised, measurement.network))
+        denoised = denoise_images(name, images, denoise, strength, seed, measurement.tuned)
+        return score(measurement.held_out, extract_features(denoised, measurement.held_out.network))
 
     return min(STRENGTHS[name], key=distance)
 
 
 def generate_images(generator: weights.AnyGenerator, n: int, seed: int) -> ImagesF32:
-    """The images (n, 1, 28, 28) in [0, 1] of latents 0 to n - 1 of `seed`."""
+    """The images (n, C, H, W) in [0, 1] of latents 0 to n - 1 of `seed`."""
     return as_numpy_function(generator)(latents(seed, 0, n, generator.latent_size))
 
 
 def denoise_images(
-    name: str, images: ImagesF32, denoise: Network | None, strength: float | None, seed: int
+    name: str,
+    images: ImagesF32,
+    denoise: Network | None,
+    strength: float | None,
+    seed: int,
+    tuned: TunedParameters | None = None,
 ) -> ImagesF32:
-    """Images (N, 1, 28, 28) in [0, 1] after the denoiser of that name, of STRENGTHS with a strength."""
-    parameters = tuned_for(load_tuned(), FILTERS[name], "float", 15 / 255) if name in FILTERS else {}
+    """Images (N, C, H, W) in [0, 1] after the denoiser of that name, of STRENGTHS with a strength.
+
+    `tuned` are the filters' parameters, those for Fashion-MNIST by default.
+    """
+    parameters = tuned_for(tuned or load_tuned(), FILTERS[name], "float", 15 / 255) if name in FILTERS else {}
     match name:
         case "gaussian":
             return restore(FILTERS[name], images, 0.0, {**parameters, "width": strength})
@@ -286,12 +325,12 @@ def _compared_columns(raw: Row, denoised: Row) -> Row:
 
 
 def _interval_columns(before: ImageSet | None, after: ImageSet | None, reference: Reference) -> Row:
-    """The 95 % interval of the ratio over the latents, which both sets share."""
-    if before is None or after is None:
+    """The 95 % interval of the ratio over the latents, which both sets share; None without distances."""
+    if before is None or after is None or reference.statistics is None or len(before) <= reference.network.width:
         return dict.fromkeys(("ratio_low", "ratio_high"))
     _, _, (_, low, high) = compare_distances(before.features, after.features, reference.statistics)
     return {"ratio_low": low, "ratio_high": high}
 
 
 def _class_preserved(before: ImageSet | None, after: ImageSet | None) -> float | None:
-    return None if before is None or after is None else class_balance.agreement(before.labels, after.labels)
+    return None if before is None or after is None else share_of_equal_classes(before.labels, after.labels)

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gan_denoise.data.fashion_mnist import SIDE
-from gan_denoise.data.images import format_shape
 from gan_denoise.errors import InputError
 from gan_denoise.export.run_folder import RunFolder, StageFolder
 from gan_denoise.study.rows import JOINT, MEAN, NONE, SAMPLE
@@ -49,8 +47,7 @@ def find_snapshots(folders: Sequence[Path], selection: Selection) -> list[Snapsh
     networks of the stage `joint` give `joint`; a generator without a denoiser gives `none`, a denoiser without a
     generator `mean`. Symlinked stages belong to the run that they point to and are skipped. Stages that saved no epochs
     have only their final networks; `missing_epochs` names what is missing. Raises InputError when a folder has no
-    stage, was trained on other images than 28x28 grey ones, or has the same run and seed as another folder, and when
-    there is no snapshot of the selected epochs.
+    stage, or the same run and seed as another folder, and when there is no snapshot of the selected epochs.
     """
     snapshots: list[Snapshot] = []
     for folder in dict.fromkeys(path.resolve() for path in folders):
@@ -97,14 +94,6 @@ def trained_stages(folders: Sequence[Path]) -> list[StageFolder]:
     return [stage for run in runs for stage in (run.gan, run.denoiser, run.joint) if stage.path.is_dir()]
 
 
-def check_image_shape(folder: Path, fingerprint: Mapping[str, Any], hint: str) -> None:
-    """Raises InputError for a stage that was trained on other images than grey ones of Fashion-MNIST's size."""
-    shape = fingerprint.get("image_shape")  # channels, height, width; recorded only where it differs
-    if shape is not None:
-        expected, got = f"a stage trained on {SIDE}x{SIDE} grey images", f"one trained on {format_shape(shape)} images"
-        raise InputError.expected(folder, expected, got, hint)
-
-
 def _separate_snapshots(run: RunFolder, selection: Selection) -> list[Snapshot]:
     """Snapshots of the stages `gan` and `denoiser`."""
     if run.gan.path.is_symlink():
@@ -142,7 +131,6 @@ def _check_selected(stage: StageFolder, selection: Selection) -> None:
 def _snapshot(stage: StageFolder, epoch: int, denoisers: tuple[str, ...], gan: Path, denoiser: Path) -> Snapshot:
     fingerprint = stage.read_fingerprint()
     seed = int(fingerprint["seed"])
-    check_image_shape(stage.path, fingerprint, "leave this folder out")
     if not denoiser.is_dir():
         denoisers = (NONE, *(name for name in denoisers[1:] if name != SAMPLE))
     elif not gan.is_dir():

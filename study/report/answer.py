@@ -7,7 +7,7 @@ from typing import Any
 
 from gan_denoise.eval.columns import format_value, title_of
 from gan_denoise.markdown import code, escape_markdown, markdown_table
-from gan_denoise.options import FFD_1, IMAGENET, PIXELS, SECOND_CLASSIFIER
+from gan_denoise.options import FFD_1, IMAGENET, OWN_CLASSIFIER, PIXELS, SECOND_CLASSIFIER
 from gan_denoise.study.compare.crossover import CROSSOVER_RULE
 from gan_denoise.study.compare.statistics import Estimate, build_curves
 from gan_denoise.study.report import plots
@@ -20,6 +20,7 @@ from gan_denoise.study.rows import GAUSSIAN, JOINT, MEAN, NLM, Row, Rows, get_nu
 
 FEATURE_NAMES = {
     FFD_1: "a Fashion-MNIST classifier",
+    OWN_CLASSIFIER: "a classifier of these classes",
     SECOND_CLASSIFIER: "a second classifier of another architecture",
     IMAGENET: "an ImageNet network",
     PIXELS: "plain pixels",

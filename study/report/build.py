@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from gan_denoise import __version__
+from gan_denoise.data.dataset import Dataset
 from gan_denoise.eval.labels import TWO_GRAPHS
 from gan_denoise.eval.noise import NOISES
 from gan_denoise.export.run_folder import DENOISER, GAN, JOINT
@@ -35,7 +33,19 @@ from gan_denoise.study.report.results_text import (
     describe_training_effect,
 )
 from gan_denoise.study.report.tables import settings_table
-from gan_denoise.study.report.texts import ABSTRACT, BEST_TEXTS, DATA, JOINT_TRAINING, LIMITS, PAPER_TEXTS, TITLE
+from gan_denoise.study.report.texts import (
+    ABSTRACT,
+    BEST_TEXTS,
+    DATA,
+    JOINT_TRAINING,
+    LIMIT_OF_FASHION_MNIST,
+    LIMIT_OF_OWN_DATA,
+    LIMITS,
+    PAPER_TEXTS,
+    TITLE,
+    data_name,
+    describe_data,
+)
 from gan_denoise.study.report.training_text import (
     PAPER,
     PAPER_EPOCHS,
@@ -48,15 +58,15 @@ from gan_denoise.study.report.training_text import (
 )
 
 
-def write_report(folder: Path, test_images: NDArray[np.uint8] | None, published: Path = PAPER_RESULTS) -> Path:
+def write_report(folder: Path, dataset: Dataset | None, published: Path = PAPER_RESULTS) -> Path:
     """Write `report.md`, `report.html` and `figures/` into a study's folder; returns the path of the HTML page.
 
-    `test_images` (N, 28, 28) are shown noisy and denoised. `published` is the JSON file of preset `paper`'s published
-    results, shown beside this run's. Missing results are reported as not measured. Raises InputError if a file is
-    damaged, a stage was trained on other images than Fashion-MNIST, or matplotlib is missing; OutputError if
+    The test images of `dataset` are shown noisy and denoised. `published` is the JSON file of preset `paper`'s
+    published results, shown beside those of a run on Fashion-MNIST. Missing results are reported as not measured.
+    Raises InputError if a file is damaged, a stage was trained on other data, or matplotlib is missing; OutputError if
     writing fails.
     """
-    study = load_study(folder, test_images, published)
+    study = load_study(folder, dataset, published)
     sections: list[Callable[[Study], list[str]]] = [
         _title,
         answer_section,
@@ -89,14 +99,14 @@ def _abstract(study: Study) -> list[str]:
     is_paper = study.preset == PAPER and not study.preset_changes
     if study.published:
         budget += f" The published results of preset `{PAPER}` are shown for comparison."
-    elif not is_paper:
+    elif not is_paper and study.is_fashion_mnist:
         budget += f" The published results of preset `{PAPER}` were not found."
     rows, published = study.rows("generation"), study.published_rows("generation")
     is_joint = JOINT in study.stages()
     return [
         "## Abstract",
         budget if is_paper else f"> {budget}",
-        ABSTRACT.format(joint=JOINT_TRAINING if is_joint else "")
+        ABSTRACT.format(data=data_name(study), joint=JOINT_TRAINING if is_joint else "")
         if rows or study.logs[GAN]
         else "Nothing has been trained or measured yet.",
         " ".join(["**This run.**", describe_distance(rows), describe_claim(rows), describe_noise(rows)]),
@@ -131,9 +141,9 @@ def _data(study: Study) -> list[str]:
     digest = study.fingerprint(GAN).get("data_sha256")
     return [
         "## Data",
-        DATA,
+        DATA if study.is_fashion_mnist else describe_data(study),
         f"SHA-256 of the data: {code(digest)}." if digest else "",
-        "Command: `gan-denoise data info`.",
+        f"Command: {code(study.data_command())}.",
     ]
 
 
@@ -169,6 +179,7 @@ def _limits(study: Study) -> list[str]:
                 f"One training run, seed {' and '.join(seeds)}: {describe_seeds(study.compare_rows())}. A small "
                 "difference may be due to chance.",
                 *inexact,
+                LIMIT_OF_FASHION_MNIST if study.is_fashion_mnist else LIMIT_OF_OWN_DATA,
                 *LIMITS,
             ]
         ),
@@ -176,7 +187,7 @@ def _limits(study: Study) -> list[str]:
 
 
 def _commands(study: Study) -> list[str]:
-    study_commands = ["gan-denoise data fetch", study.run_command()]
+    study_commands = [*(["gan-denoise data fetch"] if study.is_fashion_mnist else []), study.run_command()]
     study_commands += [study.measure_command(table) for table in study.results if table != CONTROLS]
     extra_commands = [study.controls_command()] if study.rows(CONTROLS) else []
     extra_commands += [study.compare_command()] if study.compare_rows() else []

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from gan_denoise.data.dataset import Dataset
 from gan_denoise.data.images import ImagesF32, to_float
 from gan_denoise.eval.columns import format_value
 from gan_denoise.eval.denoising import filters
 from gan_denoise.eval.denoising.methods import not_installed
+from gan_denoise.eval.denoising.tuning import tuned_filters
 from gan_denoise.eval.labels import NETWORK, NOISY
 from gan_denoise.eval.metrics.psnr_ssim import psnr
 from gan_denoise.eval.noise import NOISES, add_noise
@@ -58,7 +60,7 @@ def epochs_figure(study: Study) -> str:
     images = []
     for i in np.linspace(0, len(files) - 1, min(len(files), MAX_EPOCHS)).round().astype(int):
         name, path = f"epoch {_epoch_of(files[i])}", figure_path(study, files[i].name)
-        plots.draw_rows({name: plots.images_of_grid(files[i])[:EPOCH_LATENTS]}, path)
+        plots.draw_rows({name: plots.images_of_grid(files[i], study.image_shape)[:EPOCH_LATENTS]}, path)
         images.append(image_markdown(path, f"{name.capitalize()}: images generated from {EPOCH_LATENTS} latents."))
     caption = f"Images of the first {EPOCH_LATENTS} latents of seed 0, up to epoch {_epoch_of(files[-1])}."
     return captioned_figure(images, "D", caption)
@@ -69,7 +71,7 @@ def inter_image_stds(study: Study) -> tuple[float | None, float | None]:
     files = sample_files(study)
     if not files:
         return None, None
-    generated = plots.images_of_grid(files[-1])
+    generated = plots.images_of_grid(files[-1], study.image_shape)
     real = get_number(study.logs[GAN][-1], "inter_image_std_real") if study.logs[GAN] else None
     if real is None and study.test_images is not None:
         real = inter_image_std(to_float(study.test_images[: len(generated)]))
@@ -126,7 +128,7 @@ def methods_figure(study: Study) -> str:
         return missing_figure("J", "the same images denoised by each method", reason)
     clean = to_float(study.test_images[:REAL_IMAGES])
     noisy = add_noise(clean, METHODS_SIGMA, NOISES[0], seed=0)
-    rows = {NOISY: noisy, NETWORK: denoiser(noisy)[0].clip(0, 1), **filter_images(noisy)}
+    rows = {NOISY: noisy, NETWORK: denoiser(noisy)[0].clip(0, 1), **filter_images(noisy, study.dataset)}
     rows = {f"{name}, {psnr(clean, images).mean():.1f} dB": images for name, images in rows.items()}
     path = figure_path(study, "denoisers.png")
     plots.draw_rows({"clean": clean, **{name: images.clip(0, 1) for name, images in rows.items()}}, path)
@@ -139,9 +141,9 @@ def methods_figure(study: Study) -> str:
     return figure_markdown(path, f"Rows of the same images: clean; {names}.", "J", caption)
 
 
-def filter_images(noisy: ImagesF32) -> dict[str, ImagesF32]:
-    """Noisy images (N, 1, 28, 28) of sigma 25/255 after each installed classical filter."""
-    tuned = filters.load_tuned()
+def filter_images(noisy: ImagesF32, dataset: Dataset | None = None) -> dict[str, ImagesF32]:
+    """Noisy images (N, C, H, W) of sigma 25/255 after each installed filter, tuned for `dataset` or Fashion-MNIST."""
+    tuned = filters.load_tuned() if dataset is None else tuned_filters(dataset)
     return {
         name: filters.restore(name, noisy, METHODS_SIGMA, filters.tuned_for(tuned, name, NOISES[0], METHODS_SIGMA))
         for name in filters.FILTERS

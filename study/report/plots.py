@@ -120,41 +120,42 @@ def draw_bars(groups: Mapping[str, Mapping[str, float]], path: Path, x_label: st
 
 
 def draw_rows(rows: Mapping[str, ImagesF32], path: Path) -> None:
-    """Draw sets of images (N, 1, H, W) in [0, 1] as a PNG, 8 per row, each set below its name if that is not empty."""
+    """Draw sets of images (N, C, H, W) in [0, 1] as a PNG, 8 per row, each set below its name if that is not empty."""
     strips = [np.asarray(grid(images, COLUMNS)) for images in rows.values()]
     enlarged = [strip[::SCALE, ::SCALE].repeat(IMAGE_SCALE, 0) for strip in strips]
     enlarged = [strip.repeat(IMAGE_SCALE, 1) for strip in enlarged]
     heights = [CAPTION_HEIGHT if name else 0 for name in rows]
-    canvas = Image.new("L", (max(strip.shape[1] for strip in enlarged), sum(heights) + sum(map(len, enlarged))), 255)
+    size = max(strip.shape[1] for strip in enlarged), sum(heights) + sum(map(len, enlarged))
+    canvas = Image.new("L" if enlarged[0].ndim == 2 else "RGB", size, "white")
     draw, font, top = ImageDraw.Draw(canvas), ImageFont.load_default(CAPTION_SIZE), 0
     for name, height, strip in zip(rows, heights, enlarged, strict=True):
-        draw.text((GAP * IMAGE_SCALE, top + 6), name, fill=0, font=font)
+        draw.text((GAP * IMAGE_SCALE, top + 6), name, fill="black", font=font)
         canvas.paste(Image.fromarray(strip), (0, top + height))
         top += height + len(strip)
     save_png(canvas, path)
 
 
-def images_of_grid(path: Path) -> ImagesF32:
-    """The images (N, 1, 28, 28) in [0, 1] in a PNG written by `images.grid` with 16 columns, with blank last cells.
+def images_of_grid(path: Path, shape: tuple[int, ...] = (1, SIDE, SIDE)) -> ImagesF32:
+    """The images (N, C, H, W) in [0, 1] in a PNG written by `images.grid` with 16 columns, with blank last cells.
 
-    Raises InputError for another file.
+    `shape` is that of an image, (C, H, W). Raises InputError for another file.
     """
+    channels, height, width = shape
     try:
         with Image.open(path) as image:
-            canvas = np.asarray(image.convert("L"))[::SCALE, ::SCALE]
+            canvas = np.asarray(image.convert("L" if channels == 1 else "RGB"))[::SCALE, ::SCALE]
     except (OSError, SyntaxError) as error:
         message = f"an unreadable file ({error})"
         raise InputError.expected(path, "a grid of sample images", message, "train the GAN again") from error
-    gap, columns, side = GAP, GRID_COLUMNS, SIDE + GAP
-    rows = len(canvas) // side
-    if not rows or canvas.shape != (rows * side + gap, columns * side + gap):
-        expected, got = (
-            f"a grid of {columns} columns of {SIDE}x{SIDE} grey images",
-            f"{format_shape(canvas.shape)} pixels",
-        )
-        raise InputError.expected(path, expected, got, "the report supports 28x28 grey images only")
-    cells = canvas[gap:, gap:].reshape(rows, side, columns, side)[:, :SIDE, :, :SIDE]
-    return to_float(cells.swapaxes(1, 2).reshape(-1, SIDE, SIDE))
+    gap, columns = GAP, GRID_COLUMNS
+    rows = len(canvas) // (height + gap)
+    if not rows or canvas.shape[:2] != (rows * (height + gap) + gap, columns * (width + gap) + gap):
+        expected = f"a grid of {columns} columns of images of {height}x{width}"
+        got = f"{format_shape(canvas.shape[:2])} pixels"
+        raise InputError.expected(path, expected, got, "train the GAN again")
+    cells = canvas[gap:, gap:].reshape(rows, height + gap, columns, width + gap, -1)[:, :height, :, :width]
+    images = cells.transpose(0, 2, 4, 1, 3).reshape(-1, channels, height, width)
+    return to_float(images[:, 0] if channels == 1 else images)
 
 
 @contextlib.contextmanager

@@ -5,20 +5,19 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from gan_denoise.data.dataset import FASHION_MNIST
+from gan_denoise.data.dataset import Dataset
+from gan_denoise.data.dataset_options import FASHION_MNIST, DatasetOptions
+from gan_denoise.data.fashion_mnist import SIDE
+from gan_denoise.data.images import ImagesU8
 from gan_denoise.errors import InputError
 from gan_denoise.eval.labels import NOT_MEASURED
-from gan_denoise.export.run_folder import DENOISER, GAN, JOINT, RunFolder
+from gan_denoise.export.run_folder import DENOISER, GAN, IMAGES, JOINT, RunFolder
 from gan_denoise.export.training_data import from_fingerprint
 from gan_denoise.markdown import code, escape_markdown, one_line
-from gan_denoise.study.compare.snapshots import check_image_shape
 from gan_denoise.study.report.training_text import PAPER
 from gan_denoise.study.rows import Rows, get_number
 from gan_denoise.study.run.log import read_log
@@ -52,12 +51,28 @@ class Study:
     compare: Content  # the output of `study compare --json`
     crossover: Content  # the same of the study's own epochs
     published: Content
-    test_images: NDArray[np.uint8] | None  # (N, 28, 28)
+    dataset: Dataset | None  # whose test images the figures show
+
+    @property
+    def test_images(self) -> ImagesU8 | None:
+        """The test images, uint8, that figures show."""
+        return None if self.dataset is None else self.dataset.test.images
+
+    @property
+    def is_fashion_mnist(self) -> bool:
+        """Whether the study is of Fashion-MNIST, as the published results are; so is one without a trained stage."""
+        stages = [stage for stage in STAGES if self.fingerprint(stage)]
+        return all(from_fingerprint(self.fingerprint(stage)).name == FASHION_MNIST for stage in stages)
 
     @property
     def run(self) -> RunFolder:
         """The layout of the folder."""
         return RunFolder(self.folder)
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """(C, H, W) of the images."""
+        return tuple(self.fingerprint(GAN).get("image_shape", (1, SIDE, SIDE)))
 
     def stages(self) -> dict[str, str]:
         """The stages and their names; without joint training where the study has not started it."""
@@ -136,7 +151,20 @@ class Study:
         fingerprint = self.fingerprint("gan")
         options = {f"--{name}": fingerprint.get(name) for name in ("seed", "device", "threads", "precision")}
         changes = [("--set", f"{field}={value}") for field, value in self.preset_changes.items()]
-        return _command("study run", [("--preset", self.preset), *changes, *options.items(), ("--out", self.folder)])
+        images = self._image_options()
+        return _command(
+            "study run", [("--preset", self.preset), *changes, *images, *options.items(), ("--out", self.folder)]
+        )
+
+    def data_command(self) -> str:
+        """The command line that describes the images."""
+        return _command("data info", [option for option in self._image_options() if option[0] != "--flip"])
+
+    def _image_options(self) -> list[tuple[str, object]]:
+        """The options that select the images of the study; none for Fashion-MNIST."""
+        recorded = self.fingerprint("gan").get(IMAGES)
+        values = {} if recorded is None else DatasetOptions.from_json(recorded).values()
+        return [(option, "" if value is True else value) for option, value in values.items()]
 
     def dry_run_command(self, stage: str) -> str:
         """The command line that prints a stage's configuration."""
@@ -152,11 +180,10 @@ class Study:
         return _command("study report", {"": self.folder})
 
 
-def load_study(folder: Path, test_images: NDArray[np.uint8] | None, published: Path = PAPER_RESULTS) -> Study:
-    """The study in `folder`; missing files are no error.
+def load_study(folder: Path, dataset: Dataset | None, published: Path = PAPER_RESULTS) -> Study:
+    """The study in `folder`; missing files are no error. `dataset` are the images that it was trained on.
 
-    Raises InputError when a file is damaged, or when a stage was trained on other images than 28x28 grey ones, or on
-    another data set than Fashion-MNIST.
+    Raises InputError when a file is damaged, or a stage was trained on other data.
     """
     run = RunFolder(folder)
     description = _read_json(run.study)
@@ -166,7 +193,10 @@ def load_study(folder: Path, test_images: NDArray[np.uint8] | None, published: P
     for stage in STAGES:
         layers |= dict(_read_json(run.stage(stage).architecture))
     changes = _preset_changes(description.get("changes"))
-    return Study(
+    if dataset is not None:
+        for stage, content in meta.items():
+            _check_images(run.stage(stage).path, content, dataset)
+    study = Study(
         folder=folder,
         preset=str(preset) if preset else None,
         preset_changes=changes,
@@ -177,8 +207,9 @@ def load_study(folder: Path, test_images: NDArray[np.uint8] | None, published: P
         compare=_read_json(run.result(COMPARE)),
         crossover=_read_json(run.result(CROSSOVER)),
         published={} if preset == PAPER and not changes else _read_json(published),
-        test_images=test_images,
+        dataset=dataset,
     )
+    return study if study.is_fashion_mnist else replace(study, published={})
 
 
 def source_line(study: Study, table: str) -> str:
@@ -238,17 +269,16 @@ def _read_meta(path: Path) -> Content:
     is_whole = isinstance(fingerprint, dict) and isinstance(fingerprint.get("config", {}), dict)
     if not is_whole or not isinstance(content.get("inexact_resumes", []), list):
         raise InputError.expected(path, "the description of a trained stage", "a damaged one", "train that stage again")
-    hint = (
-        f"the report supports 28x28 grey images only; for this run: gan-denoise export {path.parent.parent} --out DIR"
-    )
-    check_image_shape(path.parent, fingerprint, hint)
-    data = from_fingerprint(fingerprint)
-    if data.name != FASHION_MNIST:
-        hint = (
-            f"the report supports Fashion-MNIST only; for this run: gan-denoise export {path.parent.parent} --out DIR"
-        )
-        raise InputError.expected(path.parent, f"a stage trained on {FASHION_MNIST}", f"one trained on {data}", hint)
     return content
+
+
+def _check_images(stage: Path, meta: Content, dataset: Dataset) -> None:
+    """Raises InputError if a stage was trained on other data than these; an excerpt of the same name is accepted."""
+    fingerprint = meta.get("fingerprint")
+    data = from_fingerprint(fingerprint) if fingerprint else None
+    if data is not None and data.name != dataset.name:
+        hint = "--dataset and --data choose the images that it was trained on"
+        raise InputError.expected(stage, f"a stage trained on {dataset.name}", f"one trained on {data}", hint)
 
 
 def _preset_changes(changes: object) -> dict[str, str]:

@@ -21,7 +21,7 @@ from gan_denoise.study.report.results_text import (
 )
 from gan_denoise.study.report.spectra import spectra_figure
 from gan_denoise.study.report.tables import bench_table, denoising_table, generation_table
-from gan_denoise.study.report.texts import METRICS
+from gan_denoise.study.report.texts import METRICS, OWN_METRICS
 from gan_denoise.study.report.training_text import PAPER, describe_diversity
 
 CONTROL_NOTES = (GAUSSIAN, NLM, "tuned", REAL_DENOISED)  # notes on the controls that the report shows
@@ -42,7 +42,8 @@ def denoised_generation_section(study: Study) -> list[str]:
     rows, published = study.rows("generation"), study.published_rows("generation")
     tables = (study.results["generation"], study.published.get("generation", {}))
     features = sorted({code(name) for table in tables if (name := table.get("settings", {}).get("features"))})
-    metrics = METRICS.format(features=" and ".join(features)) + describe_fraction_error(rows)
+    text = METRICS if study.is_fashion_mnist else OWN_METRICS
+    metrics = text.format(features=" and ".join(features)) + describe_fraction_error(rows)
     return [
         "## The denoiser on generated images",
         figures.before_after_figure(study),

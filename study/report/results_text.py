@@ -30,30 +30,48 @@ METHODS = {
 }
 
 
+DISTANCES = {
+    "ffd_1": "FFD-1, the Fréchet distance of the generated images to real ones",
+    "distance": "the Fréchet distance of the generated images to real ones",
+    "kid": "the kernel distance (KID) of the generated images to real ones",
+}
+
+
 def describe_distance(rows: Rows) -> str:
     """Whether denoising moves the generated images closer to real ones, and whether that costs detail."""
-    raw, denoised, baseline = (get_number(find_row(rows, set=name), "ffd_1") for name in (RAW, DENOISED, REAL_BASELINE))
+    key = _distance_key(rows)
+    raw, denoised, baseline = (get_number(find_row(rows, set=name), key) for name in (RAW, DENOISED, REAL_BASELINE))
     verdict = distance_verdict(rows)
     if verdict is None or raw is None or denoised is None:
         return f"FFD-1 before and after denoising: {NOT_MEASURED}."
-    real = NOT_MEASURED if baseline is None else f"{baseline:.3f}"
-    values = f"from {raw:.3f} to {denoised:.3f} (real images: {real})"
+    form = ".5f" if key == "kid" else ".3f"
+    real = NOT_MEASURED if baseline is None else f"{baseline:{form}}"
+    values = f"from {raw:{form}} to {denoised:{form}} (real images: {real})"
     if verdict == KEEPS:
-        return f"The denoiser {KEEPS} FFD-1, the Fréchet distance of the generated images to real ones: {values}."
+        return f"The denoiser {KEEPS} {DISTANCES[key]}: {values}."
     factor = f", by a factor of {max(raw, denoised) / min(raw, denoised):.2f}" if min(raw, denoised) > 0 else ""
     closer = "closer to" if verdict == LOWERS else "further from"
     return (
-        f"The denoiser {verdict} FFD-1, the Fréchet distance of the generated images to real ones, {values}{factor}: "
+        f"The denoiser {verdict} {DISTANCES[key]}, {values}{factor}: "
         f"by this metric the denoised images are {closer} real ones{_detail_loss(rows) if verdict == LOWERS else ''}."
     )
 
 
 def distance_verdict(rows: Rows) -> str | None:
-    """LOWERS, RAISES or KEEPS: the effect of denoising on FFD-1; None where it was not measured."""
-    raw, denoised = (get_number(find_row(rows, set=name), "ffd_1") for name in (RAW, DENOISED))
+    """LOWERS, RAISES or KEEPS: the effect of denoising on the distance to real images; None without one."""
+    key = _distance_key(rows)
+    raw, denoised = (get_number(find_row(rows, set=name), key) for name in (RAW, DENOISED))
     if raw is None or denoised is None:
         return None
-    return KEEPS if _is_same(raw, denoised) else LOWERS if denoised < raw else RAISES
+    errors = [get_number(find_row(rows, set=name), "kid_se") or 0.0 for name in (RAW, DENOISED)]
+    is_same = abs(denoised - raw) < 2 * max(errors) if key == "kid" else _is_same(raw, denoised)
+    return KEEPS if is_same else LOWERS if denoised < raw else RAISES
+
+
+def _distance_key(rows: Rows) -> str:
+    """FFD-1, another Fréchet distance, or KID where there are too few images for one."""
+    raw = find_row(rows, set=RAW)
+    return next((key for key in DISTANCES if get_number(raw, key) is not None), "ffd_1")
 
 
 def describe_training_effect(rows: Rows, published: Rows, epochs: object, published_epochs: int, is_joint: bool) -> str:

@@ -18,6 +18,7 @@ GENERATION = (
     "set",
     "n",
     "ffd_1",
+    "distance",
     "kid",
     "precision",
     "recall",

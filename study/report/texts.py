@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
+from gan_denoise.data.dataset import Dataset
+from gan_denoise.data.images import format_shape
+from gan_denoise.export.run_folder import GAN
+from gan_denoise.export.training_data import TITLES, from_fingerprint
+from gan_denoise.markdown import escape_markdown
+from gan_denoise.study.report.results import Study
+
 TITLE = "Enhancing image generation with a denoising GAN"
 ABSTRACT = (
-    "A GAN was trained on Fashion-MNIST. A denoiser was trained separately, on the same images with Gaussian noise. "
+    "A GAN was trained on {data}. A denoiser was trained separately, on the same images with Gaussian noise. "
     "{joint}Both were exported to ONNX, fused into one graph that generates and denoises, and measured there."
 )
 JOINT_TRAINING = "Then both were trained jointly. "
@@ -47,8 +56,21 @@ METRICS = (
     "diversity of real images is reached. Class preserved: the fraction of images that the classifier assigns to "
     "the same class before and after denoising."
 )
+OWN_METRICS = (
+    "The distance is the Fréchet distance to the test images on the features {features}; it is not FID unless these "
+    "are Inception's, and it is left out where there are fewer images than features. KID is the kernel distance on the "
+    "same features, ± its standard error. Precision and density measure how many images look real, recall and coverage "
+    "how much of the diversity of real images is reached. Class preserved: the fraction of images that the classifier "
+    "assigns to the same class before and after denoising; class accuracy: to the class that was asked for."
+)
+LIMIT_OF_FASHION_MNIST = (
+    "The images are small and grey. The denoiser is trained on Gaussian noise only; the noise of cameras differs."
+)
+LIMIT_OF_OWN_DATA = (
+    "The denoiser is trained on Gaussian noise only; the noise of cameras and of other instruments differs. A model of "
+    "medical images is no medical device: do not use it for a diagnosis."
+)
 LIMITS = (
-    "The images are small and grey. The denoiser is trained on Gaussian noise only; the noise of cameras differs.",
     "With only a squared-error loss, a denoiser predicts the mean of the possible clean images, which is blurred. "
     "Sharpness, the variance of the Laplacian, rises with noise and with edges: a lower value means less noise, less "
     "detail or both.",
@@ -56,3 +78,32 @@ LIMITS = (
     "A number without ± or brackets has no interval: it is from one set of images, or from one training run.",
     "Times are for the machine and the number of threads given below each table.",
 )
+
+
+def data_name(study: Study) -> str:
+    """The data set in words."""
+    name = from_fingerprint(study.fingerprint(GAN)).name if study.fingerprint(GAN) else "fashion-mnist"
+    return TITLES.get(str(name), escape_markdown(name or "unnamed data"))
+
+
+def describe_data(study: Study) -> str:
+    """The images of a study on own data: number, size, classes and how the test images were chosen."""
+    if study.dataset is None:
+        return f"{data_name(study).capitalize()}; the images were not at hand for this report."
+    dataset, (channels, *sides) = study.dataset, study.dataset.train.shape
+    kind = f"{format_shape(tuple(sides))} pixels, {'grey' if channels == 1 else 'in colour'}"
+    others = f", {len(dataset.validation):,} for validation" if dataset.validation is not None else ""
+    return (
+        f"{data_name(study)[:1].upper()}{data_name(study)[1:]}, {escape_markdown(dataset.source)}: "
+        f"{len(dataset.train):,} training and {len(dataset.test):,} test images{others}, {kind}, "
+        f"{_describe_classes(dataset)}. Pixels are divided by 255. Test split: {dataset.split or 'as given'}."
+    )
+
+
+def _describe_classes(dataset: Dataset) -> str:
+    if not dataset.classes:
+        return "without classes"
+    counts = Counter(dataset.train.labels.tolist())
+    named = [f"{escape_markdown(name)} ({counts[i]:,})" for i, name in enumerate(dataset.classes[:20])]
+    more = f" and {len(dataset.classes) - 20} more" if len(dataset.classes) > 20 else ""
+    return f"{len(dataset.classes)} classes (training images): {', '.join(named)}{more}"

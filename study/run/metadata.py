@@ -12,10 +12,11 @@ from typing import Any
 import torch
 
 from gan_denoise import __version__
-from gan_denoise.data.dataset import FASHION_MNIST, Dataset
+from gan_denoise.data.dataset import Dataset
+from gan_denoise.data.dataset_options import FASHION_MNIST
 from gan_denoise.data.fashion_mnist import CLASSES, SIDE
 from gan_denoise.errors import InputError, OutputError
-from gan_denoise.export.run_folder import StageFolder
+from gan_denoise.export.run_folder import IMAGES, StageFolder
 from gan_denoise.files import write_atomic
 from gan_denoise.machine import machine_name, usable_cores
 from gan_denoise.study.config import Config, RunOptions, config_sha256, to_json
@@ -69,9 +70,9 @@ def verify_fingerprint(stage: StageFolder, fingerprint: dict[str, Any], options:
 def _flatten(fingerprint: dict[str, Any]) -> dict[str, Any]:
     """The fingerprint with the fields of its configuration at the top level.
 
-    Without the name of the data: their hash identifies them, and earlier versions did not record the name.
+    Without the name and the place of the data: their hash identifies them, and earlier versions did not record them.
     """
-    left_out = ("config", "config_sha256", "dataset")
+    left_out = ("config", "config_sha256", "dataset", IMAGES)
     rest = {name: value for name, value in fingerprint.items() if name not in left_out}
     return {**fingerprint.get("config", {}), **rest}
 
@@ -103,14 +104,19 @@ def _git_commit() -> str:
     return "unknown"
 
 
-def describe_images(dataset: Dataset) -> dict[str, str | list[int] | list[str]]:
+def describe_images(dataset: Dataset) -> dict[str, Any]:
     """The name of the data set, and the shape and the classes of its images, where they differ from Fashion-MNIST's.
 
-    `training_data.from_fingerprint` reads the name.
+    `training_data.from_fingerprint` reads the name, `recorded_images` what was loaded, which is left out for
+    Fashion-MNIST: it has one content, wherever it is.
     """
-    description: dict[str, str | list[int] | list[str]] = {}
+    description: dict[str, Any] = {}
     if dataset.name != FASHION_MNIST:
         description["dataset"] = dataset.name
+        if dataset.options is not None:
+            description[IMAGES] = dataset.options.to_json()
+    if dataset.flip:
+        description["flip"] = True
     if dataset.train.shape != (1, SIDE, SIDE):
         description["image_shape"] = list(dataset.train.shape)
     if dataset.classes != CLASSES:

@@ -16,12 +16,14 @@ from gan_denoise.console import print_status, rich_console, shows_progress
 from gan_denoise.errors import importing
 
 INTERVAL_S = 30.0  # seconds between two lines, where there is no bar
+ESTIMATE_STEPS = 50  # that the time of a stage is estimated from
 
 
 class EpochProgress:
     """Shows the progress of a stage and, if enabled, writes TensorBoard event files.
 
-    Without a bar a line with the time left is printed where the last line is `interval_s` seconds old.
+    After ESTIMATE_STEPS steps the time of the stage is estimated. Without a bar a line with the time left is printed
+    where the last line is `interval_s` seconds old.
     """
 
     def __init__(
@@ -71,11 +73,14 @@ class EpochProgress:
         """Count one more step."""
         self.bar.advance(self.task, self.images_per_step)
         self.step += 1
-        now = time.monotonic()
-        if self.bar.disable and now - self.printed >= self.interval_s:
+        now, done = time.monotonic(), self.step - self.first_step
+        total = self.epochs * self.epoch_steps
+        left = (total - self.step) * (now - self.started) / done
+        if done == ESTIMATE_STEPS and left >= self.interval_s:
+            estimate = f"about {timedelta(seconds=round(left))} for this stage, by its first {ESTIMATE_STEPS} steps"
+            self._print(f"{self.name}: {estimate}")
+        elif self.bar.disable and now - self.printed >= self.interval_s:
             self.printed = now
-            total = self.epochs * self.epoch_steps
-            left = (total - self.step) * (now - self.started) / (self.step - self.first_step)
             epoch = min(self.step // self.epoch_steps + 1, self.epochs)
             print_status(f"{self._epoch(epoch)}  {self.step / total:4.0%}, {timedelta(seconds=round(left))} left")
 
@@ -85,13 +90,16 @@ class EpochProgress:
         lines = [f"{self._epoch(epoch)}  {numbers}".rstrip(), *([f"warning: {warning}"] if warning else [])]
         self.printed = time.monotonic()
         for line in lines:
-            if self.bar.disable:
-                print_status(line)
-            else:
-                self.bar.console.print(line)
+            self._print(line)
         if self.writer is not None:
             for name, value in event.items():
                 self.writer.add_scalar(f"{self.name}/{name}", value, epoch)
+
+    def _print(self, line: str) -> None:
+        if self.bar.disable:
+            print_status(line)
+        else:
+            self.bar.console.print(line)
 
     def _epoch(self, epoch: int) -> str:
         return f"{self.name} epoch {epoch:{len(str(self.epochs))}}/{self.epochs}"

@@ -53,7 +53,7 @@ def train_autoencoder(config: DenoiserConfig, dataset: Dataset, run: Path, optio
             # batch
             seed_step(options.seed, step)
             indices = batch_indices(options.seed, step, len(images), config.batch).to(device)
-            clean = scale_pixels(images[indices])  # (B, C, H, W) in [0, 1]
+            clean = scale_pixels(images[indices], dataset.flip)  # (B, C, H, W) in [0, 1]
 
             # step
             with training_precision(device, options):

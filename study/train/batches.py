@@ -27,9 +27,19 @@ def batch_indices(seed: int, step: int, count: int, batch: int) -> Tensor:
     return _epoch_order(seed, epoch, count)[position * batch : (position + 1) * batch]
 
 
-def scale_pixels(images: Tensor) -> Tensor:
-    """Images float32 (B, C, H, W) in [0, 1] from uint8 (B, H, W) or (B, C, H, W)."""
-    return (images if images.ndim == 4 else images.unsqueeze(1)) / 255
+def scale_pixels(images: Tensor, flip: bool = False) -> Tensor:
+    """Images float32 (B, C, H, W) in [0, 1] from uint8 (B, H, W) or (B, C, H, W).
+
+    With `flip` about half are mirrored, by torch's global generator.
+    """
+    scaled = (images if images.ndim == 4 else images.unsqueeze(1)) / 255
+    return mirror_half(scaled) if flip else scaled
+
+
+def mirror_half(images: Tensor) -> Tensor:
+    """Images (B, C, H, W), about half of them mirrored, by torch's global generator."""
+    chosen = torch.rand(len(images), 1, 1, 1, device=images.device) < 0.5
+    return torch.where(chosen, images.flip(-1), images)
 
 
 def seed_step(seed: int, step: int) -> None:

@@ -61,7 +61,7 @@ def train_blind_denoiser(config: BlindDenoiserConfig, dataset: Dataset, run: Pat
             # batch
             seed_step(options.seed, step)
             indices = batch_indices(options.seed, step, len(images), config.batch).to(device)
-            clean = scale_pixels(images[indices])  # (B, C, H, W) in [0, 1]
+            clean = scale_pixels(images[indices], dataset.flip)  # (B, C, H, W) in [0, 1]
             real = None if noisy_images is None else scale_pixels(noisy_images[indices])
 
             # step

@@ -13,6 +13,9 @@ from torch.nn.functional import cross_entropy, pad
 from torch.optim import SGD, Optimizer
 
 from gan_denoise.data.dataset import Dataset, Split, split_classifier_fit
+from gan_denoise.data.dataset_options import FASHION_MNIST
+from gan_denoise.data.fashion_mnist import CLASSES
+from gan_denoise.errors import InputError
 from gan_denoise.export.convert import weights
 from gan_denoise.export.run_folder import RunFolder
 from gan_denoise.models.classifier import FeatureNetwork, ResidualFeatureNetwork
@@ -21,7 +24,8 @@ from gan_denoise.study.run.device import on_device, prepare_torch, training_prec
 from gan_denoise.study.run.metadata import run_fingerprint
 from gan_denoise.study.run.stage import Stage
 from gan_denoise.study.train.architecture import write_architecture
-from gan_denoise.study.train.batches import batch_indices, seed_step, steps_per_epoch
+from gan_denoise.study.train.batches import batch_indices, mirror_half, scale_pixels, seed_step, steps_per_epoch
+from gan_denoise.study.train.image_shape import channel_kwargs
 from gan_denoise.study.train.optim import optimizer_step, set_lr
 
 SHIFT = 2  # pixels, the largest shift of the augmentation
@@ -36,7 +40,8 @@ def train_classifier(config: AnyClassifierConfig, dataset: Dataset, run: Path, o
     folder = RunFolder(run).classifier
     device = prepare_torch(options)
     torch.manual_seed(options.seed)
-    network = on_device(build_classifier(config), device)
+    image_kwargs = classifier_kwargs(dataset)
+    network = on_device(build_classifier(config, **image_kwargs), device)
     sgd = SGD(
         network.parameters(), config.learning_rate, config.momentum, nesterov=True, weight_decay=config.weight_decay
     )
@@ -46,6 +51,7 @@ def train_classifier(config: AnyClassifierConfig, dataset: Dataset, run: Path, o
     fingerprint = run_fingerprint(config, dataset, options)
     epoch_steps = steps_per_epoch(len(images), config.batch)
     total_steps = config.epochs * epoch_steps
+    is_fashion_mnist = dataset.name == FASHION_MNIST  # whose classes look the same in a mirror
 
     with Stage.open(
         folder, fingerprint, {"network": network, "sgd": sgd}, config.epochs, epoch_steps, len(images), options
@@ -55,7 +61,7 @@ def train_classifier(config: AnyClassifierConfig, dataset: Dataset, run: Path, o
             # batch
             seed_step(options.seed, step)
             indices = batch_indices(options.seed, step, len(images), config.batch).to(device)
-            image = augment(images[indices].unsqueeze(1) / 255)  # (B, 1, 28, 28) in [0, 1]
+            image = augment(scale_pixels(images[indices]), dataset.flip or is_fashion_mnist)  # (B, C, H, W) in [0, 1]
 
             # step
             set_lr(sgd, one_cycle_lr(step, total_steps, config.learning_rate))
@@ -69,16 +75,27 @@ def train_classifier(config: AnyClassifierConfig, dataset: Dataset, run: Path, o
 
             # save
             stage.end_step(step)
-        weights.save_weights(folder.weights("classifier"), network, {"widths": config.widths})
+        weights.save_weights(folder.weights("classifier"), network, {"widths": config.widths, **image_kwargs})
 
 
-def build_classifier(config: AnyClassifierConfig) -> FeatureNetwork | ResidualFeatureNetwork:
-    """The untrained network of `config`."""
+def classifier_kwargs(dataset: Dataset) -> dict[str, int]:
+    """The arguments `classes` and `channels` of a classifier, where they are not the defaults.
+
+    Raises InputError for a data set without two classes.
+    """
+    count = len(dataset.classes)
+    if count < 2:
+        raise InputError.expected(dataset.source, "two classes or more", count, "a folder for each class, or --labels")
+    return {**channel_kwargs(dataset), **({} if count == len(CLASSES) else {"classes": count})}
+
+
+def build_classifier(config: AnyClassifierConfig, **image_kwargs: int) -> FeatureNetwork | ResidualFeatureNetwork:
+    """The untrained network of `config`; `image_kwargs` are `classes` and `channels`."""
     match config:
         case ClassifierConfig():
-            return FeatureNetwork(config.widths)
+            return FeatureNetwork(config.widths, **image_kwargs)
         case ResidualClassifierConfig():
-            return ResidualFeatureNetwork(config.widths)
+            return ResidualFeatureNetwork(config.widths, **image_kwargs)
         case _:
             assert_never(config)
 
@@ -93,10 +110,9 @@ def classifier_step(
     return loss.item(), (logits.argmax(1) == label).float().mean().item()
 
 
-def augment(image: Tensor) -> Tensor:
-    """Mirror half of the images and shift the batch by up to 2 pixels; the shape (B, C, H, W) stays."""
-    mirror = torch.rand(len(image), 1, 1, 1, device=image.device) < 0.5
-    image = torch.where(mirror, image.flip(-1), image)
+def augment(image: Tensor, flip: bool = True) -> Tensor:
+    """Mirror half of the images if `flip`, and shift the batch by up to 2 pixels; the shape (B, C, H, W) stays."""
+    image = mirror_half(image) if flip else image
     down, right = (int(shift) for shift in torch.randint(0, 2 * SHIFT + 1, (2,)))
     height, width = image.shape[-2:]
     return pad(image, (SHIFT,) * 4)[..., down : down + height, right : right + width]
@@ -121,7 +137,7 @@ def measure_accuracy(network: nn.Module, split: Split, batch: int = 500) -> floa
     network.eval()
     correct = 0
     for start in range(0, len(split), batch):
-        image = torch.from_numpy(split.images[start : start + batch]).to(device).unsqueeze(1) / 255
+        image = scale_pixels(torch.from_numpy(split.images[start : start + batch]).to(device))
         label = torch.from_numpy(split.labels[start : start + batch]).to(device)
         correct += int((network(image)[1].argmax(1) == label).sum())
     network.train()

@@ -11,17 +11,22 @@ from typing import TypeVar
 import typer
 
 from gan_denoise.console import print_result
+from gan_denoise.data.dataset_options import FASHION_MNIST, PHOTOS, DatasetOptions
 from gan_denoise.errors import InputError, UsageError
 from gan_denoise.export.run_folder import CLASSIFIER, DENOISER, GAN, JOINT, RunFolder
 from gan_denoise.options import (
     ChannelsOption,
-    DataOption,
+    Crop,
+    CropOption,
     DatasetName,
     DatasetOption,
     DatasetPathOption,
+    FlipOption,
     JsonOption,
+    LabelsOption,
     QuietOption,
     SizeOption,
+    TestImagesOption,
     ThreadsOption,
 )
 from gan_denoise.study.config import (
@@ -68,28 +73,7 @@ app = typer.Typer(
 
 SomeConfig = TypeVar("SomeConfig", bound=Config)
 FASHION_MNIST_SIDE = 28  # pixels
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class _Images:
-    """The options that choose the images."""
-
-    dataset: DatasetName
-    data: Path | None
-    size: int | None
-    channels: int | None
-    pairs: tuple[Path, Path] | None
-
-    def arguments(self) -> list[object]:
-        """The options to give to the next stage's command."""
-        chosen = {
-            "--dataset": self.dataset.value,
-            "--data": self.data,
-            "--size": self.size,
-            "--channels": self.channels,
-        }
-        defaults = (None, DatasetName.fashion_mnist.value)
-        return [part for name, value in chosen.items() if value not in defaults for part in (name, value)]
+Pairs = tuple[Path, Path] | None  # the folders of --pairs
 
 
 def _add_stage(stage: str, preset_name: str, text: str, *absent: str) -> None:
@@ -109,6 +93,10 @@ def _add_stage(stage: str, preset_name: str, text: str, *absent: str) -> None:
         data: DatasetPathOption = None,
         size: SizeOption = None,
         channels: ChannelsOption = None,
+        crop: CropOption = Crop.centre,
+        flip: FlipOption = False,
+        test: TestImagesOption = None,
+        labels: LabelsOption = None,
         pairs: PairsOption = None,
         out: OutOption = None,
         resume: ResumeOption = False,
@@ -122,8 +110,8 @@ def _add_stage(stage: str, preset_name: str, text: str, *absent: str) -> None:
         config, file_seed = (base, None) if config_file is None else read_config(config_file, base)
         config = _with_option(_with_option(set_fields(config, assignments or ()), "epochs", epochs), "batch", batch)
         seed = seed if seed is not None else file_seed or 0
-        images = _Images(dataset, data, size, channels, pairs)
-        scaled = _check(config, images)
+        images = DatasetOptions(dataset.value, data, size, channels, crop.value, flip, test, labels)
+        scaled = _check(config, images, pairs)
         settings = {**to_json(scaled), "seed": seed, "config_sha256": config_sha256(scaled)}
         if dry_run:
             typer.echo(json.dumps(settings, indent=1))
@@ -131,13 +119,12 @@ def _add_stage(stage: str, preset_name: str, text: str, *absent: str) -> None:
         check_torch()
         run = run_folder(out, preset, changed_fields(base, config))
         options = run_options(seed, device, threads, precision, resume, tensorboard, resume_inexact)
-        _train(config, images, run, options)
+        _train(config, images, pairs, run, options)
         settings |= {"device": device, "threads": threads, "precision": precision}
-        following = _next_command(preset, PRESETS[preset.value], RunFolder(run), images)
+        following = _next_command(preset, PRESETS[preset.value], RunFolder(run), images, pairs)
         print_result(f"train {stage}", [run / stage], as_json, following, settings=settings, written=[run / stage])
 
-    replaced = {"data": DataOption} if "dataset" in absent else {}
-    app.command(stage, help=text)(without_options(command, absent, replaced))
+    app.command(stage, help=text)(without_options(command, absent))
 
 
 _add_stage(
@@ -171,11 +158,11 @@ _add_stage(
 _add_stage(
     CLASSIFIER,
     "paper",
-    """Train the feature network of FFD-1 on Fashion-MNIST; `eval` uses the shipped one.
+    """Train a classifier of the classes: a feature network for `eval`, which uses the shipped one for Fashion-MNIST.
 
-    Example: gan-denoise train classifier --preset paper --out runs/features
+    Example: gan-denoise train classifier --dataset folder --data photos --size 64 --channels 3 --out runs/photos
     """,
-    *("dataset", "size", "channels", "pairs"),
+    "pairs",
 )
 
 
@@ -198,25 +185,23 @@ def _with_option(config: SomeConfig, field: str, value: int | None) -> SomeConfi
         raise UsageError(message, error.hint) from error
 
 
-def _check(config: Config, images: _Images) -> Config:
+def _check(config: Config, images: DatasetOptions, pairs: Pairs) -> Config:
     """The configuration scaled to the images. Raises UsageError for what training would refuse before it reads them."""
-    from gan_denoise.data.datasets import check_image_size
+    from gan_denoise.data.datasets import SIZE_LIST, check_dataset_options
     from gan_denoise.study.train.image_shape import FASHION_MNIST_IMAGES, check_size, scale_config
 
-    is_fashion_mnist = images.dataset == DatasetName.fashion_mnist
-    if images.pairs is not None:
+    is_fashion_mnist = images.name == FASHION_MNIST
+    if pairs is not None:
         if not isinstance(config, BlindDenoiserConfig):
             hint = "gan-denoise train denoiser --preset best"
             raise UsageError.expected("--pairs", "a preset with a blind denoiser", type(config).__name__, hint)
-        if images.data is not None or not is_fashion_mnist:
+        if dataclasses.replace(images, size=None, channels=None) != DatasetOptions():
             raise UsageError.expected("--pairs", "no --dataset and no --data", "one of them")
-    if images.dataset == DatasetName.photos and not isinstance(config, BlindDenoiserConfig):
+    if images.name == PHOTOS and not isinstance(config, BlindDenoiserConfig):
         hint = "gan-denoise train photo"
-        raise UsageError.expected("--dataset", "images of 28, 32 or 64 pixels a side", images.dataset.value, hint)
-    if images.data is None and images.dataset in (DatasetName.folder, DatasetName.npz):
-        raise UsageError.expected("--data", f"the path of the images, for --dataset {images.dataset}", "none")
-    check_image_size(images.size, images.channels)
-    if is_fashion_mnist and images.pairs is None:
+        raise UsageError.expected("--dataset", f"images of {SIZE_LIST} pixels a side", images.name, hint)
+    check_dataset_options(images)
+    if is_fashion_mnist and pairs is None:
         check_batch(config.batch, min(config.images, FASHION_MNIST_IMAGES))
     size = images.size or FASHION_MNIST_SIDE  # arrays of other sizes are checked when they have been read
     scaled = scale_config(config, size)
@@ -225,19 +210,21 @@ def _check(config: Config, images: _Images) -> Config:
     return scaled
 
 
-def _train(config: Config, images: _Images, run: Path, options: RunOptions) -> None:
-    from gan_denoise.data.datasets import load_dataset
+def _train(config: Config, images: DatasetOptions, pairs: Pairs, run: Path, options: RunOptions) -> None:
+    from gan_denoise.data.datasets import load_images
     from gan_denoise.data.paired_images import read_image_pairs
     from gan_denoise.study.train.dispatch import train
 
-    if images.pairs is None:
-        dataset = load_dataset(images.dataset.value, images.data, images.size, images.channels)
+    if pairs is None:
+        dataset = load_images(images)
     else:
-        dataset = read_image_pairs(*images.pairs, images.size or FASHION_MNIST_SIDE, images.channels or 1)
+        dataset = read_image_pairs(*pairs, images.size or FASHION_MNIST_SIDE, images.channels or 1)
     train(config, dataset, run, options)
 
 
-def _next_command(preset_name: PresetName, preset: Preset, run: RunFolder, images: _Images) -> tuple[object, ...]:
+def _next_command(
+    preset_name: PresetName, preset: Preset, run: RunFolder, images: DatasetOptions, pairs: Pairs
+) -> tuple[object, ...]:
     """The command that can follow: the next stage on the same images, or the export."""
     has_gan, has_denoiser = run.gan.weights("generator").exists(), run.denoiser.weights("denoiser").exists()
     if has_denoiser and not run.gan.path.exists():
@@ -246,7 +233,7 @@ def _next_command(preset_name: PresetName, preset: Preset, run: RunFolder, image
         stage = GAN
     elif not has_denoiser:
         stage = DENOISER
-    elif preset.joint and not images.pairs and _can_join(preset.joint, run):
+    elif preset.joint and not pairs and _can_join(preset.joint, run):
         stage = JOINT
     else:
         return ("export", run.path, "--out", "exported")

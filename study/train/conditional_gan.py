@@ -22,7 +22,7 @@ from gan_denoise.study.run.mode_collapse import inter_image_std
 from gan_denoise.study.run.stage import Stage
 from gan_denoise.study.train.architecture import list_layers, write_architecture
 from gan_denoise.study.train.batches import batch_indices, scale_pixels, seed_step, steps_per_epoch
-from gan_denoise.study.train.image_shape import class_kwargs, size_kwargs
+from gan_denoise.study.train.image_shape import class_count, class_kwargs, size_kwargs
 from gan_denoise.study.train.losses import discriminator_step, set_class
 from gan_denoise.study.train.optim import lr_factor, optimizer_step, recalibrate_batch_norm, set_lr, update_ema
 from gan_denoise.study.train.validation import SAMPLES, generate_samples
@@ -65,8 +65,8 @@ def train_conditional_gan(config: ConditionalGanConfig, dataset: Dataset, run: P
             # batch
             seed_step(options.seed, step)
             indices = batch_indices(options.seed, step, len(images), config.batch).to(device)
-            real, label = scale_pixels(images[indices]), labels[indices]  # (B, C, H, W) in [0, 1], (B,)
-            z = set_class(torch.randn(len(real), config.latent_size, device=device), label, len(dataset.classes))
+            real, label = scale_pixels(images[indices], dataset.flip), labels[indices]  # (B, C, H, W) in [0, 1], (B,)
+            z = set_class(torch.randn(len(real), config.latent_size, device=device), label, class_count(dataset))
 
             # step
             rate = config.learning_rate * lr_factor(step, total, 0, config.lr_decay_fraction)

@@ -61,7 +61,7 @@ def train_gan(config: GanConfig | FullyConnectedGanConfig, dataset: Dataset, run
             # batch
             seed_step(options.seed, step)
             real = images[batch_indices(options.seed, step, len(images), config.batch).to(device)]
-            real = scale_pixels(real)  # (B, C, H, W) in [0, 1]
+            real = scale_pixels(real, dataset.flip)  # (B, C, H, W) in [0, 1]
             z = torch.randn(len(real), config.latent_size, device=device)
 
             # step

@@ -8,7 +8,8 @@ from __future__ import annotations
 import dataclasses
 from typing import TypeVar, assert_never, cast
 
-from gan_denoise.data.dataset import Dataset
+from gan_denoise.data.dataset import Dataset, split_classifier_fit
+from gan_denoise.data.dataset_options import FASHION_MNIST
 from gan_denoise.data.fashion_mnist import CLASSES, SIDE
 from gan_denoise.errors import InputError, UsageError
 from gan_denoise.export.run_folder import DENOISER, GAN, JOINT
@@ -29,6 +30,7 @@ from gan_denoise.study.config import (
 
 SomeConfig = TypeVar("SomeConfig", bound=Config)
 FASHION_MNIST_IMAGES = 60_000  # training images
+MAX_EPOCHS, MAX_CLASSIFIER_EPOCHS = 500, 60  # of a study of few images; later ones add little but copies
 MAX_BASE_SIZE = 8  # pixels a side of the map that a convolutional generator starts with, for images of 64x64
 
 
@@ -64,12 +66,41 @@ def check_size(config: Config, size: int) -> None:
             assert_never(config)
 
 
-def check_preset(preset: Preset) -> None:
-    """Raises UsageError if a stage of the study cannot be trained on Fashion-MNIST: network sizes, batch."""
+def check_preset(preset: Preset, size: int = SIDE, images: int = FASHION_MNIST_IMAGES) -> None:
+    """Raises UsageError if a stage of the study cannot be trained on that many images: network sizes, batch."""
     for stage, config in ((GAN, preset.gan), (DENOISER, preset.denoiser), (JOINT, preset.joint)):
         if config is not None:
-            check_size(config, SIDE)
-            check_batch(config.batch, min(config.images, FASHION_MNIST_IMAGES), f"--set {stage}.batch=")
+            check_size(config, size)
+            check_batch(config.batch, min(config.images, images), f"--set {stage}.batch=")
+
+
+def fit_preset(preset: Preset, dataset: Dataset) -> Preset:
+    """The preset for the images of a data set; unchanged for Fashion-MNIST.
+
+    Networks get the size of the images. A stage sees as many images in all as it would of Fashion-MNIST, so that a
+    small data set is seen in more epochs, up to MAX_EPOCHS. Batches that would leave one image over get one more.
+    Raises UsageError as `check_preset` does.
+    """
+    if dataset.name == FASHION_MNIST:
+        return preset
+    size, count = dataset.train.shape[-1], len(dataset.train)
+    fitted = dataclasses.replace(
+        preset,
+        gan=_fit(preset.gan, size, count, MAX_EPOCHS),
+        denoiser=_fit(preset.denoiser, size, count, MAX_EPOCHS),
+        classifier=_fit(preset.classifier, size, len(split_classifier_fit(dataset.train)[0]), MAX_CLASSIFIER_EPOCHS),
+        joint=None if preset.joint is None else _fit(preset.joint, size, count, MAX_EPOCHS),
+    )
+    check_preset(fitted, size, count)
+    return fitted
+
+
+def _fit(config: SomeConfig, size: int, count: int, max_epochs: int) -> SomeConfig:
+    config, used = scale_config(config, size), min(config.images, count)
+    epochs = round(config.epochs * min(config.images, FASHION_MNIST_IMAGES) / used)
+    batch = min(config.batch, used)
+    batch += used % batch == 1
+    return dataclasses.replace(config, epochs=min(max(epochs, config.epochs), max_epochs), batch=batch)
 
 
 def size_kwargs(dataset: Dataset) -> dict[str, int]:
@@ -85,12 +116,17 @@ def channel_kwargs(dataset: Dataset) -> dict[str, int]:
 
 
 def class_kwargs(dataset: Dataset, latent_size: int) -> dict[str, int]:
-    """The argument `classes` of a class-conditional network. Raises InputError if there are no or too many classes."""
-    count = len(dataset.classes)
-    if not 2 <= count < latent_size:
-        classes = f"2 to {latent_size - 1} classes for this preset"
+    """The argument `classes` of a class-conditional network. Raises InputError if there are too many classes."""
+    count = class_count(dataset)
+    if not count < latent_size:
+        classes = f"at most {latent_size - 1} classes for this preset"
         raise InputError.expected(dataset.source, classes, count, "--preset paper needs no classes")
     return {} if count == len(CLASSES) else {"classes": count}
+
+
+def class_count(dataset: Dataset) -> int:
+    """The classes of a class-conditional network: all images are of one class where the data set has none."""
+    return max(1, len(dataset.classes))
 
 
 def _scaled(config: Config, size: int) -> Config:

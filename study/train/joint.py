@@ -29,7 +29,7 @@ from gan_denoise.study.run.stage import Stage
 from gan_denoise.study.train.batches import batch_indices, scale_pixels, seed_step, steps_per_epoch
 from gan_denoise.study.train.blind_denoiser import build_denoiser
 from gan_denoise.study.train.conditional_gan import build_discriminator, build_generator, save_ema_generator
-from gan_denoise.study.train.image_shape import class_kwargs, size_kwargs
+from gan_denoise.study.train.image_shape import class_count, class_kwargs, size_kwargs
 from gan_denoise.study.train.losses import discriminator_step, log_squared_error, set_class
 from gan_denoise.study.train.noise import clip_random_subset, clip_straight_through, sample_sigmas
 from gan_denoise.study.train.optim import lr_factor, optimizer_step, set_lr, update_ema
@@ -103,8 +103,8 @@ def train_joint(config: JointConfig, dataset: Dataset, run: Path, options: RunOp
             # batch
             seed_step(options.seed, step)
             indices = batch_indices(options.seed, step, len(images), config.batch).to(device)
-            real, label = scale_pixels(images[indices]), labels[indices]  # (B, C, H, W) in [0, 1], (B,)
-            z = set_class(torch.randn(len(real), config.gan.latent_size, device=device), label, len(dataset.classes))
+            real, label = scale_pixels(images[indices], dataset.flip), labels[indices]  # (B, C, H, W) in [0, 1], (B,)
+            z = set_class(torch.randn(len(real), config.gan.latent_size, device=device), label, class_count(dataset))
 
             # step
             factor = lr_factor(step, total, config.warmup_steps, config.lr_decay_fraction)

@@ -13,7 +13,7 @@ import pytest
 from data_helpers import COUNT, EXCERPT, corrupt, photograph
 from PIL import Image
 
-from gan_denoise.data import datasets, fashion_mnist
+from gan_denoise.data import array_files, datasets, fashion_mnist
 from gan_denoise.data.dataset import Dataset
 from gan_denoise.data.datasets import load_dataset
 from gan_denoise.data.open_image import crop_and_resize, open_image
@@ -73,7 +73,7 @@ def test_the_hash_covers_pixels_and_labels(photos: Path) -> None:
 
 @pytest.mark.parametrize(("size", "channels"), [(30, None), (0, None), (None, 2)])
 def test_other_sizes_and_channels_are_usage_errors(photos: Path, size: int | None, channels: int | None) -> None:
-    with pytest.raises(UsageError, match=r"--(size|channels): expected (28, 32 or 64|1 or 3), got \d+"):
+    with pytest.raises(UsageError, match=r"--(size|channels): expected (28, 32, 64 or 128|1 or 3), got \d+"):
         load_dataset("folder", photos, size, channels)
 
 
@@ -95,7 +95,7 @@ def test_arrays_become_the_same_data_set(tmp_path: Path, shape: tuple[int, ...])
 def test_arrays_of_another_size_are_resampled_when_asked_to_be(tmp_path: Path) -> None:
     images = np.random.default_rng(0).integers(0, 256, (COUNT, 40, 50), dtype=np.uint8)
     np.savez_compressed(tmp_path / "a.npz", images=images)
-    with pytest.raises(InputError, match="expected images of 28, 32 or 64 pixels a side, got 40x50"):
+    with pytest.raises(InputError, match="expected images of 28, 32, 64 or 128 pixels a side, got 40x50"):
         load_dataset("npz", tmp_path / "a.npz")
     data = load_dataset("npz", tmp_path / "a.npz", 64, 3)
     assert (data.train.shape, data.classes) == ((3, 64, 64), ())
@@ -105,11 +105,16 @@ def test_arrays_of_another_size_are_resampled_when_asked_to_be(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"pixels": np.zeros((9, 28, 28), np.uint8)}, r"expected an array `images`, got pixels$"),
         (
-            {"images": np.zeros((30, 28, 28), np.float32)},
-            r"images: expected uint8 \(N, H, W\), .*, got float32 \[30, 28, 28\]",
+            {"pixels": np.zeros((9, 28, 28), np.uint8)},
+            r"expected arrays `images`, `train_images` or `x_train`, got pixels$",
         ),
+        (
+            {"images": np.zeros((30, 28, 28), np.int32)},
+            r"images: expected uint8 .*\(N, H, W\), .*, got int32 \[30, 28, 28\]",
+        ),
+        ({"images": np.full((30, 28, 28), 255.0)}, r"images: expected floats in \[0, 1\], got 255 to 255"),
+        ({"images": np.full((30, 28, 28), np.nan)}, r"images: expected floats in \[0, 1\], got nan to nan"),
         ({"images": np.zeros((30, 2, 28, 28), np.uint8)}, r"got uint8 \[30, 2, 28, 28\]"),
         ({"images": np.zeros((30, 0, 28), np.uint8)}, r"got uint8 \[30, 0, 28\]"),
         ({"images": np.zeros((9, 28, 28), np.uint8)}, "expected 24 images or more, got 9"),
@@ -138,7 +143,7 @@ def test_a_damaged_array_file_is_named(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", images=np.zeros((30, 28, 28), np.uint8))
     corrupt(tmp_path / "a.npz")
     with pytest.raises(
-        InputError, match=r"a\.npz: expected an \.npz file with an array `images`, got an unreadable one"
+        InputError, match=r"a\.npz: expected an \.npz file with arrays `images`, .*, got an unreadable one"
     ):
         load_dataset("npz", tmp_path / "a.npz")
 
@@ -146,7 +151,7 @@ def test_a_damaged_array_file_is_named(tmp_path: Path) -> None:
 def test_an_array_beyond_the_limit_is_refused_before_it_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(datasets, "MAX_BYTES", 10_000)
+    monkeypatch.setattr(array_files, "MAX_BYTES", 10_000)
     np.savez_compressed(tmp_path / "a.npz", images=np.zeros((30, 28, 28), np.uint8))
     with pytest.raises(InputError, match="expected arrays of at most 10,000 bytes, got 23,648"):
         load_dataset("npz", tmp_path / "a.npz")

@@ -75,7 +75,7 @@ def test_wrong_partners_are_named(folders: tuple[Path, Path]) -> None:
 
 
 def test_images_that_cannot_be_cropped_are_refused(folders: tuple[Path, Path], tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="--size: expected 28, 32 or 64, got 48"):
+    with pytest.raises(UsageError, match="--size: expected 28, 32, 64 or 128, got 48"):
         read_image_pairs(*folders, 48, 3)
     for folder, name in zip(folders, ("x.jpg", "x.png"), strict=True):
         Image.new("RGB", (100, 40)).save(folder / name)

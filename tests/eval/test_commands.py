@@ -32,6 +32,7 @@ from gan_denoise.eval.denoising import tuning
 from gan_denoise.eval.denoising.evaluate import PSNR_CAP_DB
 from gan_denoise.eval.denoising.methods import CLASSICAL, classical, not_installed
 from gan_denoise.eval.generation import evaluate, reference
+from gan_denoise.eval.generation.features import load_extractor
 from gan_denoise.eval.labels import EAGER, FUSED, LATENCY, PLAIN, SUPPORT_VECTORS, THROUGHPUT, TWO_GRAPHS
 from gan_denoise.eval.metrics import ffd, nearest_neighbours, psnr_ssim
 from gan_denoise.export import graph_size, latents, runtime
@@ -192,7 +193,7 @@ def test_denoising_takes_1_to_10000_images(n: str, shipped: Path) -> None:
 def test_generation_measures_the_model_that_was_named(shipped: Path, excerpt: Dataset) -> None:
     arguments = ["-n", "100", "--seed", "2", "--threads", "1", "--model", str(shipped / "fused.onnx")]
     content = run_json("eval", "generation", *arguments)
-    real = reference.measure_real(excerpt, ffd.load_network(threads=1), 100)
+    real = reference.measure_real(excerpt, load_extractor("ffd-1", 1), 100)
     expected = evaluate.evaluate_generation(runtime.load_graph(runtime.FUSED, shipped, threads=1), real, 100, seed=2)
     for row, plain in zip(content["rows"], expected, strict=True):
         assert row == {key: pytest.approx(value) for key, value in plain.items()}

@@ -53,7 +53,11 @@ def test_photographs_are_measured_and_printed_in_each_format(tmp_path: Path) -> 
         (["--noisy", "x"], "--noisy: expected --clean DIR with it, got no --clean", ""),
         (["--sigma", "0.1"], "--sigma: expected --clean DIR with it, got no --clean", ""),
         (["--model", "photo"], "--model: expected a denoiser of Fashion-MNIST images, got photo, ", "--clean DIR"),
-        (["--clean", "x", "--all"], "--clean, --all: expected one of them, got both", "--all is for Fashion-MNIST"),
+        (
+            ["--clean", "x", "--all"],
+            "--clean, --all: expected one of them, got both",
+            "--all is for the images of a data set",
+        ),
         (["--clean", "x", "--data", "y"], "--clean, --data: expected one of them, got both", "--data is for"),
         (["--clean", "x", "--other-data"], "--clean, --other-data: expected one of them, got both", "--other-data is"),
         (["--clean", "x", "--noisy", "y", "--seed", "1"], "--noisy, --seed: expected one of them", "that is added"),

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from gan_denoise.cli import app
 from gan_denoise.data.dataset import Dataset
 from gan_denoise.errors import InputError, UsageError
-from gan_denoise.eval.inputs import load_fashion_model
+from gan_denoise.eval.inputs import load_model
 from gan_denoise.eval.metrics import ffd
 from gan_denoise.export import next_command, runtime, shards
 from gan_denoise.export.runtime import DENOISER, FUSED
@@ -90,7 +90,7 @@ def test_enough_fashion_images_are_measured_by_eval_ffd(out: str) -> None:
 def test_a_grid_or_few_images_lead_to_eval_generation(n: int, out: str, excerpt: Dataset) -> None:
     model = fused_model(GREY)
     assert hint("generate", "--model", model, "-n", n, "--out", out) == ["eval", "generation", "--model", str(model)]
-    assert load_fashion_model(FUSED, model, 1, excerpt).output_shapes[0] == GREY  # the command's own check
+    assert load_model(FUSED, model, 1, excerpt).output_shapes[0] == GREY  # the command's own check
     assert isinstance(refused("eval", "ffd", out), InputError)
 
 
@@ -101,7 +101,7 @@ def test_images_that_eval_refuses_have_no_hint(shape: tuple[int, ...], out: str,
     assert hint("generate", "--model", model, "-n", 97, "--out", out) == []
     assert isinstance(refused("eval", "ffd", out), InputError)
     with pytest.raises(InputError):
-        load_fashion_model(FUSED, model, 1, excerpt)
+        load_model(FUSED, model, 1, excerpt)
 
 
 @pytest.mark.parametrize(("shape", "works"), [(GREY, True), (LARGE, False), (COLOUR, False)])
@@ -120,7 +120,7 @@ def test_denoised_fashion_images_lead_to_eval_denoising(excerpt: Dataset) -> Non
     model = denoiser_model(GREY)
     Image.new("L", (28, 28), 99).save("grey.png")
     assert hint("denoise", "grey.png", "--model", model, "--out", "x") == ["eval", "denoising", "--model", str(model)]
-    assert load_fashion_model(DENOISER, model, 1, excerpt).input_shape == GREY  # the command's own check
+    assert load_model(DENOISER, model, 1, excerpt).input_shape == GREY  # the command's own check
 
 
 @SHAPES
@@ -129,7 +129,7 @@ def test_other_denoised_images_have_no_hint(shape: tuple[int, ...], excerpt: Dat
     Image.new("RGB", (32, 32), (99, 99, 99)).save("image.png")
     assert hint("denoise", "image.png", "--model", model, "--out", "x") == []
     with pytest.raises(InputError):
-        load_fashion_model(DENOISER, model, 1, excerpt)
+        load_model(DENOISER, model, 1, excerpt)
 
 
 def test_an_export_is_used_by_generate_even_where_grid_png_exists(trained: Path) -> None:

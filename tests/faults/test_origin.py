@@ -202,7 +202,7 @@ def test_runs_of_other_data_are_not_compared_or_reported(
     settings = compare_runs([noise_run], data, 97, 0, threads=1, other_data=True).settings
     assert settings["other_data"].startswith("trained on npz (SHA-256 ")
     with pytest.raises(InputError, match=r"gan: expected a stage trained on fashion-mnist, got one trained on npz"):
-        write_report(noise_run, excerpt.test.images)
+        write_report(noise_run, excerpt)
 
 
 @pytest.mark.row(83)
@@ -216,7 +216,7 @@ def test_a_run_that_was_trained_before_names_were_recorded_is_known_by_its_class
         del meta["fingerprint"]["dataset"]
         stage.meta.write_text(json.dumps(meta))
     with pytest.raises(InputError, match=r"got one trained on unnamed data \(SHA-256 "):
-        write_report(run, excerpt.test.images)
+        write_report(run, excerpt)
     export_run(run, tmp_path / "out")
     assert "dataset" not in runtime.load_graph(runtime.FUSED, tmp_path / "out").metadata
     config = dataclasses.replace(SMOKE.gan, epochs=1, batch=16, images=48)

@@ -11,6 +11,7 @@ from skimage.restoration import denoise_nl_means
 from gan_denoise.data import sources
 from gan_denoise.data.dataset import Dataset, Split, split_classifier_fit
 from gan_denoise.data.images import to_float, to_uint8
+from gan_denoise.eval.denoising.filters import load_tuned
 from gan_denoise.eval.generation import gaussian_mixture, tables
 from gan_denoise.eval.generation.controls import (
     TunedFilter,
@@ -20,6 +21,8 @@ from gan_denoise.eval.generation.controls import (
     tune_filters,
 )
 from gan_denoise.eval.generation.evaluate import evaluate_generation
+from gan_denoise.eval.generation.extractor import FeatureExtractor, to_labels
+from gan_denoise.eval.generation.features import load_extractor
 from gan_denoise.eval.generation.reference import RealImages, measure_real
 from gan_denoise.eval.generation.tables import controls_report
 from gan_denoise.eval.labels import BLACK_LEVEL, GAUSSIAN, NLM, REAL_BASELINE
@@ -28,6 +31,7 @@ from gan_denoise.eval.metrics.frechet import frechet_distance, statistics
 from gan_denoise.export import latents, runtime
 from gan_denoise.export.runtime import Graph
 from gan_denoise.models.unet import UNet
+from gan_denoise.options import FFD_1
 
 N = 120
 
@@ -41,12 +45,12 @@ def data() -> Dataset:
 
 
 @pytest.fixture(scope="module")
-def network() -> Graph:
-    return ffd.load_network(threads=1)
+def network() -> FeatureExtractor:
+    return load_extractor(FFD_1, 1)
 
 
 @pytest.fixture(scope="module")
-def real(data: Dataset, network: Graph) -> RealImages:
+def real(data: Dataset, network: FeatureExtractor) -> RealImages:
     return measure_real(data, network, N)
 
 
@@ -56,18 +60,18 @@ def fused() -> Graph:
 
 
 @pytest.fixture(scope="module")
-def filters(fused: Graph, network: Graph, data: Dataset) -> dict[str, TunedFilter]:
-    return tune_filters(fused, network, data, N, seed=1)
+def filters(fused: Graph, network: FeatureExtractor, data: Dataset) -> dict[str, TunedFilter]:
+    return tune_filters(fused, network, load_tuned(), data, N, seed=1)
 
 
 def test_each_filter_is_the_candidate_that_is_nearest_to_held_out_images(
-    filters: dict[str, TunedFilter], fused: Graph, network: Graph, data: Dataset
+    filters: dict[str, TunedFilter], fused: Graph, network: FeatureExtractor, data: Dataset
 ) -> None:
     images = to_uint8(fused.batched(latents.latents(2, 0, N))[0])  # of the next seed
-    held_out = statistics(network.batched(to_float(data.train.images[-300:]))[0])
+    held_out = statistics(network.extract(data.train.images[-300:]))
 
     def distance(filtered: np.ndarray) -> float:
-        return frechet_distance(statistics(network.batched(to_float(filtered))[0]), held_out)
+        return frechet_distance(statistics(network.extract(filtered)), held_out)
 
     def thresholded(levels: np.ndarray) -> np.ndarray:  # float, 0 to 255
         image = torch.from_numpy(levels / 255).float()[:, None]
@@ -145,15 +149,17 @@ def test_the_mixture_is_far_off_and_agrees_with_no_image(
     assert row["ffd_1"] > 2 * real.real_baseline["ffd_1"]
 
 
-def test_real_images_pass_the_denoiser_almost_unchanged(real: RealImages, data: Dataset, network: Graph) -> None:
+def test_real_images_pass_the_denoiser_almost_unchanged(
+    real: RealImages, data: Dataset, network: FeatureExtractor
+) -> None:
     denoiser = runtime.load_graph(runtime.DENOISER, threads=1)
     row = real_denoised_row(denoiser, real, data, N)
     images = split_classifier_fit(data.train)[1].images[:N]
     passed = to_uint8(denoiser.batched(to_float(images))[0].clip(0, 1))
-    before, after = (network.batched(to_float(image_set))[1].argmax(axis=1) for image_set in (images, passed))
+    before, after = (to_labels(network.outputs(image_set)[1]) for image_set in (images, passed))
     assert (row["set"], row["n"]) == ("real, denoised", N)
-    assert row["ffd_1"] == pytest.approx(ffd.distance(passed, network), rel=1e-4)
-    moved = frechet_distance(*(statistics(network.batched(to_float(image_set))[0]) for image_set in (passed, images)))
+    assert row["ffd_1"] == pytest.approx(ffd.distance(passed, ffd.load_network(threads=1)), rel=1e-4)
+    moved = frechet_distance(*(statistics(network.extract(image_set)) for image_set in (passed, images)))
     assert 0 < moved < 0.03 * real.real_baseline["ffd_1"]
     assert row["noise"] == pytest.approx(no_reference.noise(to_float(passed)).mean(), rel=1e-4)
     assert 0 < abs(row["noise"] / real.real_baseline["noise"] - 1) < 0.05

@@ -21,6 +21,7 @@ from gan_denoise.errors import InputError
 from gan_denoise.eval.generation import diagnostics, evaluate
 from gan_denoise.eval.generation import reference as reference_module
 from gan_denoise.eval.generation.evaluate import evaluate_generation, evaluate_sets
+from gan_denoise.eval.generation.features import load_extractor
 from gan_denoise.eval.generation.reference import (
     RealImages,
     collect,
@@ -33,6 +34,7 @@ from gan_denoise.eval.labels import REAL_BASELINE
 from gan_denoise.eval.metrics import ffd
 from gan_denoise.eval.metrics.kid import kid
 from gan_denoise.export import latents, runtime
+from gan_denoise.options import FFD_1
 
 N = 150
 COLUMNS = ["set", "n", "ffd_1", "kid", "kid_se", "precision", "recall", "density", "coverage"]
@@ -49,7 +51,7 @@ def data() -> Dataset:
 
 @pytest.fixture(scope="module")
 def real(data: Dataset) -> RealImages:
-    return measure_real(data, ffd.load_network(threads=1), N)
+    return measure_real(data, load_extractor(FFD_1, 1), N)
 
 
 @pytest.fixture(scope="module")
@@ -72,12 +74,12 @@ def test_raw_denoised_and_the_baseline_have_all_columns(fused: runtime.Graph, re
 
 def test_the_rows_are_those_of_a_plain_computation(fused: runtime.Graph, real: RealImages, data: Dataset) -> None:
     rows = evaluate_generation(fused, real, N, seed=3)
-    test = real.reference.network(to_float(data.test.images))[0]
+    test = real.reference.network.extract(data.test.images)
     reference = ffd.load_pinned_metric().reference
     labels = []
     for row, images in zip(rows, fused(latents.latents(3, 0, N)), strict=False):
         pixels = np.rint(images * 255).astype(np.float32) / np.float32(255)
-        actual, logits = real.reference.network(pixels)
+        actual, logits = ffd.load_network(threads=1)(pixels)
         labels.append(logits.argmax(axis=1))
         mean, covariance = actual.astype(np.float64).mean(axis=0), np.cov(actual.astype(np.float64), rowvar=False)
         overlap = np.sqrt(linalg.eigvals(covariance @ reference.covariance).real.clip(min=0)).sum()
@@ -143,15 +145,15 @@ def test_features_are_kept_of_the_first_images_only(
     monkeypatch.setattr(reference_module, "MAX_FEATURES", 100)
     batches = ({"x": data.train.images[start : start + 30]} for start in range(0, N, 30))
     row = evaluate_sets(batches, real)[0]
-    features = real.reference.network(to_float(data.train.images[:N]))[0]
+    features = real.reference.network.extract(data.train.images[:N])
     assert row["n"] == N
     assert row["kid"] == pytest.approx(kid(features[:100], real.reference.features)[0], rel=1e-3)
-    assert row["ffd_1"] == pytest.approx(ffd.distance(data.train.images[:N], real.reference.network), rel=1e-6)
+    assert row["ffd_1"] == pytest.approx(ffd.distance(data.train.images[:N], ffd.load_network(threads=1)), rel=1e-6)
 
 
 def test_a_baseline_of_too_few_real_images_is_not_measured(data: Dataset) -> None:
     few = replace(data, train=Split(data.train.images[:60], data.train.labels[:60]))
-    baseline = measure_real(few, ffd.load_network(threads=1), N).real_baseline
+    baseline = measure_real(few, load_extractor(FFD_1, 1), N).real_baseline
     assert (baseline["n"], baseline["ffd_1"], baseline["precision"]) == (10, None, None)
     assert baseline["contrast"] > 0
 

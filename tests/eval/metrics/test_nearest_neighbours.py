@@ -44,10 +44,20 @@ def test_copies_are_closer_than_real_images_are_and_others_are_not(excerpt: Data
 
 def test_other_types_sizes_and_nothing_to_compare_with_are_refused(excerpt: Dataset) -> None:
     images = excerpt.test.images
-    with pytest.raises(InputError, match=r"expected uint8 \(N, H, W\), got float32"):
+    with pytest.raises(InputError, match=r"expected uint8 \(N, H, W\) or \(N, 3, H, W\), got float32"):
         find_nearest(images.astype(np.float32), images)
     with pytest.raises(InputError, match=r"of the same size, got \[100, 28, 28\] and \[100, 28, 27\]"):
         find_nearest(images, images[:, :, 1:])
     with pytest.raises(InputError, match=r"expected one or more training images .* \[0, 28, 28\]"):
         find_nearest(images, images[:0])
     assert find_nearest(images[:0], images)[0].shape == (0,)
+
+
+def test_colour_images_are_compared_in_all_channels() -> None:
+    train = np.random.default_rng(0).integers(0, 256, (50, 3, 8, 8), dtype=np.uint8)
+    queries = train[[7, 30]].copy()
+    queries[1, 2] = 255 - queries[1, 2]  # one channel differs
+    distances, index = find_nearest(queries, train)
+    assert (index[0], distances[0]) == (7, 0.0)
+    expected = np.sqrt((((queries[1].astype(float) - train[index[1]]) / 255) ** 2).sum())
+    assert distances[1] == pytest.approx(expected, rel=1e-6)

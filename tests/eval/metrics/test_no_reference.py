@@ -68,7 +68,14 @@ def test_another_type_shape_or_range_is_refused(measure, clean: np.ndarray) -> N
         measure((clean * 255).astype(np.uint8))
     with pytest.raises(InputError, match="images: expected values from 0 to 1, got"):
         measure(clean * 255)
-    with pytest.raises(InputError, match=r"expected float32 \(N, 1, H, W\), got"):
+    with pytest.raises(InputError, match=r"expected float32 \(N, 1, H, W\) or \(N, 3, H, W\), got"):
         measure(clean[:, 0])
     with pytest.raises(InputError, match="images: expected values from 0 to 1, got"):
         measure(np.full((1, 1, 28, 28), np.nan, np.float32))
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_a_colour_image_has_the_mean_over_its_channels(measure, clean: np.ndarray) -> None:  # type: ignore[no-untyped-def]
+    colour = np.concatenate([clean[:5], clean[5:10], clean[10:15]], axis=1)  # (5, 3, 28, 28)
+    planes = measure(clean[:15]).reshape(3, 5)
+    np.testing.assert_allclose(measure(colour), planes.mean(axis=0), rtol=1e-9)

@@ -40,7 +40,13 @@ def test_blur_takes_the_fine_part_of_real_images_by_its_own_transfer(excerpt: Da
     np.testing.assert_allclose((after / before)[1:8], expected[1:8], rtol=0.15)
 
 
-@pytest.mark.parametrize("shape", [(28, 28), (2, 3, 28, 28), (0, 1, 28, 28)])
+@pytest.mark.parametrize("shape", [(28, 28), (2, 4, 28, 28), (0, 1, 28, 28)])
 def test_shapes_that_are_no_images_are_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(InputError, match="with N of 1 or more, got"):
         power_spectrum(np.zeros(shape, np.float32))
+
+
+def test_a_colour_image_has_the_mean_power_of_its_channels(excerpt: Dataset) -> None:
+    grey = to_float(excerpt.test.images[:9])
+    colour = grey.reshape(3, 3, 28, 28)
+    np.testing.assert_allclose(power_spectrum(colour)[1], power_spectrum(grey)[1], rtol=1e-9)

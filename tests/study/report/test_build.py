@@ -43,7 +43,7 @@ def study(trained: Path, exported: Path, tmp_path_factory: pytest.TempPathFactor
 @pytest.fixture(scope="module")
 def report(study: Path, excerpt: Dataset) -> Path:
     """The HTML page of its report."""
-    return write_report(study, excerpt.test.images, published=study / "none.json")
+    return write_report(study, excerpt, published=study / "none.json")
 
 
 def write_results(folder: Path, frechet: float) -> dict[str, Any]:
@@ -147,7 +147,7 @@ def test_report_has_the_same_bytes_again(study: Path, report: Path, excerpt: Dat
     assert len(first) == 15
     for path in first:
         path.unlink()
-    assert write_report(study, excerpt.test.images, published=study / "none.json") == report
+    assert write_report(study, excerpt, published=study / "none.json") == report
     assert {path: path.read_bytes() for path in first} == first
 
 

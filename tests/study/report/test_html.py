@@ -41,7 +41,7 @@ def report(trained: Path, exported: Path, excerpt: Dataset, tmp_path_factory: py
     shutil.copytree(ROOT / "docs/best/results", folder / "results")
     shutil.copy(ROOT / "docs/experiments/compare.json", folder / "results")
     (folder / "study.json").write_text(json.dumps({"preset": "quick"}))
-    return write_report(folder, excerpt.test.images)
+    return write_report(folder, excerpt)
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ def study(exported: Path, excerpt: Dataset, tmp_path: Path, monkeypatch: pytest.
     """A study with the export of a tiny trained run."""
     (tmp_path / "export").symlink_to(exported)
     monkeypatch.setattr(report_spectra, "IMAGES", 80)
-    return load_study(tmp_path, excerpt.test.images)
+    return load_study(tmp_path, excerpt)
 
 
 def test_white_noise_adds_its_variance_to_the_highest_third(excerpt: Dataset) -> None:
@@ -73,7 +73,7 @@ def test_the_methods_figure_has_the_network_and_every_filter(study: Study, excer
 
 def test_without_graphs_or_images_the_figures_are_missing(tmp_path: Path, study: Study, excerpt: Dataset) -> None:
     (tmp_path / "empty").mkdir()
-    for missing in (load_study(tmp_path / "empty", excerpt.test.images), load_study(study.folder, None)):
+    for missing in (load_study(tmp_path / "empty", excerpt), load_study(study.folder, None)):
         assert spectra_figure(missing) == [
             "Figure I (power spectra): not available; no `export/fused.onnx` or no data.",
             "High-frequency power of generated and real images: not measured.",

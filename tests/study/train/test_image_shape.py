@@ -18,7 +18,7 @@ from gan_denoise.data import datasets
 from gan_denoise.data.dataset import Dataset, Split
 from gan_denoise.data.fashion_mnist import CLASSES
 from gan_denoise.errors import InputError, UsageError
-from gan_denoise.eval.inputs import load_fashion_model
+from gan_denoise.eval.inputs import load_model
 from gan_denoise.export import latents, runtime
 from gan_denoise.export.convert.bundle import export_run
 from gan_denoise.export.convert.fuse import fuse
@@ -135,12 +135,12 @@ def test_array_files_and_torch_fidelity_have_the_colours(exported: Path, tmp_pat
 def test_the_tables_about_fashion_mnist_refuse_other_images(exported: Path, excerpt: Dataset) -> None:
     for signature in (runtime.FUSED, runtime.DENOISER):
         with pytest.raises(InputError, match=r"onnx: expected images of \[1, 28, 28\], got \[3, 64, 64\]"):
-            load_fashion_model(signature, exported, 1, excerpt)
+            load_model(signature, exported, 1, excerpt)
     for command in (["denoising", "-n", "1"], ["generation", "-n", "100"], ["copies", "-n", "1"]):
         done = CliRunner().invoke(app, ["eval", *command, "--model", str(exported)])
         assert isinstance(done.exception, InputError)
         assert "expected images of [1, 28, 28], got [3, 64, 64]" in done.exception.message
-    assert load_fashion_model(runtime.FUSED, None, 1, excerpt).output_shapes[0] == (1, 28, 28)
+    assert load_model(runtime.FUSED, None, 1, excerpt).output_shapes[0] == (1, 28, 28)
 
 
 def test_the_networks_of_best_take_other_sizes_colours_and_classes(excerpt: Dataset, tmp_path: Path) -> None:

@@ -1,0 +1,270 @@
+"""Data sets as others keep them: MedMNIST, Keras, CIFAR-10, CSV labels, crops; and what is refused."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from data_helpers import photograph
+from PIL import Image
+
+from gan_denoise.data import cifar10
+from gan_denoise.data.dataset_options import DatasetOptions
+from gan_denoise.data.datasets import load_dataset, load_images
+from gan_denoise.data.open_image import RANDOM_CROPS, cut_squares
+from gan_denoise.errors import InputError, UsageError
+
+RNG = np.random.default_rng(0)
+
+
+def pixels(*shape: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    return RNG.integers(0, 256, shape, dtype=np.uint8)
+
+
+# --- arrays ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("names", ["{part}_images {part}_labels", "x_{part} y_{part}"], ids=["MedMNIST", "Keras"])
+def test_the_arrays_of_others_are_read_with_their_splits(tmp_path: Path, names: str) -> None:
+    images = {"train": pixels(30, 28, 28), "val": pixels(7, 28, 28), "test": pixels(9, 28, 28)}
+    arrays = {}
+    for part, values in images.items():
+        image_name, label_name = names.format(part=part).split()
+        arrays |= {image_name: values, label_name: np.arange(len(values))[:, None] % 2}  # (N, 1), as MedMNIST has them
+    np.savez(tmp_path / "a.npz", **arrays)
+    data = load_dataset("npz", tmp_path / "a.npz")
+    assert data.published
+    assert data.classes == ("0", "1")
+    assert data.validation is not None
+    for split, part in ((data.train, "train"), (data.validation, "val"), (data.test, "test")):
+        np.testing.assert_array_equal(split.images, images[part])
+        np.testing.assert_array_equal(split.labels, np.arange(len(split)) % 2)
+    assert data.held_out is data.validation
+
+
+def test_floats_in_0_to_1_become_8_bits_and_that_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    levels = pixels(36, 28, 28, 1)
+    np.savez(tmp_path / "a.npz", images=levels / 255)
+    data = load_dataset("npz", tmp_path / "a.npz")
+    assert {image.tobytes() for split in (data.train, data.test) for image in split.images} == {
+        image.tobytes() for image in levels[..., 0]
+    }
+    assert "a.npz, images: floats in [0, 1], rounded to 8 bits" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"train_images": (30, 28, 28), "test_images": (5, 32, 32)}, "expected images of one shape"),
+        ({"train_images": (9, 28, 28), "test_images": (5, 28, 28)}, "train_images: expected 24 images or more, got 9"),
+        ({"x_test": (30, 28, 28)}, "expected arrays `images`, `train_images` or `x_train`"),
+    ],
+)
+def test_arrays_that_do_not_fit_each_other_are_refused(
+    tmp_path: Path, arrays: dict[str, tuple[int, ...]], message: str
+) -> None:
+    np.savez(tmp_path / "a.npz", **{name: pixels(*shape) for name, shape in arrays.items()})  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=message):
+        load_dataset("npz", tmp_path / "a.npz")
+
+
+def test_several_labels_an_image_are_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", train_images=pixels(30, 28, 28), train_labels=np.zeros((30, 14), np.uint8))
+    with pytest.raises(InputError, match=r"train_labels: expected 30 whole numbers .*, got uint8 \[30, 14\]"):
+        load_dataset("npz", tmp_path / "a.npz")
+
+
+def test_labels_of_one_split_alone_are_refused(tmp_path: Path) -> None:
+    arrays = {"train_images": pixels(30, 28, 28), "test_images": pixels(5, 28, 28), "test_labels": np.zeros(5, int)}
+    np.savez(tmp_path / "a.npz", **arrays)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="labels of each split, or of none; also train_labels"):
+        load_dataset("npz", tmp_path / "a.npz")
+
+
+# --- CIFAR-10 --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def batches(tmp_path: Path) -> Path:
+    """Files in the layout of torchvision's, with 10 images each, pickled as Python 2 did."""
+    folder = tmp_path / "cifar-10-batches-py"
+    folder.mkdir()
+    for name in (*cifar10.TRAIN_MD5, *cifar10.TEST_MD5):
+        content = {b"batch_label": name.encode(), b"labels": list(range(10)), b"data": pixels(10, 3072)}
+        (folder / name).write_bytes(pickle.dumps(content, protocol=2))
+    return folder
+
+
+def test_cifar_10_is_read_from_batches_in_a_torchvision_root(batches: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = load_dataset("cifar10", batches.parent)
+    assert (len(data.train), len(data.test), data.train.shape) == (50, 10, (3, 32, 32))
+    assert data.classes[:2] == ("airplane", "automobile")
+    first = pickle.loads((batches / "data_batch_1").read_bytes())
+    np.testing.assert_array_equal(data.train.images[:10].reshape(10, -1), first[b"data"])
+    np.testing.assert_array_equal(data.train.labels[:10], first[b"labels"])
+    assert "data_batch_1: not the published file" in capsys.readouterr().err
+
+
+class Runs:
+    """A pickle of this would make a folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        import os
+
+        return os.mkdir, (str(self.path),)
+
+
+def test_code_in_a_batch_never_runs(batches: Path, tmp_path: Path) -> None:
+    content = {b"labels": list(range(10)), b"data": pixels(10, 3072), b"more": Runs(tmp_path / "made")}
+    (batches / "data_batch_3").write_bytes(pickle.dumps(content, protocol=2))
+    with pytest.raises(InputError, match=r"data_batch_3: expected arrays and bytes alone, got posix\.mkdir"):
+        load_dataset("cifar10", batches)
+    assert not (tmp_path / "made").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "expected a pickled batch of images, got a damaged one"),
+        (b"garbage", "expected a pickled batch of images, got a damaged one"),
+        (pickle.dumps([1, 2], protocol=2), "expected a pickled batch of images"),
+        (pickle.dumps({b"labels": [0]}, protocol=2), r"data: expected uint8 \(N, 3072\), got NoneType"),
+        (pickle.dumps({b"data": np.zeros((2, 3072)), b"labels": [0, 0]}, protocol=2), "data: expected uint8"),
+        (
+            pickle.dumps({b"data": np.zeros((2, 3072), np.uint8), b"labels": [0]}, protocol=2),
+            "labels: expected 2 labels",
+        ),
+        (
+            pickle.dumps({b"data": np.zeros((1, 3072), np.uint8), b"labels": [10]}, protocol=2),
+            "labels: expected 1 labels from 0 to 9",
+        ),
+    ],
+)
+def test_a_damaged_batch_is_named(batches: Path, content: bytes, message: str) -> None:
+    (batches / "test_batch").write_bytes(content)
+    with pytest.raises(InputError, match=f"test_batch.*{message}"):
+        load_dataset("cifar10", batches)
+
+
+def test_cifar_10_as_folders_of_files_keeps_its_name(tmp_path: Path) -> None:
+    for part, count in (("train", 12), ("test", 3)):
+        for name in ("cat", "dog"):
+            (tmp_path / part / name).mkdir(parents=True)
+            for i in range(count):
+                photograph(i + 50 * (name == "dog") + 100 * (part == "test")).save(tmp_path / part / name / f"{i}.png")
+    data = load_dataset("cifar10", tmp_path)
+    assert (data.name, data.classes, data.train.shape, data.published) == ("cifar10", ("cat", "dog"), (3, 32, 32), True)
+    with pytest.raises(InputError, match="expected cifar-10-batches-py, or folders train and test"):
+        load_dataset("cifar10", tmp_path / "train")
+
+
+# --- folders ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def flat(tmp_path: Path) -> Path:
+    folder = tmp_path / "flat"
+    folder.mkdir()
+    for i in range(40):
+        photograph(i).save(folder / f"{i:02d}.png")
+    return folder
+
+
+def test_labels_come_from_a_csv_file(flat: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [f"{i:02d}.png,{'odd' if i % 2 else 'even'},{'test' if i < 6 else 'train'}" for i in range(38)]
+    (tmp_path / "labels.csv").write_text("filename,class,split\n" + "\n".join(rows) + "\n")
+    data = load_images(DatasetOptions("folder", flat, 32, labels=tmp_path / "labels.csv"))
+    assert (data.classes, len(data.train), len(data.test)) == (("even", "odd"), 32, 6)
+    assert sorted(data.test.labels.tolist()) == [0, 0, 0, 1, 1, 1]
+    assert "2 file without label" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a,b\n00.png,x\n", "expected columns file and label, got a, b"),
+        ("", "expected columns file and label, got none"),
+        ("file,label\n", "expected a line for each image, got none"),
+        ("file,label\n00.png,\n", "line 2: expected a file and a label, got an empty cell"),
+        ("file,label\nmissing.png,x\n", r"line 2: .*missing\.png: not found"),
+        ("file,label\n../x.png,x\n", r"line 2: expected a file below .*, got \.\./x\.png"),
+        ("file,label\n00.png,x\n00.png,y\n", r"line 3: expected each file once, got 00\.png again"),
+        ("file,label,split\n00.png,x,holdout\n", "line 2: expected a split train, val or test, got holdout"),
+        ("file,label,split\n00.png,x,test\n", "expected images of the split train, got test"),
+    ],
+)
+def test_a_file_of_labels_that_does_not_fit_is_refused_by_its_line(
+    flat: Path, tmp_path: Path, text: str, message: str
+) -> None:
+    (tmp_path / "labels.csv").write_text(text)
+    with pytest.raises(InputError, match=message):
+        load_images(DatasetOptions("folder", flat, 32, labels=tmp_path / "labels.csv"))
+
+
+def test_test_images_may_be_in_another_folder(flat: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    for i in range(7):
+        photograph(200 + i).save(other / f"{i}.png")
+    data = load_images(DatasetOptions("folder", flat, 32, test=other))
+    assert (len(data.train), len(data.test), data.published) == (40, 7, True)
+    (other / "a").mkdir()
+    with pytest.raises(InputError, match="expected the classes of"):
+        load_images(DatasetOptions("folder", flat, 32, test=classes_in(tmp_path / "classes")))
+
+
+def classes_in(folder: Path) -> Path:
+    (folder / "a").mkdir(parents=True)
+    photograph(1).save(folder / "a" / "0.png")
+    return folder
+
+
+def test_squares_are_cut_at_the_middle_at_random_or_squeezed() -> None:
+    image = Image.fromarray(np.repeat(np.arange(0, 200, 2, dtype=np.uint8)[None], 60, axis=0))  # 100x60, darker left
+    (centre,), (squeezed,) = (cut_squares(image, 20, crop, 0) for crop in ("centre", "resize"))
+    assert (centre.min() > 30, squeezed.min() < 10, squeezed.max() > 190) == (True, True, True)
+    squares = cut_squares(image, 20, "random", 3)
+    assert len(squares) == RANDOM_CROPS
+    assert len({square.tobytes() for square in squares}) > 1
+    for square, again in zip(squares, cut_squares(image, 20, "random", 3), strict=True):
+        np.testing.assert_array_equal(square, again)
+    assert len(cut_squares(image, 31, "random", 0)) == 1  # not twice as large
+
+
+def test_random_squares_of_one_photograph_are_on_one_side(flat: Path) -> None:
+    for i in range(26):
+        photograph(i, 90, 70).save(flat / f"{i:02d}.png")
+    data = load_images(DatasetOptions("folder", flat, 32, crop="random"))
+    assert len(data.train) + len(data.test) == 26 * RANDOM_CROPS + 14
+    assert "images of one source or near-duplicates were kept on one side" in data.split
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (DatasetOptions("npz", Path("x.npz"), crop="random"), "--crop: expected --dataset folder with it"),
+        (DatasetOptions("mnist", labels=Path("x.csv")), "--labels: expected --dataset folder with it"),
+        (DatasetOptions("folder"), "--data: expected the path of the images, for --dataset folder, got none"),
+        (DatasetOptions("folder", Path("x"), 48), "--size: expected 28, 32, 64 or 128, got 48"),
+    ],
+)
+def test_options_that_a_data_set_does_not_have_are_usage_errors(options: DatasetOptions, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        load_images(options)
+
+
+def test_options_are_written_and_read_again(tmp_path: Path) -> None:
+    options = DatasetOptions("folder", tmp_path, 64, 3, "random", True, tmp_path / "t", tmp_path / "l.csv")
+    assert DatasetOptions.from_json(options.to_json()) == options
+    assert options.arguments()[:4] == ["--dataset", "folder", "--data", str(tmp_path)]
+    assert "--flip" in options.arguments()
+    assert DatasetOptions().to_json() == {}
+    assert DatasetOptions().arguments() == []
+    with pytest.raises(InputError, match="expected the fields"):
+        DatasetOptions.from_json({"pathh": "x"})
