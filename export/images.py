@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -51,14 +52,14 @@ def save_png(image: Image.Image, path: Path) -> None:
         image.save(temporary, format="PNG")
 
 
-def save_numbered(images: ImagesF32, folder: Path, first: int = 0) -> None:
-    """Write images (N, C, H, W) in [0, 1] as PNG files named by number, the first as `first` in six digits.
+def save_numbered(images: ImagesF32, folder: Path, numbers: Sequence[int]) -> None:
+    """Write images (N, C, H, W) in [0, 1] as PNG files named by `numbers`, (N,), in six digits or more.
 
     The files are not written atomically: `folder` is a temporary one.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for i, image in enumerate(to_uint8(images), start=first):
-        to_pil(image).save(folder / f"{i:06d}.png")
+    for number, image in zip(numbers, to_uint8(images), strict=True):
+        to_pil(image).save(folder / f"{number:06d}.png")
 
 
 def read_image(path: Path, shape: tuple[int, ...], skipped: Skipped | None = None) -> ImagesF32:
