@@ -10,16 +10,17 @@ import typer
 from gan_denoise.console import print_result, print_status, tracked
 from gan_denoise.errors import UsageError, missing_extra
 from gan_denoise.files import check_overwrite
+from gan_denoise.machine import usable_cores
 from gan_denoise.options import (
     BATCH,
     MACHINE,
     MAX_SEED,
+    MAX_THREADS,
     OUTPUT,
     ForceOption,
     JsonOption,
     ModelOption,
     QuietOption,
-    ThreadsOption,
     exclude,
 )
 
@@ -95,47 +96,109 @@ def generate(
         ),
     ] = Path("grid.png"),
     batch: Annotated[int, typer.Option(min=1, help="Batch size.", rich_help_panel=MACHINE)] = BATCH,
-    threads: ThreadsOption = 0,
+    threads: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=MAX_THREADS,
+            help="Threads, of each worker; 0 = the available cores, divided by --workers.",
+            rich_help_panel=MACHINE,
+        ),
+    ] = 0,
+    workers: Annotated[
+        int, typer.Option(min=1, max=MAX_THREADS, help="Write a folder with processes.", rich_help_panel=MACHINE)
+    ] = 1,
+    part: Annotated[
+        str | None,
+        typer.Option(
+            metavar="K/N", help="Write only the K-th of N parts of a folder, from 1 on.", rich_help_panel=MACHINE
+        ),
+    ] = None,
+    other_machine: Annotated[
+        bool,
+        typer.Option(
+            "--other-machine",
+            help="Add to a folder that another kind of processor, or another --threads or --batch, began; the same "
+            "pixels within 1 of 255.",
+            rich_help_panel=MACHINE,
+        ),
+    ] = False,
     force: ForceOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Generate images, raw and denoised, with the fused graph.
 
-    Above 100,000 images, a folder gets files of 10,000 images each, and the same command resumes when interrupted.
+    Above 100,000 images, or with --workers or --part, a folder gets files of 10,000 images each and their hashes in
+    shards.json. Any number of processes can write to one folder, also on several machines that share it: each takes a
+    file that no other one makes. The same command goes on after a signal, a kill or damage to a file.
     Example: gan-denoise generate -n 64 --label sneaker --out grid.png
     Example: gan-denoise generate --seeds 10-8000 --out images
     Example: gan-denoise generate --seeds 3,7,12 --interpolate 8 --out walk.gif
-    Example: gan-denoise generate -n 1000000 --out many
+    Example: gan-denoise generate -n 1000000 --out many --workers 2
+    Example: gan-denoise generate -n 100000000 --out /shared/many --part 3/16
     """
+    from gan_denoise.export import generate as images
     from gan_denoise.export import next_command, runtime, writers
-    from gan_denoise.export.generate import draw_batches, draw_latents, parse_label, parse_seeds
     from gan_denoise.export.training_data import describe_names
 
     exclude("--seeds", seeds, {"-n": n, "--seed": seed})
-    listed = None if seeds is None else parse_seeds(seeds, MAX_IN_MEMORY)
+    shard_options = {
+        "--workers": workers if workers > 1 else None,
+        "--part": part,
+        "--other-machine": other_machine or None,
+    }
+    for name, value in {"--seeds": seeds, "--interpolate": interpolate}.items():
+        exclude(name, value, shard_options)
+    listed = None if seeds is None else images.parse_seeds(seeds, MAX_IN_MEMORY)
+    parts = (1, 1) if part is None else images.parse_part(part)
     latents = len(listed) if listed else n or (KEYS if interpolate else N)
     if interpolate and latents < 2:
         raise UsageError.expected("--interpolate", "2 latents or more", latents, "-n 2, or --seeds with two seeds")
     count = latents * (interpolate or 1)
     write = writers.writer_for(out, interpolate or 0, None if interpolate else listed)
-    in_shards = count > MAX_IN_MEMORY
-    if in_shards and (interpolate or not writers.is_folder(out)):
-        hint = "fewer latents or frames" if interpolate else "--out FOLDER takes any number"
-        raise UsageError.expected("-n", f"at most {MAX_IN_MEMORY} for one file", count, hint)
+    in_shards = count > MAX_IN_MEMORY or any(value is not None for value in shard_options.values())
+    _check_limits(out, count, in_shards, interpolate)
     if not in_shards:
         check_overwrite(out, force)
-    graph = runtime.load_graph(runtime.FUSED, model, threads)
-    number = None if label is None else parse_label(graph, label)
+    graph = runtime.load_graph(runtime.FUSED, model, threads or max(1, usable_cores() // workers))
+    number = None if label is None else images.parse_label(graph, label)
+    complete = True
     if in_shards:
         from gan_denoise.export.shards import write_shards
 
-        write_shards(graph, seed or 0, count, out, batch, number, force, tracked("generate"))
+        complete = write_shards(
+            graph,
+            seed or 0,
+            count,
+            out,
+            batch,
+            number,
+            force,
+            tracked("generate"),
+            part=parts,
+            workers=workers,
+            other_machine=other_machine,
+        )
     else:
-        draw = draw_latents(graph, seed or 0, listed, latents, interpolate or 0)
-        write(draw_batches(graph, draw, count, batch, number, tracked("generate")), out)
-    command = next_command.after_generate(graph, model, out, 0 if interpolate else count)
-    settings = {"n": count, "seed": None if listed else seed or 0, "label": number, "batch": batch}
-    settings |= {name: value for name, value in {"seeds": seeds, "interpolate": interpolate}.items() if value}
-    model_facts = {"model_sha256": graph.sha256, **describe_names(graph.metadata)}
-    print_result("generate", [out], as_json, command, **model_facts, settings=settings, written=[out])
+        draw = images.draw_latents(graph, seed or 0, listed, latents, interpolate or 0)
+        write(images.draw_batches(graph, draw, count, batch, number, tracked("generate")), out)
+    command = next_command.after_generate(graph, model, out, 0 if interpolate else count) if complete else ()
+    settings: dict[str, object] = {"n": count, "seed": None if listed else seed or 0, "label": number, "batch": batch}
+    given = {"seeds": seeds, "interpolate": interpolate, "part": part}
+    settings |= {name: value for name, value in given.items() if value}
+    facts = {"model_sha256": graph.sha256, **describe_names(graph.metadata), "complete": complete}
+    print_result("generate", [out], as_json, command, **facts, settings=settings, written=[out])
+
+
+def _check_limits(out: Path, count: int, in_shards: bool, interpolate: int | None) -> None:
+    """Raise UsageError for more images than one file takes, and for one file where a folder is needed."""
+    from gan_denoise.export import writers
+
+    if interpolate and count > MAX_IN_MEMORY:
+        raise UsageError.expected("--interpolate", f"at most {MAX_IN_MEMORY} frames", count, "fewer latents or frames")
+    if in_shards and not writers.is_folder(out):
+        if count > MAX_IN_MEMORY:
+            hint = "--out FOLDER takes any number"
+            raise UsageError.expected("-n", f"at most {MAX_IN_MEMORY} for one file", count, hint)
+        raise UsageError.expected("--out", "a folder, with --workers or --part", out.name, "--out FOLDER")

@@ -15,6 +15,7 @@ from gan_denoise.options import BATCH, MAX_SEED
 Draw = Callable[[int, int], ArrayF32]  # z (count, size) float32 of the images from `start`, by (start, count)
 
 SEEDS = re.compile(r"(\d+)(?:-(\d+))?", re.ASCII)
+PART = re.compile(r"(\d{1,9})/(\d{1,9})", re.ASCII)
 
 
 def parse_label(graph: Graph, text: str) -> int:
@@ -53,6 +54,15 @@ def parse_seeds(text: str, limit: int) -> list[int]:
     if len(set(seeds)) < count:
         raise UsageError.expected("--seeds", "each seed once", text)
     return seeds
+
+
+def parse_part(text: str) -> tuple[int, int]:
+    """(k, n) of `text` such as `3/16`, with k from 1 to n. Raises UsageError for other text."""
+    match = PART.fullmatch(text)
+    part, parts = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not 1 <= part <= parts:
+        raise UsageError.expected("--part", "K/N with K from 1 to N, as 3/16", text)
+    return part, parts
 
 
 def draw_latents(graph: Graph, seed: int, seeds: Sequence[int] | None, count: int, frames: int) -> Draw:

@@ -84,7 +84,10 @@ def test_each_seed_gives_its_first_image_in_every_kind_of_output(graph: runtime.
         (("--seeds", "1-3", "--seed", 0), "--seeds: expected no --seed beside it, got both"),
         (("--interpolate", 8, "-n", 1), "--interpolate: expected 2 latents or more, got 1"),
         (("--interpolate", 8, "--seeds", 5), "--interpolate: expected 2 latents or more, got 1"),
-        (("--interpolate", 8, "-n", 20_000, "--out", "many"), "-n: expected at most 100000 for one file, got 160000"),
+        (
+            ("--interpolate", 8, "-n", 20_000, "--out", "many"),
+            "--interpolate: expected at most 100000 frames, got 160000",
+        ),
         (("--out", "walk.gif"), "--out: expected a name ending in .png or .npz, or a folder, got walk.gif"),
     ],
 )
@@ -131,7 +134,7 @@ def test_an_animation_shows_raw_beside_denoised_and_repeats_for_ever(graph: runt
     assert run("--seeds", "3,7,12", "--interpolate", 4, "--out", "walk.gif").exit_code == 0
     raw, denoised = graph(latents.interpolate(latents.latents_of_seeds([3, 7, 12]), 4, CLASSES))
     with Image.open("walk.gif") as animation:
-        assert (animation.n_frames, animation.info["loop"]) == (12, 0)
+        assert (getattr(animation, "n_frames", 1), animation.info["loop"]) == (12, 0)
         for i in (0, 5, 11):
             animation.seek(i)
             frame = np.asarray(animation.convert("L"))[SCALE * GAP :: SCALE, SCALE * GAP :: SCALE].astype(int)
@@ -156,7 +159,7 @@ def test_a_walk_in_colour_is_an_animation_in_colour(tmp_path: Path) -> None:
 
     colours = np.zeros((2, 3, 4, 4), np.float32)
     colours[0, 0], colours[1, 2] = 1, 1  # red, then blue
-    writers.write_animation([(colours, colours / 2)], tmp_path / "walk.gif")
+    writers.write_animation([(colours, colours)], tmp_path / "walk.gif")
     with Image.open(tmp_path / "walk.gif") as animation:
         animation.seek(1)
         assert animation.convert("RGB").getpixel((SCALE * GAP, SCALE * GAP)) == (0, 0, 255)
