@@ -131,6 +131,11 @@ def versions() -> dict[str, str]:
     return _installed_versions(PACKAGES)
 
 
+def version(package: str) -> str | None:
+    """The version of an installed package; None if it is not installed under this name."""
+    return _installed_versions([package]).get(package)
+
+
 def runtimes_warning() -> str | None:
     """One line if several onnxruntime packages are installed: they overwrite each other's files."""
     installed = _installed_versions(RUNTIMES)

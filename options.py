@@ -47,6 +47,14 @@ class TableFormat(StrEnum):
     csv = "csv"
 
 
+class FileFormat(StrEnum):
+    """The files of a folder of many generated images."""
+
+    npz = "npz"
+    webdataset = "webdataset"
+    parquet = "parquet"
+
+
 def _check_format(context: typer.Context, table_format: TableFormat) -> TableFormat:
     """Raise UsageError if both --json and --format are on the command line."""
     source = context.get_parameter_source("table_format")

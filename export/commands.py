@@ -17,6 +17,7 @@ from gan_denoise.options import (
     MAX_SEED,
     MAX_THREADS,
     OUTPUT,
+    FileFormat,
     ForceOption,
     JsonOption,
     ModelOption,
@@ -95,6 +96,15 @@ def generate(
             rich_help_panel=OUTPUT,
         ),
     ] = Path("grid.png"),
+    file_format: Annotated[
+        FileFormat | None,
+        typer.Option(
+            help="Files of 10,000 images in a folder: npz: arrays; webdataset: tar files of PNG files and classes; "
+            "parquet: PNG files and classes in columns (needs the extra parquet).",
+            show_default="npz above 100,000 images",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Batch size.", rich_help_panel=MACHINE)] = BATCH,
     threads: Annotated[
         int,
@@ -129,13 +139,14 @@ def generate(
 ) -> None:
     """Generate images, raw and denoised, with the fused graph.
 
-    Above 100,000 images, or with --workers or --part, a folder gets files of 10,000 images each and their hashes in
-    shards.json. Any number of processes can write to one folder, also on several machines that share it: each takes a
-    file that no other one makes. The same command goes on after a signal, a kill or damage to a file.
+    Above 100,000 images, or with --workers, --part or --file-format, a folder gets files of 10,000 images each, and
+    their hashes in shards.json. Any number of processes can write to one folder, also on several machines that share
+    it: each takes a file that no other one makes. The same command goes on after a signal, a kill or damage to a file.
     Example: gan-denoise generate -n 64 --label sneaker --out grid.png
     Example: gan-denoise generate --seeds 10-8000 --out images
     Example: gan-denoise generate --seeds 3,7,12 --interpolate 8 --out walk.gif
     Example: gan-denoise generate -n 1000000 --out many --workers 2
+    Example: gan-denoise generate -n 50000 --file-format webdataset --out tars
     Example: gan-denoise generate -n 100000000 --out /shared/many --part 3/16
     """
     from gan_denoise.export import generate as images
@@ -146,6 +157,7 @@ def generate(
     shard_options = {
         "--workers": workers if workers > 1 else None,
         "--part": part,
+        "--file-format": file_format,
         "--other-machine": other_machine or None,
     }
     for name, value in {"--seeds": seeds, "--interpolate": interpolate}.items():
@@ -179,13 +191,15 @@ def generate(
             part=parts,
             workers=workers,
             other_machine=other_machine,
+            file_format=file_format or FileFormat.npz,
         )
     else:
         draw = images.draw_latents(graph, seed or 0, listed, latents, interpolate or 0)
         write(images.draw_batches(graph, draw, count, batch, number, tracked("generate")), out)
-    command = next_command.after_generate(graph, model, out, 0 if interpolate else count) if complete else ()
+    measured = 0 if interpolate or file_format not in (None, FileFormat.npz) else count  # that `eval ffd` reads
+    command = next_command.after_generate(graph, model, out, measured) if complete else ()
     settings: dict[str, object] = {"n": count, "seed": None if listed else seed or 0, "label": number, "batch": batch}
-    given = {"seeds": seeds, "interpolate": interpolate, "part": part}
+    given = {"seeds": seeds, "interpolate": interpolate, "part": part, "file_format": file_format}
     settings |= {name: value for name, value in given.items() if value}
     facts = {"model_sha256": graph.sha256, **describe_names(graph.metadata), "complete": complete}
     print_result("generate", [out], as_json, command, **facts, settings=settings, written=[out])
@@ -201,4 +215,6 @@ def _check_limits(out: Path, count: int, in_shards: bool, interpolate: int | Non
         if count > MAX_IN_MEMORY:
             hint = "--out FOLDER takes any number"
             raise UsageError.expected("-n", f"at most {MAX_IN_MEMORY} for one file", count, hint)
-        raise UsageError.expected("--out", "a folder, with --workers or --part", out.name, "--out FOLDER")
+        raise UsageError.expected(
+            "--out", "a folder, with --workers, --part or --file-format", out.name, "--out FOLDER"
+        )

@@ -18,6 +18,7 @@ import numpy as np
 from gan_denoise.console import Track, untracked
 from gan_denoise.errors import Interrupted, LockedError, OutputError
 from gan_denoise.export.runtime import Graph
+from gan_denoise.export.shard_formats import WRITTEN_BY, check_installed, largest_size
 from gan_denoise.export.shard_job import Job, image_shape, make_shards
 from gan_denoise.export.shard_manifest import LOG, Facts, Manifest, file_sha256
 from gan_denoise.export.shard_workers import run_workers
@@ -32,11 +33,11 @@ from gan_denoise.files import (
     remove_leftovers,
 )
 from gan_denoise.locks import exclusive_lock
-from gan_denoise.machine import processor_kind, stop_signals_call, versions
-from gan_denoise.options import BATCH
+from gan_denoise.machine import processor_kind, stop_signals_call, version
+from gan_denoise.options import BATCH, FileFormat
 
 SHARD = 10_000  # images per file
-SHARD_NAME = re.compile(r"\d{6,}\.npz")
+SHARD_NAME = re.compile(r"\d{6,}\.(npz|tar|parquet)")
 
 
 def write_shards(
@@ -52,32 +53,32 @@ def write_shards(
     part: tuple[int, int] = (1, 1),
     workers: int = 1,
     other_machine: bool = False,
+    file_format: FileFormat = FileFormat.npz,
 ) -> bool:
     """Write the images of latents 0 to count - 1 of `seed` as `out`/000000.npz ..., 10,000 images per file.
 
-    Each file holds `image` and `denoised`, uint8 (n, H, W), or (n, 3, H, W) in colour; shards.json describes them all.
-    Of `part` (k, n) only each n-th file is written, from the k-th on. Several `workers` are processes with the threads
-    of `graph` each. A folder with the same description is completed: whole files are not written again, and those that
-    other processes write at the same time are left to them. `force` starts from scratch. Returns whether the folder is
-    complete, with all parts.
+    Each file holds `image` and `denoised`, uint8 (n, H, W), or (n, 3, H, W) in colour, or PNG files of them in another
+    `file_format`, see `shard_formats`; shards.json describes them all. Of `part` (k, n) only each n-th file is written,
+    from the k-th on. Several `workers` are processes with the threads of `graph` each. A folder with the same
+    description is completed: whole files are not written again, and those that other processes write at the same time
+    are left to them. `force` starts from scratch. Returns whether the folder is complete, with all parts.
 
     Raises OutputError when the folder holds other files and `force` is not set, when its files were made on another
     kind of processor or with other settings and `other_machine` is not set, when a file with the name of a shard was
     not written by this function, when the disk has too little space, before any image is generated, or when all
     workers died; LockedError when `force` is set and another process writes to the folder; Interrupted after a signal;
-    InputError as `generate_batches` does.
+    InputError as `generate_batches` does, and if a package that the format needs is not installed.
     """
-    job = Job(out, seed, count, batch, label, SHARD)
+    check_installed(file_format)
+    job = Job(out, seed, count, batch, label, SHARD, file_format)
     numbers = range(part[0] - 1, job.shards, part[1])
     there = [job.path(number) for number in _existing(job) if number in numbers]
-    images = min(count, len(numbers) * job.images_per_file)
-    check_free_space(
-        out, images * len(NAMES) * math.prod(image_shape(graph)) - sum(path.stat().st_size for path in there)
-    )
+    size = min(count, len(numbers) * job.images_per_file) * largest_size(file_format, math.prod(image_shape(graph)))
+    check_free_space(out, size - sum(path.stat().st_size for path in there))
     if out.is_file():
         check_overwrite(out, force)
         link_target(out).unlink()
-    manifest = Manifest(out, job.describe(graph), _made_with(graph, batch))
+    manifest = Manifest(out, job.describe(graph), _made_with(graph, job))
     with _interruptible(out):
         _begin(graph, job, manifest, force, other_machine)
         missing = _find_missing(job, manifest, numbers)
@@ -196,15 +197,16 @@ def _find_missing(job: Job, manifest: Manifest, numbers: range) -> list[int]:
     return missing
 
 
-def _made_with(graph: Graph, batch: int) -> Facts:
-    """What the bits of images depend on beside the model and the latents."""
-    onnxruntime = versions().get("onnxruntime")
-    return {"processor": processor_kind(), "threads": graph.threads, "batch": batch, "onnxruntime": onnxruntime}
+def _made_with(graph: Graph, job: Job) -> Facts:
+    """What the bytes of the files depend on beside the model and the latents."""
+    facts = {"processor": processor_kind(), "threads": graph.threads, "batch": job.batch}
+    return facts | {package: version(package) for package in ("onnxruntime", *WRITTEN_BY[job.file_format])}
 
 
 def _existing(job: Job) -> list[int]:
     """The numbers of all files that are named as shards."""
-    return [int(path.stem) for path in job.out.glob("*") if SHARD_NAME.fullmatch(path.name)]
+    names = (path for path in job.out.glob("*") if SHARD_NAME.fullmatch(path.name))
+    return [int(path.stem) for path in names if path.suffix == job.path(0).suffix]
 
 
 def _holds(shard: Path, shape: tuple[int, ...]) -> bool:

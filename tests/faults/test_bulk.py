@@ -221,7 +221,10 @@ def test_two_commands_write_one_folder(
         (("--part", "x"), "--part: expected K/N with K from 1 to N, as 3/16, got x"),
         (("--part", "1/3", "--seeds", "1-3"), "--seeds: expected no --part beside it, got both"),
         (("--workers", "2", "--interpolate", "8"), "--interpolate: expected no --workers beside it, got both"),
-        (("--workers", "2", "--out", "a.npz"), "--out: expected a folder, with --workers or --part, got a.npz"),
+        (
+            ("--workers", "2", "--out", "a.npz"),
+            "--out: expected a folder, with --workers, --part or --file-format, got a.npz",
+        ),
     ],
 )
 @pytest.mark.row(95)
