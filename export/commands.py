@@ -116,7 +116,7 @@ def generate(
         ),
     ] = 0,
     workers: Annotated[
-        int, typer.Option(min=1, max=MAX_THREADS, help="Write a folder with processes.", rich_help_panel=MACHINE)
+        int, typer.Option(min=1, max=MAX_THREADS, help="Processes that write the folder.", rich_help_panel=MACHINE)
     ] = 1,
     part: Annotated[
         str | None,
@@ -153,24 +153,21 @@ def generate(
     from gan_denoise.export import next_command, runtime, writers
     from gan_denoise.export.training_data import describe_names
 
-    exclude("--seeds", seeds, {"-n": n, "--seed": seed})
     shard_options = {
         "--workers": workers if workers > 1 else None,
         "--part": part,
         "--file-format": file_format,
         "--other-machine": other_machine or None,
     }
-    for name, value in {"--seeds": seeds, "--interpolate": interpolate}.items():
-        exclude(name, value, shard_options)
+    exclude("--seeds", seeds, {"-n": n, "--seed": seed, **shard_options})
+    exclude("--interpolate", interpolate, shard_options)
     listed = None if seeds is None else images.parse_seeds(seeds, MAX_IN_MEMORY)
-    parts = (1, 1) if part is None else images.parse_part(part)
-    latents = len(listed) if listed else n or (KEYS if interpolate else N)
-    if interpolate and latents < 2:
-        raise UsageError.expected("--interpolate", "2 latents or more", latents, "-n 2, or --seeds with two seeds")
-    count = latents * (interpolate or 1)
-    write = writers.writer_for(out, interpolate or 0, None if interpolate else listed)
+    latents, frames = len(listed) if listed else n or (KEYS if interpolate else N), interpolate or 0
+    count, first_seed = latents * (frames or 1), seed or 0
     in_shards = count > MAX_IN_MEMORY or any(value is not None for value in shard_options.values())
-    _check_limits(out, count, in_shards, interpolate)
+    write = writers.writer_for(out, frames, None if frames else listed)
+    _check_limits(out, latents, frames, in_shards)
+    parts = (1, 1) if part is None else images.parse_part(part)
     if not in_shards:
         check_overwrite(out, force)
     graph = runtime.load_graph(runtime.FUSED, model, threads or max(1, usable_cores() // workers))
@@ -181,7 +178,7 @@ def generate(
 
         complete = write_shards(
             graph,
-            seed or 0,
+            first_seed,
             count,
             out,
             batch,
@@ -193,28 +190,35 @@ def generate(
             other_machine=other_machine,
             file_format=file_format or FileFormat.npz,
         )
+        if not complete:
+            print_status(f"{out}: this part is written, others are missing")
     else:
-        draw = images.draw_latents(graph, seed or 0, listed, latents, interpolate or 0)
+        draw = images.draw_latents(graph, first_seed, listed, latents, frames)
         write(images.draw_batches(graph, draw, count, batch, number, tracked("generate")), out)
-    measured = 0 if interpolate or file_format not in (None, FileFormat.npz) else count  # that `eval ffd` reads
+    measured = 0 if frames or file_format not in (None, FileFormat.npz) else count  # that `eval ffd` reads
     command = next_command.after_generate(graph, model, out, measured) if complete else ()
-    settings: dict[str, object] = {"n": count, "seed": None if listed else seed or 0, "label": number, "batch": batch}
+    settings: dict[str, object] = {"n": count, "seed": None if listed else first_seed, "label": number, "batch": batch}
     given = {"seeds": seeds, "interpolate": interpolate, "part": part, "file_format": file_format}
     settings |= {name: value for name, value in given.items() if value}
     facts = {"model_sha256": graph.sha256, **describe_names(graph.metadata), "complete": complete}
     print_result("generate", [out], as_json, command, **facts, settings=settings, written=[out])
 
 
-def _check_limits(out: Path, count: int, in_shards: bool, interpolate: int | None) -> None:
-    """Raise UsageError for more images than one file takes, and for one file where a folder is needed."""
+def _check_limits(out: Path, latents: int, frames: int, in_shards: bool) -> None:
+    """Raise UsageError for a walk of one latent, for more images than a file takes, and for a file instead of a folder.
+
+    `frames` is 0 for images that are no walk.
+    """
     from gan_denoise.export import writers
 
-    if interpolate and count > MAX_IN_MEMORY:
-        raise UsageError.expected("--interpolate", f"at most {MAX_IN_MEMORY} frames", count, "fewer latents or frames")
+    if frames and latents < 2:
+        raise UsageError.expected("--interpolate", "2 latents or more", latents, "-n 2, or --seeds with two seeds")
+    if latents * frames > MAX_IN_MEMORY:
+        hint = "fewer latents or frames"
+        raise UsageError.expected("--interpolate", f"at most {MAX_IN_MEMORY} frames", latents * frames, hint)
     if in_shards and not writers.is_folder(out):
-        if count > MAX_IN_MEMORY:
+        if latents > MAX_IN_MEMORY:
             hint = "--out FOLDER takes any number"
-            raise UsageError.expected("-n", f"at most {MAX_IN_MEMORY} for one file", count, hint)
-        raise UsageError.expected(
-            "--out", "a folder, with --workers, --part or --file-format", out.name, "--out FOLDER"
-        )
+            raise UsageError.expected("-n", f"at most {MAX_IN_MEMORY} for one file", latents, hint)
+        wanted = "a folder, with --workers, --part or --file-format"
+        raise UsageError.expected("--out", wanted, out.name, "--out FOLDER")
