@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from gan_denoise.console import warn_once
@@ -34,8 +35,34 @@ def try_lock(handle: int, wait: bool = False) -> bool | None:
         return None
     import fcntl
 
+    return _try(partial(fcntl.flock, handle), wait)
+
+
+def try_lock_bytes(handle: int, start: int, count: int = 1, wait: bool = False) -> bool | None:
+    """`try_lock` for bytes, which need not exist, of a file that is open for writing; `count` 0 is all from `start`.
+
+    These are POSIX record locks: machines that share the file over NFS see each other's. Closing any handle of the
+    file gives up all that this process holds.
+    """
+    if not has_locks():
+        return None
+    import fcntl
+
+    return _try(lambda flags: fcntl.lockf(handle, flags, count, start), wait)
+
+
+def unlock_bytes(handle: int, start: int, count: int = 1) -> None:
+    """Give up the lock of `try_lock_bytes`."""
+    import fcntl
+
+    fcntl.lockf(handle, fcntl.LOCK_UN, count, start)
+
+
+def _try(lock: Callable[[int], None], wait: bool) -> bool | None:
+    import fcntl
+
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        lock(fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except OSError as error:
         if error.errno in HELD:
             return False

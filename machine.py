@@ -9,14 +9,16 @@ import os
 import platform
 import signal
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 PACKAGES = ("onnxruntime", "numpy", "scipy", "scikit-image", "PyWavelets", "scikit-learn", "bm3d", "torch", "openvino")
 RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-directml")
 
 CPUINFO = Path("/proc/cpuinfo")
+SIMD = ("amx", "asimd", "avx", "bf16", "f16c", "fma", "i8mm", "neon", "sse4", "sve")  # how their flags start
 BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}  # in /proc/cpuinfo, on x86 and Arm
 PROC_STAT = Path("/proc/stat")
 BUSY_S = 0.5  # seconds in which the busy cores are measured
@@ -52,6 +54,16 @@ def cpu_name() -> str:
     """The CPU's model name from /proc/cpuinfo, or its architecture."""
     names = [line.partition(":")[2].strip() for line in _cpuinfo().splitlines() if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
+
+
+def processor_kind() -> str:
+    """The CPU's name and its vector instructions: where both are equal, so are the bits that onnxruntime computes.
+
+    The name alone is not enough, since virtual machines often hide it.
+    """
+    lines = (line.partition(":") for line in _cpuinfo().splitlines())
+    flags = next((text.split() for name, _, text in lines if name.strip() in ("flags", "Features")), [])
+    return " ".join([cpu_name(), *sorted(flag for flag in flags if flag.startswith(SIMD))])
 
 
 def computes_bfloat16() -> bool | None:
@@ -119,6 +131,11 @@ def versions() -> dict[str, str]:
     return _installed_versions(PACKAGES)
 
 
+def version(package: str) -> str | None:
+    """The version of an installed package; None if it is not installed under this name."""
+    return _installed_versions([package]).get(package)
+
+
 def runtimes_warning() -> str | None:
     """One line if several onnxruntime packages are installed: they overwrite each other's files."""
     installed = _installed_versions(RUNTIMES)
@@ -150,6 +167,24 @@ def stop_signals() -> list[int]:
 def hangup_signal() -> int | None:
     """SIGHUP, which a closed terminal sends, often twice; None on Windows."""
     return getattr(signal, "SIGHUP", None)
+
+
+@contextlib.contextmanager
+def stop_signals_call(stop: Callable[[int], None]) -> Iterator[None]:
+    """The first SIGINT, SIGTERM or SIGHUP calls `stop`; a second one ends the process at once, except SIGHUP."""
+    before = {number: signal.getsignal(number) for number in stop_signals()}
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_IGN if number == hangup_signal() else signal.SIG_DFL)
+        stop(number)
+
+    for number in before:
+        signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 # --- cores --------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -59,12 +60,27 @@ class TableFormat(StrEnum):
     csv = "csv"
 
 
+class FileFormat(StrEnum):
+    """The files of a folder of many generated images."""
+
+    npz = "npz"
+    webdataset = "webdataset"
+    parquet = "parquet"
+
+
 def _check_format(context: typer.Context, table_format: TableFormat) -> TableFormat:
     """Raise UsageError if both --json and --format are on the command line."""
     source = context.get_parameter_source("table_format")
     if context.params.get("as_json") and source is not None and source.name == "COMMANDLINE":
         raise UsageError.expected("--json, --format", "one of them", f"--json --format {table_format}")
     return table_format
+
+
+def exclude(option: str, value: object, others: Mapping[str, object]) -> None:
+    """Raise UsageError if `option` was given (its `value` is not None) together with one of the `others`, by name."""
+    together = [name for name, other in others.items() if other is not None]
+    if value is not None and together:
+        raise UsageError.expected(option, f"no {together[0]} beside it", "both", f"leave {together[0]} out")
 
 
 # --- output and machine -------------------------------------------------------------------------

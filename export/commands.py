@@ -10,19 +10,23 @@ import typer
 from gan_denoise.console import print_result, print_status, tracked
 from gan_denoise.errors import UsageError, missing_extra
 from gan_denoise.files import check_overwrite
+from gan_denoise.machine import usable_cores
 from gan_denoise.options import (
     BATCH,
     MACHINE,
     MAX_SEED,
+    MAX_THREADS,
     OUTPUT,
+    FileFormat,
     ForceOption,
     JsonOption,
     ModelOption,
     QuietOption,
-    ThreadsOption,
+    exclude,
 )
 
 MAX_IN_MEMORY = 100_000  # images in one file, or as one PNG file each
+N, KEYS = 64, 8  # how many images without -n, and how many latents a walk goes through
 
 
 def export(
@@ -71,11 +75,28 @@ def export(
 
 def generate(
     model: ModelOption = None,
-    n: Annotated[int, typer.Option("-n", min=1, help="How many images.")] = 64,
+    n: Annotated[
+        int | None,
+        typer.Option("-n", min=1, help="How many images.", show_default=f"{N}; {KEYS} latents with --interpolate"),
+    ] = None,
     seed: Annotated[
-        int, typer.Option(min=0, max=MAX_SEED, help="Random seed; image i depends on it and on i only.")
-    ] = 0,
+        int | None,
+        typer.Option(min=0, max=MAX_SEED, help="Random seed; image i depends on it and on i only.", show_default="0"),
+    ] = None,
+    seeds: Annotated[
+        str | None,
+        typer.Option(metavar="LIST", help="One image a seed, its first; as 10-8000 or 3,7,10-12. PNG files: SEED.png."),
+    ] = None,
     label: Annotated[str | None, typer.Option(help="Only one class: the start of its name, or its number.")] = None,
+    interpolate: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            metavar="FRAMES",
+            help="A walk through -n latents, or those of --seeds, and back to the first: so many frames from one to "
+            "the next. .gif: a loop, raw beside denoised; .png: a row for each latent.",
+        ),
+    ] = None,
     out: Annotated[
         Path,
         typer.Option(
@@ -83,37 +104,129 @@ def generate(
             rich_help_panel=OUTPUT,
         ),
     ] = Path("grid.png"),
+    file_format: Annotated[
+        FileFormat | None,
+        typer.Option(
+            help="Files of 10,000 images in a folder: npz: arrays; webdataset: tar files of PNG files and classes; "
+            "parquet: PNG files and classes in columns (needs the extra parquet).",
+            show_default="npz above 100,000 images",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Batch size.", rich_help_panel=MACHINE)] = BATCH,
-    threads: ThreadsOption = 0,
+    threads: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=MAX_THREADS,
+            help="Threads, of each worker; 0 = the available cores, divided by --workers.",
+            rich_help_panel=MACHINE,
+        ),
+    ] = 0,
+    workers: Annotated[
+        int, typer.Option(min=1, max=MAX_THREADS, help="Processes that write the folder.", rich_help_panel=MACHINE)
+    ] = 1,
+    part: Annotated[
+        str | None,
+        typer.Option(
+            metavar="K/N", help="Write only the K-th of N parts of a folder, from 1 on.", rich_help_panel=MACHINE
+        ),
+    ] = None,
+    other_machine: Annotated[
+        bool,
+        typer.Option(
+            "--other-machine",
+            help="Add to a folder that another kind of processor, or another --threads or --batch, began; the same "
+            "pixels within 1 of 255.",
+            rich_help_panel=MACHINE,
+        ),
+    ] = False,
     force: ForceOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Generate images, raw and denoised, with the fused graph.
 
-    Above 100,000 images, a folder gets files of 10,000 images each, and the same command resumes when interrupted.
+    Above 100,000 images, or with --workers, --part or --file-format, a folder gets files of 10,000 images each, and
+    their hashes in shards.json. Any number of processes can write to one folder, also on several machines that share
+    it: each takes a file that no other one makes. The same command goes on after a signal, a kill or damage to a file.
     Example: gan-denoise generate -n 64 --label sneaker --out grid.png
-    Example: gan-denoise generate -n 1000000 --out many
+    Example: gan-denoise generate --seeds 10-8000 --out images
+    Example: gan-denoise generate --seeds 3,7,12 --interpolate 8 --out walk.gif
+    Example: gan-denoise generate -n 1000000 --out many --workers 2
+    Example: gan-denoise generate -n 50000 --file-format webdataset --out tars
+    Example: gan-denoise generate -n 100000000 --out /shared/many --part 3/16
     """
+    from gan_denoise.export import generate as images
     from gan_denoise.export import next_command, runtime, writers
-    from gan_denoise.export.generate import generate_batches, parse_label
     from gan_denoise.export.training_data import describe_names
 
-    write = writers.writer_for(out)
-    in_shards = n > MAX_IN_MEMORY
-    if in_shards and write is not writers.write_folder:
-        raise UsageError.expected("-n", f"at most {MAX_IN_MEMORY} for one file", n, "--out FOLDER takes any number")
+    shard_options = {
+        "--workers": workers if workers > 1 else None,
+        "--part": part,
+        "--file-format": file_format,
+        "--other-machine": other_machine or None,
+    }
+    exclude("--seeds", seeds, {"-n": n, "--seed": seed, **shard_options})
+    exclude("--interpolate", interpolate, shard_options)
+    listed = None if seeds is None else images.parse_seeds(seeds, MAX_IN_MEMORY)
+    latents, frames = len(listed) if listed else n or (KEYS if interpolate else N), interpolate or 0
+    count, first_seed = latents * (frames or 1), seed or 0
+    in_shards = count > MAX_IN_MEMORY or any(value is not None for value in shard_options.values())
+    write = writers.writer_for(out, frames, None if frames else listed)
+    _check_limits(out, latents, frames, in_shards)
+    parts = (1, 1) if part is None else images.parse_part(part)
     if not in_shards:
         check_overwrite(out, force)
-    graph = runtime.load_graph(runtime.FUSED, model, threads)
-    number = None if label is None else parse_label(graph, label)
+    graph = runtime.load_graph(runtime.FUSED, model, threads or max(1, usable_cores() // workers))
+    number = None if label is None else images.parse_label(graph, label)
+    complete = True
     if in_shards:
         from gan_denoise.export.shards import write_shards
 
-        write_shards(graph, seed, n, out, batch, number, force, tracked("generate"))
+        complete = write_shards(
+            graph,
+            first_seed,
+            count,
+            out,
+            batch,
+            number,
+            force,
+            tracked("generate"),
+            part=parts,
+            workers=workers,
+            other_machine=other_machine,
+            file_format=file_format or FileFormat.npz,
+        )
+        if not complete:
+            print_status(f"{out}: this part is written, others are missing")
     else:
-        write(generate_batches(graph, seed, n, batch, number, track=tracked("generate")), out)
-    command = next_command.after_generate(graph, model, out, n)
-    settings = {"n": n, "seed": seed, "label": number, "batch": batch}
-    model_facts = {"model_sha256": graph.sha256, **describe_names(graph.metadata)}
-    print_result("generate", [out], as_json, command, **model_facts, settings=settings, written=[out])
+        draw = images.draw_latents(graph, first_seed, listed, latents, frames)
+        write(images.draw_batches(graph, draw, count, batch, number, tracked("generate")), out)
+    measured = 0 if frames or file_format not in (None, FileFormat.npz) else count  # that `eval ffd` reads
+    command = next_command.after_generate(graph, model, out, measured) if complete else ()
+    settings: dict[str, object] = {"n": count, "seed": None if listed else first_seed, "label": number, "batch": batch}
+    given = {"seeds": seeds, "interpolate": interpolate, "part": part, "file_format": file_format}
+    settings |= {name: value for name, value in given.items() if value}
+    facts = {"model_sha256": graph.sha256, **describe_names(graph.metadata), "complete": complete}
+    print_result("generate", [out], as_json, command, **facts, settings=settings, written=[out])
+
+
+def _check_limits(out: Path, latents: int, frames: int, in_shards: bool) -> None:
+    """Raise UsageError for a walk of one latent, for more images than a file takes, and for a file instead of a folder.
+
+    `frames` is 0 for images that are no walk.
+    """
+    from gan_denoise.export import writers
+
+    if frames and latents < 2:
+        raise UsageError.expected("--interpolate", "2 latents or more", latents, "-n 2, or --seeds with two seeds")
+    if latents * frames > MAX_IN_MEMORY:
+        hint = "fewer latents or frames"
+        raise UsageError.expected("--interpolate", f"at most {MAX_IN_MEMORY} frames", latents * frames, hint)
+    if in_shards and not writers.is_folder(out):
+        if latents > MAX_IN_MEMORY:
+            hint = "--out FOLDER takes any number"
+            raise UsageError.expected("-n", f"at most {MAX_IN_MEMORY} for one file", latents, hint)
+        wanted = "a folder, with --workers, --part or --file-format"
+        raise UsageError.expected("--out", wanted, out.name, "--out FOLDER")

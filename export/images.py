@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from gan_denoise.data.image_files import Skipped
-from gan_denoise.data.images import ImagesF32, from_pil, to_pil, to_uint8
+from gan_denoise.data.images import ImagesF32, ImagesU8, from_pil, to_pil, to_uint8
 from gan_denoise.data.open_image import open_image
 from gan_denoise.errors import InputError
 from gan_denoise.files import atomic_path
@@ -51,14 +53,21 @@ def save_png(image: Image.Image, path: Path) -> None:
         image.save(temporary, format="PNG")
 
 
-def save_numbered(images: ImagesF32, folder: Path, first: int = 0) -> None:
-    """Write images (N, C, H, W) in [0, 1] as PNG files named by number, the first as `first` in six digits.
+def save_numbered(images: ImagesF32, folder: Path, numbers: Sequence[int]) -> None:
+    """Write images (N, C, H, W) in [0, 1] as PNG files named by `numbers`, (N,), in six digits or more.
 
     The files are not written atomically: `folder` is a temporary one.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    for i, image in enumerate(to_uint8(images), start=first):
-        to_pil(image).save(folder / f"{i:06d}.png")
+    for number, image in zip(numbers, to_uint8(images), strict=True):
+        (folder / f"{number:06d}.png").write_bytes(encode_png(image))
+
+
+def encode_png(pixels: ImagesU8) -> bytes:
+    """A PNG file of one image, uint8 (H, W) or (3, H, W); the same pixels give the same bytes."""
+    file = io.BytesIO()
+    to_pil(pixels).save(file, "PNG")
+    return file.getvalue()
 
 
 def read_image(path: Path, shape: tuple[int, ...], skipped: Skipped | None = None) -> ImagesF32:

@@ -139,6 +139,11 @@ class Graph:
         return tuple(np.concatenate(outputs) for outputs in zip(*results, strict=True))
 
     @property
+    def threads(self) -> int:
+        """How many threads compute."""
+        return self._threads
+
+    @property
     def has_any_size(self) -> bool:
         """Whether images of any height and width can be denoised, as far as they are multiples of `multiple`."""
         return 0 in self.input_shape

@@ -21,6 +21,7 @@ LEAVES = {
     "options",
     "paths",
     "rng",
+    "spawn",
     "streams",
     "__version__",
 }

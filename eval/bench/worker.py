@@ -14,7 +14,7 @@ from gan_denoise.data.images import ArrayF32
 from gan_denoise.errors import GanDenoiseError, InputError, one_line
 from gan_denoise.eval.bench.backends import load_pipeline
 from gan_denoise.eval.bench.third_party import Pipeline
-from gan_denoise.eval.spawn import Context, ended_error, ignore_interrupts
+from gan_denoise.spawn import Context, ended_error, ignore_interrupts
 
 
 class Worker:

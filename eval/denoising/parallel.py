@@ -13,7 +13,7 @@ import numpy as np
 
 from gan_denoise.data.images import ImagesF32
 from gan_denoise.errors import one_line
-from gan_denoise.eval.spawn import Context, ended_error, ignore_interrupts
+from gan_denoise.spawn import Context, ended_error, ignore_interrupts
 
 Restore = Callable[[ImagesF32], ImagesF32]
 Part = TypeVar("Part")

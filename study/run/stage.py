@@ -14,11 +14,9 @@ A trainer has its own visible loop:
 from __future__ import annotations
 
 import contextlib
-import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -26,7 +24,7 @@ import numpy as np
 from gan_denoise.errors import DivergedError, InputError, Interrupted, OutputError
 from gan_denoise.export.run_folder import StageFolder
 from gan_denoise.locks import exclusive_lock
-from gan_denoise.machine import hangup_signal, stop_signals
+from gan_denoise.machine import stop_signals_call
 from gan_denoise.study.config import RunOptions
 from gan_denoise.study.run import checkpoint, mode_collapse
 from gan_denoise.study.run.device import warn_slow_bfloat16
@@ -81,7 +79,7 @@ class Stage:
             if stage.step < stage.total_steps:  # else nothing will be trained
                 warn_slow_bfloat16(options)
                 record_changes(folder, fingerprint, changed, stage.step)
-            stack.enter_context(_signals_call(stage._stop))
+            stack.enter_context(stop_signals_call(stage._stop))
             try:
                 yield stage
             except DivergedError as error:
@@ -165,21 +163,3 @@ class Stage:
 
     def _stop(self, number: int) -> None:
         self.stop_signal = number
-
-
-@contextlib.contextmanager
-def _signals_call(stop: Callable[[int], None]) -> Iterator[None]:
-    """The first SIGINT, SIGTERM or SIGHUP calls `stop`; a second one ends the process at once, except SIGHUP."""
-    before = {number: signal.getsignal(number) for number in stop_signals()}
-
-    def handle(number: int, _frame: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_IGN if number == hangup_signal() else signal.SIG_DFL)
-        stop(number)
-
-    for number in before:
-        signal.signal(number, handle)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
