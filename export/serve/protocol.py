@@ -116,12 +116,15 @@ def write_response(model: Interface, request: InferRequest, arrays: tuple[ArrayF
     if request.id is not None:
         document["id"] = request.id
     try:
-        text = json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
+        text = _ENCODER.encode(document).encode()
     except ValueError as error:
         raise ServeError(500, f"{model.name}: the output is not finite, which JSON cannot hold") from error
     if not blobs:
         return [(b"content-type", JSON)], text
     return [(b"content-type", BINARY), (HEADER_LENGTH, str(len(text)).encode())], b"".join([text, *blobs])
+
+
+_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False)
 
 
 # --- the JSON document --------------------------------------------------------------------------

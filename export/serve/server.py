@@ -43,20 +43,10 @@ def run_server(settings: Settings, listener: socket.socket, logs: bool) -> int:
     The first signal lets no more requests in and waits for those in progress, which `settings` limits in time; a second
     one ends the server at once.
     """
-    return asyncio.run(_serve(settings, listener, logs))
-
-
-class _Server(uvicorn.Server):
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave signals to `_serve`: uvicorn closes its port first, so that nobody could ask whether it is ready."""
-        yield
-
-
-async def _serve(settings: Settings, listener: socket.socket, logs: bool) -> int:
     application = Application(settings, log_to_stderr if logs else lambda entry: None)
     config = uvicorn.Config(
         application,
+        loop="auto",  # uvloop, where it is installed
         http=cast(Any, functools.partial(Connection, settings.timeout_s)),
         ws="none",
         lifespan="on",
@@ -68,7 +58,18 @@ async def _serve(settings: Settings, listener: socket.socket, logs: bool) -> int
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=1,  # the drain has waited; only callers that do not read are left
     )
-    server = _Server(config)
+    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        return runner.run(_serve(application, _Server(config), listener))
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to `_serve`: uvicorn closes its port first, so that nobody could ask whether it is ready."""
+        yield
+
+
+async def _serve(application: Application, server: uvicorn.Server, listener: socket.socket) -> int:
     numbers: list[int] = []
     loop, tasks = asyncio.get_running_loop(), set()
 
@@ -79,7 +80,7 @@ async def _serve(settings: Settings, listener: socket.socket, logs: bool) -> int
     def stop(number: int) -> None:
         numbers.append(number)
         if len(numbers) == 1:
-            tasks.add(loop.create_task(drain()))
+            tasks.add(loop.create_task(drain()))  # the loop itself keeps no reference
         else:
             server.should_exit = server.force_exit = True
 
