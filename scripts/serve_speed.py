@@ -33,7 +33,7 @@ from gan_denoise.options import BATCH
 
 TICKS = 100  # a second, in /proc: the value of sysconf(_SC_CLK_TCK) on Linux
 PATH = "/v2/models/fused/infer"
-ROWS = 1_024  # of the graph alone
+ROWS = 2_048  # of the graph alone
 PIXELS = 28 * 28
 
 

@@ -7,7 +7,7 @@ import json
 import re
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
@@ -15,11 +15,10 @@ from time import perf_counter
 from typing import Any
 from uuid import uuid4
 
-from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import Route, Router
 from starlette.types import Message, Receive, Scope, Send
 
 from gan_denoise import __version__
@@ -64,18 +63,16 @@ class Application:
         self._request_ids = map(f"{uuid4().hex[:12]}-{{}}".format, count(1))
         routes = self._list_routes()
         self._kinds: dict[Any, str] = {route.endpoint: route.name for route in routes}
-        self._app = Starlette(routes=routes, lifespan=lambda _: self.service.run())
-        self._app.router.redirect_slashes = False
-        self._app.add_exception_handler(GanDenoiseError, _answer_error)
-        self._app.add_exception_handler(HTTPException, _answer_http_error)
+        self._router = Router(routes, redirect_slashes=False, lifespan=lambda _: self.service.run())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, count it and log it; or start and stop the service, as the ASGI server asks."""
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            await self._router(scope, receive, send)
             return
         start = perf_counter()
         record = scope["record"] = Record(self._request_id(scope))
+        scope["app"] = self  # so that the router raises HTTPException for a path or method that does not exist
         own_header = (b"x-request-id", record.id.encode())
 
         async def observed_send(message: Message) -> None:
@@ -87,11 +84,13 @@ class Application:
             await send(message)
 
         try:
-            await self._app(scope, receive, observed_send)
+            await self._router(scope, receive, observed_send)
         except CallerLeft:
             record.status = CLIENT_CLOSED
-        except Exception:
-            record.error = traceback.format_exc()  # Starlette has answered 500
+        except Exception as error:
+            response, record.error = _describe_error(error)
+            if not record.status:
+                await response(scope, receive, observed_send)
         self._observe(scope, record, perf_counter() - start)
 
     def _request_id(self, scope: Scope) -> str:
@@ -164,16 +163,21 @@ class Application:
         return JSONResponse(describe_api(self.service))
 
 
-async def _answer_error(request: Request, error: Exception) -> Response:
-    """The answer to a request with a problem: 400 unless the error says another status."""
-    assert isinstance(error, GanDenoiseError)
-    response = JSONResponse({"error": error.message}, error.status if isinstance(error, ServeError) else 400)
-    response.raw_headers.extend(error.headers if isinstance(error, ServeError) else [])
-    request.scope["record"].error = error.message
+def _describe_error(error: Exception) -> tuple[Response, str]:
+    """The answer {"error": ...} to an exception, and what the log says of it."""
+    match error:
+        case ServeError():
+            return _error(error.message, error.status, error.headers), error.message
+        case GanDenoiseError():
+            return _error(error.message, 400), error.message
+        case HTTPException():
+            headers = [(name.encode(), value.encode()) for name, value in (error.headers or {}).items()]
+            return _error(error.detail, error.status_code, headers), ""
+        case _:
+            return _error("internal error; the log of the server has it", 500), traceback.format_exc()
+
+
+def _error(message: str, status: int, headers: Sequence[tuple[bytes, bytes]] = ()) -> Response:
+    response = JSONResponse({"error": message}, status)
+    response.raw_headers.extend(headers)
     return response
-
-
-async def _answer_http_error(request: Request, error: Exception) -> Response:
-    """The answer to a path or method that does not exist."""
-    assert isinstance(error, HTTPException)
-    return JSONResponse({"error": error.detail}, error.status_code, headers=error.headers)

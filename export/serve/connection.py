@@ -29,13 +29,14 @@ class Connection(HttpToolsProtocol):
         self._expect_head()
 
     def data_received(self, data: bytes) -> None:
-        if self._timer is None and not self._is_busy():
-            self._expect_head()  # the first bytes of another request
         super().data_received(data)
-        if self._timer is not None:
-            self._head_size += len(data)
-            if self._head_size > MAX_HEAD:
-                self.transport.abort()
+        if self._is_busy():
+            return
+        if self._timer is None:
+            self._expect_head()  # the first bytes of another request
+        self._head_size += len(data)
+        if self._head_size > MAX_HEAD:
+            self.transport.abort()
 
     def on_headers_complete(self) -> None:
         self._stop_timer()

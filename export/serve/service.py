@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -114,6 +115,7 @@ class Service:
             metrics = ModelMetrics(self.metrics, name)
             batcher = Batcher(model.graph, settings.batch, settings.delay_s, pool, metrics.observe_run)
             self.served[name] = Served(model, batcher, metrics)
+        gc.freeze()  # what lives as long as the server need not be looked at by each collection
         if self.problem != STOPPING:
             self.problem = ""
 
