@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import os
 import signal
 import socket
 from collections.abc import Iterator
@@ -33,7 +34,7 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server(address[:2], family=family, backlog=BACKLOG)
     except OSError as error:
-        got = f"{port} on {host} ({error.strerror})"
+        got = f"{port} on {host} ({os.strerror(error.errno or 0)})"  # `strerror` of `error` repeats the address
         raise OutputError.expected("--port", "a free port", got, "--port 0 selects a free port") from error
 
 
@@ -50,8 +51,8 @@ def run_server(settings: Settings, listener: socket.socket, logs: bool) -> int:
         http=cast(Any, functools.partial(Connection, settings.timeout_s)),
         ws="none",
         lifespan="on",
-        log_config=None,  # the application logs; uvicorn is left with its own faults
-        log_level="error",
+        log_config=None,
+        log_level="critical",  # the application logs, errors included
         access_log=False,
         proxy_headers=False,
         server_header=False,
