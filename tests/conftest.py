@@ -32,6 +32,7 @@ TOOLS = {  # programs that tests need and no Python package provides
     "g++": "apt-get install g++",
     "onnxruntime-web": "apt-get install npm, then make demo",
     "strace": "apt-get install strace",
+    "tritonclient": "make .tritonclient/installed",
     "unshare": "apt-get install util-linux, as root",
 }
 QUIET = ("disable-quic", "no-first-run", "disable-background-networking", "disable-component-update", "disable-sync")

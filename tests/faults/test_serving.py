@@ -24,13 +24,20 @@ INFER = "/v2/models/fused/infer"
 BODY = json.dumps(seeds(1, parameters={"binary_data_output": True})).encode()
 HEAD = f"POST {INFER} HTTP/1.1\r\nhost: test\r\ncontent-type: application/json\r\n".encode()
 WHOLE = HEAD + b"content-length: %d\r\n\r\n" % len(BODY) + BODY
-TIMEOUT_S = 0.5
+TIMEOUT_S = 1
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    """A server with small limits: bodies of 64 KiB, half a second, 256 rows."""
+    """A server with small limits: bodies of 64 KiB, a second, 256 rows."""
     with running_server("--max-body", "64KiB", "--timeout", TIMEOUT_S, "--queue", 256) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def usual() -> Iterator[Server]:
+    """A server with the usual limits."""
+    with running_server() as running:
         yield running
 
 
@@ -147,15 +154,15 @@ def test_row_41_what_is_no_http_is_refused_and_a_head_without_end_is_cut_off(ser
 
 
 @pytest.mark.row(41)
-def test_row_41_neighbours_of_a_bad_request_are_served(server: Server) -> None:
+def test_row_41_neighbours_of_a_bad_request_are_served(usual: Server) -> None:
     nan = binary("z", np.full((1, 100), np.nan, np.float32))
     expected = runtime.load_graph(FUSED, threads=1)(latents(5, 0, 1))
 
     def ask(i: int) -> None:
         if i % 3 == 0:
-            is_refused(server.infer("fused", *nan), 400)
+            is_refused(usual.infer("fused", *nan), 400)
         else:
-            answer = server.infer("fused", seeds(5, parameters={"binary_data_output": True}))
+            answer = usual.infer("fused", seeds(5, parameters={"binary_data_output": True}))
             for array, wanted in zip(answer.arrays().values(), expected, strict=True):
                 np.testing.assert_allclose(array, wanted, rtol=0, atol=1e-6)
 
@@ -174,7 +181,7 @@ def test_row_41_slow_callers_are_cut_off_and_others_served(server: Server) -> No
     assert read_all(head) == b""
     answer = read_all(body)
     assert answer.startswith(b"HTTP/1.1 408 ")
-    assert b'{"error":"body: expected it within 0.5 s"}' in answer
+    assert b'{"error":"body: expected it within 1 s"}' in answer
     assert TIMEOUT_S <= time.monotonic() - start < 10
     for connection in (silent, head, body):
         connection.close()
@@ -232,12 +239,12 @@ def test_row_41_the_rows_of_a_caller_that_goes_away_are_dropped(patient: Server)
 
 
 @pytest.mark.row(41)
-def test_row_41_200_at_once_are_answered_in_flat_memory(server: Server) -> None:
+def test_row_41_200_at_once_are_answered_in_flat_memory(usual: Server) -> None:
     def ask_all(rounds: int) -> None:
         statuses = []
 
         def ask(_: int) -> None:
-            connection = server.connect()
+            connection = usual.connect()
             with connection:
                 for _ in range(rounds):
                     connection.sendall(WHOLE)
@@ -250,15 +257,13 @@ def test_row_41_200_at_once_are_answered_in_flat_memory(server: Server) -> None:
         with ThreadPoolExecutor(200) as pool:
             list(pool.map(ask, range(200)))
         assert len(statuses) == 200 * rounds
-        assert set(statuses) <= {b"200", b"503", b"504"}
-        assert statuses.count(b"200") >= 100
+        assert set(statuses) == {b"200"}
 
     ask_all(1)
-    before = server.memory()
-    assert before < 500e6
+    before = usual.memory()
     ask_all(3)
-    assert server.memory() < before + 30e6
-    works(server)
+    assert usual.memory() < before + 30e6
+    works(usual)
 
 
 @pytest.mark.row(41)
