@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 
@@ -25,8 +26,11 @@ def test_tritonclient_gets_the_bits_of_the_runtime_in_all_mixes_of_json_and_bina
         pytest.skip("tritonclient: not installed")
     z = latents(11, 0, ROWS)
     np.save(tmp_path / "z.npy", z)
+    (example,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/serve.md").read_text(), re.DOTALL)
     with running_server() as server:
         subprocess.run([PYTHON, CALLER, str(server.port), tmp_path], check=True, timeout=120)
+        code = f"{example.replace('127.0.0.1:8000', f'127.0.0.1:{server.port}')}\nnp.save('page.npy', image)"
+        subprocess.run([PYTHON, "-c", code], check=True, timeout=120, cwd=tmp_path)
     graph = runtime.load_graph(FUSED, threads=1)
     expected = dict(zip(("image", "denoised"), graph(z), strict=True))
     drawn = np.concatenate([latents(seed, 0, 1) for seed in (3, 2**63 - 1)])
@@ -39,6 +43,8 @@ def test_tritonclient_gets_the_bits_of_the_runtime_in_all_mixes_of_json_and_bina
         np.testing.assert_array_equal(answers["sneakers"], graph(set_class(drawn, 7, 10))[0])
         for i in range(4):
             np.testing.assert_allclose(answers[f"async {i}"], graph(drawn)[0], rtol=0, atol=1e-6)
+    first = np.concatenate([latents(seed, 0, 1) for seed in (0, 1)])
+    np.testing.assert_array_equal(np.load(tmp_path / "page.npy"), graph(set_class(first, 7, 10))[0])
     facts = json.loads((tmp_path / "facts.json").read_text())
     assert (facts["live"], facts["ready"], facts["model ready"]) == (True, True, [True, False])
     assert facts["server"]["extensions"] == ["binary_tensor_data"]
