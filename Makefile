@@ -52,6 +52,13 @@ camera: .venv/installed
 	.keras/bin/python -m pip install --quiet --disable-pip-version-check tensorflow-cpu==2.21.0
 	touch $@
 
+# The client of the tests of `serve`, which needs another ml-dtypes than ours, in its own environment.
+.tritonclient/installed: Makefile | .venv/installed
+	$(PYTHON) -m venv --clear --without-pip .tritonclient
+	$(BIN)/python -m pip --python .tritonclient/bin/python install --quiet --disable-pip-version-check --no-compile \
+		'tritonclient[http]==2.73.0'
+	touch $@
+
 demo: .venv/installed $(ORT)/installed
 	$(BIN)/gan-denoise demo --out runs/demo --force
 
@@ -73,11 +80,11 @@ soak: data
 # Two processes; the tests of one group (timing, kills, the browser) run one after the other in one of them.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
-test: data
+test: data .tritonclient/installed
 	$(PYTEST)
 
 # An empty -m selects the slow tests too.
-coverage: data
+coverage: data .tritonclient/installed
 	$(PYTEST) -m "" --cov --cov-report=term --cov-fail-under=$(COVERAGE)
 
 # The tests import their helpers by name; Keras has an environment of its own.

@@ -21,6 +21,7 @@ from gan_denoise.export import commands as export_commands
 from gan_denoise.export.demo import commands as demo_commands
 from gan_denoise.export.denoise import commands as denoise_commands
 from gan_denoise.export.package import commands as package_commands
+from gan_denoise.export.serve import commands as serve_commands
 from gan_denoise.machine import hangup_signal, stop_signals
 from gan_denoise.paths import expand_argument
 from gan_denoise.streams import prepare_streams
@@ -36,6 +37,7 @@ MODEL, STUDY = "Use the model", "Do the study"  # panels in the help
 app.command(rich_help_panel=MODEL)(export_commands.generate)
 app.command(rich_help_panel=MODEL)(denoise_commands.denoise)
 app.command(rich_help_panel=MODEL)(demo_commands.demo)
+app.command(rich_help_panel=MODEL)(serve_commands.serve)
 app.command(rich_help_panel=MODEL)(eval_commands.bench)
 app.add_typer(eval_commands.app, name="eval", rich_help_panel=MODEL)
 app.command(rich_help_panel=MODEL)(export_commands.export)

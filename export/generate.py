@@ -18,20 +18,21 @@ SEEDS = re.compile(r"(\d+)(?:-(\d+))?", re.ASCII)
 PART = re.compile(r"(\d{1,9})/(\d{1,9})", re.ASCII)
 
 
-def parse_label(graph: Graph, text: str) -> int:
+def parse_label(graph: Graph, text: str, what: str = "--label") -> int:
     """The class of the graph that `text` names: its number, or the start of its name in any case.
 
-    Raises InputError when the graph has no classes, UsageError when `text` names none of them or several.
+    `what` is what errors call it. Raises InputError when the graph has no classes, UsageError when `text` names none of
+    them or several.
     """
     names = graph.class_names
     if not names:
-        raise InputError.expected("--label", "a model with classes", f"{text} for one without", "leave --label out")
+        raise InputError.expected(what, "a model with classes", f"{text} for one without", f"leave {what} out")
     matches = [i for i, name in enumerate(names) if text == str(i) or name.lower().startswith(text.lower())]
     if not matches:
         known = ", ".join(f"{i} {name}" for i, name in enumerate(names))
-        raise UsageError.expected("--label", f"one of {known}", text)
+        raise UsageError.expected(what, f"one of {known}", text)
     if len(matches) > 1:
-        raise UsageError.expected("--label", "one class", f"{text!r} (fits {', '.join(names[i] for i in matches)})")
+        raise UsageError.expected(what, "one class", f"{text!r} (fits {', '.join(names[i] for i in matches)})")
     return matches[0]
 
 

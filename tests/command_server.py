@@ -22,7 +22,14 @@ import threading
 import traceback
 from typing import Any, NoReturn
 
-OURS = ("study.train.dispatch", "study.pipeline", "study.report.build", "export.convert.bundle", "export.demo.site")
+OURS = (
+    "study.train.dispatch",
+    "study.pipeline",
+    "study.report.build",
+    "export.convert.bundle",
+    "export.demo.site",
+    "export.serve.server",
+)
 # What tables and reports import when they need it, and what torch.onnx.export does.
 OTHERS = (
     "bm3d",

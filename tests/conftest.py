@@ -30,8 +30,11 @@ CHROMIUM = Path("/usr/bin/chromium")  # Debian's, which can be configured to mak
 TOOLS = {  # programs that tests need and no Python package provides
     "chromium": "apt-get install chromium",
     "g++": "apt-get install g++",
+    "nginx": "apt-get install nginx-light",
     "onnxruntime-web": "apt-get install npm, then make demo",
     "strace": "apt-get install strace",
+    "systemd-analyze": "apt-get install systemd",
+    "tritonclient": "make .tritonclient/installed",
     "unshare": "apt-get install util-linux, as root",
 }
 QUIET = ("disable-quic", "no-first-run", "disable-background-networking", "disable-component-update", "disable-sync")

@@ -122,8 +122,16 @@ def test_torch_is_imported_where_it_may_be() -> None:
             assert allowed or not users, path
 
 
+def test_the_packages_of_the_server_are_imported_by_the_server_alone() -> None:
+    packages, users = {"starlette", "uvicorn", "prometheus_client", "httptools", "uvloop"}, set()
+    for path in [*ROOT.glob("*.py"), *(path for folder in MAY_IMPORT for path in (ROOT / folder).rglob("*.py"))]:
+        if {name.split(".")[0] for name in imported(path)} & packages:
+            users.add(str(path.relative_to(ROOT).parent))
+    assert users == {"export/serve"}
+
+
 def test_the_command_line_starts_without_torch_and_other_heavy_packages() -> None:
-    heavy = ("torch", "onnx", "onnxruntime", "numpy", "scipy", "matplotlib", "skimage", "pywt", "PIL")
+    heavy = ("torch", "onnx", "onnxruntime", "numpy", "scipy", "matplotlib", "skimage", "pywt", "PIL", "uvicorn")
     code = f"import sys, gan_denoise.cli; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
@@ -133,6 +141,9 @@ def test_the_runtime_works_where_torch_cannot_be_imported(tmp_path: Path) -> Non
     code = (
         "import sys; sys.modules.update(dict.fromkeys(('torch', 'torchvision', 'safetensors', 'onnxscript')));"
         "from gan_denoise.cli import main; main()"
+    )
+    subprocess.run(
+        [sys.executable, "-c", f"{code.split(';from')[0]}; import gan_denoise.export.serve.server"], check=True
     )
     for arguments in (["generate", "-n", "3", "--out", "out"], ["denoise", "out/image/000000.png", "--out", "clean"]):
         subprocess.run([sys.executable, "-c", code, *arguments], cwd=tmp_path, check=True)
