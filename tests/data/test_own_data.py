@@ -30,7 +30,7 @@ def pixels(*shape: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
 @pytest.mark.parametrize("names", ["{part}_images {part}_labels", "x_{part} y_{part}"], ids=["MedMNIST", "Keras"])
 def test_the_arrays_of_others_are_read_with_their_splits(tmp_path: Path, names: str) -> None:
     images = {"train": pixels(30, 28, 28), "val": pixels(7, 28, 28), "test": pixels(9, 28, 28)}
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for part, values in images.items():
         image_name, label_name = names.format(part=part).split()
         arrays |= {image_name: values, label_name: np.arange(len(values))[:, None] % 2}  # (N, 1), as MedMNIST has them

@@ -13,8 +13,8 @@ from gan_denoise.data.dataset import Dataset
 from gan_denoise.data.images import ImagesF32, to_float
 from gan_denoise.eval.denoising.filters import load_tuned, restore, tuned_for
 from gan_denoise.eval.generation.evaluate import evaluate_generation
+from gan_denoise.eval.generation.features import load_extractor
 from gan_denoise.eval.generation.reference import measure_real
-from gan_denoise.eval.metrics import ffd
 from gan_denoise.eval.metrics.psnr_ssim import psnr
 from gan_denoise.eval.noise import NOISES, SIGMAS, add_noise
 from gan_denoise.export import runtime
@@ -95,7 +95,7 @@ def test_the_feature_network_classifies_test_images(dataset: Dataset) -> None:
 
 def test_the_published_distances_are_reproduced(dataset: Dataset) -> None:
     """2,000 images in place of 10,000: the distance is a little larger, and the order is the same."""
-    real = measure_real(dataset, ffd.load_network(), n=2000)
+    real = measure_real(dataset, load_extractor("ffd-1"), n=2000)
     measured = {
         row["set"]: row["ffd_1"] for row in evaluate_generation(runtime.load_graph(runtime.FUSED), real, n=2000)
     }

@@ -193,7 +193,7 @@ def test_the_shipped_model_and_earlier_exports_are_known_by_their_hash() -> None
 def test_runs_of_other_data_are_not_compared_or_reported(
     noise_run: Path, excerpt: Dataset, invoke: Callable[..., Result]
 ) -> None:
-    command = ("study", "compare", noise_run, "-n", 97)
+    command = ("study", "compare", noise_run, "-n", 97, "--dataset", "fashion-mnist")
     error = invoke(*command).exception
     assert isinstance(error, InputError)
     assert error.message.startswith(f"{noise_run / 'gan'}: expected a model trained on fashion-mnist (SHA-256 ")

@@ -19,16 +19,16 @@ from typer.testing import CliRunner
 from gan_denoise import machine
 from gan_denoise.cli import app
 from gan_denoise.data.dataset import Dataset
+from gan_denoise.data.dataset_options import DatasetOptions
 from gan_denoise.export.run_folder import RunFolder
 from gan_denoise.models.dcgan import Discriminator, Generator
-from gan_denoise.options import DatasetName
 from gan_denoise.study.config import DenoiserConfig, GanConfig, RunOptions
 from gan_denoise.study.options import PresetName
 from gan_denoise.study.presets import PRESETS
 from gan_denoise.study.run.log import read_log
 from gan_denoise.study.train.autoencoder import train_autoencoder
 from gan_denoise.study.train.classifier import one_cycle_lr
-from gan_denoise.study.train.commands import _Images, _next_command
+from gan_denoise.study.train.commands import _next_command
 from gan_denoise.study.train.dispatch import train
 from gan_denoise.study.train.gan import gan_step, train_gan
 
@@ -141,11 +141,11 @@ def test_each_next_command_works_on_what_was_just_made(excerpt: Dataset, tmp_pat
 
 def test_joint_training_is_not_the_next_command_where_it_would_refuse(trained: Path, tmp_path: Path) -> None:
     run = RunFolder(trained)  # preset smoke: no discriminator was saved
-    images = _Images(DatasetName.fashion_mnist, None, None, None, None)
-    following = _next_command(PresetName["smoke-best"], PRESETS["smoke-best"], run, images)
+    images = DatasetOptions()
+    following = _next_command(PresetName["smoke-best"], PRESETS["smoke-best"], run, images, None)
     assert following == ("export", trained, "--out", "exported")
     empty = RunFolder(tmp_path)
-    assert _next_command(PresetName["smoke"], PRESETS["smoke"], empty, images)[:2] == ("train", "gan")
+    assert _next_command(PresetName["smoke"], PRESETS["smoke"], empty, images, None)[:2] == ("train", "gan")
 
 
 def test_a_run_with_changes_is_named_after_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,7 +172,6 @@ def test_progress_without_a_terminal_is_one_line_an_epoch(tmp_path: Path) -> Non
 def test_freed_memory_is_reused_in_the_next_step() -> None:
     code = """
 import resource, sys, torch
-from gan_denoise.options import DatasetName
 from gan_denoise.study.config import RunOptions
 from gan_denoise.study.run.device import prepare_torch
 
