@@ -48,7 +48,7 @@ def run_server(settings: Settings, listener: socket.socket, logs: bool) -> int:
     config = uvicorn.Config(
         application,
         loop="auto",  # uvloop, where it is installed
-        http=cast(Any, functools.partial(Connection, settings.timeout_s)),
+        http=cast(Any, functools.partial(Connection, settings.timeout_s, settings.max_body)),
         ws="none",
         lifespan="on",
         log_config=None,

@@ -89,6 +89,7 @@ def test_row_41_a_body_over_the_limit_is_413_with_a_length_and_in_chunks(server:
     kind = {"content_type": "application/json"}
     is_refused(server.ask("POST", INFER, b" " * (size + 1), **kind), 413)
     is_refused(server.ask("POST", INFER, iter([b" " * 1000] * 66), **kind), 413)
+    is_refused(server.ask("POST", INFER, b" " * 6 * size, **kind), 413)
     padded = BODY + b" " * (size - len(BODY))
     assert server.ask("POST", INFER, padded, **kind).status == 200
     assert server.ask("POST", INFER, iter([padded[:5], padded[5:]]), **kind).status == 200
@@ -145,7 +146,9 @@ def test_row_41_headers_that_do_not_fit_are_400(server: Server, headers: dict[st
 def test_row_41_what_is_no_http_is_refused_and_a_head_without_end_is_cut_off(server: Server) -> None:
     with server.connect() as connection:
         connection.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 TLS\r\n\r\n")
-        assert read_all(connection).startswith(b"HTTP/1.1 400 ")
+        answer = read_all(connection)
+        assert answer.startswith(b"HTTP/1.1 400 ")
+        assert json.loads(answer.partition(b"\r\n\r\n")[2]).keys() == {"error"}
     for piece in (b"x" * 1000, b"x: " + b"y" * 996 + b"\r\n"):
         with server.connect() as connection:
             connection.sendall(b"GET /v2 HTTP/1.1\r\nx: ")
@@ -196,6 +199,21 @@ def test_row_41_a_second_request_on_a_connection_may_not_be_slow_either(server: 
         start = time.monotonic()
         read_all(connection)
         assert time.monotonic() - start < 10  # not the 75 s of an unused connection
+
+
+@pytest.mark.row(41)
+def test_row_41_the_rest_of_a_refused_body_may_be_neither_slow_nor_endless(server: Server) -> None:
+    for length, piece in ((b"content-length: 1000000", b""), (b"transfer-encoding: chunked", b"400\r\n" + b" " * 1026)):
+        with server.connect() as connection:
+            connection.sendall(HEAD + length + b"\r\n\r\n" + piece)
+            if not piece:
+                assert connection.recv(12) == b"HTTP/1.1 413"
+                start = time.monotonic()
+                read_all(connection)
+                assert TIMEOUT_S <= time.monotonic() - start < 10  # not the 75 s of an unused connection
+            else:
+                assert is_cut_off(connection, piece)
+    works(server)
 
 
 @pytest.mark.row(41)

@@ -58,7 +58,7 @@ def running_nginx(folder: Path, upstream: int) -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
     names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
-    files = ["-keyout", folder / "gan-denoise.key", "-out", folder / "gan-denoise.crt"]
+    files = ["-keyout", str(folder / "gan-denoise.key"), "-out", str(folder / "gan-denoise.crt")]
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", *names, *files], check=True, capture_output=True
     )
@@ -75,7 +75,7 @@ def running_nginx(folder: Path, upstream: int) -> Iterator[int]:
     user = "user root;" if os.geteuid() == 0 else ""  # else its workers may not read the folder
     start = f"{user} pid {folder}/pid; error_log {folder}/error.log; events {{}}"
     (folder / "main.conf").write_text(f"{start} http {{ access_log off; {' '.join(places)}\n{example}}}")
-    command = [NGINX, "-p", folder, "-c", folder / "main.conf", "-g", "daemon off;"]
+    command = [NGINX, "-p", str(folder), "-c", str(folder / "main.conf"), "-g", "daemon off;"]
     tried = subprocess.run([*command, "-t"], capture_output=True, text=True)
     assert tried.returncode == 0, tried.stderr
     process = subprocess.Popen(command, stderr=subprocess.PIPE)
