@@ -102,11 +102,11 @@ def settings_of(result: Result) -> dict[str, Any]:
 def test_a_model_of_other_data_is_refused(
     noise_model: Path, invoke: Callable[..., Result], arguments: list[str]
 ) -> None:
-    error = invoke("eval", *arguments, "--model", noise_model).exception
+    error = invoke("eval", *arguments, "--model", noise_model, "--dataset", "fashion-mnist").exception
     assert isinstance(error, InputError)
     assert "expected a model trained on fashion-mnist (SHA-256 " in error.message
     assert "got one trained on npz (SHA-256 " in error.message
-    assert error.hint.startswith("--other-data ")
+    assert error.hint.startswith("--dataset and --data choose the images; --other-data ")
 
 
 @pytest.mark.row(81)
@@ -114,7 +114,8 @@ def test_a_model_of_other_data_is_refused(
 def test_other_data_is_measured_on_request_and_recorded(
     noise_model: Path, invoke: Callable[..., Result], arguments: list[str]
 ) -> None:
-    result = invoke("eval", *arguments, "--model", noise_model, "--other-data", "--json", "--threads", 1)
+    command = ("eval", *arguments, "--model", noise_model, "--dataset", "fashion-mnist", "--other-data")
+    result = invoke(*command, "--json", "--threads", 1)
     assert settings_of(result)["other_data"].startswith("trained on npz (SHA-256 ")
 
 
@@ -130,7 +131,7 @@ def test_each_denoiser_of_a_comparison_is_checked(
 
 @pytest.mark.row(81)
 def test_the_exit_code_is_3_and_the_hint_after_generating_is_one_that_works(noise_model: Path, tmp_path: Path) -> None:
-    done = run_command("eval", "copies", "-n", 97, "--model", noise_model)
+    done = run_command("eval", "copies", "-n", 97, "--model", noise_model, "--dataset", "fashion-mnist")
     assert (done.returncode, done.stdout) == (3, "")
     grid = run_command("generate", "--model", noise_model, "--out", tmp_path / "grid.png", check=True)
     assert "next:" not in grid.stderr  # `eval generation` would refuse the model
@@ -228,15 +229,20 @@ def test_a_run_that_was_trained_before_names_were_recorded_is_known_by_its_class
 
 
 @pytest.mark.row(87)
-def test_graphs_and_runs_record_the_name_of_their_data_and_no_path(noise_run: Path, noise_model: Path) -> None:
+def test_graphs_record_the_name_of_their_data_and_no_path(noise_run: Path, noise_model: Path, tmp_path: Path) -> None:
+    """The run, and a file beside its exported graphs, say where the images are; what is published does not."""
     assert RunFolder(noise_run).gan.read_fingerprint()["dataset"] == "npz"
     for file in ("fused.onnx", "generator.onnx", "denoiser.onnx"):
         content = (noise_model / file).read_bytes()
         metadata = {entry.key: entry.value for entry in onnx.load_model_from_string(content).metadata_props}
         assert (metadata["dataset"], len(metadata["data_sha256"])) == ("npz", 64)
         assert b"secret-user-name" not in content
-    meta = RunFolder(noise_run).gan.meta.read_text()
-    assert "secret-user-name" not in meta
+    assert "secret-user-name" in RunFolder(noise_run).gan.meta.read_text()
+    assert "secret-user-name" in (noise_model / "images.json").read_text()
+    run_command("package", "huggingface", noise_model, "--out", tmp_path / "package", check=True)
+    published = [path for path in (tmp_path / "package").rglob("*") if path.is_file()]
+    assert published
+    assert not any(b"secret-user-name" in path.read_bytes() for path in published)
 
 
 @pytest.mark.row(87)
