@@ -43,8 +43,8 @@ def usual() -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def patient() -> Iterator[Server]:
-    """A server whose rows wait a second for others, with a queue of 4 rows and 0.6 seconds for a request."""
-    with running_server("--delay-ms", 1000, "--queue", 4, "--timeout", 0.6) as running:
+    """A server whose rows wait a second for others, with a queue of 4 rows and 0.9 seconds for a request."""
+    with running_server("--delay-ms", 1000, "--queue", 4, "--timeout", 0.9) as running:
         yield running
 
 
@@ -304,7 +304,7 @@ def test_row_41_large_bodies_at_once_share_a_limit(server: Server) -> None:
 @pytest.mark.row(42)
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
 def test_row_42_a_signal_drains_and_ready_is_false_meanwhile(number: int, code: int) -> None:
-    with running_server("--delay-ms", 800) as server:
+    with running_server("--delay-ms", 1000) as server:
         with ThreadPoolExecutor(1) as pool:
             live = pool.submit(server.infer, "fused", seeds(1))
             until(lambda: server.metric("gan_denoise_queue_rows") == 1)
