@@ -28,7 +28,7 @@ def main() -> None:
 def publish(run: Path, out: Path, graphs: dict[str, bytes]) -> int:
     os.kill(os.getpid(), signal.SIGSTOP)
     try:
-        bundle._publish(RunFolder(run), out, graphs)
+        bundle._publish(bundle._find_networks(RunFolder(run), None), out, graphs)
     except GanDenoiseError as error:
         return error.exit_code
     return 0
