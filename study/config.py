@@ -375,3 +375,4 @@ class RunOptions:
     resume: bool = False
     resume_inexact: bool = False  # resume even if the fingerprint changed
     tensorboard: bool = False
+    measure_every: int = 0  # epochs between two measurements of the generator on held-out images; 0 for none

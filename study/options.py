@@ -93,6 +93,16 @@ ResumeInexactOption = Annotated[
     bool,
     typer.Option("--resume-inexact", help="Resume even if options, data or torch changed; recorded in meta.json."),
 ]
+MeasureEveryOption = Annotated[
+    int,
+    typer.Option(
+        "--measure-every",
+        min=0,
+        metavar="N",
+        help="Log the distance of 1,000 generated images to held-out training images every N epochs.",
+        show_default="never",
+    ),
+]
 TensorBoardOption = Annotated[
     bool, typer.Option("--tensorboard", help="Also write TensorBoard event files.", rich_help_panel=OUTPUT)
 ]
@@ -136,6 +146,7 @@ def run_options(
     resume: bool,
     tensorboard: bool,
     resume_inexact: bool = False,
+    measure_every: int = 0,
 ) -> RunOptions:
     """The options of a stage."""
     from gan_denoise.study.config import RunOptions
@@ -148,6 +159,7 @@ def run_options(
         resume=resume,
         resume_inexact=resume_inexact,
         tensorboard=tensorboard,
+        measure_every=measure_every,
     )
 
 

@@ -10,10 +10,10 @@ from typing import TypeVar
 
 import typer
 
-from gan_denoise.console import print_result
+from gan_denoise.console import print_result, print_status
 from gan_denoise.data.dataset_options import FASHION_MNIST, PHOTOS, DatasetOptions
 from gan_denoise.errors import InputError, UsageError
-from gan_denoise.export.run_folder import CLASSIFIER, DENOISER, GAN, JOINT, RunFolder
+from gan_denoise.export.run_folder import CLASSIFIER, DENOISER, GAN, JOINT, RunFolder, StageFolder
 from gan_denoise.options import (
     ChannelsOption,
     Crop,
@@ -46,6 +46,7 @@ from gan_denoise.study.options import (
     DeviceOption,
     DryRunOption,
     EpochsOption,
+    MeasureEveryOption,
     OutOption,
     PairsOption,
     Precision,
@@ -64,6 +65,8 @@ from gan_denoise.study.options import (
 )
 from gan_denoise.study.overrides import changed_fields, read_config, set_fields
 from gan_denoise.study.presets import PRESETS
+from gan_denoise.study.rows import HELD_OUT_DISTANCE
+from gan_denoise.study.run.log import read_log
 from gan_denoise.study.train.photo_command import photo
 
 app = typer.Typer(
@@ -101,6 +104,7 @@ def _add_stage(stage: str, preset_name: str, text: str, *absent: str) -> None:
         out: OutOption = None,
         resume: ResumeOption = False,
         resume_inexact: ResumeInexactOption = False,
+        measure_every: MeasureEveryOption = 0,
         tensorboard: TensorBoardOption = False,
         dry_run: DryRunOption = False,
         as_json: JsonOption = False,
@@ -118,9 +122,10 @@ def _add_stage(stage: str, preset_name: str, text: str, *absent: str) -> None:
             return
         check_torch()
         run = run_folder(out, preset, changed_fields(base, config))
-        options = run_options(seed, device, threads, precision, resume, tensorboard, resume_inexact)
+        options = run_options(seed, device, threads, precision, resume, tensorboard, resume_inexact, measure_every)
         _train(config, images, pairs, run, options)
         settings |= {"device": device, "threads": threads, "precision": precision}
+        _print_best_epoch(RunFolder(run).stage(stage))
         following = _next_command(preset, PRESETS[preset.value], RunFolder(run), images, pairs)
         print_result(f"train {stage}", [run / stage], as_json, following, settings=settings, written=[run / stage])
 
@@ -145,6 +150,7 @@ _add_stage(
     Example: gan-denoise train denoiser --preset quick --out runs/mine
     Example: gan-denoise train denoiser --preset best --pairs noisy clean --size 64 --channels 3 --out runs/camera
     """,
+    "measure_every",
 )
 _add_stage(
     JOINT,
@@ -162,7 +168,7 @@ _add_stage(
 
     Example: gan-denoise train classifier --dataset folder --data photos --size 64 --channels 3 --out runs/photos
     """,
-    "pairs",
+    *("pairs", "measure_every"),
 )
 
 
@@ -239,6 +245,15 @@ def _next_command(
         return ("export", run.path, "--out", "exported")
     resume = ["--resume"] if run.stage(stage).path.exists() else []
     return ("train", stage, "--preset", preset_name.value, *images.arguments(), "--out", run.path, *resume)
+
+
+def _print_best_epoch(stage: StageFolder) -> None:
+    """Say on stderr after which epoch the distance to held-out images was smallest, if it was measured."""
+    events = [event for event in read_log(stage.log) if HELD_OUT_DISTANCE in event]
+    if events:
+        best = min(events, key=lambda event: float(event[HELD_OUT_DISTANCE]))
+        distance = f"{best[HELD_OUT_DISTANCE]:.4g}"
+        print_status(f"smallest distance to held-out images: {distance} after epoch {best['epoch']}")
 
 
 def _can_join(config: JointConfig, run: RunFolder) -> bool:

@@ -25,7 +25,7 @@ from gan_denoise.study.train.batches import batch_indices, scale_pixels, seed_st
 from gan_denoise.study.train.image_shape import class_count, class_kwargs, size_kwargs
 from gan_denoise.study.train.losses import discriminator_step, set_class
 from gan_denoise.study.train.optim import lr_factor, optimizer_step, recalibrate_batch_norm, set_lr, update_ema
-from gan_denoise.study.train.validation import SAMPLES, generate_samples
+from gan_denoise.study.train.validation import SAMPLES, generate_samples, held_out_reference, measure_held_out
 
 
 def train_conditional_gan(config: ConditionalGanConfig, dataset: Dataset, run: Path, options: RunOptions) -> None:
@@ -51,6 +51,7 @@ def train_conditional_gan(config: ConditionalGanConfig, dataset: Dataset, run: P
     epoch_steps = steps_per_epoch(len(images), config.batch)
     total = config.epochs * epoch_steps
     inter_image_std_real = inter_image_std(to_float(dataset.train.images[:SAMPLES]))
+    reference = held_out_reference(dataset, options)
 
     with Stage.open(
         folder, fingerprint, {**modules, **optimizers}, config.epochs, epoch_steps, len(images), options
@@ -92,6 +93,7 @@ def train_conditional_gan(config: ConditionalGanConfig, dataset: Dataset, run: P
                     len(images),
                     inter_image_std=inter_image_std(samples),
                     inter_image_std_real=inter_image_std_real,
+                    **measure_held_out(ema_generator, config.latent_size, reference, stage.epoch, options),
                 )
 
             # save

@@ -26,7 +26,7 @@ from gan_denoise.study.train.architecture import list_layers, write_architecture
 from gan_denoise.study.train.batches import batch_indices, scale_pixels, seed_step, steps_per_epoch
 from gan_denoise.study.train.image_shape import size_kwargs
 from gan_denoise.study.train.optim import optimizer_step
-from gan_denoise.study.train.validation import SAMPLES, generate_samples
+from gan_denoise.study.train.validation import SAMPLES, generate_samples, held_out_reference, measure_held_out
 
 
 def train_gan(config: GanConfig | FullyConnectedGanConfig, dataset: Dataset, run: Path, options: RunOptions) -> None:
@@ -49,6 +49,7 @@ def train_gan(config: GanConfig | FullyConnectedGanConfig, dataset: Dataset, run
     optimizers = {"generator_adam": generator_adam, "discriminator_adam": discriminator_adam}
     epoch_steps = steps_per_epoch(len(images), config.batch)
     inter_image_std_real = inter_image_std(to_float(dataset.train.images[:SAMPLES]))
+    reference = held_out_reference(dataset, options)
 
     with Stage.open(
         folder, fingerprint, {**modules, **optimizers}, config.epochs, epoch_steps, len(images), options
@@ -80,6 +81,7 @@ def train_gan(config: GanConfig | FullyConnectedGanConfig, dataset: Dataset, run
                     len(images),
                     inter_image_std=inter_image_std(samples),
                     inter_image_std_real=inter_image_std_real,
+                    **measure_held_out(generator, config.latent_size, reference, stage.epoch, options),
                 )
 
             # save

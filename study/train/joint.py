@@ -33,7 +33,14 @@ from gan_denoise.study.train.image_shape import class_count, class_kwargs, size_
 from gan_denoise.study.train.losses import discriminator_step, log_squared_error, set_class
 from gan_denoise.study.train.noise import clip_random_subset, clip_straight_through, sample_sigmas
 from gan_denoise.study.train.optim import lr_factor, optimizer_step, set_lr, update_ema
-from gan_denoise.study.train.validation import SAMPLES, denoise_images, generate_samples, validation_images
+from gan_denoise.study.train.validation import (
+    SAMPLES,
+    denoise_images,
+    generate_samples,
+    held_out_reference,
+    measure_held_out,
+    validation_images,
+)
 
 GAN_SHAPE = (
     "generator_widths",
@@ -97,6 +104,7 @@ def train_joint(config: JointConfig, dataset: Dataset, run: Path, options: RunOp
     epoch_steps = steps_per_epoch(len(images), config.batch)
     total = config.epochs * epoch_steps
     inter_image_std_real = inter_image_std(to_float(dataset.train.images[:SAMPLES]))
+    reference = held_out_reference(dataset, options)
 
     with Stage.open(folder, fingerprint, modules, config.epochs, epoch_steps, len(images), options) as stage:
         for step in stage.steps():
@@ -131,6 +139,7 @@ def train_joint(config: JointConfig, dataset: Dataset, run: Path, options: RunOp
                     psnr_db=float(psnr(held_out, denoised).mean()),
                     inter_image_std=inter_image_std(samples),
                     inter_image_std_real=inter_image_std_real,
+                    **measure_held_out(ema_generator, config.gan.latent_size, reference, stage.epoch, options),
                 )
 
             # save

@@ -18,13 +18,20 @@ from typer.testing import CliRunner
 
 from gan_denoise import machine
 from gan_denoise.cli import app
-from gan_denoise.data.dataset import Dataset
+from gan_denoise.data import sources
+from gan_denoise.data.dataset import Dataset, split_holdout
 from gan_denoise.data.dataset_options import DatasetOptions
+from gan_denoise.data.images import to_float
+from gan_denoise.eval.metrics import ffd
+from gan_denoise.eval.metrics.frechet import frechet_distance, statistics
+from gan_denoise.export.convert import weights
+from gan_denoise.export.latents import latents
 from gan_denoise.export.run_folder import RunFolder
 from gan_denoise.models.dcgan import Discriminator, Generator
 from gan_denoise.study.config import DenoiserConfig, GanConfig, RunOptions
 from gan_denoise.study.options import PresetName
 from gan_denoise.study.presets import PRESETS
+from gan_denoise.study.rows import HELD_OUT_DISTANCE
 from gan_denoise.study.run.log import read_log
 from gan_denoise.study.train.autoencoder import train_autoencoder
 from gan_denoise.study.train.classifier import one_cycle_lr
@@ -190,3 +197,26 @@ print(faults(), faults())
         page_faults[how] = [int(number) for number in done.stdout.split()]
     assert page_faults["prepared"][1] < page_faults["prepared"][0] / 5
     assert page_faults["plain"][1] > page_faults["plain"][0] / 2
+
+
+def test_the_distance_to_held_out_images_is_logged_at_the_epochs_asked_for(tmp_path: Path) -> None:
+    sizes = ("--set", "images=64", "--set", "epochs=3", "--set", "batch=32")
+    done = run_command("train", "gan", "--preset", "smoke", *sizes, "--measure-every", 2, "--out", tmp_path / "a")
+    assert done.returncode == 0, done.stderr
+    events = read_log(tmp_path / "a/gan/log.jsonl")
+    assert [HELD_OUT_DISTANCE in event for event in events] == [False, True, False]
+    generator = weights.load_generator(tmp_path / "a/gan/epochs/002")  # in float16
+    with torch.no_grad():
+        images = generator(torch.from_numpy(latents(0, 0, 1000))).numpy()
+    held_out = split_holdout(sources.load_fashion_mnist().train)[1].images[:1000]
+    network = ffd.load_network(threads=1)
+    real, fake = (
+        statistics(network.batched(values)[0]) for values in (to_float(held_out), np.rint(images * 255) / 255)
+    )
+    distance = float(events[1][HELD_OUT_DISTANCE])
+    assert distance == pytest.approx(frechet_distance(fake, real), rel=0.02)
+    assert f"smallest distance to held-out images: {distance:.4g} after epoch 2" in done.stderr
+    same = run_command("train", "gan", "--preset", "smoke", *sizes, "--out", tmp_path / "b")
+    assert same.returncode == 0, same.stderr
+    first, second = (tmp_path / name / "gan/generator.safetensors" for name in "ab")
+    assert first.read_bytes() == second.read_bytes()  # measuring changes no weight
