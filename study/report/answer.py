@@ -25,6 +25,7 @@ FEATURE_NAMES = {
     IMAGENET: "an ImageNet network",
     PIXELS: "plain pixels",
 }
+TRAINED = {MEAN: "denoiser", JOINT: "jointly trained denoiser"}
 FEATURE_COLUMNS = (
     "features",
     "n",
@@ -95,14 +96,15 @@ def describe_crossovers(found: Sequence[dict[str, Any]], rows: Rows) -> str:
         seeds = len(crossover["epochs"])
         name = f" of {code(crossover['run'])}" if several else ""
         where = f"Over {last} epochs{name} ({seeds} seed{'s' if seeds > 1 else ''})"
+        denoiser = TRAINED[crossover["denoiser"]]
         first, end = crossover["first"], crossover["last"]
         epochs = f"epoch {first}" if first == end else f"epoch {first} to {end}, by seed"
         if not end:
-            text = "the denoiser lowers the distance at no epoch"
+            text = f"the {denoiser} lowers the distance at no epoch"
         elif first == end == last:
-            text = "the denoiser still lowers the distance at the last epoch"
+            text = f"the {denoiser} still lowers the distance at the last epoch"
         else:
-            text = f"the denoiser lowers the distance for the last time at {epochs}"
+            text = f"the {denoiser} lowers the distance for the last time at {epochs}"
         sentences.append(f"{where} {text}.")
     return " ".join(sentences)
 
@@ -115,7 +117,7 @@ def describe_filters(rows: Rows) -> str:
         filters = {name: curves[run, name] for name in (GAUSSIAN, NLM) if (run, name) in curves}
         if denoiser not in (MEAN, JOINT) or not filters:
             continue
-        names = {"denoiser": points, **{DENOISER_NAMES[name]: those for name, those in filters.items()}}
+        names = {TRAINED[denoiser]: points, **{DENOISER_NAMES[name]: those for name, those in filters.items()}}
         parts = [join_words(f"{those[i].ratio.value:.2f} ({name})" for name, those in names.items()) for i in (0, -1)]
         first, last = points[0].epoch, points[-1].epoch
         sentences.append(

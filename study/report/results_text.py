@@ -44,7 +44,7 @@ def describe_distance(rows: Rows) -> str:
     verdict = distance_verdict(rows)
     if verdict is None or raw is None or denoised is None:
         return f"FFD-1 before and after denoising: {NOT_MEASURED}."
-    form = ".5f" if key == "kid" else ".3f"
+    form = {"ffd_1": ".3f", "distance": ".4g", "kid": ".5f"}[key]
     real = NOT_MEASURED if baseline is None else f"{baseline:{form}}"
     values = f"from {raw:{form}} to {denoised:{form}} (real images: {real})"
     if verdict == KEEPS:
