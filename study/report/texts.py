@@ -36,8 +36,8 @@ BEST_TEXTS = {
     "denoiser": "The **denoiser** is a small U-Net on space-to-depth pixels, without biases and normalization. Its "
     "blocks are inverted bottlenecks with a depthwise convolution (Sandler et al. 2018, arXiv:1801.04381). It is "
     "blind: it gets no noise level, and predicts the noise, which is subtracted (Mohan et al. 2020, arXiv:1906.05478).",
-    "generator": "The **generator** maps 100 standard normal numbers to an image; the largest of the last ones, one for "
-    "each class, selects the class. It has a dense layer, transposed convolutions and a residual block, with batch "
+    "generator": "The **generator** maps 100 standard normal numbers to an image; the largest of the last ones, one "
+    "for each class, selects the class. It has a dense layer, transposed convolutions and a residual block, with batch "
     "norm and LeakyReLU.",
     "losses": "The GAN has a relativistic pairing loss on pairs of one class, with lazy R1 and R2 penalties (Huang et "
     "al. 2025, arXiv:2501.05441), and an EMA of the generator's weights. The denoiser minimizes the logarithm of each "
