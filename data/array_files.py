@@ -15,6 +15,7 @@ from gan_denoise.data.image_files import check_regular
 from gan_denoise.data.images import ImagesU8
 from gan_denoise.data.split import describe_published_split
 from gan_denoise.errors import InputError
+from gan_denoise.markdown import one_line
 
 MAX_BYTES = 4 * 1024**3  # of one array in a file
 TRAIN, VALIDATION, TEST = "train", "val", "test"
@@ -40,14 +41,23 @@ def load_array_file(path: Path) -> Dataset:
     naming = next((names for names in NAMINGS if names[TRAIN][0] in arrays), None)
     if naming is None:
         raise InputError.expected(path, EXPECTED, ", ".join(arrays) or "no arrays")
+    names_used = {name for names in naming.values() for name in names}
+    if mixed := [name for name in arrays if name not in names_used]:
+        raise InputError.expected(path, f"names like {naming[TRAIN][0]} alone", f"also {', '.join(mixed)}")
     parts = {part: names for part, names in naming.items() if names[0] in arrays}
     splits = {part: _read_split(arrays, *names, path) for part, names in parts.items()}
     labelled = {part for part, names in parts.items() if names[1] in arrays}
     if labelled and labelled != parts.keys():
         missing = next(names[1] for part, names in parts.items() if part not in labelled)
         raise InputError.expected(path, f"labels of each split, or of none; also {missing}", ", ".join(arrays))
-    highest = max(int(split.labels.max(initial=0)) for split in splits.values())
-    classes = tuple(map(str, range(highest + 1))) if labelled else ()
+    splits = {part: split for part, split in splits.items() if len(split) or part != VALIDATION}
+    _check_labels(splits, parts, path)
+    numbers = np.unique(splits[TRAIN].labels)  # those of the classes, which may have gaps
+    classes = tuple(map(str, numbers)) if labelled else ()
+    splits = {
+        part: Split(split.images, np.searchsorted(numbers, split.labels).astype(np.uint8))
+        for part, split in splits.items()
+    }
     train, test, validation = (splits.get(part) for part in (TRAIN, TEST, VALIDATION))
     assert train is not None
     if test is None:
@@ -65,6 +75,16 @@ def load_array_file(path: Path) -> Dataset:
     return Dataset(train, test, str(path), sha256, classes, "npz", validation=validation, split=split)
 
 
+def _check_labels(splits: dict[str, Split], parts: dict[str, tuple[str, str]], path: Path) -> None:
+    """Raise InputError for a split without images, or with labels that no training image has."""
+    for part, split in splits.items():
+        if part != TRAIN and not len(split):
+            raise InputError.expected(f"{path}, {parts[part][0]}", "1 image or more", 0)
+        if len(unknown := np.setdiff1d(split.labels, splits[TRAIN].labels)):
+            expected, got = f"labels of {parts[TRAIN][1]}", ", ".join(map(str, unknown[:5]))
+            raise InputError.expected(f"{path}, {parts[part][1]}", expected, f"also {got}")
+
+
 def _read_arrays(path: Path) -> Arrays:
     """The arrays with known names. Raises InputError for a file that is not readable or holds too much."""
     check_regular(path)
@@ -77,12 +97,18 @@ def _read_arrays(path: Path) -> Arrays:
         with np.load(path) as npz:
             if not any(name in npz for name in known):
                 raise InputError.expected(path, EXPECTED, ", ".join(npz.files) or "no arrays")
-            return {name: npz[name] for name in npz.files if name in known}
+            arrays = {name: npz[name] for name in npz.files if name in known}
+            unused = [name for name in npz.files if name not in known]
     except InputError:
         raise
     except Exception as error:  # zipfile and numpy raise a dozen exception types for damaged files
         reason = getattr(error, "strerror", None) or error
         raise InputError.expected(path, f"an .npz file with {EXPECTED}", f"an unreadable one ({reason})") from error
+    if unused:
+        print_status(f"{path}: not used: {one_line(', '.join(unused[:10]))}")
+    if others := [name for name, array in arrays.items() if not isinstance(array, np.ndarray)]:
+        raise InputError.expected(f"{path}, {others[0]}", "an array", "other bytes")
+    return arrays
 
 
 def _read_split(arrays: Arrays, images_name: str, labels_name: str, path: Path) -> Split:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from gan_denoise.console import print_status
-from gan_denoise.data.dataset import Dataset, Split, content_sha256
+from gan_denoise.data.dataset import MIN_IMAGES, Dataset, Split, content_sha256
 from gan_denoise.data.image_files import check_regular
 from gan_denoise.data.images import ImagesU8
 from gan_denoise.data.split import describe_published_split
@@ -46,6 +46,9 @@ def load_batches(folder: Path) -> Dataset:
     missing, damaged, or holds anything but images and labels.
     """
     train, test = (_read_batches(folder, hashes) for hashes in (TRAIN_MD5, TEST_MD5))
+    for part, least in ((train, MIN_IMAGES), (test, 1)):
+        if len(part) < least:
+            raise InputError.expected(folder, f"{least} images or more", len(part), HINT)
     sha256 = content_sha256(CLASSES, train, test)
     split = describe_published_split(train.images, test.images)
     return Dataset(train, test, str(folder), sha256, CLASSES, "cifar10", split=split)
@@ -96,7 +99,7 @@ class _ArrayUnpickler(pickle.Unpickler):
         allowed = {
             ("numpy.core.multiarray", "_reconstruct"): _empty_array,
             ("numpy._core.multiarray", "_reconstruct"): _empty_array,
-            ("numpy", "ndarray"): np.ndarray,
+            ("numpy", "ndarray"): "ndarray",  # named as the type of an array, never called
             ("numpy", "dtype"): np.dtype,
             ("_codecs", "encode"): _encode_latin1,
         }

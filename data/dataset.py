@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gan_denoise.data.dataset_options import DatasetOptions
+from gan_denoise.data.dataset_options import FASHION_MNIST, DatasetOptions
 from gan_denoise.data.images import ImagesU8
 from gan_denoise.data.split import describe_split, find_groups, split_groups
 from gan_denoise.errors import InputError
@@ -64,6 +64,11 @@ class Dataset:
     options: DatasetOptions | None = None
 
     @property
+    def is_fashion_mnist(self) -> bool:
+        """Whether these are Fashion-MNIST's images, or some of them, in their own size: FFD-1 and its tables are."""
+        return self.name == FASHION_MNIST and self.train.shape == (1, 28, 28)
+
+    @property
     def held_out(self) -> Split:
         """The images for validation during training.
 
@@ -100,13 +105,13 @@ def split_dataset(
 ) -> Dataset:
     """Shuffle images with a fixed seed and split off a twelfth as test split. Raises InputError for fewer than 24.
 
-    Images of the same source (see `split.source_name`; None: each its own) and near-duplicates stay together.
+    Images of the same source (see `split.source_names`; None: each its own) and near-duplicates stay together.
     """
     count = len(images)
     if count < MIN_IMAGES:
         raise InputError.expected(source, f"{MIN_IMAGES} images or more", count)
     groups, grouped = find_groups(images, sources)
-    chosen = split_groups(groups, count // HOLDOUT_FRACTION)
+    *chosen, is_whole = split_groups(groups, count // HOLDOUT_FRACTION)
     train, test = (Split(images[part], labels[part]) for part in chosen)
     return Dataset(
         train,
@@ -116,7 +121,7 @@ def split_dataset(
         classes,
         name,
         published=False,
-        split=describe_split(len(test), count, grouped),
+        split=describe_split(len(test), count, grouped, is_whole),
     )
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from gan_denoise.errors import InputError
-from gan_denoise.options import CENTRE
+from gan_denoise.options import CENTRE, Crop, DatasetName
 
 FASHION_MNIST = "fashion-mnist"  # the `name` of that data set
 PHOTOS = "photos"  # likewise
@@ -38,6 +38,15 @@ class DatasetOptions:
             for word in ([option] if value is True else [option, str(value)])
         ]
 
+    def moved(self, path: Path) -> DatasetOptions:
+        """The same images at another place; test images and labels below the old one move with them."""
+
+        def follow(file: Path | None) -> Path | None:
+            is_inside = file is not None and self.path is not None and file.is_relative_to(self.path)
+            return path / file.relative_to(self.path) if file and self.path and is_inside else file
+
+        return replace(self, path=path, test=follow(self.test), labels=follow(self.labels))
+
     def values(self) -> dict[str, object]:
         """The command-line options and their values; those with default values are left out."""
         values = {option: getattr(self, field) for option, field in OPTION_FIELDS.items()}
@@ -52,12 +61,27 @@ class DatasetOptions:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> DatasetOptions:
-        """The options of `to_json`. Raises InputError for anything else."""
-        known = {field.name for field in fields(cls)}
-        if not values.keys() <= known:
-            raise InputError.expected("images", f"the fields {', '.join(sorted(known))}", ", ".join(values))
-        paths = {name: Path(value) for name, value in values.items() if name in ("path", "test", "labels")}
+        """The options of `to_json`. Raises InputError for anything else: the values may be from anywhere."""
+        for name, value in values.items():
+            if not _is_valid(name, value):
+                raise InputError.expected(
+                    "images", "the options of a data set", f"{str(name)[:40]} {str(value)[:40]!r}"
+                )
+        paths = {name: Path(value) for name, value in values.items() if name in PATHS}
         return cls(**{**values, **paths})
+
+
+PATHS = ("path", "test", "labels")
+
+
+def _is_valid(name: str, value: object) -> bool:
+    """Whether a recorded option has a value that it could have on the command line."""
+    if name in PATHS:
+        return isinstance(value, str) and "\0" not in value
+    if name in ("size", "channels"):
+        return type(value) is int and value > 0
+    known = {"name": [*DatasetName], "crop": [*Crop], "flip": [True, False]}.get(name, [])
+    return isinstance(value, str | bool) and value in known
 
 
 OPTION_FIELDS = {

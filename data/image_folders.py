@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from gan_denoise.data.image_files import (
 from gan_denoise.data.images import ImagesU8
 from gan_denoise.data.label_files import read_label_rows
 from gan_denoise.data.open_image import cut_squares, open_image
-from gan_denoise.data.split import describe_published_split, source_name
+from gan_denoise.data.split import describe_published_split, source_names
 from gan_denoise.errors import InputError, UsageError
 
 MAX_CLASSES = 256  # labels are uint8
@@ -165,7 +166,10 @@ def _with_test(layout: Layout, folder: Path, train: Path, skipped: Skipped) -> L
     """The layout with the images of another folder as test split."""
     if TEST in layout.groups:
         raise UsageError.expected("--test", f"no folder `test` in {train}", "both")
-    test = read_layout(folder, skipped).groups[TRAIN]
+    if os.path.realpath(folder) == os.path.realpath(train):
+        raise UsageError.expected("--test", "another folder than --data", folder)
+    groups = read_layout(folder, skipped).groups
+    test = groups.get(TEST, groups[TRAIN])
     if test.keys() != layout.groups[TRAIN].keys():
         raise InputError.expected(folder, f"the classes of {train}", _difference(layout.groups[TRAIN], test))
     return Layout({**layout.folders, TEST: folder}, {**layout.groups, TEST: test})
@@ -178,11 +182,12 @@ def _read_split(groups: Groups, options: DatasetOptions, skipped: Skipped) -> tu
     labels: list[int] = []
     names: list[str] = []
     for label, (name, files) in enumerate(groups.items()):
-        for path in files:
+        sources = source_names([path.stem for path in files], name)
+        for path, source in zip(files, sources, strict=True):
             squares = cut_squares(open_image(path, channels, skipped), size, options.crop, len(names))
             images += squares
             labels += [label] * len(squares)
-            names += [f"{name}/{source_name(path, path.parent)}"] * len(squares)
+            names += [source] * len(squares)
     return Split(np.stack(images), np.array(labels, np.uint8)), names
 
 
@@ -204,20 +209,26 @@ def read_labels(labels: Path, folder: Path, skipped: Skipped) -> Layout:
     rows = read_label_rows(labels)
     groups: dict[str, Groups] = {}
     classes = sorted({row.label for row in rows})
+    lines: dict[str, int] = {}  # by file
     if len(classes) > MAX_CLASSES:
         raise InputError.expected(labels, f"at most {MAX_CLASSES} labels", len(classes))
     for row in rows:
         line, path = f"{labels}, line {row.line}", folder / row.file
         if ".." in Path(row.file).parts or Path(row.file).is_absolute():
             raise InputError.expected(line, f"a file below {folder}", row.file)
-        if not path.is_file():
+        if not os.path.isfile(path):  # False for a name that is too long
             raise InputError(f"{line}: {path}: not found", f"files are named relative to {folder}")
+        if (before := lines.setdefault(os.path.realpath(path), row.line)) != row.line:
+            raise InputError.expected(line, "each file once", f"{row.file}, which line {before} names too")
         if row.split and row.split not in SPLIT_NAMES:
             raise InputError.expected(line, "a split train, val or test", row.split)
         of_split = groups.setdefault(SPLIT_NAMES.get(row.split, TRAIN), {name: [] for name in classes})
         of_split[row.label].append(path)
     if TRAIN not in groups:
         raise InputError.expected(labels, "images of the split train", ", ".join(groups) or "none")
+    for part, of_split in groups.items():
+        if empty := [name for name, files in of_split.items() if not files]:
+            raise InputError.expected(labels, f"each label in the split {part}", f"no {', '.join(empty[:5])}")
     named = {path for of_split in groups.values() for files in of_split.values() for path in files}
     for path in list_image_files(folder, Skipped()):
         if path not in named:

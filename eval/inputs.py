@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import shlex
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,15 +19,18 @@ from gan_denoise.data.datasets import SIZES, load_images
 from gan_denoise.data.fashion_mnist import SIDE
 from gan_denoise.data.image_files import Skipped, check_regular, none_found, walk_image_folders
 from gan_denoise.data.images import ImagesU8, to_uint8
-from gan_denoise.errors import InputError
+from gan_denoise.errors import InputError, UsageError
 from gan_denoise.export import runtime
 from gan_denoise.export.images import read_image
 from gan_denoise.export.runtime import DENOISER, Graph, Signature
 from gan_denoise.export.training_data import IMAGES_FILE, TrainingData, from_metadata
+from gan_denoise.markdown import one_line
 
 MAX_BYTES = 8 * 1024**3  # of one file, decompressed: 100,000 images, raw and denoised, as float32 take 0.6
 EXPECTED = f"uint8 (N, {SIDE}, {SIDE}) or float32 (N, 1, {SIDE}, {SIDE}) in [0, 1]"
 HINT = "gan-denoise generate -n 10000 --out images.npz writes such a file"
+MAX_IMAGES_BYTES = 64 * 1024  # of images.json
+IMAGES_HINT = "--data PATH says where the images are now, --dataset NAME chooses others"
 FILES = "an .npz file or a folder of image files"
 
 
@@ -98,25 +103,33 @@ def find_dataset(
     recorded = None if name or model is None else read_recorded_images(model)
     options = recorded or DatasetOptions(name or FASHION_MNIST)
     if path is not None:
-        options = dataclasses.replace(options, path=path)
+        options = options.moved(path)
     channels, *sides = image_shape(runtime.load_graph(signature, model, 1), signature)
     if options.size is None and len(set(sides)) == 1 and sides[0] in SIZES:
         options = dataclasses.replace(options, size=sides[0], channels=options.channels or channels)
-    if recorded:
-        typer.echo(f"images: {' '.join(options.arguments())}", err=True)
-    return load_images(options)
+    if not recorded:
+        return load_images(options)
+    typer.echo(f"images: {one_line(shlex.join(options.arguments()))}", err=True)
+    try:
+        return load_images(options)
+    except UsageError as error:  # not what the user gave
+        raise InputError(f"{IMAGES_FILE} of {model}: {error.message}", IMAGES_HINT) from error
+    except InputError as error:
+        raise InputError(error.message, error.hint or IMAGES_HINT) from error
 
 
 def read_recorded_images(model: Path) -> DatasetOptions | None:
     """Which images the exported folder or graph was trained on, if it records that. Raises InputError if damaged."""
     file = (model if model.is_dir() else model.parent) / IMAGES_FILE
-    try:
-        return DatasetOptions.from_json(json.loads(file.read_text()))
-    except FileNotFoundError:
+    if not os.path.lexists(file):
         return None
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        hint = "--dataset NAME --data PATH chooses the images"
-        raise InputError.expected(file, "the images that the model was trained on", "a damaged file", hint) from error
+    check_regular(file)
+    try:
+        with file.open(encoding="utf-8") as opened:
+            return DatasetOptions.from_json(json.loads(opened.read(MAX_IMAGES_BYTES)))
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError, InputError) as error:
+        got = f"a damaged file ({error.message})" if isinstance(error, InputError) else "a damaged file"
+        raise InputError.expected(file, "the images that the model was trained on", got, IMAGES_HINT) from error
 
 
 def image_shape(graph: Graph, signature: Signature) -> tuple[int, ...]:

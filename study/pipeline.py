@@ -84,7 +84,7 @@ def run_study(
     changes = changed_fields(PRESETS[preset_name], preset or PRESETS[preset_name])
     _print_stage("data")
     dataset = _load(images)
-    is_own = dataset.name != FASHION_MNIST
+    is_own = not dataset.is_fashion_mnist
     if is_own:
         _check_measurable(dataset)
     preset = fit_preset(preset or PRESETS[preset_name], dataset)
@@ -128,7 +128,7 @@ def _check_measurable(dataset: Dataset) -> None:
 def _budget(preset_name: str, dataset: Dataset, preset: Preset) -> EvalBudget:
     """The amount of evaluation: other images than Fashion-MNIST have slower features, and may have many epochs."""
     budget = BUDGETS.get(preset_name, EvalBudget())
-    if dataset.name == FASHION_MNIST:
+    if dataset.is_fashion_mnist:
         return budget
     last = preset.gan.epochs
     epochs = tuple(sorted({max(1, round(last * i / COMPARED_EPOCHS)) for i in range(1, COMPARED_EPOCHS + 1)}))
@@ -249,7 +249,7 @@ def _write_study(
     """
     path = RunFolder(folder).study
     study: dict[str, Any] = {"preset": preset_name, "seed": options.seed, "changes": changes}
-    if dataset.name != FASHION_MNIST:
+    if not dataset.is_fashion_mnist:
         study["data_sha256"] = dataset.sha256
     if path.exists():
         hint = "choose another --out"

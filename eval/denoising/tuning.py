@@ -15,7 +15,6 @@ from typing import Any
 
 from gan_denoise.console import Track, print_status, untracked
 from gan_denoise.data.dataset import Dataset, split_holdout
-from gan_denoise.data.dataset_options import FASHION_MNIST
 from gan_denoise.data.images import ImagesF32, to_float
 from gan_denoise.errors import InputError, OutputError
 from gan_denoise.eval.denoising.filters import FILTERS, TunedParameters, load_tuned, parse_tuned, restore
@@ -75,7 +74,7 @@ def tuned_filters(dataset: Dataset, track: Track = untracked) -> TunedParameters
 
     Tuned on some held-out training images. BM3D is left out where its package is missing.
     """
-    if dataset.name == FASHION_MNIST:
+    if dataset.is_fashion_mnist:
         return load_tuned()
     missing = not_installed(FILTERS)
     grids = {name: grid for name, grid in QUICK_GRIDS.items() if name not in missing}

@@ -15,7 +15,6 @@ from PIL import Image
 
 from gan_denoise.console import print_status
 from gan_denoise.data.dataset import Dataset
-from gan_denoise.data.dataset_options import FASHION_MNIST
 from gan_denoise.data.fashion_mnist import SIDE
 from gan_denoise.data.images import ImagesF32, ImagesU8, format_shape, to_float
 from gan_denoise.errors import GateError, InputError, OutputError, importing, missing_extra
@@ -73,7 +72,7 @@ def list_features(dataset: Dataset, model: Path | None) -> list[str]:
     Fashion-MNIST in its own size has FFD-1 and the second classifier; others have the classifier in the folder of the
     model, if the run trained one. ImageNet features, where their package is installed, and pixels fit all images.
     """
-    if dataset.name == FASHION_MNIST and dataset.train.shape == (1, SIDE, SIDE):
+    if dataset.is_fashion_mnist:
         return list(FASHION_FEATURES)
     own = _own_classifier(model)
     classifier = [OWN_CLASSIFIER] if own is not None and own.exists() else []

@@ -108,8 +108,7 @@ def make_reference(images: ImagesU8, network: FeatureExtractor, fitted: Statisti
     The features are cached on disk. Raises InputError for fewer images than MIN_COMPARED, for FFD-1 fewer than 97.
     """
     if len(images) < MIN_COMPARED:
-        hint = "more images, or a larger test split by --test"
-        raise InputError.expected("the reference", f"{MIN_COMPARED} images or more", len(images), hint)
+        raise InputError.expected("the reference", f"{MIN_COMPARED} images or more", len(images), "add images")
     features, logits = network.of_real(images)
     gaussian = fitted or (statistics(features) if has_distance(network, len(features)) else None)
     radii = real_radii(images, network.label, features)

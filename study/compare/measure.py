@@ -91,14 +91,16 @@ class Measurement:
 def find_run_dataset(folders: Sequence[Path], name: str | None = None, path: Path | None = None) -> Dataset:
     """The images that runs are compared on: the data set `name`, else that of the first run that records one.
 
-    Without one it is Fashion-MNIST. `path` replaces the path. Raises InputError as `load_images` does.
+    Without one it is Fashion-MNIST. `path` replaces the path; images get the size that the runs were trained on. Raises
+    InputError as `load_images` does.
     """
-    recorded = None
-    if not name:
-        images = (stage.read_images() for stage in trained_stages(folders) if stage.meta.exists())
-        recorded = next((options for options in images if options is not None), None)
+    stages = [stage for stage in trained_stages(folders) if stage.meta.exists()]
+    recorded = None if name else next((images for stage in stages if (images := stage.read_images())), None)
     options = recorded or DatasetOptions(name or FASHION_MNIST)
-    return load_images(options if path is None else replace(options, path=path))
+    shape = next((stage.read_fingerprint().get("image_shape") for stage in stages), None)
+    if options.size is None and shape:
+        options = replace(options, size=shape[-1], channels=shape[0])
+    return load_images(options if path is None else options.moved(path))
 
 
 def compare_runs(

@@ -12,7 +12,7 @@ from typing import Any
 from gan_denoise.data.dataset import Dataset
 from gan_denoise.data.dataset_options import FASHION_MNIST, DatasetOptions
 from gan_denoise.data.fashion_mnist import SIDE
-from gan_denoise.data.images import ImagesU8
+from gan_denoise.data.images import ImagesU8, format_shape
 from gan_denoise.errors import InputError
 from gan_denoise.eval.labels import NOT_MEASURED
 from gan_denoise.export.run_folder import DENOISER, GAN, IMAGES, JOINT, RunFolder
@@ -61,8 +61,8 @@ class Study:
     @property
     def is_fashion_mnist(self) -> bool:
         """Whether the study is of Fashion-MNIST, as the published results are; so is one without a trained stage."""
-        stages = [stage for stage in STAGES if self.fingerprint(stage)]
-        return all(from_fingerprint(self.fingerprint(stage)).name == FASHION_MNIST for stage in stages)
+        trained = [self.fingerprint(stage) for stage in STAGES if self.fingerprint(stage)]
+        return all(from_fingerprint(it).name == FASHION_MNIST and "image_shape" not in it for it in trained)
 
     @property
     def run(self) -> RunFolder:
@@ -276,9 +276,11 @@ def _check_images(stage: Path, meta: Content, dataset: Dataset) -> None:
     """Raises InputError if a stage was trained on other data than these; an excerpt of the same name is accepted."""
     fingerprint = meta.get("fingerprint")
     data = from_fingerprint(fingerprint) if fingerprint else None
-    if data is not None and data.name != dataset.name:
+    shape = None if fingerprint is None else tuple(fingerprint.get("image_shape", (1, SIDE, SIDE)))
+    if data is not None and (data.name != dataset.name or shape != dataset.train.shape):
         hint = "--dataset and --data choose the images that it was trained on"
-        raise InputError.expected(stage, f"a stage trained on {dataset.name}", f"one trained on {data}", hint)
+        expected = f"a stage trained on {dataset.name}, {format_shape(dataset.train.shape)}"
+        raise InputError.expected(stage, expected, f"one trained on {data}, {format_shape(shape or ())}", hint)
 
 
 def _preset_changes(changes: object) -> dict[str, str]:

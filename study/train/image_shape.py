@@ -9,7 +9,6 @@ import dataclasses
 from typing import TypeVar, assert_never, cast
 
 from gan_denoise.data.dataset import Dataset, split_classifier_fit
-from gan_denoise.data.dataset_options import FASHION_MNIST
 from gan_denoise.data.fashion_mnist import CLASSES, SIDE
 from gan_denoise.errors import InputError, UsageError
 from gan_denoise.export.run_folder import DENOISER, GAN, JOINT
@@ -81,7 +80,7 @@ def fit_preset(preset: Preset, dataset: Dataset) -> Preset:
     small data set is seen in more epochs, up to MAX_EPOCHS. Batches that would leave one image over get one more.
     Raises UsageError as `check_preset` does.
     """
-    if dataset.name == FASHION_MNIST:
+    if dataset.is_fashion_mnist:
         return preset
     size, count = dataset.train.shape[-1], len(dataset.train)
     fitted = dataclasses.replace(

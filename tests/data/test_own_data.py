@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,11 @@ def test_floats_in_0_to_1_become_8_bits_and_that_is_said(tmp_path: Path, capsys:
         ({"train_images": (30, 28, 28), "test_images": (5, 32, 32)}, "expected images of one shape"),
         ({"train_images": (9, 28, 28), "test_images": (5, 28, 28)}, "train_images: expected 24 images or more, got 9"),
         ({"x_test": (30, 28, 28)}, "expected arrays `images`, `train_images` or `x_train`"),
+        (
+            {"images": (30, 28, 28), "test_images": (5, 28, 28)},
+            "expected names like images alone, got also test_images",
+        ),
+        ({"x_train": (30, 28, 28), "x_test": (0, 28, 28)}, "x_test: expected 1 image or more, got 0"),
     ],
 )
 def test_arrays_that_do_not_fit_each_other_are_refused(
@@ -68,6 +74,38 @@ def test_arrays_that_do_not_fit_each_other_are_refused(
 ) -> None:
     np.savez(tmp_path / "a.npz", **{name: pixels(*shape) for name, shape in arrays.items()})  # type: ignore[arg-type]
     with pytest.raises(InputError, match=message):
+        load_dataset("npz", tmp_path / "a.npz")
+
+
+def test_labels_with_gaps_are_classes_of_their_numbers(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", images=pixels(36, 28, 28), labels=np.arange(36) % 3 * 100)
+    data = load_dataset("npz", tmp_path / "a.npz")
+    assert data.classes == ("0", "100", "200")
+    assert set(data.train.labels.tolist()) == {0, 1, 2}
+
+
+def test_test_labels_that_were_never_trained_on_are_refused(tmp_path: Path) -> None:
+    arrays: dict[str, Any] = {"x_train": pixels(30, 28, 28), "x_test": pixels(5, 28, 28)}
+    np.savez(tmp_path / "a.npz", **arrays, y_train=np.arange(30) % 3, y_test=np.arange(5))
+    with pytest.raises(InputError, match="y_test: expected labels of y_train, got also 3, 4"):
+        load_dataset("npz", tmp_path / "a.npz")
+
+
+def test_an_empty_validation_split_is_none_and_unused_arrays_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shapes = {"train_images": 30, "test_images": 5, "val_images": 0}
+    arrays: dict[str, Any] = {name: pixels(count, 28, 28) for name, count in shapes.items()}
+    np.savez(tmp_path / "a.npz", **arrays, weights=np.ones(3))
+    data = load_dataset("npz", tmp_path / "a.npz")
+    assert data.validation is None
+    assert "a.npz: not used: weights" in capsys.readouterr().err
+
+
+def test_a_member_of_another_kind_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("images", b"no array")
+    with pytest.raises(InputError, match="images: expected an array, got other bytes"):
         load_dataset("npz", tmp_path / "a.npz")
 
 
@@ -118,6 +156,20 @@ class Runs:
         import os
 
         return os.mkdir, (str(self.path),)
+
+
+class Claims:
+    """A pickle of this would make an array of memory that nobody has written."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return np.ndarray, ((10, 3072), "uint8")
+
+
+def test_an_array_without_content_is_refused(batches: Path) -> None:
+    content = {b"labels": list(range(10)), b"data": Claims()}
+    (batches / "test_batch").write_bytes(pickle.dumps(content, protocol=2))
+    with pytest.raises(InputError, match="test_batch: expected a pickled batch of images, got a damaged one"):
+        load_dataset("cifar10", batches)
 
 
 def test_code_in_a_batch_never_runs(batches: Path, tmp_path: Path) -> None:
@@ -185,6 +237,16 @@ def test_labels_come_from_a_csv_file(flat: Path, tmp_path: Path, capsys: pytest.
     assert "2 file without label" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("header", ["file;label", "\ufefffile\tlabel", ",file,label", '"file", "label"'])
+def test_files_of_labels_from_other_programs_are_read(flat: Path, tmp_path: Path, header: str) -> None:
+    mark = next((mark for mark in (";", "\t") if mark in header), ",")
+    index = header.startswith(",")  # as pandas writes it
+    rows = [mark.join([*([str(i)] if index else []), f"{i:02d}.png", f"c{i % 2}"]) for i in range(40)]
+    (tmp_path / "labels.csv").write_text("\r\n".join([header, *rows]), encoding="utf-8")
+    data = load_images(DatasetOptions("folder", flat, 32, labels=tmp_path / "labels.csv"))
+    assert (data.classes, len(data.train) + len(data.test)) == (("c0", "c1"), 40)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -194,7 +256,11 @@ def test_labels_come_from_a_csv_file(flat: Path, tmp_path: Path, capsys: pytest.
         ("file,label\n00.png,\n", "line 2: expected a file and a label, got an empty cell"),
         ("file,label\nmissing.png,x\n", r"line 2: .*missing\.png: not found"),
         ("file,label\n../x.png,x\n", r"line 2: expected a file below .*, got \.\./x\.png"),
-        ("file,label\n00.png,x\n00.png,y\n", r"line 3: expected each file once, got 00\.png again"),
+        ("file,label\n00.png,x\n./00.png,y\n", r"line 3: expected each file once, got \./00\.png, which line 2"),
+        (
+            "file,label,split\n00.png,x,train\n01.png,y,train\n02.png,x,test\n",
+            "expected each label in the split test, got no y",
+        ),
         ("file,label,split\n00.png,x,holdout\n", "line 2: expected a split train, val or test, got holdout"),
         ("file,label,split\n00.png,x,test\n", "expected images of the split train, got test"),
     ],
@@ -266,5 +332,24 @@ def test_options_are_written_and_read_again(tmp_path: Path) -> None:
     assert "--flip" in options.arguments()
     assert DatasetOptions().to_json() == {}
     assert DatasetOptions().arguments() == []
-    with pytest.raises(InputError, match="expected the fields"):
-        DatasetOptions.from_json({"pathh": "x"})
+    moved = DatasetOptions("folder", tmp_path, labels=tmp_path / "l.csv", test=Path("/t")).moved(Path("/new"))
+    assert (moved.path, moved.labels, moved.test) == (Path("/new"), Path("/new/l.csv"), Path("/t"))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"pathh": "x"},
+        {"name": ["npz"]},
+        {"name": "nonsense"},
+        {"size": "28"},
+        {"size": True},
+        {"path": "a\0b"},
+        {"path": 5},
+        {"crop": "middle"},
+        {"flip": 1.5},
+    ],
+)
+def test_recorded_options_of_other_kinds_are_refused(values: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="images: expected the options of a data set, got "):
+        DatasetOptions.from_json(values)

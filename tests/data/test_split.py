@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from data_helpers import photograph
 from gan_denoise.data import split
 from gan_denoise.data.datasets import load_dataset
 from gan_denoise.data.images import ImagesU8
-from gan_denoise.data.split import find_groups, near_duplicates, source_name, split_groups
+from gan_denoise.data.split import find_groups, has_near_duplicate, source_names, split_groups
 
 SIDE = 32
 
@@ -21,21 +22,17 @@ def noise_images(count: int, seed: int = 0) -> ImagesU8:
     return np.random.default_rng(seed).integers(0, 256, (count, SIDE, SIDE), dtype=np.uint8)
 
 
-@pytest.mark.parametrize(
-    ("name", "source"),
-    [
-        ("street_crop3", "street"),
-        ("street-tile-0-2", "street"),
-        ("IMG_0012_3", "IMG_0012"),
-        ("2021-05-03_7", "2021-05-03"),
-        ("IMG_0012", "IMG_0012"),
-        ("street", "street"),
-        ("0007", "0007"),
-        ("crop3", "crop3"),
-    ],
-)
-def test_a_number_after_the_source_is_that_of_a_part(name: str, source: str) -> None:
-    assert source_name(Path("root/a") / f"{name}.jpg", Path("root")) == f"a/{source}"
+def test_a_number_after_the_source_is_that_of_a_part() -> None:
+    stems = ["street_crop3", "street-tile-0-2", "IMG_0012_3", "2021-05-03_7", "IMG_0012", "street", "0007", "crop3"]
+    sources = ["street", "street", "IMG_0012", "2021-05-03", "a/IMG_0012", "a/street", "a/0007", "a/crop3"]
+    assert source_names(stems, "a") == sources
+
+
+def test_a_name_that_most_files_of_a_class_share_is_that_of_the_class() -> None:
+    stems = [f"n01440764_{i}" for i in range(9)]
+    assert len(set(source_names(stems, "fish"))) == 9
+    crops = [f"slide_patch_{i}" for i in range(9)]
+    assert set(source_names(crops, "fish")) == {"slide"} == set(source_names(crops, "bird"))  # crops are crops
 
 
 def test_parts_of_one_photograph_are_on_one_side(tmp_path: Path) -> None:
@@ -65,45 +62,64 @@ def test_brighter_and_noisier_copies_are_near_duplicates_and_other_images_are_no
     smooth = np.stack([np.kron(image[:8, :8], np.ones((4, 4), np.int64)) for image in images])
     copies = np.clip(smooth[:2] * 0.8 + 20 + np.random.default_rng(1).normal(0, 4, (2, SIDE, SIDE)), 0, 255)
     both = np.concatenate([smooth, copies]).astype(np.uint8)
-    assert near_duplicates(both) == [(0, 6), (1, 7)]
-    assert near_duplicates(both[6:], both[:6]) == [(0, 0), (1, 1)]
-    assert near_duplicates(np.zeros((3, SIDE, SIDE), np.uint8)) == []  # of one colour: similar to none
+    groups, grouped = find_groups(both)
+    assert grouped == 4
+    assert [groups[i] for i in (6, 7)] == [groups[0], groups[1]]
+    assert len(set(groups.tolist())) == 6
+    assert has_near_duplicate(both[[6, 3, 7]], both[:3]).tolist() == [True, False, True]
+    assert not has_near_duplicate(np.zeros((3, SIDE, SIDE), np.uint8), np.zeros((2, SIDE, SIDE), np.uint8)).any()
+
+
+def test_many_images_that_are_alike_are_one_group_in_little_memory() -> None:
+    gradient = np.add.outer(np.arange(SIDE), np.arange(SIDE)) * 3
+    noise = np.random.default_rng(0).integers(-3, 4, (1500, SIDE, SIDE))
+    images = (gradient + 10 + noise).astype(np.uint8)
+    tracemalloc.start()
+    groups, grouped = find_groups(images)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (len(set(groups.tolist())), grouped) == (1, 1500)
+    assert peak < 60e6  # all pairs as tuples would take 100 MB and more
 
 
 def test_a_copy_is_on_the_side_of_its_image() -> None:
     images = noise_images(40)
     images[20:] = images[:20]
     groups, grouped = find_groups(images)
-    train, test = split_groups(groups, 4)
-    assert grouped == 40
+    train, test, is_whole = split_groups(groups, 4)
+    assert (grouped, is_whole) == (40, True)
     assert len(test) == 4
     assert {index % 20 for index in test.tolist()}.isdisjoint({index % 20 for index in train.tolist()})
 
 
 def test_images_without_groups_are_split_as_at_random_with_a_fixed_seed() -> None:
     groups, grouped = find_groups(noise_images(48))
-    train, test = split_groups(groups, 4)
+    train, test, _ = split_groups(groups, 4)
     order = np.random.default_rng(0).permutation(48)
     assert grouped == 0
     assert (test.tolist(), train.tolist()) == (order[:4].tolist(), order[4:].tolist())
 
 
-def test_a_name_that_all_images_share_is_no_source() -> None:
-    groups, grouped = find_groups(noise_images(30), ["photo"] * 29 + ["other"])
-    assert (len(set(groups.tolist())), grouped) == (30, 0)
+def test_large_groups_stay_whole_and_the_smallest_is_tested() -> None:
+    groups = np.repeat(np.arange(6), (100, 100, 90, 100, 100, 100))
+    train, test, is_whole = split_groups(groups, 49)
+    assert is_whole
+    assert set(groups[test].tolist()) == {2}
+    assert 2 not in groups[train]
 
 
-def test_images_that_are_all_alike_still_get_a_test_split() -> None:
-    groups = np.zeros(24, np.int64)
-    assert len(split_groups(groups, 2)[1]) == 2
+def test_images_of_one_source_get_a_test_split_that_says_so() -> None:
+    train, test, is_whole = split_groups(np.zeros(24, np.int64), 2)
+    assert (len(train), len(test), is_whole) == (22, 2, False)
+    assert "images like those tested were trained on" in split.describe_split(2, 24, 24, is_whole)
 
 
 def test_too_many_images_are_not_compared_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(split, "MAX_COMPARED", 10)
     images = noise_images(12)
     images[1] = images[0]
-    assert near_duplicates(images) == []
-    assert split.describe_split(1, 12, 0).endswith("; not searched for near-duplicates")
+    assert find_groups(images)[1] == 0
+    assert split.describe_split(1, 12, 0, True).endswith("; not searched for near-duplicates")
     assert split.describe_published_split(images, images).endswith("not searched for near-duplicates")
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from PIL import Image
 from gan_denoise.data.dataset import Dataset
 from gan_denoise.data.images import to_float
 from gan_denoise.errors import InputError
-from gan_denoise.eval.inputs import load_image_sets
+from gan_denoise.eval.inputs import load_image_sets, read_recorded_images
 from gan_denoise.export import writers
 
 
@@ -84,3 +85,18 @@ def test_what_is_not_there_or_of_another_kind_is_refused(tmp_path: Path) -> None
     Image.new("L", (32, 32)).save(tmp_path / "a.png")
     with pytest.raises(InputError, match="expected 28x28 pixels, got 32x32"):
         load_image_sets(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "[" * 100_000, '{"size": "big"}', '{"name": "nonsense"}'])
+def test_a_damaged_record_of_the_images_is_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / "images.json").write_text(content)
+    with pytest.raises(InputError, match=r"images\.json: expected the images that the model was trained on") as caught:
+        read_recorded_images(tmp_path)
+    assert caught.value.hint.startswith("--data PATH says where the images are now")
+
+
+def test_a_pipe_in_the_place_of_the_record_is_not_waited_for(tmp_path: Path) -> None:
+    assert read_recorded_images(tmp_path) is None
+    os.mkfifo(tmp_path / "images.json")
+    with pytest.raises(InputError, match="expected a regular file, got a pipe"):
+        read_recorded_images(tmp_path)

@@ -222,15 +222,17 @@ def test_a_folder_that_does_not_exist_is_refused_and_not_made(tmp_path: Path) ->
     assert not folder.exists()
 
 
-def test_a_run_of_other_images_is_refused_in_one_line(tmp_path: Path) -> None:
+def test_a_run_of_other_images_than_those_given_is_refused_in_one_line(tmp_path: Path, excerpt: Dataset) -> None:
     (tmp_path / "gan").mkdir()
-    fingerprint = {"config": {}, "image_shape": [3, 32, 32]}
+    fingerprint = {"config": {}, "image_shape": [3, 32, 32], "data_sha256": "a" * 64}
     (tmp_path / "gan/meta.json").write_text(json.dumps({"fingerprint": fingerprint}))
     with pytest.raises(InputError) as raised:
-        write_report(tmp_path, None)
-    expected = "expected a stage trained on 28x28 grey images, got one trained on 3x32x32 images"
-    assert raised.value.message == f"{tmp_path / 'gan'}: {expected}"
-    assert raised.value.hint.startswith("the report supports 28x28 grey images only")
+        write_report(tmp_path, excerpt)
+    assert raised.value.message.startswith(
+        f"{tmp_path / 'gan'}: expected a stage trained on fashion-mnist, 1x28x28, got "
+    )
+    assert "fashion-mnist (SHA-256 aaaaaaaaaaaa), 3x32x32" in raised.value.message
+    assert raised.value.hint == "--dataset and --data choose the images that it was trained on"
 
 
 def test_without_matplotlib_the_extra_is_named(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
