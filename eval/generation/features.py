@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from gan_denoise.export.model_check import load_untrusted_model
 from gan_denoise.export.runtime import CLASSIFIER_2, FEATURES, Graph, Signature
 from gan_denoise.files import write_atomic
 from gan_denoise.options import FEATURES as FASHION_FEATURES
-from gan_denoise.options import IMAGENET, OWN_CLASSIFIER, PIXELS
+from gan_denoise.options import FFD_1, IMAGENET, OWN_CLASSIFIER, PIXELS
 from gan_denoise.paths import cache_base
 
 BATCH = 32  # images that are enlarged at a time
@@ -53,7 +54,9 @@ def load_extractor(
     """
     match name:
         case "ffd-1":
-            return _from_graph(name, ffd.load_network(threads=threads))
+            extractor = _from_graph(name, ffd.load_network(threads=threads))
+            label = extractor.label.replace(FFD_1, "fashion-features", 1)  # as published results name them
+            return replace(extractor, label=label)
         case "classifier-2":
             return _from_graph(name, runtime.load_graph(CLASSIFIER_2, None, threads))
         case "classifier":

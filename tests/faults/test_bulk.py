@@ -165,7 +165,7 @@ def test_a_signal_keeps_what_is_whole_and_the_same_command_goes_on(
     out = tmp_path / "out"
     arguments = command(exported, out, "--workers", workers, "--part", "1/1")
     running = start(*arguments)
-    until((out / NAMES[1]).exists, running)
+    until(lambda: all((out / name).exists() for name in NAMES[:2]), running)  # in any order
     started = workers_of(running.pid)
     running.send_signal(number)
     assert running.wait(30) == code

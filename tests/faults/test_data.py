@@ -485,7 +485,7 @@ def test_folders_that_hold_no_images_are_named(photos: Path, tmp_path: Path) -> 
     photograph(0).save(photos / "stray.png")
     with pytest.raises(InputError, match=r"photos: expected either .*, got stray\.png beside the folder a of images"):
         datasets.load_dataset("folder", photos)
-    with pytest.raises(UsageError, match="--dataset folder: needs --data"):
+    with pytest.raises(UsageError, match="--data: expected the path of the images, for --dataset folder, got none"):
         datasets.load_dataset("folder", None)
     for path in (photos / "a").iterdir():
         shutil.copy(path, tmp_path / "empty")

@@ -223,12 +223,13 @@ def test_training_off_a_terminal_prints_a_line_at_intervals(
         bar.end_epoch(3, {"loss": 0.693147, "images_per_s": 64.0}, "")
         bar.end_epoch(10, {"loss": 1.234e-05, "images_per_s": 12345.0}, "a warning")
     lines = capsys.readouterr().err.splitlines()
-    assert lines[:3] == [
+    assert lines[:4] == [
         "gan epoch  3/10   23%, 0:12:50 left",
+        "gan: about 0:12:30 for this stage, by its first 50 steps",
         "gan epoch  3/10   26%, 0:12:20 left",
         "gan epoch  3/10   29%, 0:11:50 left",
     ]
-    assert lines[3:] == [
+    assert lines[4:] == [
         "gan epoch  3/10  loss 0.6931     images_per_s 64",
         "gan epoch 10/10  loss 1.234e-05  images_per_s 1.234e+04",
         "warning: a warning",

@@ -202,7 +202,9 @@ def test_runs_of_other_data_are_not_compared_or_reported(
     data = dataclasses.replace(excerpt, train=train_split)
     settings = compare_runs([noise_run], data, 97, 0, threads=1, other_data=True).settings
     assert settings["other_data"].startswith("trained on npz (SHA-256 ")
-    with pytest.raises(InputError, match=r"gan: expected a stage trained on fashion-mnist, got one trained on npz"):
+    with pytest.raises(
+        InputError, match=r"gan: expected a stage trained on fashion-mnist, 1x28x28, got one trained on npz"
+    ):
         write_report(noise_run, excerpt)
 
 

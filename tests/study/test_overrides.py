@@ -203,7 +203,7 @@ def test_an_edited_file_is_refused_until_its_hash_is_removed(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["gan", "--size", "128"],
+        ["gan", "--size", "256"],
         ["gan", "--channels", "2"],
         ["gan", "--preset", "smoke", "--batch", "17"],
         ["gan", "--dataset", "npz"],

@@ -32,7 +32,8 @@ def with_batcher(
                 Batcher(graph, batch, delay_s, pool, lambda rows, waited_s, run_s: runs.append(rows)), runs
             )
 
-    return asyncio.run(run())
+    with ThreadPoolExecutor(1) as thread:  # the loop of a browser of other tests may run in this one
+        return thread.submit(asyncio.run, run()).result()
 
 
 @pytest.fixture(scope="module")

@@ -139,7 +139,7 @@ def test_the_tables_about_fashion_mnist_refuse_other_images(exported: Path, exce
     for command in (["denoising", "-n", "1"], ["generation", "-n", "100"], ["copies", "-n", "1"]):
         done = CliRunner().invoke(app, ["eval", *command, "--model", str(exported)])
         assert isinstance(done.exception, InputError)
-        assert "expected images of [1, 28, 28], got [3, 64, 64]" in done.exception.message
+        assert "expected a model trained on fashion-mnist" in done.exception.message
     assert load_model(runtime.FUSED, None, 1, excerpt).output_shapes[0] == (1, 28, 28)
 
 
@@ -161,8 +161,8 @@ def test_the_networks_of_best_take_other_sizes_colours_and_classes(excerpt: Data
     other = few(excerpt, 32, 1, ("left, right", "Up", "down"))
     with pytest.raises(InputError, match=r"gan: image_shape: expected \[1, 32, 32\], got \[3, 32, 32\]"):
         train(BEST.joint, other, tmp_path, OPTIONS)
-    with pytest.raises(InputError, match="expected 2 to 99 classes for this preset, got 0"):
-        train(BEST.gan, dataclasses.replace(data, classes=()), tmp_path / "none", OPTIONS)
+    with pytest.raises(InputError, match="expected at most 99 classes for this preset, got 100"):
+        train(BEST.gan, dataclasses.replace(data, classes=tuple(map(str, range(100)))), tmp_path / "none", OPTIONS)
 
 
 def test_dncnn_and_the_gan_of_2014_take_them(colour: Dataset, tmp_path: Path) -> None:
@@ -212,7 +212,7 @@ UNUSABLE = {
     "gan": ("--pairs",),
     "denoiser": (),
     "joint": ("--pairs",),
-    "classifier": ("--dataset", "--size", "--channels", "--pairs"),
+    "classifier": ("--pairs",),
 }
 
 
@@ -223,7 +223,6 @@ def test_each_stage_has_the_options_that_it_can_use_and_no_others(stage: str) ->
     assert {option for option in options if f"{option} " in page} == options - set(UNUSABLE[stage])
     for option in UNUSABLE[stage]:
         assert CliRunner().invoke(app, ["train", stage, option, "1", "--dry-run"]).exit_code == 2
-    assert ("Folder of Fashion-MNIST" in page) == (stage == "classifier")
 
 
 @pytest.mark.parametrize(
