@@ -9,8 +9,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from gan_denoise.data.images import ImagesU8, to_pil
 
@@ -59,7 +57,12 @@ def find_groups(images: ImagesU8, sources: Sequence[str] | None = None) -> tuple
 
 def _join(groups: Groups, first: Groups, second: Groups) -> Groups:
     """The groups after those of `first` and `second` have been joined pair by pair."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     differ = first != second
+    if not differ.any():
+        return groups
     size = int(groups.max(initial=-1)) + 1
     edges = coo_array((np.ones(differ.sum(), np.int8), (first[differ], second[differ])), shape=(size, size))
     joined: Groups = connected_components(edges, directed=False)[1].astype(np.int64)[groups]

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from gan_denoise.console import warn_once
@@ -18,6 +17,7 @@ from gan_denoise.data.images import ImagesU8, Vector
 from gan_denoise.errors import OutputError
 from gan_denoise.eval.metrics.prdc import K, squared_radii
 from gan_denoise.files import write_atomic
+from gan_denoise.machine import version
 from gan_denoise.paths import cache_base
 
 Arrays = dict[str, NDArray[Any]]
@@ -34,7 +34,7 @@ def cached_arrays(network: str, images: ImagesU8, compute: Callable[[], Arrays])
     The file is named after the hash of the images, the network and the version of onnxruntime. A damaged file is
     replaced; if the cache cannot be written, a warning says so, and the arrays are computed each time.
     """
-    identity = f"{network} {onnxruntime.__version__} {images.shape}".encode()
+    identity = f"{network} {version('onnxruntime')} {images.shape}".encode()
     key = hashlib.sha256(identity + images.tobytes()).hexdigest()
     file = cache_base() / "features" / f"{key}.npz"
     with contextlib.suppress(OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile):
