@@ -83,12 +83,14 @@ def split_groups(groups: Groups, n_test: int) -> tuple[Groups, Groups, bool]:
     test: list[int] = []
     left: list[list[int]] = []
     for group in members.values():
-        fits = len(test) < n_test and len(test) + len(group) <= max(n_test + n_test // 2, 1)
-        test, left = (test + group, left) if fits else (test, [*left, group])
+        if len(test) < n_test and len(test) + len(group) <= max(n_test + n_test // 2, 1):
+            test.extend(group)
+        else:
+            left.append(group)
     for group in sorted(left, key=len):
         if len(test) >= n_test / 2 or len(test) + len(group) > len(groups) / 2:
             break
-        test = test + group
+        test.extend(group)
     is_whole = len(test) > 0
     chosen = np.array(test if is_whole else order[:n_test].tolist(), np.int64)
     return order[~np.isin(order, chosen)], chosen, is_whole

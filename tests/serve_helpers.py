@@ -72,11 +72,8 @@ class Server:
 
     def infer(self, model: str, document: object, data: bytes = b"", **headers: str) -> Answer:
         """Ask a model with a JSON document, and the binary data after it."""
-        text = document if isinstance(document, bytes) else json.dumps(document).encode()
-        if data:
-            headers |= {"inference_header_content_length": str(len(text))}
-        headers.setdefault("content_type", "application/octet-stream" if data else "application/json")
-        return self.ask("POST", f"/v2/models/{model}/infer", text + data, **headers)
+        body, headers = infer_body(document, data, headers)
+        return self.ask("POST", f"/v2/models/{model}/infer", body, **headers)
 
     def connect(self) -> socket.socket:
         return socket.create_connection(("127.0.0.1", self.port), timeout=30)
@@ -93,6 +90,15 @@ class Server:
     def memory(self) -> int:
         """Resident memory in bytes."""
         return int(self.metric("process_resident_memory_bytes"))
+
+
+def infer_body(document: object, data: bytes, headers: dict[str, str]) -> tuple[bytes, dict[str, str]]:
+    """The body of an infer request, a JSON document and the binary data after it, and its headers."""
+    text = document if isinstance(document, bytes) else json.dumps(document).encode()
+    own = {"content_type": "application/octet-stream" if data else "application/json"}
+    if data:
+        own["inference_header_content_length"] = str(len(text))
+    return text + data, own | headers
 
 
 def until(condition: Callable[[], object], seconds: float = 20) -> None:

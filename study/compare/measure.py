@@ -75,7 +75,7 @@ Network = Callable[[ImagesF32], ImagesF32]
 class Measurement:
     """What all rows share: the real images to compare with, and latents 0 to n - 1 of `seed`."""
 
-    held_out: Reference  # strengths are chosen on it, by the features for headlines, whatever `reference` is
+    held_out: Reference  # strengths are chosen on it, by the first of `list_features`, whatever `reference` is
     reference: Reference
     tuned: TunedParameters  # of the filters for these images
     n: int

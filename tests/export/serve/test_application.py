@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from serve_helpers import Answer, binary, seeds, tensor
+from serve_helpers import Answer, binary, infer_body, seeds, tensor
 
 from gan_denoise.errors import OutputError, UsageError
 from gan_denoise.export import runtime
@@ -60,11 +59,8 @@ class Caller:
         return self._wait(self._ask(method, path, body, headers))
 
     def infer(self, model: str, document: object, data: bytes = b"", **headers: str) -> Answer:
-        text = document if isinstance(document, bytes) else json.dumps(document).encode()
-        if data:
-            headers |= {"inference_header_content_length": str(len(text))}
-        headers.setdefault("content_type", "application/octet-stream" if data else "application/json")
-        return self.ask("POST", f"/v2/models/{model}/infer", text + data, **headers)
+        body, headers = infer_body(document, data, headers)
+        return self.ask("POST", f"/v2/models/{model}/infer", body, **headers)
 
     def _wait(self, coroutine: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(60)
