@@ -13,6 +13,7 @@ Rows = Sequence[Row]
 # and two filters in its place.
 MEAN, SAMPLE, JOINT, NONE = "mean", "sample", "joint", "none"
 GAUSSIAN, NLM = "gaussian", "nlm"
+JOINT_FILTERS = {name: f"{JOINT} {name}" for name in (GAUSSIAN, NLM)}  # of a jointly trained generator's images
 HELD_OUT_DISTANCE = "held_out_distance"  # in the log of a generator
 
 

@@ -50,7 +50,7 @@ from gan_denoise.machine import describe_machine, usable_cores
 from gan_denoise.options import FFD_1
 from gan_denoise.study.compare.crossover import CROSSOVER_RULE, crossovers
 from gan_denoise.study.compare.snapshots import Selection, Snapshot, find_snapshots, missing_epochs, trained_stages
-from gan_denoise.study.rows import GAUSSIAN, JOINT, MEAN, NLM, NONE, SAMPLE
+from gan_denoise.study.rows import GAUSSIAN, JOINT, JOINT_FILTERS, MEAN, NLM, NONE, SAMPLE
 
 BATCH = 250
 STEPS = 4  # of the denoiser `sample`
@@ -202,8 +202,9 @@ def measure_snapshot(snapshot: Snapshot, measurement: Measurement) -> Iterator[R
     and after; `psnr_15, psnr_25, psnr_50` in dB, of real images restored from noise of sigma 15/255, 25/255 and 50/255,
     and `clean_db` without noise, of trained denoisers; `pair_accuracy, denoised_pair_accuracy`, the fractions of pairs
     in which the discriminators score the real image above the generated one, `images_per_s` and `seconds`, all logged
-    for that epoch. What a run lacks is None. Rows of `sample` and `nlm` have `sigma`, rows of `gaussian` have
-    `width_px`: the strengths that were chosen.
+    for that epoch. What a run lacks is None. A filter of a jointly trained generator's images is named by
+    JOINT_FILTERS. Rows of `sample` and of NLM have `sigma`, rows of GAUSSIAN have `width_px`: the strengths that were
+    chosen.
     """
     generator = None if snapshot.gan is None else weights.load_generator(snapshot.gan)
     denoise = None if snapshot.denoiser is None else as_numpy_function(weights.load_denoiser(snapshot.denoiser))
@@ -221,7 +222,7 @@ def measure_snapshot(snapshot: Snapshot, measurement: Measurement) -> Iterator[R
             "run": snapshot.run,
             "seed": snapshot.seed,
             "epoch": snapshot.epoch,
-            "denoiser": name,
+            "denoiser": JOINT_FILTERS.get(name, name) if JOINT in snapshot.denoisers else name,
             "n": None if before is None else len(before),
             **_compared_columns(raw, _compare(after, measurement.reference)),
             **_interval_columns(before, after, measurement.reference),

@@ -16,7 +16,7 @@ from gan_denoise.study.report.comparison_text import DENOISER_NAMES, verdict_of
 from gan_denoise.study.report.figure_markdown import figure_markdown, figure_path
 from gan_denoise.study.report.results import FEATURES, Study, source_line
 from gan_denoise.study.report.results_text import describe_distance
-from gan_denoise.study.rows import GAUSSIAN, JOINT, MEAN, NLM, Row, Rows, get_number, join_words
+from gan_denoise.study.rows import GAUSSIAN, JOINT, JOINT_FILTERS, MEAN, NLM, Row, Rows, get_number, join_words
 
 FEATURE_NAMES = {
     FFD_1: "a Fashion-MNIST classifier",
@@ -114,7 +114,8 @@ def describe_filters(rows: Rows) -> str:
     curves = build_curves(rows)
     sentences = []
     for (run, denoiser), points in curves.items():
-        filters = {name: curves[run, name] for name in (GAUSSIAN, NLM) if (run, name) in curves}
+        keys = {name: (run, JOINT_FILTERS[name] if denoiser == JOINT else name) for name in (GAUSSIAN, NLM)}
+        filters = {name: curves[key] for name, key in keys.items() if key in curves}
         if denoiser not in (MEAN, JOINT) or not filters:
             continue
         names = {TRAINED[denoiser]: points, **{DENOISER_NAMES[name]: those for name, those in filters.items()}}

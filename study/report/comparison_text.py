@@ -17,6 +17,7 @@ from gan_denoise.study.compare.statistics import (
 from gan_denoise.study.rows import (
     GAUSSIAN,
     JOINT,
+    JOINT_FILTERS,
     MEAN,
     NLM,
     NONE,
@@ -30,6 +31,8 @@ from gan_denoise.study.rows import (
 DENOISER_NAMES = {MEAN: "one pass", SAMPLE: "stochastic sampling", JOINT: "joint training"} | {
     GAUSSIAN: "Gaussian filter",
     NLM: "non-local means",
+    JOINT_FILTERS[GAUSSIAN]: "Gaussian filter after joint training",
+    JOINT_FILTERS[NLM]: "non-local means after joint training",
 }
 BASE = "quarter"  # the run whose compute the controls spend without a denoiser
 CONTROLS = {

@@ -27,6 +27,7 @@ from gan_denoise.study import commands
 from gan_denoise.study.compare import measure
 from gan_denoise.study.compare.measure import compare_runs
 from gan_denoise.study.compare.snapshots import Selection, Snapshot, find_snapshots
+from gan_denoise.study.compare.statistics import build_curves
 from gan_denoise.study.config import RunOptions
 from gan_denoise.study.presets import PRESETS
 from gan_denoise.study.run.log import read_log
@@ -212,6 +213,16 @@ def test_filters_of_the_strength_that_is_best_on_held_out_images_stand_beside_th
     assert gaussian["sharpness_denoised"] < 0.8 * gaussian["sharpness_raw"]
     assert gaussian["psnr_25"] is None
     assert "width_px of gaussian" in table.notes
+
+
+def test_filters_of_separate_and_joint_training_are_not_taken_for_two_seeds(
+    runs: Path, data: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(measure.STRENGTHS, "gaussian", (0.5,))
+    rows = compare_runs([runs / "quarter-3"], data, N, 0, 1, Selection(every_epoch=True, extra=("gaussian",))).rows
+    curves = build_curves(rows)
+    assert {denoiser for _, denoiser in curves} == {"mean", "gaussian", "joint", "joint gaussian"}
+    assert {point.ratio.seeds for points in curves.values() for point in points} == {1}
 
 
 def test_distances_by_other_features_leave_the_classes_to_ffd_1(runs: Path, data: Dataset) -> None:
