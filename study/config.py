@@ -97,6 +97,7 @@ class ConditionalGanConfig:
     lr_decay_fraction: float = 0.3  # fraction of the steps, at the end, over which the learning rate falls to 0
     penalty: float = 0.2  # weight of the gradient penalties R1 and R2; pixels in [-1, 1]
     penalty_interval: int = 16  # steps between gradient penalties
+    augment: bool = False  # differentiable augmentation of all images that a discriminator sees, for few images
     ema_half_life_images: int = 10_000  # half-life of the generator's EMA, in images
     epochs: int = 20
     batch: int = 64  # images
@@ -323,9 +324,15 @@ class Preset:
     joint: JointConfig | None = None
 
 
+ADDED_FIELDS = {"augment": False}  # fields that earlier versions did not have, and the values that change nothing
+
+
 def config_sha256(config: Config | Preset) -> str:
-    """SHA-256 of all fields, in hex: equal for equal configurations. A stage that a preset lacks is left out."""
-    present = {name: value for name, value in asdict(config).items() if value is not None}
+    """SHA-256 of all fields, in hex: equal for equal configurations.
+
+    A stage that a preset lacks is left out, and so are ADDED_FIELDS with these values: hashes of earlier versions stay.
+    """
+    present = {name: value for name, value in _without_added(asdict(config)).items() if value is not None}
     return hashlib.sha256(json.dumps(present, sort_keys=True).encode()).hexdigest()
 
 
@@ -333,6 +340,14 @@ def to_json(config: Config) -> dict[str, Any]:
     """The fields as JSON values: tuples are lists."""
     loaded: dict[str, Any] = json.loads(json.dumps(asdict(config)))
     return loaded
+
+
+def _without_added(values: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: _without_added(value) if isinstance(value, dict) else value
+        for name, value in values.items()
+        if name not in ADDED_FIELDS or value != ADDED_FIELDS[name]
+    }
 
 
 def _check_training(config: NetworkConfig) -> None:

@@ -19,7 +19,7 @@ from gan_denoise.errors import InputError, OutputError
 from gan_denoise.export.run_folder import IMAGES, StageFolder
 from gan_denoise.files import write_atomic
 from gan_denoise.machine import machine_name, usable_cores
-from gan_denoise.study.config import Config, RunOptions, config_sha256, to_json
+from gan_denoise.study.config import ADDED_FIELDS, Config, RunOptions, config_sha256, to_json
 from gan_denoise.study.run.device import pick_device
 
 INEXACT = "inexact_resumes"  # key in meta.json: the changes of each --resume-inexact
@@ -74,7 +74,13 @@ def _flatten(fingerprint: dict[str, Any]) -> dict[str, Any]:
     """
     left_out = ("config", "config_sha256", "dataset", IMAGES)
     rest = {name: value for name, value in fingerprint.items() if name not in left_out}
-    return {**fingerprint.get("config", {}), **rest}
+    return {**_with_added(fingerprint.get("config", {})), **rest}
+
+
+def _with_added(config: dict[str, Any]) -> dict[str, Any]:
+    """The configuration with the fields that its version did not have, and their values then; nested ones too."""
+    filled = {name: _with_added(value) if isinstance(value, dict) else value for name, value in config.items()}
+    return {**ADDED_FIELDS, **filled}
 
 
 def record_changes(stage: StageFolder, fingerprint: dict[str, Any], changed: dict[str, list[Any]], step: int) -> None:

@@ -76,7 +76,15 @@ def train_conditional_gan(config: ConditionalGanConfig, dataset: Dataset, run: P
             penalty = config.penalty * config.penalty_interval if step % config.penalty_interval == 0 else 0.0
             with training_precision(device, options):
                 scalars = pair_step(
-                    generator, discriminator, generator_adam, discriminator_adam, real, label, z, penalty
+                    generator,
+                    discriminator,
+                    generator_adam,
+                    discriminator_adam,
+                    real,
+                    label,
+                    z,
+                    penalty,
+                    config.augment,
                 )
             update_ema(ema_generator, generator, len(real), config.ema_half_life_images)
             stage.accumulate(**scalars)
@@ -148,12 +156,13 @@ def pair_step(
     label: Tensor,
     z: Tensor,
     penalty: float,
+    augmented: bool = False,
 ) -> dict[str, float]:
     """One update of the discriminator, then one of the generator; returns the scalars of `discriminator_step`.
 
     Takes real images (B, C, H, W) in [0, 1], their classes (B,), and z (B, latent_size) of the same classes.
     """
     fake = generator(z)
-    gradient, scalars = discriminator_step(discriminator, discriminator_adam, real, label, fake, penalty)
+    gradient, scalars = discriminator_step(discriminator, discriminator_adam, real, label, fake, penalty, augmented)
     optimizer_step(generator_adam, (fake * gradient).sum())
     return scalars

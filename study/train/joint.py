@@ -218,7 +218,7 @@ def joint_step(
     penalty = config.gan.penalty * config.gan.penalty_interval if apply_penalty else 0.0
     image = model.generator(z)
     image_gradient, scalars = discriminator_step(
-        model.raw_discriminator, optimizers.raw_discriminator, real, label, image, penalty
+        model.raw_discriminator, optimizers.raw_discriminator, real, label, image, penalty, config.gan.augment
     )
 
     generated = image.detach().requires_grad_(config.backprop_through_denoiser)
@@ -232,7 +232,13 @@ def joint_step(
     if config.adversarial:
         clamped = denoised.clamp(0, 1)  # no gradient outside [0, 1], where the discriminator sees no difference
         gradient, denoised_scalars = discriminator_step(
-            model.denoised_discriminator, optimizers.denoised_discriminator, real, label, clamped, penalty
+            model.denoised_discriminator,
+            optimizers.denoised_discriminator,
+            real,
+            label,
+            clamped,
+            penalty,
+            config.gan.augment,
         )
         scalars |= {f"denoised_{name}": value for name, value in denoised_scalars.items()}
         loss = loss + config.adversarial_weight * (clamped * gradient).sum()

@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 from torch.optim import Optimizer
 
 from gan_denoise.models.z_layout import split_z
+from gan_denoise.study.train.augmentation import augment
 from gan_denoise.study.train.optim import optimizer_step
 
 ERROR_FLOOR = 1e-6  # added to a mean squared error before the logarithm: 60 dB
 
 
 def discriminator_step(
-    discriminator: nn.Module, adam: Optimizer, real: Tensor, label: Tensor, fake: Tensor, penalty: float
+    discriminator: nn.Module,
+    adam: Optimizer,
+    real: Tensor,
+    label: Tensor,
+    fake: Tensor,
+    penalty: float,
+    augmented: bool = False,
 ) -> tuple[Tensor, dict[str, float]]:
     """One update of a conditional discriminator, each fake image paired with a real one of its class.
 
     Takes real and fake images (B, C, H, W) in [0, 1] and their classes (B,); `penalty` is the weight of the gradient
-    penalty, 0 for none. Returns the gradient of the generator's loss with respect to the fake images, (B, C, H, W),
-    computed with the updated discriminator, and scalars for the log: both losses, and the fraction of pairs whose
-    real image has the higher logit. The losses depend on differences of logits only, so the sign of one has no meaning.
+    penalty, 0 for none. If `augmented`, the discriminator sees all images as `augment` changes them. Returns the
+    gradient of the generator's loss with respect to the fake images, (B, C, H, W), computed with the updated
+    discriminator, and scalars for the log: both losses, and the fraction of pairs whose real image has the higher
+    logit. The losses depend on differences of logits only, so the sign of one has no meaning.
     """
-    pair, labels = torch.cat([real, fake.detach()]), torch.cat([label, label])
+    see: Callable[[Tensor], Tensor] = augment if augmented else lambda images: images
+    pair, labels = see(torch.cat([real, fake.detach()])), torch.cat([label, label])
     real_logits, fake_logits = discriminator(pair, labels).chunk(2)
     loss = total = discriminator_loss(real_logits, fake_logits)
     if penalty:
@@ -34,9 +45,9 @@ def discriminator_step(
 
     discriminator.requires_grad_(False)  # only the gradient with respect to the image is needed
     with torch.no_grad():
-        real_logits_after = discriminator(real, label)
+        real_logits_after = discriminator(see(real), label)
     image = fake.detach().requires_grad_()
-    loss_of_generator = generator_loss(real_logits_after, discriminator(image, label))
+    loss_of_generator = generator_loss(real_logits_after, discriminator(see(image), label))
     (gradient,) = torch.autograd.grad(loss_of_generator, image)
     discriminator.requires_grad_(True)
     return gradient, {
