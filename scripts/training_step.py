@@ -21,6 +21,7 @@ from gan_denoise.study.run.device import on_device, prepare_torch, training_prec
 from gan_denoise.study.train.blind_denoiser import blind_step, build_denoiser
 from gan_denoise.study.train.conditional_gan import build_discriminator, build_generator, pair_step
 from gan_denoise.study.train.gan import build_networks, gan_step
+from gan_denoise.study.train.image_shape import scale_config
 from gan_denoise.study.train.joint import Optimizers, initial_model, joint_step
 from gan_denoise.study.train.optim import update_ema
 
@@ -37,10 +38,12 @@ def main() -> None:
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--precision", choices=["float32", "bfloat16"], required=True)
     parser.add_argument("--seconds", type=float, required=True)
+    parser.add_argument("--size", type=int, default=28, help="pixels a side, of preset best")
+    parser.add_argument("--channels", type=int, default=1, help="of preset best")
     arguments = parser.parse_args()
     options = RunOptions(threads=arguments.threads, precision=arguments.precision, device="cpu")
     device = prepare_torch(options)
-    step, batch = STAGES[arguments.stage]()
+    step, batch = STAGES[arguments.stage](arguments.size, arguments.channels)
     with training_precision(device, options):
         _round(step)
         counter = FlopCounterMode(display=False)
@@ -82,15 +85,16 @@ def _sgemm_gflops() -> float:
     return 2 * MATRIX_SIDE**3 / sorted(times)[25] / 1e9
 
 
-def _paper() -> tuple[Step, int]:
+def _paper(size: int, channels: int) -> tuple[Step, int]:
     config = PRESETS["paper"].gan
     assert isinstance(config, GanConfig)
-    generator, discriminator = (on_device(network, torch.device("cpu")) for network in build_networks(config))
+    networks = build_networks(config, size=size, channels=channels)
+    generator, discriminator = (on_device(network, torch.device("cpu")) for network in networks)
     betas = (config.beta1, 0.999)
     generator_adam, discriminator_adam = (
         Adam(network.parameters(), config.learning_rate, betas) for network in (generator, discriminator)
     )
-    real = torch.rand(config.batch, 1, 28, 28)
+    real = torch.rand(config.batch, channels, size, size)
 
     def step(_: int) -> None:
         z = torch.randn(config.batch, config.latent_size)
@@ -99,16 +103,17 @@ def _paper() -> tuple[Step, int]:
     return step, config.batch
 
 
-def _best_gan() -> tuple[Step, int]:
-    config = PRESETS["best"].gan
+def _best_gan(size: int, channels: int) -> tuple[Step, int]:
+    config = scale_config(PRESETS["best"].gan, size)
     assert isinstance(config, ConditionalGanConfig)
-    generator = on_device(build_generator(config), torch.device("cpu"))
-    discriminator = on_device(build_discriminator(config), torch.device("cpu"))
-    ema_generator = on_device(build_generator(config), torch.device("cpu")).requires_grad_(False)
+    image_kwargs = {"size": size, "channels": channels}
+    generator = on_device(build_generator(config, **image_kwargs), torch.device("cpu"))
+    discriminator = on_device(build_discriminator(config, **image_kwargs), torch.device("cpu"))
+    ema_generator = on_device(build_generator(config, **image_kwargs), torch.device("cpu")).requires_grad_(False)
     generator_adam, discriminator_adam = (
         Adam(network.parameters(), config.learning_rate) for network in (generator, discriminator)
     )
-    real, label = torch.rand(config.batch, 1, 28, 28), torch.arange(config.batch) % 10
+    real, label = torch.rand(config.batch, channels, size, size), torch.arange(config.batch) % 10
 
     def step(i: int) -> None:
         penalty = config.penalty * config.penalty_interval if i % config.penalty_interval == 0 else 0.0
@@ -119,21 +124,22 @@ def _best_gan() -> tuple[Step, int]:
     return step, config.batch
 
 
-def _best_denoiser() -> tuple[Step, int]:
+def _best_denoiser(size: int, channels: int) -> tuple[Step, int]:
     config = PRESETS["best"].denoiser
     assert isinstance(config, BlindDenoiserConfig)
-    denoiser = on_device(build_denoiser(config.network), torch.device("cpu"))
+    denoiser = on_device(build_denoiser(config.network, channels), torch.device("cpu"))
     adam = Adam(denoiser.parameters(), config.learning_rate)
-    clean = torch.rand(config.batch, 1, 28, 28)
+    clean = torch.rand(config.batch, channels, size, size)
     return (lambda _: blind_step(denoiser, adam, clean, config)), config.batch
 
 
-def _best_joint() -> tuple[Step, int]:
+def _best_joint(size: int, channels: int) -> tuple[Step, int]:
     config = PRESETS["best"].joint
     assert config is not None
-    model = initial_model(dataclasses.replace(config, from_scratch=True), RunFolder(Path()))
+    config = dataclasses.replace(scale_config(config, size), from_scratch=True)
+    model = initial_model(config, RunFolder(Path()), size=size, channels=channels)
     optimizers = Optimizers(*(Adam(on_device(network, torch.device("cpu")).parameters(), 1e-4) for network in model))
-    real, label = torch.rand(config.batch, 1, 28, 28), torch.arange(config.batch) % 10
+    real, label = torch.rand(config.batch, channels, size, size), torch.arange(config.batch) % 10
 
     def step(i: int) -> None:
         z = torch.randn(config.batch, config.gan.latent_size)
@@ -142,7 +148,7 @@ def _best_joint() -> tuple[Step, int]:
     return step, config.batch
 
 
-STAGES: dict[str, Callable[[], tuple[Step, int]]] = {
+STAGES: dict[str, Callable[[int, int], tuple[Step, int]]] = {
     "paper gan": _paper,
     "best gan": _best_gan,
     "best denoiser": _best_denoiser,

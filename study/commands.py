@@ -119,7 +119,8 @@ def run_command(
         check_preset(configs)
     changes = changed_fields(original, configs)
     run, options = run_folder(out, preset, changes), run_options(seed, device, threads, precision, True, False)
-    report = run_study(preset.value, run, images, options, configs, print_tables=not as_json)
+    chosen = [assignment.partition("=")[0].strip() for assignment in assignments or ()]
+    report = run_study(preset.value, run, images, options, configs, not as_json, chosen)
     settings = {
         "preset": preset.value,
         "changes": changes,

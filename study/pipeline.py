@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ from gan_denoise.study.overrides import changed_fields, run_name
 from gan_denoise.study.presets import PRESETS
 from gan_denoise.study.report.build import write_report
 from gan_denoise.study.rows import GAUSSIAN
+from gan_denoise.study.run.stage import report_interval
 from gan_denoise.study.train.dispatch import is_finished, train
 from gan_denoise.study.train.image_shape import fit_preset
 
@@ -74,12 +75,14 @@ def run_study(
     options: RunOptions,
     preset: Preset | None = None,
     print_tables: bool = True,
+    chosen: Collection[str] = (),
 ) -> Path:
     """Run the stages of the study in `folder` that are not finished; returns the path of the report.
 
-    `preset` replaces the configurations of the preset `preset_name`. Other images than Fashion-MNIST get networks for
-    their size, as many training images in all, and where they have classes a classifier of these. Progress goes to
-    stderr, tables to stdout. Raises what the stages raise; finished stages stay finished.
+    `preset` replaces the configurations of the preset `preset_name`; `chosen` names its fields that the user set. Other
+    images than Fashion-MNIST get networks for their size, as many training images in all unless the epochs were chosen,
+    and where they have classes a classifier of these. Progress goes to stderr, tables to stdout. Raises what the stages
+    raise; finished stages stay finished.
     """
     changes = changed_fields(PRESETS[preset_name], preset or PRESETS[preset_name])
     _print_stage("data")
@@ -87,7 +90,7 @@ def run_study(
     is_own = not dataset.is_fashion_mnist
     if is_own:
         _check_measurable(dataset)
-    preset = fit_preset(preset or PRESETS[preset_name], dataset)
+    preset = fit_preset(preset or PRESETS[preset_name], dataset, chosen)
     budget = _budget(preset_name, dataset, preset)
     _write_study(folder, preset_name, preset, changes, dataset, options)
 
@@ -130,8 +133,10 @@ def _budget(preset_name: str, dataset: Dataset, preset: Preset) -> EvalBudget:
     budget = BUDGETS.get(preset_name, EvalBudget())
     if dataset.is_fashion_mnist:
         return budget
-    last = preset.gan.epochs
-    epochs = tuple(sorted({max(1, round(last * i / COMPARED_EPOCHS)) for i in range(1, COMPARED_EPOCHS + 1)}))
+    last, every = preset.gan.epochs, report_interval(preset.gan.epochs)
+    saved = [*range(every, last, every), last]
+    steps = range(1, COMPARED_EPOCHS + 1)
+    epochs = tuple(sorted({saved[max(0, round(len(saved) * i / COMPARED_EPOCHS) - 1)] for i in steps}))
     return dataclasses.replace(budget, generated=min(budget.generated, budget.compared), epochs=epochs)
 
 

@@ -50,7 +50,7 @@ async function draw() {
 function createChoice(images, number) {
   const button = element("button", { type: "button", ariaLabel: `image ${number}` });
   const canvas = createCanvas(about.size, "");
-  paint(canvas, images, number);
+  paint(canvas, images, about.channels, number);
   button.append(canvas);
   button.addEventListener("click", () => select(number));
   return button;
@@ -76,9 +76,9 @@ function moveAlong({ input, direction }) {
 const show = coalesce(async () => {
   const { image, denoised } = await generate(current.z);
   current.denoised = denoised;
-  paint(at("raw"), image);
-  paint(at("denoised"), denoised);
-  paint(at("difference"), difference(image, denoised));
+  paint(at("raw"), image, about.channels);
+  paint(at("denoised"), denoised, about.channels);
+  paint(at("difference"), difference(image, denoised), about.channels);
 });
 
 /** Show at both ends of each slider the image that it leads to. */
@@ -90,7 +90,7 @@ const settle = coalesce(async () => {
   );
   if (!ends.length) return;
   const { denoised } = await generate(Float32Array.from(ends.flatMap((z) => [...z])));
-  sliders.flatMap((slider) => slider.ends).forEach((canvas, i) => paint(canvas, denoised, i));
+  sliders.flatMap((slider) => slider.ends).forEach((canvas, i) => paint(canvas, denoised, about.channels, i));
 });
 
 function describeImage() {

@@ -43,14 +43,14 @@ const showStrip = coalesce(async () => {
   target.z = latentOf(current.seed, target.number, target.label);
   const path = Array.from({ length: STEPS }, (_, i) => interpolate(current.z, target.z, i / (STEPS - 1), about.classes.length));
   const { image, denoised } = await generate(Float32Array.from(path.flatMap((z) => [...z])));
-  [...at("strip").children].forEach((canvas, i) => paint(canvas, i < STEPS ? image : denoised, i % STEPS));
+  [...at("strip").children].forEach((canvas, i) => paint(canvas, i < STEPS ? image : denoised, about.channels, i % STEPS));
   await showStep();
 });
 
 const showStep = coalesce(async () => {
   const { image, denoised } = await generate(interpolate(current.z, target.z, Number(at("fraction").value), about.classes.length));
-  paint(at("interpolation-raw"), image);
-  paint(at("interpolation-denoised"), denoised);
+  paint(at("interpolation-raw"), image, about.channels);
+  paint(at("interpolation-denoised"), denoised, about.channels);
 });
 
 /** Play back and forth until stopped; in discrete steps if the user prefers reduced motion. */

@@ -6,8 +6,8 @@ const MAX_THREADS = 4; // the default of onnxruntime-web; more do not help with 
 const TIMED_RUNS = 25; // the time per image is their median
 
 /**
- * The content of model.json: latent (entries of z), size (height and width), classes, directions, files with hashes,
- * and photo: null, or how the denoiser of photographs is tiled.
+ * The content of model.json: latent (entries of z), size (height and width), channels (1 grey, 3 colour), classes,
+ * directions, files with hashes, and photo: null, or how the denoiser of photographs is tiled.
  */
 export let about;
 export let threads = 1;
@@ -47,7 +47,7 @@ export async function generate(z) {
 
 /** Denoise images in [0, 1]; returns a Float32Array of the same length. */
 export async function denoise(noisy) {
-  return (await run("denoiser", { noisy: tensor(noisy, [1, ...about.size]) })).denoised.data;
+  return (await run("denoiser", { noisy: tensor(noisy, [about.channels, ...about.size]) })).denoised.data;
 }
 
 /**

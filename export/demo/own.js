@@ -14,12 +14,12 @@ let noise;
 
 /** Build the section and start with the image above. */
 export async function setUp() {
-  const area = about.size[0] * about.size[1];
-  noise = latents(NOISE_SEED, 0, 1, area);
+  const length = about.channels * about.size[0] * about.size[1];
+  noise = latents(NOISE_SEED, 0, 1, length);
   for (const id of ["clean", "noisy", "restored"]) Object.assign(at(id), { height: about.size[0], width: about.size[1] });
   at("sigma").addEventListener("input", show);
   at("take").addEventListener("click", () => setImage(current.denoised, "Copied: the denoised image above."));
-  at("clear").addEventListener("click", () => setImage(new Float32Array(area), "Cleared: draw on it."));
+  at("clear").addEventListener("click", () => setImage(new Float32Array(length), "Cleared: draw on it."));
   at("invert").addEventListener("click", () => setImage(clean.map((value) => 1 - value), "Inverted."));
   receiveFiles(at("file"), about.photo ? at("own") : document, openFile);
   followPointer(at("clean"));
@@ -28,7 +28,7 @@ export async function setUp() {
 
 async function openFile(file) {
   try {
-    const { pixels, done } = await readFile(file, about.size);
+    const { pixels, done } = await readFile(file, about.size, about.channels);
     await setImage(pixels, `${done}.`);
   } catch (error) {
     at("done").textContent = `${error.message}.`;
@@ -45,7 +45,7 @@ const show = coalesce(async () => {
   const sigma = Number(at("sigma").value);
   const noisy = clean.map((value, i) => Math.min(1, Math.max(0, value + sigma * noise[i])));
   const restored = await denoise(noisy);
-  [["clean", clean], ["noisy", noisy], ["restored", restored]].forEach(([id, pixels]) => paint(at(id), pixels));
+  [["clean", clean], ["noisy", noisy], ["restored", restored]].forEach(([id, pixels]) => paint(at(id), pixels, about.channels));
   at("sigma-value").textContent = sigma.toFixed(2);
   at("noisy-psnr").textContent = decibels(psnr(clean, noisy));
   at("restored-psnr").textContent = decibels(psnr(clean, restored));
@@ -64,7 +64,7 @@ function followPointer(canvas) {
   };
   const draw = (event) => {
     const point = position(event);
-    drawLine(clean, canvas.width, last ?? point, point, at("erase").checked ? 0 : 1);
+    drawLine(clean, about.size, last ?? point, point, at("erase").checked ? 0 : 1);
     last = point;
     at("done").textContent = "Drawn.";
     return show();

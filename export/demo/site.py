@@ -37,8 +37,8 @@ def write_site(model: Path | None, out: Path, force: bool = False) -> None:
     """Write the page with the graphs in the folder `model` (None: the shipped model) to the folder `out`.
 
     The page of the shipped model also has the shipped denoisers of photographs, if there are some. Raises InputError if
-    the graphs are not a generator and a denoiser of grey images of one size, if a shipped graph is damaged, or if the
-    browser runtime was not fetched; OutputError if `out` is not empty and `force` is not set, or if writing fails.
+    the graphs are not a generator and a denoiser of the same grey or colour images, if a shipped graph is damaged, or
+    if the browser runtime was not fetched; OutputError if `out` is not empty and `force` is not set, or writing fails.
     """
     check_empty(out, force, "--force replaces the files in it")
     fused, graphs = _read_model(model)
@@ -88,8 +88,9 @@ def _read_model(model: Path | None) -> tuple[Graph, dict[str, bytes]]:
         raise InputError.expected(model, expected, "no folder", "gan-denoise export RUN --out DIR writes one")
     fused, denoiser = runtime.load_graph(FUSED, model), runtime.load_graph(DENOISER, model)
     shape = fused.output_shapes[0]
-    if len(shape) != 3 or shape[0] != 1:
-        raise InputError.expected(FUSED.file, "grey images, [1, height, width]", f"images of shape {list(shape)}")
+    if len(shape) != 3 or shape[0] not in (1, 3):
+        expected = "grey or colour images, [1 or 3, height, width]"
+        raise InputError.expected(FUSED.file, expected, f"images of shape {list(shape)}")
     if denoiser.input_shape != shape:
         expected, got = f"images of shape {list(shape)}, as {FUSED.file} has", f"shape {list(denoiser.input_shape)}"
         raise InputError.expected(DENOISER.file, expected, got)
@@ -116,6 +117,7 @@ def _describe(fused: Graph) -> dict[str, Any]:
         "version": __version__,
         "latent": fused.input_shape[0],
         "size": fused.output_shapes[0][1:],
+        "channels": fused.output_shapes[0][0],
         "classes": names.split(",") if names else [],
         "directions": np.round(find_directions(fused).astype(float), 6).tolist(),
     }

@@ -6,14 +6,15 @@ A trainer has its own visible loop:
         for step in stage.steps():
             ...                                     # one update
             stage.accumulate(loss=...)              # sums over the epoch
-            if stage.is_epoch_end(step):            # stage.epoch names the files of the epoch
-                stage.log_epoch(step, ...)          # means of the sums, and measurements
+            if stage.is_epoch_end(step):            # of many epochs: of some; stage.epoch names its files
+                stage.log_epoch(step, ...)          # means of the sums since the last line, and measurements
             stage.end_step(step)                    # saves at intervals; raises Interrupted after a signal
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -33,6 +34,13 @@ from gan_denoise.study.run.metadata import record_changes, verify_fingerprint
 from gan_denoise.study.run.progress import EpochProgress
 
 SAVE_EVERY = 200  # steps
+MAX_REPORTS = 100  # lines in the log, samples and snapshots: of more epochs only every few have them
+
+
+def report_interval(epochs: int, measure_every: int = 0) -> int:
+    """The epochs between two lines of the log: 1 for up to MAX_REPORTS epochs; it divides `measure_every`."""
+    wanted = math.ceil(epochs / MAX_REPORTS)
+    return wanted if not measure_every else max(n for n in range(1, wanted + 1) if measure_every % n == 0)
 
 
 @dataclass
@@ -43,6 +51,7 @@ class Stage:
     modules: checkpoint.Modules
     total_steps: int
     epoch_steps: int
+    report_every: int  # epochs
     log: RunLog
     progress: EpochProgress
     step: int = 0
@@ -73,7 +82,8 @@ class Stage:
             progress = stack.enter_context(
                 EpochProgress(folder.path, epochs, epoch_steps, epoch_images, options.tensorboard)
             )
-            stage = cls(folder, modules, epochs * epoch_steps, epoch_steps, RunLog(folder.log), progress)
+            every = report_interval(epochs, options.measure_every)
+            stage = cls(folder, modules, epochs * epoch_steps, epoch_steps, every, RunLog(folder.log), progress)
             changed = verify_fingerprint(folder, fingerprint, options)
             stage._resume(exactly=not changed)
             if stage.step < stage.total_steps:  # else nothing will be trained
@@ -107,26 +117,29 @@ class Stage:
             self.sums[name] = self.sums.get(name, 0.0) + value
 
     def is_epoch_end(self, step: int) -> bool:
-        """Whether `step` is the last one of its epoch."""
-        return (step + 1) % self.epoch_steps == 0
+        """Whether `step` is the last one of an epoch that is reported."""
+        return (step + 1) % (self.report_every * self.epoch_steps) == 0 or step + 1 == self.total_steps
 
     def log_epoch(self, step: int, images: int, **measured: float) -> None:
-        """Log the means over the epoch that ends with `step`, the measurements after it, and images/s.
+        """Log the means over the steps since the last line, the measurements after `step`, and images/s.
 
+        `images` are those of an epoch.
         Warns of mode collapse if `inter_image_std` and `inter_image_std_real` are among the measurements.
         """
         seconds = self.sums.pop("seconds", 0.0) + time.monotonic() - self.started
         means = {name: value / (step + 1 - self.sums_start) for name, value in self.sums.items()}
-        event = {**means, **measured, "images_per_s": images / seconds, "seconds": seconds}
+        epochs = max(1, round((step + 1 - self.sums_start) / self.epoch_steps))
+        event = {**means, **measured, "images_per_s": epochs * images / seconds, "seconds": seconds}
         event = {name: float(f"{value:.6g}") for name, value in event.items()}
         warning = mode_collapse.collapse_warning(event.get("inter_image_std"), event.get("inter_image_std_real"))
         self.log.append(step=step + 1, epoch=self.epoch, **event, **({"warning": warning} if warning else {}))
         self.progress.end_epoch(self.epoch, event, warning)
-        self.epoch, self.sums, self.sums_start = self.epoch + 1, {}, step + 1
+        self.sums, self.sums_start = {}, step + 1
 
     def end_step(self, step: int) -> None:
-        """Save at the end of an epoch, every SAVE_EVERY steps and after a signal; raises Interrupted after a signal."""
+        """Save after a report, every SAVE_EVERY steps and after a signal; raises Interrupted after a signal."""
         self.step = step + 1
+        self.epoch += self.step % self.epoch_steps == 0
         self.progress.advance()
         is_end = self.is_epoch_end(step)
         if is_end or self.step % SAVE_EVERY == 0 or self.stop_signal:

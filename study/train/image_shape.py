@@ -6,6 +6,7 @@ Nothing changes for 28x28 grey images, so Fashion-MNIST keeps its configurations
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection
 from typing import TypeVar, assert_never, cast
 
 from gan_denoise.data.dataset import Dataset, split_classifier_fit
@@ -73,32 +74,41 @@ def check_preset(preset: Preset, size: int = SIDE, images: int = FASHION_MNIST_I
             check_batch(config.batch, min(config.images, images), f"--set {stage}.batch=")
 
 
-def fit_preset(preset: Preset, dataset: Dataset) -> Preset:
+def fit_preset(preset: Preset, dataset: Dataset, chosen: Collection[str] = ()) -> Preset:
     """The preset for the images of a data set; unchanged for Fashion-MNIST.
 
     Networks get the size of the images. A stage sees as many images in all as it would of Fashion-MNIST, so that a
-    small data set is seen in more epochs, up to MAX_EPOCHS. Batches that would leave one image over get one more.
+    small data set is seen in more epochs, up to MAX_EPOCHS, unless the stage's `epochs` are among the fields that the
+    user has `chosen`, such as `gan.epochs`. Batches that would leave one image over get one more.
     Raises UsageError as `check_preset` does.
     """
     if dataset.is_fashion_mnist:
         return preset
     size, count = dataset.train.shape[-1], len(dataset.train)
+    gan, denoiser, joint = (
+        config and _fit(config, size, count, None if f"{stage}.epochs" in chosen else MAX_EPOCHS)
+        for stage, config in ((GAN, preset.gan), (DENOISER, preset.denoiser), (JOINT, preset.joint))
+    )
+    unseen = len(split_classifier_fit(dataset.train)[0])
     fitted = dataclasses.replace(
         preset,
-        gan=_fit(preset.gan, size, count, MAX_EPOCHS),
-        denoiser=_fit(preset.denoiser, size, count, MAX_EPOCHS),
-        classifier=_fit(preset.classifier, size, len(split_classifier_fit(dataset.train)[0]), MAX_CLASSIFIER_EPOCHS),
-        joint=None if preset.joint is None else _fit(preset.joint, size, count, MAX_EPOCHS),
+        gan=gan,
+        denoiser=denoiser,
+        joint=joint,
+        classifier=_fit(preset.classifier, size, unseen, MAX_CLASSIFIER_EPOCHS),
     )
     check_preset(fitted, size, count)
     return fitted
 
 
-def _fit(config: SomeConfig, size: int, count: int, max_epochs: int) -> SomeConfig:
+def _fit(config: SomeConfig, size: int, count: int, max_epochs: int | None) -> SomeConfig:
+    """The configuration for `count` images; without `max_epochs` its epochs stay."""
     config, used = scale_config(config, size), min(config.images, count)
-    epochs = round(config.epochs * min(config.images, FASHION_MNIST_IMAGES) / used)
     batch = min(config.batch, used)
     batch += used % batch == 1
+    if max_epochs is None:
+        return dataclasses.replace(config, batch=batch)
+    epochs = round(config.epochs * min(config.images, FASHION_MNIST_IMAGES) / used)
     return dataclasses.replace(config, epochs=min(max(epochs, config.epochs), max_epochs), batch=batch)
 
 

@@ -105,7 +105,7 @@ def test_models_that_the_page_cannot_run_are_refused(
     for content, message in (
         (
             identity_graph(28, flat=True),
-            r"fused\.onnx: expected grey images, \[1, height, width\], got images of shape \[784\]",
+            r"fused\.onnx: expected grey or colour images, \[1 or 3, height, width\], got images of shape \[784\]",
         ),
         (
             identity_graph(8),

@@ -31,10 +31,11 @@ from gan_denoise.export.shards import write_shards
 from gan_denoise.models.autoencoder import Denoiser
 from gan_denoise.models.dcgan import Generator
 from gan_denoise.study.config import Config, DenoiserConfig, RunOptions, config_sha256
+from gan_denoise.study.overrides import set_preset_fields
 from gan_denoise.study.presets import PRESETS
 from gan_denoise.study.run.metadata import describe_images, run_fingerprint
 from gan_denoise.study.train.dispatch import is_finished, train
-from gan_denoise.study.train.image_shape import scale_config
+from gan_denoise.study.train.image_shape import fit_preset, scale_config
 
 OPTIONS = RunOptions(threads=1)
 SMOKE, BEST = PRESETS["smoke"], PRESETS["smoke-best"]
@@ -245,3 +246,12 @@ def test_widths_that_do_not_fit_the_images_are_refused_before_training(
 def test_a_dry_run_prints_the_scaled_networks() -> None:
     done = CliRunner().invoke(app, ["train", "gan", "--preset", "paper", "--size", "64", "--dry-run"])
     assert '"generator_widths": [\n  128,\n  64,' in done.stdout
+
+
+def test_few_images_are_seen_in_more_epochs_unless_the_user_chose_the_epochs(excerpt: Dataset) -> None:
+    own = dataclasses.replace(excerpt, name="folder", sha256="0" * 64)
+    used = min(len(own.train), PRESETS["best"].gan.images)
+    fitted = fit_preset(PRESETS["best"], own)
+    assert fitted.gan.epochs == fitted.denoiser.epochs == min(500, round(20 * 60_000 / used))
+    chosen = fit_preset(set_preset_fields(PRESETS["best"], ["gan.epochs=7"]), own, ["gan.epochs"])
+    assert (chosen.gan.epochs, chosen.denoiser.epochs) == (7, fitted.denoiser.epochs)
