@@ -9,11 +9,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from gan_denoise.data import cifar10, fashion_mnist, sources
+from gan_denoise.data import cifar10, mnist, sources
 from gan_denoise.data.array_files import load_array_file
 from gan_denoise.data.dataset import Dataset, Split
 from gan_denoise.data.dataset_options import FASHION_MNIST, PHOTOS, DatasetOptions
-from gan_denoise.data.fashion_mnist import MNIST_SHA256, SHA256
 from gan_denoise.data.image_folders import load_folder
 from gan_denoise.data.images import ImagesU8, to_pil
 from gan_denoise.data.open_image import crop_and_resize
@@ -24,10 +23,6 @@ from gan_denoise.options import CENTRE
 
 SIZES = (28, 32, 64, 128)  # pixels a side
 SIZE_LIST = "28, 32, 64 or 128"
-DIGITS = tuple("0123456789")
-KANA = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
-# Data sets in IDX files: folder in a torchvision root, classes, SHA-256 of the files if known.
-IDX = {"mnist": ("MNIST", DIGITS, MNIST_SHA256), "kmnist": ("KMNIST", KANA, None)}
 
 
 def load_images(options: DatasetOptions) -> Dataset:
@@ -68,8 +63,8 @@ def _load(options: DatasetOptions) -> Dataset:
         return load_folder(options)
     if name == FASHION_MNIST:
         dataset = sources.load_fashion_mnist(path)
-    elif name in IDX:
-        dataset = _load_idx(name, path)
+    elif name in mnist.IDX:
+        dataset = mnist.load_idx(name, path)
     elif name == "cifar10":
         dataset = _load_cifar10(path, channels)
     else:
@@ -133,35 +128,3 @@ def resize_dataset(dataset: Dataset, size: int | None, channels: int | None) -> 
 
 def _convert(image: ImagesU8, channels: int) -> Image.Image:
     return to_pil(image).convert("L" if channels == 1 else "RGB")
-
-
-# --- IDX files ----------------------------------------------------------------------------------
-
-
-def _load_idx(name: str, path: Path | None) -> Dataset:
-    """MNIST, verified by its hashes, or Kuzushiji-MNIST, whose files only have to be well-formed."""
-    title, classes, hashes = IDX[name]
-    roots = sources.torchvision_roots() if path is None else [path]
-    if path is None:
-        roots = [root / title / "raw" for root in roots]
-    folder = next((folder for root in roots if (folder := sources.folder_with_files(root, title))), None)
-    hint = f'torchvision.datasets.{title}("DIR", download=True); then --data DIR'
-    if folder is None:
-        raise InputError.expected(", ".join(map(str, roots)), f"the four IDX files of {title}", "none", hint)
-    try:
-        dataset = fashion_mnist.read_dataset(folder, str(folder), checked=False)
-        _check_identity(folder, title, hashes)
-    except InputError as error:
-        raise InputError(error.message, hint) from error
-    return dataclasses.replace(dataset, classes=classes, name=name)
-
-
-def _check_identity(folder: Path, title: str, hashes: dict[str, str] | None) -> None:
-    """Raise InputError if the files are those of another data set, or not the ones with the known `hashes`."""
-    for file, content in fashion_mnist.read_files(folder, checked=False).items():
-        sha256 = hashlib.sha256(content).hexdigest()
-        known = {SHA256[file]: "Fashion-MNIST", MNIST_SHA256[file]: "MNIST"}.get(sha256, title)
-        if known != title:
-            raise InputError.expected(folder / file, title, known)
-        if hashes and sha256 != hashes[file]:
-            raise InputError.expected(folder / file, f"{title}, SHA-256 {hashes[file]}", sha256)
