@@ -71,7 +71,8 @@ def fetch(
             folder = fetch_photographs(data, print_status)
             hashes = fetched_files(folder)
         case _:
-            raise UsageError.expected("--dataset", "fashion-mnist, mnist, kmnist or photos", dataset.value)
+            hint = f"gan-denoise data info --dataset {dataset.value} --data PATH reads it where it is"
+            raise UsageError.expected("--dataset", "fashion-mnist, mnist, kmnist or photos", dataset.value, hint)
     sha256 = {str(file.relative_to(folder)): sha256 for file, sha256 in hashes.items()}
     next_command = ("data", "info", *DatasetOptions(dataset.value).arguments())
     print_result("data fetch", [folder], as_json, next_command, written=list(hashes), sha256=sha256)

@@ -10,10 +10,11 @@ import numpy as np
 from PIL import Image
 
 from gan_denoise.data import cifar10, mnist, sources
-from gan_denoise.data.array_files import load_array_file
+from gan_denoise.data.array_files import check_array_headers, load_array_file
 from gan_denoise.data.dataset import Dataset, Split
 from gan_denoise.data.dataset_options import FASHION_MNIST, PHOTOS, DatasetOptions
-from gan_denoise.data.image_folders import load_folder
+from gan_denoise.data.image_files import Skipped
+from gan_denoise.data.image_folders import has_train_folder, list_folder, load_folder
 from gan_denoise.data.images import ImagesU8, to_pil
 from gan_denoise.data.open_image import crop_and_resize
 from gan_denoise.data.photographs import load_photographs
@@ -49,10 +50,26 @@ def check_dataset_options(options: DatasetOptions) -> None:
     else:
         check_image_size(options.size, options.channels)
     if options.path is None and options.name in ("folder", "npz"):
-        raise UsageError.expected("--data", f"the path of the images, for --dataset {options.name}", "none")
+        hint = "--data DIR" if options.name == "folder" else "--data FILE.npz"
+        raise UsageError.expected("--data", f"the path of the images, for --dataset {options.name}", "none", hint)
     of_files = {"--crop": options.crop != CENTRE, "--test": options.test, "--labels": options.labels}
     if options.name != "folder" and (wrong := next((name for name, given in of_files.items() if given), None)):
         raise UsageError.expected(wrong, "--dataset folder with it", f"--dataset {options.name}", f"leave out {wrong}")
+
+
+def check_source(options: DatasetOptions) -> int | None:
+    """Raise InputError for files that are missing or of the wrong kind, as far as it shows without any pixel.
+
+    Lists image files and reads the headers of arrays; returns the side of these in pixels, None for other data sets.
+    """
+    if options.path is not None and options.name == "folder":
+        list_folder(options, Skipped())
+    if options.path is None or options.name != "npz":
+        return None
+    shape = check_array_headers(options.path)
+    if options.size is None:
+        _check_square(shape, options.path)
+    return shape[1]
 
 
 def _load(options: DatasetOptions) -> Dataset:
@@ -78,7 +95,7 @@ def _load_cifar10(path: Path | None, channels: int | None) -> Dataset:
     roots = sources.torchvision_roots() if path is None else [path]
     if folder := cifar10.find_batches(roots):
         return cifar10.load_batches(folder)
-    if path is not None and (path / "train").is_dir():
+    if path is not None and has_train_folder(path):
         files = DatasetOptions("folder", path, cifar10.SIDE, channels or 3)
         return dataclasses.replace(load_folder(files), name="cifar10")
     where = ", ".join(map(str, roots))
@@ -112,9 +129,7 @@ def resize_dataset(dataset: Dataset, size: int | None, channels: int | None) -> 
     shape = (channels or old_shape[0], *(size or side for side in old_shape[1:]))  # (C, H, W)
     if shape == old_shape and old_shape[1] == old_shape[2] in SIZES:
         return dataset
-    if shape[1] != shape[2] or shape[1] not in SIZES:
-        got = f"{old_shape[1]}x{old_shape[2]}"
-        raise InputError.expected(dataset.source, f"images of {SIZE_LIST} pixels a side", got, "--size 32")
+    _check_square(shape, dataset.source)
 
     def resize(split: Split) -> Split:
         images = np.stack([crop_and_resize(_convert(image, shape[0]), shape[1]) for image in split.images])
@@ -124,6 +139,13 @@ def resize_dataset(dataset: Dataset, size: int | None, channels: int | None) -> 
     validation = None if dataset.validation is None else resize(dataset.validation)
     train, test = resize(dataset.train), resize(dataset.test)
     return dataclasses.replace(dataset, train=train, test=test, validation=validation, sha256=sha256)
+
+
+def _check_square(shape: tuple[int, ...], source: object) -> None:
+    """Raise InputError unless images (C, H, W) are squares of a supported size."""
+    if shape[1] != shape[2] or shape[1] not in SIZES:
+        got = f"{shape[1]}x{shape[2]}"
+        raise InputError.expected(source, f"images of {SIZE_LIST} pixels a side", got, "--size 32")
 
 
 def _convert(image: ImagesU8, channels: int) -> Image.Image:
