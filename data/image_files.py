@@ -113,7 +113,7 @@ def walk_image_folders(
 def none_found(folder: Path, skipped: Skipped) -> InputError:
     """The error for a folder without image files; it says what was skipped instead."""
     got = f"none; skipped {skipped}" if str(skipped) else "none"
-    hint = CONVERT_HINT if any(kind in got for kind in OTHER_KINDS) else ""
+    hint = CONVERT_HINT if any(kind in got for kind in OTHER_KINDS) else "name the folder that holds the images"
     return InputError.expected(folder, IMAGE_FILES, got, hint)
 
 

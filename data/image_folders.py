@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from gan_denoise.data.dataset import MIN_IMAGES, Dataset, Split, content_sha256, split_dataset
+from gan_denoise.data.dataset import MIN_IMAGES, MORE_IMAGES, Dataset, Split, content_sha256, split_dataset
 from gan_denoise.data.dataset_options import DatasetOptions
 from gan_denoise.data.fashion_mnist import SIDE
 from gan_denoise.data.image_files import (
@@ -32,6 +34,7 @@ SPLIT_NAMES = {
     **dict.fromkeys(("val", "valid", "validation"), VALIDATION),
     **dict.fromkeys(("test", "testing"), TEST),
 }  # in any case
+SAME_CLASSES = "each split needs the same class folders; or name one of the splits alone with --data"
 Groups = dict[str, list[Path]]  # image files by class, or all under "" where there are no classes
 
 
@@ -64,16 +67,14 @@ def load_folder(options: DatasetOptions) -> Dataset:
     """
     assert options.path is not None
     skipped, folder = Skipped(), options.path
-    layout = read_layout(folder, skipped) if options.labels is None else read_labels(options.labels, folder, skipped)
-    if options.test is not None:
-        layout = _with_test(layout, options.test, folder, skipped)
+    layout = list_folder(options, skipped)
     splits = {name: _read_split(groups, options, skipped) for name, groups in layout.groups.items()}
     skipped.report(folder)
     train, names = splits[TRAIN]
     if len(splits) == 1:
         return split_dataset(train.images, train.labels, layout.classes, folder, "folder", names)
     if len(train) < MIN_IMAGES:
-        raise InputError.expected(layout.folders[TRAIN], f"{MIN_IMAGES} images or more", len(train))
+        raise InputError.expected(layout.folders[TRAIN], f"{MIN_IMAGES} images or more", len(train), MORE_IMAGES)
     given = {name: _shuffle(split) for name, (split, _) in splits.items()}
     test, validation = given.get(TEST), given.get(VALIDATION)
     if test is None:
@@ -86,12 +87,28 @@ def load_folder(options: DatasetOptions) -> Dataset:
     )
 
 
+def list_folder(options: DatasetOptions, skipped: Skipped) -> Layout:
+    """The image files that `load_folder` reads; opens none. Raises InputError as it does for folders and labels."""
+    assert options.path is not None
+    folder, labels = options.path, options.labels
+    layout = read_layout(folder, skipped) if labels is None else read_labels(labels, folder, skipped)
+    return layout if options.test is None else _with_test(layout, options.test, folder, skipped)
+
+
+def has_train_folder(folder: Path) -> bool:
+    """Whether there is a folder `train` in `folder`, in any of its spellings."""
+    with contextlib.suppress(InputError):
+        return any(SPLIT_NAMES.get(path.name.lower()) == TRAIN for path in scan_folder(folder, Skipped())[1])
+    return False
+
+
 def read_layout(folder: Path, skipped: Skipped) -> Layout:
     """Find the image files of each split and class below `folder`. Raises InputError as `load_folder` does."""
     files, subfolders = scan_folder(folder, skipped)
     while not files and len(subfolders) == 1:  # an archive that was unpacked into its own folder
         inner_files, inner = scan_folder(subfolders[0], Skipped())
-        if inner_files or not inner:
+        is_split = subfolders[0].name.lower() in SPLIT_NAMES  # of images without classes
+        if not is_split and (inner_files or not inner):
             break  # one class
         folder = subfolders[0]
         files, subfolders = scan_folder(folder, skipped)
@@ -102,9 +119,8 @@ def read_layout(folder: Path, skipped: Skipped) -> Layout:
     layout = Layout(folders, groups)
     for name, path in folders.items():
         if groups[name].keys() != groups[TRAIN].keys():
-            raise InputError.expected(
-                path, f"the classes of {folders[TRAIN]}", _difference(groups[TRAIN], groups[name])
-            )
+            expected, got = f"the classes of {folders[TRAIN]}", _difference(groups[TRAIN], groups[name])
+            raise InputError.expected(path, expected, got, SAME_CLASSES)
     return layout
 
 
@@ -124,7 +140,8 @@ def _group_by_class(folder: Path, files: list[Path], subfolders: list[Path], ski
         mixed = next((path for path in subfolders if scan_folder(path, Skipped())[0]), None)
         if mixed is not None:
             got = f"{files[0].name} beside the folder {mixed.name} of images"
-            raise InputError.expected(folder, "either image files or one sub-folder per class", got)
+            hint = "move the image files elsewhere, or into a sub-folder of their class"
+            raise InputError.expected(folder, "either image files or one sub-folder per class", got, hint)
         for path in subfolders:
             skipped.add("folder without image", path)
         return {"": files}
@@ -132,7 +149,9 @@ def _group_by_class(folder: Path, files: list[Path], subfolders: list[Path], ski
     for path in sorted(subfolders, key=class_name):
         name, in_class = class_name(path), Skipped()
         if name in groups:
-            raise InputError.expected(folder, "sub-folders with different names", f"{name} twice, as NFC and as NFD")
+            raise InputError.expected(
+                folder, "sub-folders with different names", f"{name} twice, as NFC and as NFD", "rename one"
+            )
         groups[name] = list_image_files(path, in_class)
         if not groups[name]:
             _check_no_split(folder, subfolders)
@@ -141,7 +160,8 @@ def _group_by_class(folder: Path, files: list[Path], subfolders: list[Path], ski
     if not groups:
         raise none_found(folder, skipped)
     if len(groups) > MAX_CLASSES:
-        raise InputError.expected(folder, f"at most {MAX_CLASSES} sub-folders of images", len(groups))
+        hint = "leave some out with --data, or give fewer labels to a flat folder with --labels FILE.csv"
+        raise InputError.expected(folder, f"at most {MAX_CLASSES} sub-folders of images", len(groups), hint)
     return groups
 
 
@@ -165,13 +185,14 @@ def _difference(train: Groups, other: Groups) -> str:
 def _with_test(layout: Layout, folder: Path, train: Path, skipped: Skipped) -> Layout:
     """The layout with the images of another folder as test split."""
     if TEST in layout.groups:
-        raise UsageError.expected("--test", f"no folder `test` in {train}", "both")
+        raise UsageError.expected("--test", f"no folder `test` in {train}", "both", "leave out --test")
     if os.path.realpath(folder) == os.path.realpath(train):
-        raise UsageError.expected("--test", "another folder than --data", folder)
+        raise UsageError.expected("--test", "another folder than --data", folder, "without it a twelfth is tested")
     groups = read_layout(folder, skipped).groups
     test = groups.get(TEST, groups[TRAIN])
     if test.keys() != layout.groups[TRAIN].keys():
-        raise InputError.expected(folder, f"the classes of {train}", _difference(layout.groups[TRAIN], test))
+        got = _difference(layout.groups[TRAIN], test)
+        raise InputError.expected(folder, f"the classes of {train}", got, SAME_CLASSES)
     return Layout({**layout.folders, TEST: folder}, {**layout.groups, TEST: test})
 
 
@@ -199,6 +220,12 @@ def _shuffle(split: Split) -> Split:
 # --- labels in a CSV file -----------------------------------------------------------------------
 
 
+def _find_named(folder: Path, name: str) -> Path:
+    """The file of that name below `folder`, also if one of the two is composed (NFC) and the other decomposed (NFD)."""
+    spellings = (name, *(unicodedata.normalize(form, name) for form in ("NFC", "NFD")))
+    return next((path for spelling in spellings if os.path.isfile(path := folder / spelling)), folder / name)
+
+
 def read_labels(labels: Path, folder: Path, skipped: Skipped) -> Layout:
     """The layout that a CSV file gives to the image files below `folder`: columns `file`, `label`, optionally `split`.
 
@@ -211,24 +238,29 @@ def read_labels(labels: Path, folder: Path, skipped: Skipped) -> Layout:
     classes = sorted({row.label for row in rows})
     lines: dict[str, int] = {}  # by file
     if len(classes) > MAX_CLASSES:
-        raise InputError.expected(labels, f"at most {MAX_CLASSES} labels", len(classes))
+        hint = "give several of them one label, or leave lines out"
+        raise InputError.expected(labels, f"at most {MAX_CLASSES} labels", len(classes), hint)
     for row in rows:
-        line, path = f"{labels}, line {row.line}", folder / row.file
+        line, path = f"{labels}, line {row.line}", _find_named(folder, row.file)
         if ".." in Path(row.file).parts or Path(row.file).is_absolute():
             raise InputError.expected(line, f"a file below {folder}", row.file)
         if not os.path.isfile(path):  # False for a name that is too long
             raise InputError(f"{line}: {path}: not found", f"files are named relative to {folder}")
         if (before := lines.setdefault(os.path.realpath(path), row.line)) != row.line:
-            raise InputError.expected(line, "each file once", f"{row.file}, which line {before} names too")
+            raise InputError.expected(
+                line, "each file once", f"{row.file}, which line {before} names too", "leave one out"
+            )
         if row.split and row.split not in SPLIT_NAMES:
             raise InputError.expected(line, "a split train, val or test", row.split)
         of_split = groups.setdefault(SPLIT_NAMES.get(row.split, TRAIN), {name: [] for name in classes})
         of_split[row.label].append(path)
     if TRAIN not in groups:
-        raise InputError.expected(labels, "images of the split train", ", ".join(groups) or "none")
+        hint = "name the split of the training images train, or leave out the column split"
+        raise InputError.expected(labels, "images of the split train", ", ".join(groups) or "none", hint)
     for part, of_split in groups.items():
         if empty := [name for name, files in of_split.items() if not files]:
-            raise InputError.expected(labels, f"each label in the split {part}", f"no {', '.join(empty[:5])}")
+            got, hint = f"no {', '.join(empty[:5])}", "leave out the column split: a twelfth is then tested"
+            raise InputError.expected(labels, f"each label in the split {part}", got, hint)
     named = {path for of_split in groups.values() for files in of_split.values() for path in files}
     for path in list_image_files(folder, Skipped()):
         if path not in named:

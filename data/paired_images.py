@@ -48,7 +48,9 @@ def match_names(noisy: Path, clean: Path, skipped: Skipped) -> list[tuple[Path, 
     noisy_files, clean_files = _files_by_name(noisy, skipped), _files_by_name(clean, skipped)
     for files, partners, folder in ((noisy_files, clean_files, clean), (clean_files, noisy_files, noisy)):
         for name in sorted(files.keys() - partners.keys()):
-            raise InputError.expected(files[name], f"an image of the same name in {folder}", "none")
+            raise InputError.expected(
+                files[name], f"an image of the same name in {folder}", "none", "add it or remove this one"
+            )
     return [(noisy_files[name], clean_files[name]) for name in sorted(noisy_files)]
 
 

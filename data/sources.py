@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from gan_denoise.data.dataset import Dataset
@@ -57,7 +57,7 @@ def fetch_fashion_mnist(data: Path | None = None, status: Status = lambda line: 
     with locked_cache(cache, status):
         remove_leftovers(cache)
         if root is not None or not _is_valid(cache):  # another fetch may have filled it meanwhile
-            _store(_read_local(root, status) or download(cache, status), cache)
+            store_files(_read_local(root, status) or download(cache, status), cache)
     return cache
 
 
@@ -157,8 +157,8 @@ def locked_cache(cache: Path, status: Status) -> Iterator[None]:
         raise OutputError.expected(cache, "a writable folder", error.strerror or error, CACHE_HINT) from error
 
 
-def _store(files: dict[str, bytes], cache: Path) -> None:
-    """Write verified files to the cache, decompressed, since every command reads them."""
+def store_files(files: Mapping[str, bytes], cache: Path) -> None:
+    """Write verified files to the cache, decompressed, since every command reads them; each atomically."""
     for name, content in files.items():
         try:
             write_atomic(cache / name, content)

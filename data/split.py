@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from gan_denoise.data.images import ImagesU8, to_pil
+from gan_denoise.data.split_cache import cached_numbers
 
 THUMBNAIL = 16  # pixels a side of the versions that are compared
 SIMILAR = 0.98  # correlation of the thumbnails of near-duplicates: contrast, brightness and colour may differ
 MAX_COMPARED = 100_000  # images; more take minutes
+RULES = (THUMBNAIL, SIMILAR)  # all that the result of a search depends on, beside the images
 CHUNK = 256  # rows of correlations at a time
 MAX_SHARE = 0.5  # a name that more images of a class than this share is no source: `n01440764_10026`
 # `street_crop3`, `street-tile-0-2`: the source and the number of a part of it.
@@ -47,12 +49,23 @@ def find_groups(images: ImagesU8, sources: Sequence[str] | None = None) -> tuple
     names = range(len(images)) if sources is None else sources
     groups = np.array([numbers.setdefault(name, len(numbers)) for name in names], np.int64)
     if len(images) <= MAX_COMPARED:
-        rows = _thumbnails(images)
-        for start in range(0, len(rows), CHUNK):
-            first, second = np.nonzero(rows[start : start + CHUNK] @ rows.T > SIMILAR)
-            groups = _join(groups, groups[first + start], groups[second])
+        similar = cached_numbers(("groups", *RULES), (images,), len(images), lambda: _find_similar(images))
+        alike = np.nonzero(similar)[0]
+        _, first, inverse = np.unique(similar[alike], return_index=True, return_inverse=True)
+        groups = _join(groups, groups[alike], groups[alike[first[inverse]]])
     counts = np.bincount(groups) if len(groups) else np.zeros(0, np.int64)
     return groups, int(counts[counts > 1].sum())
+
+
+def _find_similar(images: ImagesU8) -> Groups:
+    """The number, 1 or more, of each image's group of near-duplicates; 0 for an image that has none, (N,)."""
+    groups, rows = np.arange(len(images)), _thumbnails(images)
+    for start in range(0, len(rows), CHUNK):
+        first, second = np.nonzero(rows[start : start + CHUNK] @ rows[start:].T > SIMILAR)
+        groups = _join(groups, groups[first + start], groups[second + start])
+    counts = np.bincount(groups, minlength=1)
+    similar: Groups = np.where(counts[groups] > 1, groups + 1, 0)
+    return similar
 
 
 def _join(groups: Groups, first: Groups, second: Groups) -> Groups:
@@ -120,7 +133,8 @@ def describe_published_split(train: ImagesU8, test: ImagesU8) -> str:
     """How many test images of a given split have a near-duplicate among the training images, in one sentence."""
     if len(train) + len(test) > MAX_COMPARED:
         return "as given; not searched for near-duplicates"
-    leaked = int(has_near_duplicate(test, train).sum())
+    search = (("in train", *RULES), (test, train), len(test))
+    leaked = int(cached_numbers(*search, lambda: has_near_duplicate(test, train).astype(np.int64)).sum())
     found = f"{leaked:,} of {len(test):,} test images have" if leaked else "no test image has"
     return f"as given; {found} a near-duplicate among the training images"
 

@@ -15,7 +15,7 @@ from command_helpers import FASTER
 from data_helpers import COUNT, EXCERPT, photograph
 from onnx import TensorProto, helper, numpy_helper
 
-from gan_denoise.data import download, fashion_mnist, sources
+from gan_denoise.data import download, fashion_mnist, mnist, sources
 from gan_denoise.data.dataset import Dataset
 from gan_denoise.eval.denoising import svr
 from gan_denoise.export.convert.bundle import export_run
@@ -31,6 +31,7 @@ TOOLS = {  # programs that tests need and no Python package provides
     "chromium": "apt-get install chromium",
     "g++": "apt-get install g++",
     "nginx": "apt-get install nginx-light",
+    "npm": "apt-get install npm",
     "onnxruntime-web": "apt-get install npm, then make demo",
     "strace": "apt-get install strace",
     "systemd-analyze": "apt-get install systemd",
@@ -116,6 +117,7 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sources, "DEBIAN_FOLDER", tmp_path / "debian")
     monkeypatch.setattr(download, "REMOTES", ())
+    monkeypatch.setattr(mnist, "REMOTES", dict.fromkeys(mnist.REMOTES, ()))
     return tmp_path
 
 

@@ -192,8 +192,11 @@ def _with_option(config: SomeConfig, field: str, value: int | None) -> SomeConfi
 
 
 def _check(config: Config, images: DatasetOptions, pairs: Pairs) -> Config:
-    """The configuration scaled to the images. Raises UsageError for what training would refuse before it reads them."""
-    from gan_denoise.data.datasets import SIZE_LIST, check_dataset_options
+    """The configuration scaled to the images.
+
+    Raises UsageError, or InputError for missing or unfit files, for what training would refuse before it reads pixels.
+    """
+    from gan_denoise.data.datasets import SIZE_LIST, check_dataset_options, check_source
     from gan_denoise.study.train.image_shape import FASHION_MNIST_IMAGES, check_size, scale_config
 
     is_fashion_mnist = images.name == FASHION_MNIST
@@ -209,9 +212,10 @@ def _check(config: Config, images: DatasetOptions, pairs: Pairs) -> Config:
     check_dataset_options(images)
     if is_fashion_mnist and pairs is None:
         check_batch(config.batch, min(config.images, FASHION_MNIST_IMAGES))
-    size = images.size or FASHION_MNIST_SIDE  # arrays of other sizes are checked when they have been read
+    side = check_source(images)  # known of arrays; that of files is FASHION_MNIST_SIDE unless --size says otherwise
+    size = images.size or side or FASHION_MNIST_SIDE
     scaled = scale_config(config, size)
-    if images.size or is_fashion_mnist:
+    if images.size or side or is_fashion_mnist:
         check_size(scaled, size)
     return scaled
 

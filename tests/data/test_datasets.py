@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import shutil
@@ -13,7 +14,7 @@ import pytest
 from data_helpers import COUNT, EXCERPT, corrupt, photograph
 from PIL import Image
 
-from gan_denoise.data import array_files, datasets, fashion_mnist
+from gan_denoise.data import array_files, datasets, fashion_mnist, mnist
 from gan_denoise.data.dataset import Dataset
 from gan_denoise.data.datasets import load_dataset
 from gan_denoise.data.open_image import crop_and_resize, open_image
@@ -179,8 +180,8 @@ def test_mnist_is_taken_by_its_hashes_alone(tmp_path: Path, monkeypatch: pytest.
         name: hashlib.sha256(content).hexdigest()
         for name, content in fashion_mnist.read_files(EXCERPT, checked=False).items()
     }
-    monkeypatch.setitem(datasets.IDX, "mnist", ("MNIST", datasets.DIGITS, hashes))
-    assert load_dataset("mnist", tmp_path).classes == datasets.DIGITS
+    monkeypatch.setitem(mnist.IDX, "mnist", dataclasses.replace(mnist.IDX["mnist"], sha256=hashes))
+    assert load_dataset("mnist", tmp_path).classes == mnist.DIGITS
 
 
 def test_fashion_mnist_in_the_folder_of_another_is_named(tmp_path: Path) -> None:
@@ -195,6 +196,7 @@ def test_fashion_mnist_in_the_folder_of_another_is_named(tmp_path: Path) -> None
 def test_a_missing_data_set_is_named_with_steps_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", os.fspath(tmp_path))
+    monkeypatch.setenv("GAN_DENOISE_CACHE", os.fspath(tmp_path / "cache"))
     with pytest.raises(InputError, match="expected the four IDX files of MNIST, got none") as caught:
         load_dataset("mnist", None)
     assert 'torchvision.datasets.MNIST("DIR", download=True)' in caught.value.hint

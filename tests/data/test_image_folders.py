@@ -146,3 +146,17 @@ def test_two_classes_whose_names_look_the_same_are_refused(tmp_path: Path) -> No
         pytest.skip("this file system keeps one form")
     with pytest.raises(InputError, match="é twice, as NFC and as NFD"):
         load_dataset("folder", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["train", "TRAIN"])
+@pytest.mark.row(58)
+def test_a_folder_train_alone_is_no_class(tmp_path: Path, name: str) -> None:
+    for label in "ab":
+        fill(tmp_path / "classes" / name / label, 12, 100 * (label == "b"))
+    data = load_dataset("folder", tmp_path / "classes")
+    assert (data.classes, data.published, len(data.test)) == (("a", "b"), False, 2)
+    fill(tmp_path / "flat" / name, 24)
+    data = load_dataset("folder", tmp_path / "flat")
+    assert (data.classes, data.published, len(data.test)) == ((), False, 2)
+    fill(tmp_path / "one/cats", 24)
+    assert load_dataset("folder", tmp_path / "one").classes == ("cats",)

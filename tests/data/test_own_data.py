@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import pickle
+import tracemalloc
+import unicodedata
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -13,11 +16,13 @@ from data_helpers import photograph
 from PIL import Image
 
 from gan_denoise.data import cifar10
+from gan_denoise.data.array_files import check_array_headers, load_array_file
 from gan_denoise.data.dataset_options import DatasetOptions
 from gan_denoise.data.datasets import load_dataset, load_images
 from gan_denoise.data.open_image import RANDOM_CROPS, cut_squares
 from gan_denoise.errors import InputError, UsageError
 
+Form = Literal["NFC", "NFD"]
 RNG = np.random.default_rng(0)
 
 
@@ -122,6 +127,67 @@ def test_labels_of_one_split_alone_are_refused(tmp_path: Path) -> None:
         load_dataset("npz", tmp_path / "a.npz")
 
 
+@pytest.mark.parametrize(
+    ("arrays", "shape"),
+    [
+        ({"images": (30, 32, 32, 3)}, (3, 32, 32)),
+        ({"x_train": (30, 64, 64, 1), "y_train": (30, 1), "x_test": (5, 64, 64), "y_test": (5,)}, (1, 64, 64)),
+        ({"train_images": (30, 28, 28), "val_images": (0, 28, 28), "test_images": (2, 28, 28)}, (1, 28, 28)),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["u1", "f4", ">f8"])
+def test_headers_alone_give_the_shape(
+    tmp_path: Path, arrays: dict[str, tuple[int, ...]], shape: tuple[int, ...], dtype: str
+) -> None:
+    of_kind = {name: np.zeros(sides, "i8" if name[0] == "y" else dtype) for name, sides in arrays.items()}
+    np.savez_compressed(tmp_path / "a.npz", **of_kind)  # type: ignore[arg-type]
+    assert check_array_headers(tmp_path / "a.npz") == shape == load_dataset("npz", tmp_path / "a.npz").train.shape
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"pixels": np.zeros((30, 28, 28), np.uint8)}, "expected arrays `images`, .*, got pixels$"),
+        ({"images": np.zeros((30, 28, 28), np.int64)}, r"images: expected uint8 .*, got int64 \[30, 28, 28\]"),
+        ({"images": np.zeros((9, 28, 28), np.uint8)}, "expected 24 images or more, got 9"),
+        ({"images": np.array([{}] * 30)}, "expected an .npz file .*, got an unreadable one"),
+        (
+            {"images": np.zeros((30, 28, 28), np.uint8), "labels": np.zeros(29, int)},
+            r"labels: expected 30 whole numbers from 0 to 255, got int64 \[29\]",
+        ),
+        (
+            {"images": np.zeros((30, 28, 28), np.uint8), "labels": np.zeros(30)},
+            r"labels: expected 30 whole numbers from 0 to 255, got float64 \[30\]",
+        ),
+        (
+            {"x_train": np.zeros((30, 28, 28), np.uint8), "x_test": np.zeros((5, 32, 32))},
+            "expected images of one shape",
+        ),
+    ],
+)
+def test_headers_that_show_no_images_are_refused(tmp_path: Path, arrays: dict[str, Any], message: str) -> None:
+    np.savez(tmp_path / "a.npz", **arrays)
+    for read in (check_array_headers, load_array_file):
+        with pytest.raises(InputError, match=message) as caught:
+            read(tmp_path / "a.npz")
+        assert caught.value.hint
+
+
+def test_a_header_that_claims_more_than_the_file_holds_is_refused_in_little_memory(tmp_path: Path) -> None:
+    header = io.BytesIO()
+    claim = {"descr": "|u1", "fortran_order": False, "shape": (10**12, 28, 28)}
+    np.lib.format.write_array_header_1_0(header, claim)
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("images.npy", header.getvalue() + bytes(784))
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match=r"got an unreadable one .*not as many bytes as its header says"):
+            check_array_headers(tmp_path / "a.npz")
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
+
+
 # --- CIFAR-10 --------------------------------------------------------------------------------------------------------
 
 
@@ -204,16 +270,17 @@ def test_a_damaged_batch_is_named(batches: Path, content: bytes, message: str) -
         load_dataset("cifar10", batches)
 
 
-def test_cifar_10_as_folders_of_files_keeps_its_name(tmp_path: Path) -> None:
-    for part, count in (("train", 12), ("test", 3)):
+@pytest.mark.parametrize("names", [("train", "test"), ("Train", "TEST")])
+def test_cifar_10_as_folders_of_files_keeps_its_name(tmp_path: Path, names: tuple[str, str]) -> None:
+    for part, count in zip(names, (12, 3), strict=True):
         for name in ("cat", "dog"):
             (tmp_path / part / name).mkdir(parents=True)
             for i in range(count):
-                photograph(i + 50 * (name == "dog") + 100 * (part == "test")).save(tmp_path / part / name / f"{i}.png")
+                photograph(i + 50 * (name == "dog") + 100 * (count == 3)).save(tmp_path / part / name / f"{i}.png")
     data = load_dataset("cifar10", tmp_path)
     assert (data.name, data.classes, data.train.shape, data.published) == ("cifar10", ("cat", "dog"), (3, 32, 32), True)
     with pytest.raises(InputError, match="expected cifar-10-batches-py, or folders train and test"):
-        load_dataset("cifar10", tmp_path / "train")
+        load_dataset("cifar10", tmp_path / names[0])
 
 
 # --- folders ---------------------------------------------------------------------------------------------------------
@@ -271,6 +338,22 @@ def test_a_file_of_labels_that_does_not_fit_is_refused_by_its_line(
     (tmp_path / "labels.csv").write_text(text)
     with pytest.raises(InputError, match=message):
         load_images(DatasetOptions("folder", flat, 32, labels=tmp_path / "labels.csv"))
+
+
+@pytest.mark.parametrize(("on_disk", "in_file"), [("NFD", "NFC"), ("NFC", "NFD")])
+def test_files_are_named_in_either_unicode_form(tmp_path: Path, on_disk: Form, in_file: Form) -> None:
+    names = [f"é/{i:02d} ü.png" for i in range(24)]
+    for i, name in enumerate(names):
+        path = tmp_path / unicodedata.normalize(on_disk, name)
+        path.parent.mkdir(exist_ok=True)
+        photograph(i).save(path)
+    rows = [f"{unicodedata.normalize(in_file, name)},{'ab'[i % 2]}" for i, name in enumerate(names)]
+    (tmp_path / "labels.csv").write_text("\n".join(["file,label", *rows]), encoding="utf-8")
+    data = load_images(DatasetOptions("folder", tmp_path, 32, labels=tmp_path / "labels.csv"))
+    assert (data.classes, len(data.train) + len(data.test)) == (("a", "b"), 24)
+    (tmp_path / "labels.csv").write_text("file,label\ne/00 u.png,a\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"line 2: .*e/00 u\.png: not found"):
+        load_images(DatasetOptions("folder", tmp_path, 32, labels=tmp_path / "labels.csv"))
 
 
 def test_test_images_may_be_in_another_folder(flat: Path, tmp_path: Path) -> None:

@@ -328,5 +328,5 @@ def test_commands_fetch_inspect_and_draw_photographs(listed: Path) -> None:
 
 
 def test_fetch_refuses_other_data_sets() -> None:
-    with pytest.raises(UsageError, match="--dataset: expected fashion-mnist or photos, got mnist"):
-        run("fetch", "--dataset", "mnist")
+    with pytest.raises(UsageError, match="--dataset: expected fashion-mnist, mnist, kmnist or photos, got npz"):
+        run("fetch", "--dataset", "npz")

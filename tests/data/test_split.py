@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from data_helpers import photograph
+from numpy.typing import NDArray
 
-from gan_denoise.data import split
+from gan_denoise.data import split, split_cache
 from gan_denoise.data.datasets import load_dataset
 from gan_denoise.data.images import ImagesU8
 from gan_denoise.data.split import find_groups, has_near_duplicate, source_names, split_groups
@@ -131,3 +132,92 @@ def test_a_given_split_is_searched_for_test_images_among_the_training_images(tmp
                 photograph(i if i < 2 else i + 100 * (part == "test")).save(tmp_path / part / f"{i}.png")
     data = load_dataset("folder", tmp_path, 32)
     assert data.split == "as given; 2 of 5 test images have a near-duplicate among the training images"
+
+
+# --- the cache -------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def searches(bare: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The number of thumbnails that each search made, on a machine whose cache keeps the result of any search."""
+    counts: list[int] = []
+    make = split._thumbnails
+
+    def counted(images: ImagesU8) -> NDArray[np.float32]:
+        counts.append(len(images))
+        return make(images)
+
+    monkeypatch.setattr(split, "_thumbnails", counted)
+    monkeypatch.setattr(split_cache, "MIN_KEPT", 1)
+    return counts
+
+
+def doubled() -> ImagesU8:
+    images = noise_images(40)
+    images[20:26] = images[:6]
+    images[26] = images[0]
+    return images
+
+
+def test_near_duplicates_are_searched_once_for_the_same_images(bare: Path, searches: list[int]) -> None:
+    images, sources = doubled(), [f"s{i // 2}" for i in range(40)]
+    first, again = find_groups(images), find_groups(images)
+    assert searches == [40]
+    assert first[1] == again[1] == 13
+    assert first[0].tolist() == again[0].tolist()
+    (file,) = (bare / "cache/near-duplicates").iterdir()
+    assert file.stat().st_size < 1_000
+    with_sources = find_groups(images, sources)[0]  # other sources need no other search
+    assert searches == [40]
+    assert with_sources[0] == with_sources[1] == with_sources[20] == with_sources[21] == with_sources[26]
+    assert len(set(with_sources.tolist())) == 20 - 4  # 3 pairs of pairs, and 26 with its own
+    images[5, 0, 0] ^= 1
+    assert find_groups(images)[1] == 13
+    assert searches == [40, 40]
+
+
+def test_a_given_split_is_searched_once(bare: Path, searches: list[int]) -> None:
+    images = doubled()
+    said = [split.describe_published_split(images[:20], images[20:]) for _ in range(2)]
+    assert said == ["as given; 7 of 20 test images have a near-duplicate among the training images"] * 2
+    assert searches == [20, 20]
+    assert "no test image has" in split.describe_published_split(images[:10], images[27:])
+
+
+@pytest.mark.parametrize("content", [b"", b"damaged", "cut", "bit", "index", "array"])
+def test_a_damaged_entry_is_searched_again(bare: Path, searches: list[int], content: bytes | str) -> None:
+    images = doubled()
+    groups = find_groups(images)[0].tolist()
+    (file,) = (bare / "cache/near-duplicates").iterdir()
+    good = file.read_bytes()
+    with file.open("wb") as damaged:
+        match content:
+            case bytes():
+                damaged.write(content)
+            case "cut":
+                damaged.write(good[:-40])
+            case "bit":
+                middle = good.index(b"values.npy") + 60
+                damaged.write(good[:middle] + bytes([good[middle] ^ 4]) + good[middle + 1 :])
+            case "index":
+                np.savez(damaged, indices=np.array([40]), values=np.array([1]))
+            case _:
+                np.save(damaged, np.arange(3))
+    assert find_groups(images)[0].tolist() == groups
+    assert searches == [40, 40]
+    assert file.read_bytes() == good
+
+
+def test_a_cache_that_cannot_be_written_costs_the_search(
+    bare: Path, searches: list[int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (bare / "file").touch()
+    monkeypatch.setenv("GAN_DENOISE_CACHE", str(bare / "file"))
+    assert [find_groups(doubled())[1] for _ in range(2)] == [13, 13]
+    assert searches == [40, 40]
+    assert "near-duplicates are searched each time" in capsys.readouterr().err
+
+
+def test_few_images_leave_nothing_in_the_cache(bare: Path) -> None:
+    assert find_groups(doubled())[1] == 13
+    assert not (bare / "cache").exists()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import gzip
+import hashlib
 import http.server
 import os
 import shutil
@@ -24,7 +26,7 @@ from command_helpers import COLD, run_command
 from data_helpers import EXCERPT, IMAGES, LABELS, corrupt, idx, link, photograph, spoil
 from PIL import Image
 
-from gan_denoise.data import datasets, debian, download, sources
+from gan_denoise.data import datasets, debian, download, mnist, sources
 from gan_denoise.data.dataset import Dataset
 from gan_denoise.data.download import Remote
 from gan_denoise.data.fashion_mnist import SHA256, SIZES, parse_images, parse_labels, read_dataset, read_files
@@ -358,14 +360,14 @@ print({"torch", "torchvision"} & set(sys.modules))
 
 
 class Mirror(http.server.BaseHTTPRequestHandler):
-    """Zalando's server as torchvision uses it, behind a proxy."""
+    """The servers that torchvision uses, behind a proxy."""
 
     files: ClassVar[dict[str, bytes]] = {}
     fault: ClassVar[str] = ""
     leave: ClassVar[threading.Event]
 
     def do_GET(self) -> None:
-        content = self.files[self.path.removeprefix(download.MIRROR)]
+        content = self.files[self.path.rpartition("/")[2]]
         if self.fault == "stall":
             self.leave.wait()
         self.send_response(500 if self.fault == "500" else 200)
@@ -425,6 +427,26 @@ def test_after_a_server_that_fails_comes_the_next_source(
         download, "REMOTES", (TORCHVISION, remote("good", lambda work: link(real_folder, work / "files")))
     )
     assert read_files(sources.fetch_fashion_mnist())
+
+
+@pytest.mark.usefixtures("mirror")
+@pytest.mark.row(7)
+def test_torchvision_downloads_mnist_by_sha256_and_kuzushiji_mnist_by_md5(
+    bare: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = read_files(EXCERPT, checked=False)
+    hashes = {name: hashlib.sha256(file).hexdigest() for name, file in content.items()}
+    monkeypatch.setitem(mnist.IDX, "mnist", dataclasses.replace(mnist.IDX["mnist"], sha256=hashes))
+    monkeypatch.setenv("https_proxy", os.environ["http_proxy"])  # which has no CONNECT, so the next mirror is asked
+    monkeypatch.setattr(Mirror, "files", {f"{name}.gz": gzip.compress(file, 0) for name, file in content.items()})
+    for name in ("mnist", "kmnist"):
+        monkeypatch.setitem(mnist.REMOTES, name, (mnist._mirror(name),))
+    assert (mnist.fetch_idx("mnist") / LABELS).read_bytes() == content[LABELS]
+    with pytest.raises(
+        InputError, match=r"KMNIST: no download source works \(torchvision's mirror: File not found or corrupted"
+    ):
+        mnist.fetch_idx("kmnist")
+    assert [file.name for file in mnist.cache_folder("kmnist").iterdir()] == [".lock"]
 
 
 def large_header(path: Path, width: int, height: int) -> None:

@@ -4,6 +4,7 @@ import dataclasses
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -149,6 +150,20 @@ def test_a_dry_run_read_back_is_the_same_configuration(tmp_path: Path, preset: s
     changed = dry_run(stage, "--preset", preset, "--config", file, "--set", "epochs=9", *sizes[-1])
     assert changed["epochs"] == 9
     assert changed["config_sha256"] != printed["config_sha256"]
+
+
+def test_a_dry_run_sees_the_headers_of_arrays_and_the_names_of_files(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", images=np.zeros((30, 64, 64), np.uint8))
+    of_arrays = ("gan", "--preset", "paper", "--dataset", "npz", "--data", tmp_path / "a.npz")
+    assert dry_run(*of_arrays) == dry_run(*of_arrays, "--size", 64) != dry_run(*of_arrays, "--size", 28)
+    np.savez(tmp_path / "bad.npz", images=np.zeros((30, 40, 50), np.uint8))
+    with pytest.raises(InputError, match=r"expected images of 28, 32, 64 or 128 pixels a side, got 40x50"):
+        dry_run(*of_arrays[:-1], tmp_path / "bad.npz")
+    with pytest.raises(InputError, match=r"missing\.npz: not found"):
+        dry_run(*of_arrays[:-1], tmp_path / "missing.npz", "--size", 28)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="empty: expected image files"):
+        dry_run("gan", "--dataset", "folder", "--data", tmp_path / "empty")
 
 
 def test_a_part_of_a_configuration_takes_the_rest_from_the_preset(tmp_path: Path) -> None:
