@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from command_helpers import FASTER, cold_command, run_command, start_command
 from safetensors.torch import load_file
 from torch.distributed import TCPStore
@@ -118,9 +119,8 @@ def difference(one: Path, other: Path) -> float:
 def test_two_processes_take_the_steps_of_one(runs: tuple[Path, Path], kind: str, preset: str) -> None:
     one, two = (run / preset for run in runs)
     _, name = STAGES[kind, preset]
-    assert difference(one / f"{name}.safetensors", two / f"{name}.safetensors") < (
-        2e-3 if kind == "classifier" else 1e-5
-    )
+    bound = 2e-3 if kind == "classifier" else 1e-6  # its max pooling chooses between nearly equal numbers
+    assert difference(one / f"{name}.safetensors", two / f"{name}.safetensors") < bound
     logs = [read_log(run / kind / "log.jsonl") for run in (one, two)]
     assert [event["epoch"] for event in logs[1]] == [1, 2]  # written once
     for first, second in zip(*logs, strict=True):
