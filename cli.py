@@ -15,14 +15,14 @@ import typer
 from gan_denoise import __version__
 from gan_denoise.data import commands as data_commands
 from gan_denoise.dependencies import broken_dependency
-from gan_denoise.errors import GanDenoiseError, OutputError
+from gan_denoise.errors import GanDenoiseError, OutputError, UsageError
 from gan_denoise.eval import commands as eval_commands
 from gan_denoise.export import commands as export_commands
 from gan_denoise.export.demo import commands as demo_commands
 from gan_denoise.export.denoise import commands as denoise_commands
 from gan_denoise.export.package import commands as package_commands
 from gan_denoise.export.serve import commands as serve_commands
-from gan_denoise.machine import hangup_signal, stop_signals
+from gan_denoise.machine import hangup_signal, stop_signals, torchrun_count, torchrun_rank
 from gan_denoise.paths import expand_argument
 from gan_denoise.streams import prepare_streams
 from gan_denoise.study import commands as study_commands
@@ -56,6 +56,7 @@ def _print_version(version: bool) -> None:
 
 @app.callback()
 def global_options(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
@@ -65,6 +66,19 @@ def global_options(
 
     Example: gan-denoise generate -n 64 --out grid.png
     """
+    if torchrun_count() > 1:
+        _check_torchrun(context.invoked_subcommand)
+
+
+def _check_torchrun(command: str | None) -> None:
+    """Raise UsageError for a command that several processes cannot share. Results are those of the first process."""
+    if torchrun_rank():
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+        if command != "train":
+            raise typer.Exit(UsageError.exit_code)
+    elif command != "train":
+        hint = "train each stage by torchrun; `study run` without it skips what is finished"
+        raise UsageError.expected("torchrun", "the command `train`", command, hint)
 
 
 def main() -> None:

@@ -170,12 +170,15 @@ def hangup_signal() -> int | None:
 
 
 @contextlib.contextmanager
-def stop_signals_call(stop: Callable[[int], None]) -> Iterator[None]:
-    """The first SIGINT, SIGTERM or SIGHUP calls `stop`; a second one ends the process at once, except SIGHUP."""
+def stop_signals_call(stop: Callable[[int], None], once: bool = False) -> Iterator[None]:
+    """The first SIGINT, SIGTERM or SIGHUP calls `stop`; a second one ends the process at once, except SIGHUP.
+
+    With `once` a second one does nothing: a scheduler signals all processes, and torchrun passes its own on to them.
+    """
     before = {number: signal.getsignal(number) for number in stop_signals()}
 
     def handle(number: int, _frame: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_IGN if number == hangup_signal() else signal.SIG_DFL)
+        signal.signal(number, signal.SIG_IGN if once or number == hangup_signal() else signal.SIG_DFL)
         stop(number)
 
     for number in before:
@@ -185,6 +188,24 @@ def stop_signals_call(stop: Callable[[int], None]) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+# --- processes of torchrun ----------------------------------------------------------------------
+
+
+def torchrun_count() -> int:
+    """The number of processes that torchrun started, on all machines; 1 without torchrun."""
+    return int(os.environ["WORLD_SIZE"]) if "TORCHELASTIC_RUN_ID" in os.environ else 1
+
+
+def torchrun_rank() -> int:
+    """The number of this process of torchrun, from 0; 0 without torchrun."""
+    return int(os.environ["RANK"]) if "TORCHELASTIC_RUN_ID" in os.environ else 0
+
+
+def torchrun_local() -> tuple[int, int]:
+    """The number of this process of torchrun on its machine, from 0, and the number of those there."""
+    return int(os.environ["LOCAL_RANK"]), int(os.environ["LOCAL_WORLD_SIZE"])
 
 
 # --- cores --------------------------------------------------------------------------------------

@@ -11,8 +11,9 @@ from torch import nn
 
 from gan_denoise.console import print_status
 from gan_denoise.errors import InputError
-from gan_denoise.machine import computes_bfloat16, usable_cores
+from gan_denoise.machine import computes_bfloat16
 from gan_denoise.study.config import RunOptions
+from gan_denoise.study.run import ranks
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # constants of malloc.h; the second is at most 32 MiB
 Network = TypeVar("Network", bound=nn.Module)
@@ -29,7 +30,7 @@ def prepare_torch(options: RunOptions) -> torch.device:
     """Set threads, deterministic kernels and memory reuse; returns the device."""
     device = pick_device(options.device)
     _keep_memory()
-    torch.set_num_threads(options.threads or usable_cores())
+    torch.set_num_threads(ranks.threads(options.threads))
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
     return device

@@ -18,11 +18,13 @@ from gan_denoise.data.fashion_mnist import CLASSES, SIDE
 from gan_denoise.errors import InputError, OutputError
 from gan_denoise.export.run_folder import IMAGES, StageFolder
 from gan_denoise.files import write_atomic
-from gan_denoise.machine import machine_name, usable_cores
+from gan_denoise.machine import machine_name
 from gan_denoise.study.config import ADDED_FIELDS, Config, RunOptions, config_sha256, to_json
+from gan_denoise.study.run import ranks
 from gan_denoise.study.run.device import pick_device
 
 INEXACT = "inexact_resumes"  # key in meta.json: the changes of each --resume-inexact
+PROCESSES = "processes"  # key in the fingerprint: how many trained together, if there were several
 
 
 def run_fingerprint(config: Config, dataset: Dataset, options: RunOptions) -> dict[str, Any]:
@@ -34,7 +36,8 @@ def run_fingerprint(config: Config, dataset: Dataset, options: RunOptions) -> di
         **describe_images(dataset),
         "seed": options.seed,
         "device": pick_device(options.device).type,
-        "threads": options.threads or usable_cores(),
+        "threads": ranks.threads(options.threads),
+        **({PROCESSES: ranks.count()} if ranks.count() > 1 else {}),
         "precision": options.precision,
         "torch": torch.__version__,
     }
@@ -74,7 +77,7 @@ def _flatten(fingerprint: dict[str, Any]) -> dict[str, Any]:
     """
     left_out = ("config", "config_sha256", "dataset", IMAGES)
     rest = {name: value for name, value in fingerprint.items() if name not in left_out}
-    return {**_with_added(fingerprint.get("config", {})), **rest}
+    return {**_with_added(fingerprint.get("config", {})), PROCESSES: 1, **rest}
 
 
 def _with_added(config: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,8 @@ A trainer has its own visible loop:
             if stage.is_epoch_end(step):            # of many epochs: of some; stage.epoch names its files
                 stage.log_epoch(step, ...)          # means of the sums since the last line, and measurements
             stage.end_step(step)                    # saves at intervals; raises Interrupted after a signal
+        if stage.is_first:                          # of several ranks (see ranks.py), the one that saves
+            ...
 """
 
 from __future__ import annotations
@@ -21,17 +23,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
+from torch import nn
 
 from gan_denoise.errors import DivergedError, InputError, Interrupted, OutputError
 from gan_denoise.export.run_folder import StageFolder
 from gan_denoise.locks import exclusive_lock
 from gan_denoise.machine import stop_signals_call
 from gan_denoise.study.config import RunOptions
-from gan_denoise.study.run import checkpoint, mode_collapse
+from gan_denoise.study.run import checkpoint, mode_collapse, ranks
 from gan_denoise.study.run.device import warn_slow_bfloat16
 from gan_denoise.study.run.log import RunLog
 from gan_denoise.study.run.metadata import record_changes, verify_fingerprint
 from gan_denoise.study.run.progress import EpochProgress
+from gan_denoise.study.run.whole_batch import use_whole_batch
 
 SAVE_EVERY = 200  # steps
 MAX_REPORTS = 100  # lines in the log, samples and snapshots: of more epochs only every few have them
@@ -59,7 +64,8 @@ class Stage:
     sums_start: int = 0  # the first step of the sums
     sums: dict[str, float] = field(default_factory=dict)
     started: float = field(default_factory=time.monotonic)
-    stop_signal: int = 0
+    stop_signal: int = 0  # that this rank received
+    is_first: bool = field(default_factory=ranks.is_first)
 
     @classmethod
     @contextlib.contextmanager
@@ -77,19 +83,27 @@ class Stage:
 
         Raises LockedError if another process holds the lock, OutputError if the folder holds a run and `resume` is not
         set or if memory runs out, InputError if the run has another fingerprint, and Interrupted after a signal.
+        With several ranks the first one does this, and all stop together.
         """
-        with exclusive_lock(folder.path, "lock"), contextlib.ExitStack() as stack:
-            progress = stack.enter_context(
-                EpochProgress(folder.path, epochs, epoch_steps, epoch_images, options.tensorboard)
-            )
+        first = ranks.is_first()
+        with (
+            exclusive_lock(folder.path, "lock") if first else contextlib.nullcontext(),
+            contextlib.ExitStack() as stack,
+        ):
+            tensorboard = options.tensorboard and first
+            progress = stack.enter_context(EpochProgress(folder.path, epochs, epoch_steps, epoch_images, tensorboard))
             every = report_interval(epochs, options.measure_every)
             stage = cls(folder, modules, epochs * epoch_steps, epoch_steps, every, RunLog(folder.log), progress)
-            changed = verify_fingerprint(folder, fingerprint, options)
+            changed = ranks.from_first(lambda: verify_fingerprint(folder, fingerprint, options))
+            ranks.check_same(fingerprint)
             stage._resume(exactly=not changed)
-            if stage.step < stage.total_steps:  # else nothing will be trained
+            if stage.step < stage.total_steps and first:  # else nothing will be trained
                 warn_slow_bfloat16(options)
                 record_changes(folder, fingerprint, changed, stage.step)
-            stack.enter_context(stop_signals_call(stage._stop))
+            for module in modules.values():
+                if isinstance(module, nn.Module):
+                    use_whole_batch(module)
+            stack.enter_context(stop_signals_call(stage._stop, once=ranks.count() > 1))
             try:
                 yield stage
             except DivergedError as error:
@@ -101,6 +115,7 @@ class Stage:
                 batch = fingerprint["config"]["batch"]
                 hint = f"--batch {max(batch // 2, 2)}; it changes the result, so it needs another --out"
                 raise OutputError(f"step {stage.step}: not enough memory for a batch of {batch}", hint) from error
+            stage.stop_signal = ranks.largest(stage.stop_signal)  # when all are here, and the weights saved
             if stage.stop_signal:  # a signal after the last step
                 raise stage._interrupted()
 
@@ -110,15 +125,17 @@ class Stage:
         yield from range(self.step, self.total_steps)
 
     def accumulate(self, **values: float) -> None:
-        """Add values whose means over the epoch are logged. Raises DivergedError if one is not finite."""
-        for name, value in values.items():
+        """Add values whose means over the epoch and the ranks are logged. Raises DivergedError if one is not finite."""
+        means = ranks.average(torch.tensor([*values.values()], dtype=torch.float64)).tolist()
+        for name, value in zip(values, means, strict=True):
             if not np.isfinite(value):
                 raise DivergedError.expected(name, "a finite number", value)
             self.sums[name] = self.sums.get(name, 0.0) + value
 
     def is_epoch_end(self, step: int) -> bool:
-        """Whether `step` is the last one of an epoch that is reported."""
-        return (step + 1) % (self.report_every * self.epoch_steps) == 0 or step + 1 == self.total_steps
+        """Whether `step` is the last one of an epoch that is reported: the first rank measures, logs and saves then."""
+        is_end = (step + 1) % (self.report_every * self.epoch_steps) == 0 or step + 1 == self.total_steps
+        return self.is_first and is_end
 
     def log_epoch(self, step: int, images: int, **measured: float) -> None:
         """Log the means over the steps since the last line, the measurements after `step`, and images/s.
@@ -142,9 +159,12 @@ class Stage:
         self.epoch += self.step % self.epoch_steps == 0
         self.progress.advance()
         is_end = self.is_epoch_end(step)
-        if is_end or self.step % SAVE_EVERY == 0 or self.stop_signal:
+        stop_signal = ranks.largest(self.stop_signal)
+        if self.is_first and (is_end or self.step % SAVE_EVERY == 0 or stop_signal):
             self._save(new_epoch=is_end)
-        if self.stop_signal:
+        if stop_signal:
+            self.stop_signal = stop_signal
+            ranks.wait()  # until the checkpoint is saved
             raise self._interrupted()
 
     def _save(self, new_epoch: bool) -> None:
@@ -156,7 +176,7 @@ class Stage:
         checkpoint.save(self.folder.checkpoints, self.step, self.modules, trainer_state)
 
     def _resume(self, exactly: bool) -> None:
-        saved = checkpoint.load_latest(self.folder.checkpoints)
+        saved = ranks.from_first(lambda: checkpoint.load_latest(self.folder.checkpoints))
         if saved is not None:
             try:
                 checkpoint.restore(self.modules, saved.tensors)
@@ -168,7 +188,8 @@ class Stage:
             self.step, self.epoch, self.sums_start = saved.step, saved.trainer_state["epoch"], saved.step
             if exactly:  # else the epoch may have another length, and the sums other terms
                 self.sums, self.sums_start = dict(saved.trainer_state["sums"]), saved.trainer_state["sums_start"]
-        self.log.rewind(self.step)
+        if self.is_first:
+            self.log.rewind(self.step)
 
     def _interrupted(self) -> Interrupted:
         hint = "the same command resumes; for `train`, add --resume"

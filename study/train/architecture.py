@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from gan_denoise.export.run_folder import StageFolder
 from gan_denoise.files import write_atomic
+from gan_denoise.study.run import ranks
 
 Layers = list[dict[str, Any]]
 
@@ -39,8 +40,9 @@ def list_layers(network: nn.Module, input_shape: tuple[int, ...], *extra_inputs:
 
 
 def write_architecture(folder: StageFolder, **networks: Layers) -> None:
-    """Write `architecture.json`: the layers of each named network."""
-    write_atomic(folder.architecture, json.dumps(networks, indent=1) + "\n")
+    """Write `architecture.json`: the layers of each named network. Of several ranks the first one does."""
+    if ranks.is_first():
+        write_atomic(folder.architecture, json.dumps(networks, indent=1) + "\n")
 
 
 def _title(module: nn.Module) -> str:

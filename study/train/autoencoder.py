@@ -16,6 +16,7 @@ from gan_denoise.export.convert import weights
 from gan_denoise.export.run_folder import RunFolder, StageFolder
 from gan_denoise.models.autoencoder import Denoiser
 from gan_denoise.study.config import DenoiserConfig, RunOptions
+from gan_denoise.study.run import ranks
 from gan_denoise.study.run.checkpoint import Modules
 from gan_denoise.study.run.device import on_device, prepare_torch, training_precision
 from gan_denoise.study.run.metadata import run_fingerprint
@@ -70,11 +71,13 @@ def train_autoencoder(config: DenoiserConfig, dataset: Dataset, run: Path, optio
 
             # save
             stage.end_step(step)
-        weights.save_weights(folder.weights("denoiser"), denoiser, arguments)
+        if stage.is_first:
+            weights.save_weights(folder.weights("denoiser"), denoiser, arguments)
 
 
 def denoiser_step(denoiser: nn.Module, adam: Optimizer, clean: Tensor, max_gradient_norm: float) -> float:
     """One update from clean images (B, C, H, W) in [0, 1]; the network adds the noise. Returns the loss."""
+    (clean,) = ranks.rows(clean)
     loss = mse_loss(denoiser(clean).float(), clean)
     optimizer_step(adam, loss, max_gradient_norm)
     return loss.item()

@@ -13,11 +13,17 @@ import torch
 from torch import Tensor
 
 from gan_denoise.study.config import check_batch
+from gan_denoise.study.run.ranks import check_divisible
 
 
 def steps_per_epoch(count: int, batch: int) -> int:
-    """The steps of an epoch of `count` images; the last batch may be smaller. Raises UsageError if it would be 1."""
+    """The steps of an epoch of `count` images; the last batch may be smaller.
+
+    Raises UsageError if it would be 1, or if several ranks (see ranks.py) cannot have equal parts of each batch.
+    """
     check_batch(batch, count)
+    check_divisible("--batch", batch, "--batch ")
+    check_divisible("images", count, "--set images=")
     return math.ceil(count / batch)
 
 

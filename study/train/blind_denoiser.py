@@ -18,6 +18,7 @@ from gan_denoise.export.run_folder import RunFolder, StageFolder
 from gan_denoise.models.dncnn import DnCNN
 from gan_denoise.models.unet import UNet
 from gan_denoise.study.config import BlindDenoiserConfig, DnCNNShape, RunOptions, UNetShape
+from gan_denoise.study.run import ranks
 from gan_denoise.study.run.checkpoint import Modules
 from gan_denoise.study.run.device import on_device, prepare_torch, training_precision
 from gan_denoise.study.run.metadata import run_fingerprint
@@ -80,7 +81,8 @@ def train_blind_denoiser(config: BlindDenoiserConfig, dataset: Dataset, run: Pat
 
             # save
             stage.end_step(step)
-        weights.save_weights(folder.weights("denoiser"), denoiser, arguments)
+        if stage.is_first:
+            weights.save_weights(folder.weights("denoiser"), denoiser, arguments)
 
 
 def build_denoiser(shape: UNetShape | DnCNNShape, channels: int = 1) -> UNet | DnCNN:
@@ -103,13 +105,14 @@ def blind_step(
     """
     sigma = sample_sigmas(clean, config.sigma_max)
     noisy = clean + sigma * torch.randn_like(clean)
+    target = clean
     if config.noisy_targets:  # no clipping and no logarithm: both would bias the mean that Noise2Noise relies on
-        loss = mse_loss(denoiser(noisy), clean + sigma * torch.randn_like(clean))
-    elif isinstance(config.network, DnCNNShape):  # the loss of its paper; with the logarithm it learns the identity
-        loss = mse_loss(denoiser(clip_random_subset(noisy, config.clip_probability) if real is None else real), clean)
+        target = clean + sigma * torch.randn_like(clean)
     else:
-        loss = log_squared_error(
-            denoiser(clip_random_subset(noisy, config.clip_probability) if real is None else real), clean
-        )
+        noisy = clip_random_subset(noisy, config.clip_probability) if real is None else real
+    noisy, target = ranks.rows(noisy, target)
+    # The paper of DnCNN has no logarithm; with it the network learns the identity.
+    is_squared = config.noisy_targets or isinstance(config.network, DnCNNShape)
+    loss = (mse_loss if is_squared else log_squared_error)(denoiser(noisy), target)
     optimizer_step(adam, loss, config.max_gradient_norm)
     return loss.item()

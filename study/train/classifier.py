@@ -20,6 +20,7 @@ from gan_denoise.export.convert import weights
 from gan_denoise.export.run_folder import RunFolder
 from gan_denoise.models.classifier import FeatureNetwork, ResidualFeatureNetwork
 from gan_denoise.study.config import AnyClassifierConfig, ClassifierConfig, ResidualClassifierConfig, RunOptions
+from gan_denoise.study.run import ranks
 from gan_denoise.study.run.device import on_device, prepare_torch, training_precision
 from gan_denoise.study.run.metadata import run_fingerprint
 from gan_denoise.study.run.stage import Stage
@@ -75,7 +76,8 @@ def train_classifier(config: AnyClassifierConfig, dataset: Dataset, run: Path, o
 
             # save
             stage.end_step(step)
-        weights.save_weights(folder.weights("classifier"), network, {"widths": config.widths, **image_kwargs})
+        if stage.is_first:
+            weights.save_weights(folder.weights("classifier"), network, {"widths": config.widths, **image_kwargs})
 
 
 def classifier_kwargs(dataset: Dataset) -> dict[str, int]:
@@ -104,6 +106,7 @@ def classifier_step(
     network: nn.Module, sgd: Optimizer, image: Tensor, label: Tensor, label_smoothing: float
 ) -> tuple[float, float]:
     """One update from images (B, C, H, W) and labels (B,). Returns the loss and the accuracy in [0, 1]."""
+    image, label = ranks.rows(image, label)
     logits = network(image)[1].float()  # (B, classes)
     loss = cross_entropy(logits, label, label_smoothing=label_smoothing)
     optimizer_step(sgd, loss)

@@ -223,13 +223,15 @@ def _check(config: Config, images: DatasetOptions, pairs: Pairs) -> Config:
 def _train(config: Config, images: DatasetOptions, pairs: Pairs, run: Path, options: RunOptions) -> None:
     from gan_denoise.data.datasets import load_images
     from gan_denoise.data.paired_images import read_image_pairs
+    from gan_denoise.study.run import ranks
     from gan_denoise.study.train.dispatch import train
 
-    if pairs is None:
-        dataset = load_images(images)
-    else:
-        dataset = read_image_pairs(*pairs, images.size or FASHION_MNIST_SIDE, images.channels or 1)
-    train(config, dataset, run, options)
+    with ranks.joined(options.device):
+        if pairs is None:
+            dataset = load_images(images)
+        else:
+            dataset = read_image_pairs(*pairs, images.size or FASHION_MNIST_SIDE, images.channels or 1)
+        train(config, dataset, run, options)
 
 
 def _next_command(

@@ -16,6 +16,7 @@ from gan_denoise.export.images import grid, save_png
 from gan_denoise.export.run_folder import RunFolder, StageFolder
 from gan_denoise.models.conditional_gan import ConditionalDiscriminator, ConditionalGenerator
 from gan_denoise.study.config import ConditionalGanConfig, RunOptions
+from gan_denoise.study.run import ranks
 from gan_denoise.study.run.device import on_device, prepare_torch, training_precision
 from gan_denoise.study.run.metadata import run_fingerprint
 from gan_denoise.study.run.mode_collapse import inter_image_std
@@ -106,8 +107,9 @@ def train_conditional_gan(config: ConditionalGanConfig, dataset: Dataset, run: P
 
             # save
             stage.end_step(step)
-        save_discriminator(discriminator, config, folder.weights("discriminator"), **image_kwargs)
-        save_ema_generator(ema_generator, config, folder, options.seed, **image_kwargs)
+        if stage.is_first:
+            save_discriminator(discriminator, config, folder.weights("discriminator"), **image_kwargs)
+            save_ema_generator(ema_generator, config, folder, options.seed, **image_kwargs)
 
 
 def save_ema_generator(
@@ -162,6 +164,7 @@ def pair_step(
 
     Takes real images (B, C, H, W) in [0, 1], their classes (B,), and z (B, latent_size) of the same classes.
     """
+    real, label, z = ranks.rows(real, label, z)
     fake = generator(z)
     gradient, scalars = discriminator_step(discriminator, discriminator_adam, real, label, fake, penalty, augmented)
     optimizer_step(generator_adam, (fake * gradient).sum())

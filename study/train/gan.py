@@ -18,6 +18,7 @@ from gan_denoise.export.run_folder import RunFolder, StageFolder
 from gan_denoise.models.dcgan import Discriminator, Generator
 from gan_denoise.models.mlp_gan import FullyConnectedDiscriminator, FullyConnectedGenerator
 from gan_denoise.study.config import FullyConnectedGanConfig, GanConfig, RunOptions
+from gan_denoise.study.run import ranks
 from gan_denoise.study.run.device import on_device, prepare_torch, training_precision
 from gan_denoise.study.run.metadata import run_fingerprint
 from gan_denoise.study.run.mode_collapse import inter_image_std
@@ -86,7 +87,8 @@ def train_gan(config: GanConfig | FullyConnectedGanConfig, dataset: Dataset, run
 
             # save
             stage.end_step(step)
-        weights.save_weights(folder.weights("generator"), generator, arguments)
+        if stage.is_first:
+            weights.save_weights(folder.weights("generator"), generator, arguments)
 
 
 def build_networks(config: GanConfig | FullyConnectedGanConfig, **image_kwargs: int) -> tuple[nn.Module, nn.Module]:
@@ -116,6 +118,7 @@ def gan_step(
     Returns both losses and the discriminator's accuracy on real and on fake images, in [0, 1].
     Source: Goodfellow et al. 2014, algorithm 1, with the loss of its section 3.
     """
+    real, z = ranks.rows(real, z)
     fake = generator(z)
     logits = discriminator(torch.cat([real, fake.detach()]))  # (2B,)
     targets = torch.cat([torch.ones_like(logits[: len(real)]), torch.zeros_like(logits[len(real) :])])

@@ -22,6 +22,7 @@ from gan_denoise.files import write_atomic
 from gan_denoise.models.conditional_gan import ConditionalDiscriminator, ConditionalGenerator
 from gan_denoise.models.unet import UNet
 from gan_denoise.study.config import JointConfig, RunOptions, to_json
+from gan_denoise.study.run import ranks
 from gan_denoise.study.run.device import on_device, prepare_torch, training_precision
 from gan_denoise.study.run.metadata import describe_images, run_fingerprint
 from gan_denoise.study.run.mode_collapse import inter_image_std
@@ -102,6 +103,7 @@ def train_joint(config: JointConfig, dataset: Dataset, run: Path, options: RunOp
         **{f"{name}_adam": optimizer for name, optimizer in optimizers._asdict().items()},
     }
     epoch_steps = steps_per_epoch(len(images), config.batch)
+    ranks.check_divisible("denoising_batch", config.denoising_batch, "--set denoising_batch=")
     total = config.epochs * epoch_steps
     inter_image_std_real = inter_image_std(to_float(dataset.train.images[:SAMPLES]))
     reference = held_out_reference(dataset, options)
@@ -144,7 +146,8 @@ def train_joint(config: JointConfig, dataset: Dataset, run: Path, options: RunOp
 
             # save
             stage.end_step(step)
-        save_joint_networks(ema_generator, ema_denoiser, config, folder, folder.final, **image_kwargs)
+        if stage.is_first:
+            save_joint_networks(ema_generator, ema_denoiser, config, folder, folder.final, **image_kwargs)
 
 
 def initial_model(config: JointConfig, run: RunFolder, **image_kwargs: int) -> JointModel:
@@ -216,17 +219,18 @@ def joint_step(
     The denoiser is trained by the latter and by its log squared error on noisy real images.
     """
     penalty = config.gan.penalty * config.gan.penalty_interval if apply_penalty else 0.0
+    clean = real[: config.denoising_batch]
+    noisy = clip_random_subset(
+        clean + sample_sigmas(clean, config.denoiser.sigma_max) * torch.randn_like(clean),
+        config.denoiser.clip_probability,
+    )
+    real, label, z, clean, noisy = ranks.rows(real, label, z, clean, noisy)
     image = model.generator(z)
     image_gradient, scalars = discriminator_step(
         model.raw_discriminator, optimizers.raw_discriminator, real, label, image, penalty, config.gan.augment
     )
 
     generated = image.detach().requires_grad_(config.backprop_through_denoiser)
-    clean = real[: config.denoising_batch]
-    noisy = clip_random_subset(
-        clean + sample_sigmas(clean, config.denoiser.sigma_max) * torch.randn_like(clean),
-        config.denoiser.clip_probability,
-    )
     denoised, restored = model.denoiser(torch.cat([generated, noisy])).split([len(generated), len(clean)])
     loss = torch.zeros((), device=real.device)
     if config.adversarial:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from torch.nn.functional import softplus
 from torch.optim import Optimizer
 
 from gan_denoise.models.z_layout import split_z
+from gan_denoise.study.run.ranks import as_whole_batch
 from gan_denoise.study.train.augmentation import augment
 from gan_denoise.study.train.optim import optimizer_step
 
@@ -33,7 +35,7 @@ def discriminator_step(
     discriminator, and scalars for the log: both losses, and the fraction of pairs whose real image has the higher
     logit. The losses depend on differences of logits only, so the sign of one has no meaning.
     """
-    see: Callable[[Tensor], Tensor] = augment if augmented else lambda images: images
+    see: Callable[[Tensor], Tensor] = partial(as_whole_batch, augment) if augmented else lambda images: images
     pair, labels = see(torch.cat([real, fake.detach()])), torch.cat([label, label])
     real_logits, fake_logits = discriminator(pair, labels).chunk(2)
     loss = total = discriminator_loss(real_logits, fake_logits)

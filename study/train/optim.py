@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from gan_denoise.errors import DivergedError
+from gan_denoise.study.run import ranks
 
 STATISTICS_BATCHES, STATISTICS_BATCH = 20, 250  # batches of latents for the batch-norm statistics of EMA weights
 
@@ -16,11 +17,13 @@ STATISTICS_BATCHES, STATISTICS_BATCH = 20, 250  # batches of latents for the bat
 def optimizer_step(optimizer: Optimizer, loss: Tensor, max_gradient_norm: float = math.inf) -> None:
     """One optimizer step on `loss`, its gradient scaled down to `max_gradient_norm` if the norm is larger.
 
-    Raises DivergedError instead of applying a gradient if it or the loss is not finite.
+    Of several ranks (see ranks.py) each gives the mean loss of its rows; the step is that of the whole batch.
+    Raises DivergedError, in all ranks, instead of applying a gradient if it or the loss is not finite.
     """
     optimizer.zero_grad()
     loss.backward()  # type: ignore[no-untyped-call]
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    loss = ranks.average_gradients(parameters, loss)
     norm = torch.nn.utils.clip_grad_norm_(parameters, max_gradient_norm)
     if not math.isfinite(loss.item()) or not math.isfinite(norm.item()):
         got = f"{loss.item()} and {norm.item()}"

@@ -73,13 +73,15 @@ def photo(
         return
     check_torch()
     from gan_denoise.data.datasets import load_dataset
+    from gan_denoise.study.run import ranks
     from gan_denoise.study.train.image_shape import check_size
     from gan_denoise.study.train.photo_denoiser import train_photo_denoiser
 
     options = run_options(seed, device, threads, precision, resume, tensorboard, resume_inexact)
-    dataset = load_dataset(DatasetName.photos, data)
-    check_size(config, dataset.train.shape[-1])
-    train_photo_denoiser(config, dataset, out, options, start)
+    with ranks.joined(options.device):
+        dataset = load_dataset(DatasetName.photos, data)
+        check_size(config, dataset.train.shape[-1])
+        train_photo_denoiser(config, dataset, out, options, start)
     stage = RunFolder(out).denoiser.path
     settings |= {"device": device, "threads": threads, "precision": precision}
     following = ("export", out, "--out", "exported")

@@ -20,6 +20,7 @@ from gan_denoise.export.convert import weights
 from gan_denoise.export.run_folder import RunFolder, StageFolder
 from gan_denoise.models.depthwise_unet import DepthwiseUNet
 from gan_denoise.study.config import PhotoDenoiserConfig, RunOptions
+from gan_denoise.study.run import ranks
 from gan_denoise.study.run.checkpoint import Modules
 from gan_denoise.study.run.device import on_device, prepare_torch, training_precision
 from gan_denoise.study.run.metadata import run_fingerprint
@@ -60,6 +61,8 @@ def train_photo_denoiser(
     tiles = torch.from_numpy(dataset.train.images[:count])  # (N, 3, H, W) uint8, whole batches
     held_out, noisy = validation_tiles(dataset, config.network.channels)
     epoch_steps = steps_per_epoch(len(tiles), config.batch)
+    last_batch = crop_and_batch(config, 1.0)[1]
+    ranks.check_divisible(f"crops of {config.last_crop} pixels in a batch", last_batch, "--set batch=")
     total = config.epochs * epoch_steps
     modules: Modules = {"denoiser": denoiser, "ema": ema, "adam": adam}
 
@@ -91,7 +94,8 @@ def train_photo_denoiser(
 
             # save
             stage.end_step(step)
-        weights.save_weights(folder.weights("denoiser"), ema, arguments)
+        if stage.is_first:
+            weights.save_weights(folder.weights("denoiser"), ema, arguments)
 
 
 def validation_tiles(dataset: Dataset, channels: int) -> tuple[ImagesF32, ImagesF32]:
@@ -119,6 +123,7 @@ def photo_step(
     denoiser: nn.Module, adam: Optimizer, clean: Tensor, noisy: Tensor, config: PhotoDenoiserConfig
 ) -> float:
     """One update from clean and noisy crops (B, 3, H, W) in [0, 1]; returns the loss."""
+    clean, noisy = ranks.rows(clean, noisy)
     noisy = noisy.contiguous(memory_format=torch.channels_last)
     loss = log_squared_error(denoiser(noisy), clean, config.error_floor)
     optimizer_step(adam, loss, config.max_gradient_norm)

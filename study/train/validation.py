@@ -13,6 +13,7 @@ from gan_denoise.eval.noise import add_noise
 from gan_denoise.export import latents
 from gan_denoise.study.config import RunOptions
 from gan_denoise.study.rows import HELD_OUT_DISTANCE
+from gan_denoise.study.run import ranks
 
 VALIDATION_IMAGES = 500
 VALIDATION_SIGMA = 25 / 255
@@ -58,7 +59,7 @@ def held_out_reference(dataset: Dataset, options: RunOptions) -> Reference | Non
 
     Unless the configuration's `images` leaves them out, they are trained on too. Raises InputError as `make_reference`.
     """
-    if not options.measure_every:
+    if not options.measure_every or not ranks.is_first():
         return None
     network = load_extractor(list_features(dataset, None)[0], options.threads, dataset.train.shape)
     return make_reference(split_holdout(dataset.train)[1].images[:MEASURED], network)
