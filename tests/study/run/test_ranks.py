@@ -136,7 +136,17 @@ def test_torchrun_itself_starts_them_and_the_bits_repeat(
     runs: tuple[Path, Path], images: list[object], tmp_path: Path
 ) -> None:
     """Also: the first process alone prints, and the run records how many trained it."""
-    options = ["--preset", "smoke-best", *TINY, *PENALTY, *images, "--epochs", 2, "--out", tmp_path]
+    options = [
+        "--preset",
+        "smoke-best",
+        *TINY,
+        *STAGES["gan", "smoke-best"][0],
+        *images,
+        "--epochs",
+        2,
+        "--out",
+        tmp_path,
+    ]
     script = tmp_path / "train.py"
     script.write_text(cold_command(FASTER)[2])
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -155,7 +165,17 @@ def test_torchrun_itself_starts_them_and_the_bits_repeat(
 
 
 def test_one_process_of_torchrun_is_a_plain_run(runs: tuple[Path, Path], images: list[object], tmp_path: Path) -> None:
-    stage = ["--preset", "smoke-best", *TINY, *PENALTY, *images, "--epochs", 2, "--out", tmp_path]
+    stage = [
+        "--preset",
+        "smoke-best",
+        *TINY,
+        *STAGES["gan", "smoke-best"][0],
+        *images,
+        "--epochs",
+        2,
+        "--out",
+        tmp_path,
+    ]
     assert Ranks("train", "gan", *stage, count=1).wait()[0] == [0]
     for name in ("generator.safetensors", "discriminator.safetensors", "meta.json"):
         assert (tmp_path / "gan" / name).read_bytes() == (runs[0] / "smoke-best/gan" / name).read_bytes()
