@@ -132,8 +132,8 @@ def run_command(
         "precision": precision,
     }
     if train_only:
-        then = ("study", "compare", run)
-        print_result("study run", [f"trained: {run}"], as_json, then, settings=settings, written=[run])
+        compare = ("study", "compare", run)
+        print_result("study run", [f"trained: {run}"], as_json, compare, settings=settings, written=[run])
         return
     files = [written, written.with_suffix(".md"), RunFolder(run).export, *sorted(RunFolder(run).results.iterdir())]
     then = ("generate", "--model", RunFolder(run).export, "--out", "grid.png")

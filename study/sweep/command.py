@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -42,7 +43,7 @@ from gan_denoise.study.options import (
 )
 from gan_denoise.study.overrides import changed_fields, run_name, set_preset_fields
 from gan_denoise.study.presets import PRESETS
-from gan_denoise.study.sweep.plan import MAX_SEEDS, Task, make_places, make_tasks, parse_names
+from gan_denoise.study.sweep.plan import MAX_SEEDS, Place, Task, make_places, make_tasks, parse_names
 from gan_denoise.study.sweep.process import command_line
 from gan_denoise.study.sweep_folder import SweepFolder
 
@@ -123,8 +124,7 @@ def sweep(
     places = make_places(cores, gpus, workers, threads or recorded_threads(folder))
     common = ("--device", device.value, "--precision", precision.value)
     tasks = _plan(seeds, presets, experiments, assignments or [], images, common, train_only)
-    options = {"threads": places[0].threads, "device": device.value, "precision": precision.value}
-    plan = Sweep(folder, tasks, places, {**options, "images": images.to_json()}, images, n)
+    plan = Sweep(folder, tasks, places, _shared_options(places, device, precision, images), images, n)
     if dry_run:
         check_options(folder, plan.options)
         _print_plan(plan, as_json)
@@ -168,6 +168,15 @@ def _plan(
     changes = [word for assignment in assignments for word in ("--set", assignment)]
     arguments = [*changes, *common, *images.arguments(), *(["--train-only"] if train_only else [])]
     return make_tasks(numbers, kinds, others, arguments, [*common, *images.arguments()])
+
+
+def _shared_options(
+    places: list[Place], device: Device, precision: Precision, images: DatasetOptions
+) -> dict[str, Any]:
+    """What all runs of a folder share. Fashion-MNIST is the same wherever it is; its hash is checked."""
+    chosen = dataclasses.replace(images, path=None) if images.name == FASHION_MNIST else images
+    options = {"threads": places[0].threads, "device": device.value, "precision": precision.value}
+    return {**options, "images": chosen.to_json()}
 
 
 def _print_plan(plan: Sweep, as_json: bool) -> None:
