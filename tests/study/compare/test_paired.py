@@ -22,10 +22,9 @@ def row(run: str, seed: int, denoised: float | None, denoiser: str = "mean", **c
 
 
 ROWS = [row("paper", seed, value) for seed, value in PAPER.items()] + [
-    row("best", seed, value, denoiser)
+    row("best", seed, value if denoiser == "joint" else 9.0, denoiser)
     for seed, value in BEST.items()
     for denoiser in ("mean", "joint", "joint gaussian")
-    for value in ([value] if denoiser == "joint" else [9.0])
 ]
 
 
