@@ -123,8 +123,9 @@ def sweep(
     cores, gpus = usable_cores(), usable_gpus(device.value)
     places = make_places(cores, gpus, workers, threads or recorded_threads(folder))
     common = ("--device", device.value, "--precision", precision.value)
-    tasks = _plan(seeds, presets, experiments, assignments or [], images, common, train_only)
-    plan = Sweep(folder, tasks, places, _shared_options(places, device, precision, images), images, n)
+    first, tasks = _plan(seeds, presets, experiments, assignments or [], images, common, train_only)
+    shared = _shared_options(places, device, precision, images)
+    plan = Sweep(folder, tasks, places, shared, images, n, first)
     if dry_run:
         check_options(folder, plan.options)
         _print_plan(plan, as_json)
@@ -144,8 +145,8 @@ def _plan(
     images: DatasetOptions,
     common: tuple[str, ...],
     train_only: bool,
-) -> list[Task]:
-    """The runs that the options ask for. Raises UsageError."""
+) -> tuple[str, list[Task]]:
+    """The preset or experiment that is named first, and the runs that the options ask for. Raises UsageError."""
     from gan_denoise.export.generate import parse_seeds
     from gan_denoise.study.train.image_shape import check_preset
 
@@ -167,7 +168,8 @@ def _plan(
         kinds.append((name, run_name(name, changed_fields(PRESETS[name], configs))))
     changes = [word for assignment in assignments for word in ("--set", assignment)]
     arguments = [*changes, *common, *images.arguments(), *(["--train-only"] if train_only else [])]
-    return make_tasks(numbers, kinds, others, arguments, [*common, *images.arguments()])
+    tasks = make_tasks(numbers, kinds, others, arguments, [*common, *images.arguments()])
+    return [*(kind for _, kind in kinds), *others][0], tasks
 
 
 def _shared_options(

@@ -88,6 +88,12 @@ def make_tasks(
     return list(tasks.values())
 
 
+def by_kind(tasks: Sequence[Task], first: str) -> list[Task]:
+    """The tasks with those of a kind together, the kind `first` before the others, which keep their order."""
+    kinds = list(dict.fromkeys([first, *(task.kind for task in tasks)]))
+    return sorted(tasks, key=lambda task: kinds.index(task.kind))
+
+
 def make_places(cores: int, gpus: Sequence[str], workers: int | None, threads: int) -> list[Place]:
     """A place for each worker: by default one for each GPU, or one; `threads` 0 divides the cores by the workers.
 

@@ -17,7 +17,7 @@ from gan_denoise.machine import usable_cores
 from gan_denoise.study.compare.measure import compare_runs, find_run_dataset
 from gan_denoise.study.compare.snapshots import trained_stages
 from gan_denoise.study.compare.tables import with_statistics
-from gan_denoise.study.sweep.plan import Place, Task
+from gan_denoise.study.sweep.plan import Place, Task, by_kind
 from gan_denoise.study.sweep.workers import run_tasks
 from gan_denoise.study.sweep_folder import Outcome, SweepFolder, SweepRecord
 
@@ -34,6 +34,7 @@ class Sweep:
     options: Mapping[str, Any]  # that all runs of the folder must share, with the threads of a worker
     images: DatasetOptions
     n: int  # images of each generator, for the comparison
+    first: str  # the preset or experiment that the others are compared with
 
 
 def recorded_threads(folder: SweepFolder) -> int:
@@ -122,9 +123,9 @@ def describe_work(sweep: Sweep, finished: int) -> str:
 
 
 def _compare(sweep: Sweep, failed: Mapping[str, Outcome]) -> ResultTable | None:
-    """The comparison of the finished runs, in the order of their kinds; None without one."""
-    names = [task.name for task in sweep.tasks if task.name not in failed]
-    folders = [path for name in names if trained_stages([path := sweep.folder.run(name)])]
+    """The comparison of the finished runs, those of a kind together, `first` first; None without one."""
+    finished = [task for task in by_kind(sweep.tasks, sweep.first) if task.name not in failed]
+    folders = [path for task in finished if trained_stages([path := sweep.folder.run(task.name)])]
     if not folders:
         return None
     print_status(f"sweep: comparing {len(folders)} runs")

@@ -6,7 +6,7 @@ import pytest
 
 from gan_denoise.errors import UsageError
 from gan_denoise.study.experiments import EXPERIMENTS
-from gan_denoise.study.sweep.plan import Place, make_places, make_tasks, parse_names
+from gan_denoise.study.sweep.plan import Place, by_kind, make_places, make_tasks, parse_names
 
 
 def test_all_runs_of_a_seed_come_before_those_of_the_next() -> None:
@@ -29,6 +29,12 @@ def test_what_experiments_start_from_is_one_run_before_them() -> None:
 def test_a_named_base_is_not_run_twice() -> None:
     named = [task.name for task in make_tasks([0], [], ["joint-l2-only", "quarter"], [], [])]
     assert named == ["quarter-0", "joint-l2-only-0"]
+
+
+def test_runs_are_compared_with_the_kind_that_was_named_first() -> None:
+    tasks = make_tasks([0, 1], [], ["adversarial", "gan-only"], [], [])
+    names = [task.name for task in by_kind(tasks, "adversarial")]
+    assert names == ["adversarial-0", "adversarial-1", "quarter-0", "quarter-1", "gan-only-0", "gan-only-1"]
 
 
 def test_names_are_known_and_given_once() -> None:
