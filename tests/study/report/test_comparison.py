@@ -142,7 +142,7 @@ def test_runs_that_share_seeds_are_compared_in_pairs(rows: list[dict[str, Any]])
     text = paired_comparison(rows)
     lines = text.splitlines()
     assert lines[2].startswith("| gan-only | quarter | raw | 2 | 0 | 1.000 |")
-    assert lines[3].startswith("| gan-only | quarter | denoised | 2 | 0 | 0.663 |")  # raw images over joint, denoised
+    assert lines[3].startswith("| gan-only | quarter | denoised | 2 | 2 | 0.663 |")  # raw images over joint, denoised
     assert lines[3].endswith("| 0.5 | 0.5 |")
     assert "with 2 seeds no p value is below 0.5, whatever the effect" in lines[-1]
     assert paired_comparison(rows[:12]) == ""  # one run
