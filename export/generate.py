@@ -36,10 +36,10 @@ def parse_label(graph: Graph, text: str, what: str = "--label") -> int:
     return matches[0]
 
 
-def parse_seeds(text: str, limit: int) -> list[int]:
+def parse_seeds(text: str, limit: int, hint: str = "-n takes any number, with one --seed") -> list[int]:
     """The seeds that `text` lists, in its order: numbers and ranges such as `3,7,10-12`, both ends included.
 
-    Raises UsageError for other text, for a seed that is listed twice, and for more than `limit` seeds.
+    Raises UsageError for other text, for a seed that is listed twice, and with `hint` for more than `limit` seeds.
     """
     ranges: list[range] = []
     for part in text.split(","):
@@ -50,7 +50,7 @@ def parse_seeds(text: str, limit: int) -> list[int]:
         ranges.append(range(first, last + 1))
     count = sum(part.stop - part.start for part in ranges)  # len() fails above 2**63
     if count > limit:
-        raise UsageError.expected("--seeds", f"at most {limit} seeds", count, "-n takes any number, with one --seed")
+        raise UsageError.expected("--seeds", f"at most {limit} seeds", count, hint)
     seeds = [seed for part in ranges for seed in part]
     if len(set(seeds)) < count:
         raise UsageError.expected("--seeds", "each seed once", text)

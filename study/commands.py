@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from enum import Enum, StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -47,6 +46,7 @@ from gan_denoise.study.options import (
     PresetName,
     PresetOption,
     SetStageOption,
+    TrainOnlyOption,
     check_torch,
     run_folder,
     run_options,
@@ -54,6 +54,8 @@ from gan_denoise.study.options import (
 from gan_denoise.study.overrides import changed_fields, set_preset_fields
 from gan_denoise.study.presets import PRESETS
 from gan_denoise.study.rows import GAUSSIAN, NLM, SAMPLE
+from gan_denoise.study.sweep import command as sweep_command
+from gan_denoise.study.sweep_folder import expand_sweeps
 
 study_app = typer.Typer(
     no_args_is_help=True,
@@ -97,6 +99,7 @@ def run_command(
     flip: FlipOption = False,
     test: TestImagesOption = None,
     labels: LabelsOption = None,
+    train_only: TrainOnlyOption = False,
     out: OutOption = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -120,7 +123,7 @@ def run_command(
     changes = changed_fields(original, configs)
     run, options = run_folder(out, preset, changes), run_options(seed, device, threads, precision, True, False)
     chosen = [assignment.partition("=")[0].strip() for assignment in assignments or ()]
-    report = run_study(preset.value, run, images, options, configs, not as_json, chosen)
+    written = run_study(preset.value, run, images, options, configs, not as_json, train_only, chosen)
     settings = {
         "preset": preset.value,
         "changes": changes,
@@ -129,9 +132,16 @@ def run_command(
         "threads": threads,
         "precision": precision,
     }
-    written = [report, report.with_suffix(".md"), RunFolder(run).export, *sorted(RunFolder(run).results.iterdir())]
+    if train_only:
+        compare = ("study", "compare", run)
+        print_result("study run", [f"trained: {run}"], as_json, compare, settings=settings, written=[run])
+        return
+    files = [written, written.with_suffix(".md"), RunFolder(run).export, *sorted(RunFolder(run).results.iterdir())]
     then = ("generate", "--model", RunFolder(run).export, "--out", "grid.png")
-    print_result("study run", [f"report: {report}"], as_json, then, settings=settings, written=written)
+    print_result("study run", [f"report: {written}"], as_json, then, settings=settings, written=files)
+
+
+study_app.command("sweep")(sweep_command.sweep)
 
 
 @study_app.command("experiment")
@@ -164,7 +174,9 @@ def experiment_command(
 
 @study_app.command("compare")
 def compare_command(
-    folders: Annotated[list[Path], typer.Argument(metavar="FOLDER...", help="Run folders, with any of the stages.")],
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="FOLDER...", help="Run folders, with any of the stages, or those of sweeps.")
+    ],
     every_epoch: Annotated[
         bool, typer.Option("--epochs", help="Compare all saved epochs instead of the last.")
     ] = False,
@@ -201,16 +213,16 @@ def compare_command(
 ) -> None:
     """Compare trained runs on held-out training images, with mean and spread over seeds.
 
+    Where runs share seeds, each is compared with the first run, paired by seed.
     Example: gan-denoise study compare runs/best runs/experiments/*-0 --epochs --json > compare.json
     """
     check_torch()
     from gan_denoise.console import tracked
-    from gan_denoise.eval.result_table import print_skipped, print_table
     from gan_denoise.study.compare.measure import compare_runs, find_run_dataset
     from gan_denoise.study.compare.snapshots import Selection
-    from gan_denoise.study.compare.statistics import summary_table
+    from gan_denoise.study.compare.tables import print_comparison
 
-    epochs = parse_epochs(at)
+    folders, epochs = expand_sweeps(folders), parse_epochs(at)
     selection = Selection(every_epoch or bool(epochs), epochs, tuple(name.value for name in dict.fromkeys(extra or ())))
     report = compare_runs(
         folders,
@@ -224,14 +236,7 @@ def compare_command(
         tracked("comparing"),
         other_data,
     )
-    print_skipped(report)
-    summary = summary_table(report)
-    if as_json:
-        report = dataclasses.replace(report, settings={**report.settings, "summary": summary.rows})
-    print_table(report, as_json=as_json, table_format=table_format)
-    if not as_json and table_format is not TableFormat.csv:
-        typer.echo()
-        print_table(summary, table_format=table_format, next_command=("export", folders[0], "--out", "exported"))
+    print_comparison(report, as_json, table_format, next_command=("export", folders[0], "--out", "exported"))
 
 
 @study_app.command("check")

@@ -75,9 +75,12 @@ def run_study(
     options: RunOptions,
     preset: Preset | None = None,
     print_tables: bool = True,
+    train_only: bool = False,
     chosen: Collection[str] = (),
 ) -> Path:
     """Run the stages of the study in `folder` that are not finished; returns the path of the report.
+
+    With `train_only` it ends after the training and returns `folder`; a later call goes on from there.
 
     `preset` replaces the configurations of the preset `preset_name`; `chosen` names its fields that the user set. Other
     images than Fashion-MNIST get networks for their size, as many training images in all unless the epochs were chosen,
@@ -100,6 +103,8 @@ def run_study(
         if config is not None and not is_finished(config, folder, options):
             _print_stage(f"train {name}")
             train(config, dataset, folder, options)
+    if train_only:
+        return folder
     exported = RunFolder(folder).export
     if not _is_exported(RunFolder(folder).final, exported):
         _print_stage("export")

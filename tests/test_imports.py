@@ -44,7 +44,7 @@ ORDER: dict[str, list[str | tuple[str, ...]]] = {
     "eval": ["commands", "generation", "denoising", "bench", "metrics"],
     "study": [
         "commands",
-        "pipeline",
+        ("pipeline", "sweep"),
         ("train", "report"),
         ("compare", "experiments"),
         ("run", "presets"),

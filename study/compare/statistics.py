@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
+from statistics import stdev
 from typing import Any, NamedTuple
 
 from gan_denoise.eval.metrics.confidence import Interval, difference_interval, ratio_interval
@@ -34,8 +35,9 @@ class Point(NamedTuple):
 def summarize_seeds(rows: Rows) -> list[dict[str, Any]]:
     """One row for each run, epoch and denoiser.
 
-    The columns: `run, epoch, denoiser, seeds`; `raw, denoised`, geometric means; `ratio` with `ratio_low, ratio_high`;
-    `precision_change, recall_change`, denoised minus raw, with their intervals. The interval of one seed is None.
+    The columns: `run, epoch, denoiser, seeds`; `raw, denoised`, geometric means, and `raw_sd, denoised_sd`, standard
+    deviations over the seeds; `ratio` with `ratio_low, ratio_high`; `precision_change, recall_change`, denoised minus
+    raw, with their intervals. The spread and the interval of one seed are None.
     """
     return [_summary_row(key, group) for key, group in group_by_snapshot(rows).items()]
 
@@ -101,7 +103,10 @@ def geometric_mean(values: Sequence[float]) -> float | None:
 
 def _summary_row(key: tuple[Any, ...], rows: Rows) -> dict[str, Any]:
     snapshot = dict(zip(("run", "epoch", "denoiser"), key, strict=True))
-    means = {name: geometric_mean([v for row in rows if (v := get_number(row, name))]) for name in ("raw", "denoised")}
+    means: dict[str, float | None] = {}
+    for name in ("raw", "denoised"):
+        values = [value for row in rows if (value := get_number(row, name))]
+        means |= {name: geometric_mean(values), f"{name}_sd": stdev(values) if len(values) > 1 else None}
     columns = _interval_columns("ratio", "ratio", ratio_of(rows))
     for name in ("precision", "recall"):
         change = estimate_difference(collect_pairs(rows, f"{name}_raw", f"{name}_denoised"))

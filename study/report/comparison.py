@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gan_denoise.eval.columns import title_of
+from gan_denoise.eval.columns import format_value, title_of
 from gan_denoise.eval.labels import NOT_MEASURED
 from gan_denoise.markdown import bullets, code, escape_markdown, markdown_table
+from gan_denoise.study.compare.paired import compare_pairs, describe_test
 from gan_denoise.study.compare.statistics import (
     Estimate,
     Point,
@@ -54,6 +55,8 @@ EFFECT_COLUMNS = (
     "class_preserved",
 )
 
+PAIRED_COLUMNS = ("run", "against", "set", "seeds", "lower", "ratio", "ratio_low", "ratio_high", "p", "smallest_p")
+
 Curves = dict[str, Sequence[Point]]
 
 
@@ -72,6 +75,7 @@ def comparison_section(study: Study) -> list[str]:
         "brackets: 95 % confidence intervals, over the seeds (Student's t), or of the ratio of a single training over "
         "its latents. The effect is unclear where the interval of the ratio includes 1 or is missing. These "
         "comparisons are exploratory: their number is not corrected for.",
+        paired_comparison(rows),
         bullets(
             [*(describe_stability(*key, rows) for key in curves), *(describe_control(rows, name) for name in CONTROLS)]
         ),
@@ -154,6 +158,16 @@ def effects_table(rows: Rows) -> str:
             ]
         )
     return markdown_table([title_of(key) for key in EFFECT_COLUMNS], lines)
+
+
+def paired_comparison(rows: Rows) -> str:
+    """A table of the runs against the first one, paired by seed, and what it can show; empty without shared seeds."""
+    pairs = compare_pairs(rows)
+    if not pairs:
+        return ""
+    cells = [[escape_markdown(format_value(key, row[key])) for key in PAIRED_COLUMNS] for row in pairs]
+    table = markdown_table([title_of(key) for key in PAIRED_COLUMNS], cells)
+    return f"{table}\n\n{'. '.join(f'{name}: {text}' for name, text in describe_test(pairs).items())}."
 
 
 def distance_figure(study: Study) -> str:

@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from gan_denoise.eval.labels import FUSED, NETWORK, NOT_MEASURED
-from gan_denoise.study.compare.statistics import (
-    Estimate,
-    Point,
-    build_curves,
-    collect_pairs,
-    estimate_ratio,
-    group_by_snapshot,
-)
+from gan_denoise.study.compare.paired import last_rows, paired_ratio
+from gan_denoise.study.compare.statistics import Estimate, Point, build_curves, group_by_snapshot
 from gan_denoise.study.rows import (
     GAUSSIAN,
     JOINT,
@@ -22,7 +16,6 @@ from gan_denoise.study.rows import (
     NLM,
     NONE,
     SAMPLE,
-    Row,
     Rows,
     get_number,
     join_words,
@@ -62,16 +55,16 @@ def describe_answer(rows: Rows) -> str:
 
 def control_ratio(rows: Rows, control: str) -> Estimate | None:
     """The raw distance of a control over that of run BASE, both at their last epoch, paired by seed."""
-    base, spent = _last_rows(rows, BASE, (MEAN, NONE)), _last_rows(rows, control, (NONE,))
-    return _paired_ratio(base, "raw", spent, "raw")
+    base, spent = last_rows(rows, BASE, (MEAN, NONE)), last_rows(rows, control, (NONE,))
+    return paired_ratio(base, "raw", spent, "raw")
 
 
 def describe_control(rows: Rows, control: str) -> str:
     """Whether joint training beats a control of the same compute; empty where the control was not run."""
-    control_rows, joint_rows = _last_rows(rows, control, (NONE,)), _last_rows(rows, BASE, (JOINT,))
+    control_rows, joint_rows = last_rows(rows, control, (NONE,)), last_rows(rows, BASE, (JOINT,))
     if not control_rows:
         return ""
-    raw, denoised = control_ratio(rows, control), _paired_ratio(control_rows, "raw", joint_rows, "denoised")
+    raw, denoised = control_ratio(rows, control), paired_ratio(control_rows, "raw", joint_rows, "denoised")
     first = (
         f"Control `{control}` ({CONTROLS.get(control, control)}): its distance is "
         f"{NOT_MEASURED if raw is None else _format_ratio(raw)} the raw distance of `{BASE}`"
@@ -94,7 +87,7 @@ def describe_stability(run: str, denoiser: str, rows: Rows) -> str:
 
     A generator counts as collapsed if its recall is below half of the median seed's.
     """
-    last = list(_last_rows(rows, run, (denoiser,)).values())
+    last = list(last_rows(rows, run, (denoiser,)).values())
     recalls = [value for row in last if (value := get_number(row, "recall_raw")) is not None]
     if len(last) < 2 or len(recalls) < len(last):
         return ""
@@ -150,29 +143,6 @@ def _mean_and_std(values: Sequence[float | None]) -> str:
     if len(measured) < 2:
         return NOT_MEASURED
     return f"{statistics.mean(measured):.3f} ± {statistics.stdev(measured):.3f}"
-
-
-def _last_rows(rows: Rows, run: str, denoisers: Sequence[str]) -> dict[object, Row]:
-    """By seed, the row of a run's last epoch with one of these denoisers."""
-    last: dict[object, Row] = {}
-    for row in rows:
-        if row.get("run") == run and row.get("denoiser") in denoisers:
-            seed = row.get("seed")
-            if seed not in last or (get_number(row, "epoch") or 0) > (get_number(last[seed], "epoch") or 0):
-                last[seed] = row
-    return last
-
-
-def _paired_ratio(
-    before: Mapping[object, Row], before_column: str, after: Mapping[object, Row], after_column: str
-) -> Estimate | None:
-    """The ratio of two columns over the seeds that both have."""
-    pairs = [
-        {"before": before[seed].get(before_column), "after": after[seed].get(after_column)}
-        for seed in before
-        if seed in after
-    ]
-    return estimate_ratio(collect_pairs(pairs, "before", "after"))
 
 
 def _raw_range(points: Sequence[Point]) -> str:

@@ -21,11 +21,12 @@ from gan_denoise.markdown import code, escape_markdown, one_line
 from gan_denoise.study.report.training_text import PAPER
 from gan_denoise.study.rows import Rows, get_number
 from gan_denoise.study.run.log import read_log
+from gan_denoise.study.sweep_folder import SweepFolder
 
 PAPER_RESULTS = Path(__file__).parent / "paper.json"  # the published results of preset `paper`
 
 STAGES = {GAN: "GAN", DENOISER: "denoiser", JOINT: "joint training"}
-COMPARE = "compare"  # the output of `study compare --json`
+COMPARE = "compare"  # the output of `study compare --json`; without it that of `study sweep`, in its folder
 CROSSOVER = "crossover"  # the output of `study compare --epochs --json` on the study itself, and its other seeds
 FEATURES = "features"  # the output of `eval generation --features ... --json`
 CONTROLS = "controls"  # the output of `eval controls --json`; `study run` does not measure it
@@ -204,12 +205,19 @@ def load_study(folder: Path, dataset: Dataset | None, published: Path = PAPER_RE
         layers=layers,
         logs={stage: _read_log(run.stage(stage).log) for stage in STAGES},
         results={table: _read_json(run.result(table)) for table in TABLES},
-        compare=_read_json(run.result(COMPARE)),
+        compare=_read_json(run.result(COMPARE)) or _sweep_comparison(folder),
         crossover=_read_json(run.result(CROSSOVER)),
         published={} if preset == PAPER and not changes else _read_json(published),
         dataset=dataset,
     )
     return study if study.is_fashion_mnist else replace(study, published={})
+
+
+def _sweep_comparison(folder: Path) -> Content:
+    """The comparison that the sweep wrote which made the run; empty for a run of none."""
+    run = folder.resolve()
+    sweep = SweepFolder(run.parent)
+    return _read_json(sweep.compare) if run in sweep.finished_runs() else {}
 
 
 def source_line(study: Study, table: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import os
 from typing import TypeVar
 
 import torch
@@ -24,6 +25,15 @@ def pick_device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise InputError.expected("--device", "a usable CUDA GPU", "none", "--device cpu")
     return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def usable_gpus(device: str) -> list[str]:
+    """The GPUs for `--device device` as CUDA_VISIBLE_DEVICES names them. Raises InputError as `pick_device` does."""
+    if pick_device(device).type == "cpu":
+        return []
+    count = torch.cuda.device_count()
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return [str(i) for i in range(count)] if visible is None else [name.strip() for name in visible.split(",")][:count]
 
 
 def prepare_torch(options: RunOptions) -> torch.device:

@@ -12,8 +12,9 @@ import pytest
 
 from gan_denoise.study.compare.statistics import build_curves
 from gan_denoise.study.report.build import write_report
-from gan_denoise.study.report.comparison import build_band, named_curves
+from gan_denoise.study.report.comparison import build_band, named_curves, paired_comparison
 from gan_denoise.study.report.results import load_study
+from gan_denoise.study.sweep_folder import Outcome, SweepFolder, SweepRecord
 
 HEADLINE = "## Comparison of runs"
 RAWS = (2.0, 1.0, 0.5)  # the raw distance after each epoch
@@ -135,3 +136,26 @@ def test_the_curves_of_joint_training_are_those_of_its_log(tmp_path: Path) -> No
     assert "*Figure H. Joint training: losses" in markdown
     assert "Unfinished training (joint training): 3 of 4 epochs." in markdown
     assert "Training time (joint training): 3 min (3 epochs, 100 to 100 images/s)." in markdown
+
+
+def test_runs_that_share_seeds_are_compared_in_pairs(rows: list[dict[str, Any]]) -> None:
+    text = paired_comparison(rows)
+    lines = text.splitlines()
+    assert lines[2].startswith("| gan-only | quarter | raw | 2 | 0 | 1.000 |")
+    assert lines[3].startswith("| gan-only | quarter | denoised | 2 | 2 | 0.663 |")  # raw images over joint, denoised
+    assert lines[3].endswith("| 0.5 | 0.5 |")
+    assert "with 2 seeds no p value is below 0.5, whatever the effect" in lines[-1]
+    assert paired_comparison(rows[:12]) == ""  # one run
+
+
+def test_a_run_of_a_sweep_has_the_comparison_of_the_sweep(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
+    sweep = SweepFolder(tmp_path)
+    for name in ("quarter-0", "quarter-1", "other"):
+        (tmp_path / name).mkdir()
+    sweep.write(SweepRecord({}, {"quarter-0": Outcome((), 0, 1.0), "quarter-1": Outcome((), 5, 1.0, "nan")}))
+    sweep.compare.write_text(json.dumps({"rows": rows}))
+    assert load_study(tmp_path / "quarter-0", None).compare_rows() == rows
+    assert load_study(tmp_path / "quarter-1", None).compare_rows() == []  # it failed and is not among the rows
+    assert load_study(tmp_path / "other", None).compare_rows() == []
+    own = write_compare(tmp_path / "quarter-0", rows[:1])
+    assert load_study(own, None).compare_rows() == rows[:1]
