@@ -32,6 +32,7 @@ TOOLS = {  # programs that tests need and no Python package provides
     "g++": "apt-get install g++",
     "nginx": "apt-get install nginx-light",
     "onnxruntime-web": "apt-get install npm, then make demo",
+    "onnxruntime-openvino": "make .openvino/installed",
     "strace": "apt-get install strace",
     "systemd-analyze": "apt-get install systemd",
     "tritonclient": "make .tritonclient/installed",
