@@ -170,10 +170,9 @@ def has_graph(model: Path | None, file: str) -> bool:
 
 def print_runtimes_warning() -> None:
     """Warn on stderr if two onnxruntime packages are installed."""
-    from gan_denoise.machine import runtimes_warning
+    from gan_denoise.export.providers import warn_of_packages
 
-    if warning := runtimes_warning():
-        print_warning(warning)
+    warn_of_packages()
 
 
 def _print_load_warning() -> None:

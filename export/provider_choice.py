@@ -15,7 +15,7 @@ from gan_denoise.console import print_status
 from gan_denoise.data.images import ArrayF32
 from gan_denoise.errors import InputError
 from gan_denoise.export.latents import latents
-from gan_denoise.export.providers import installed_providers
+from gan_denoise.export.providers import installed_providers, warn_of_packages
 from gan_denoise.export.runtime import Graph, Signature, load_graph
 from gan_denoise.options import BATCH, Provider
 
@@ -62,9 +62,11 @@ def choose_graph(provider: Provider, make: Callable[[Provider], Graph], report: 
     """The graph that `make` makes for the provider, which `report` is told unless it is `cpu`.
 
     With `auto` that is the fastest provider whose trial is accepted, else the CPU. The trial is repeated at each call:
-    a choice that was remembered would outlive a driver, and an hour in which the machine was busy. Raises what `make`
-    raises.
+    a choice that was remembered would outlive a driver, and an hour in which the machine was busy. Several packages of
+    onnxruntime are named on stderr. Raises what `make` raises.
     """
+    if provider is not Provider.cpu:
+        warn_of_packages()
     if provider is Provider.auto:
         return _try_all(make, report)
     graph = make(provider)

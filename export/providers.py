@@ -5,13 +5,15 @@ onnxruntime takes the CPU in silence where it cannot make the provider that it w
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import warnings
 from dataclasses import dataclass
 
+from gan_denoise.console import print_warning
 from gan_denoise.errors import InputError
-from gan_denoise.machine import RUNTIMES, installed_versions
+from gan_denoise.machine import RUNTIMES, installed_versions, runtimes_warning
 from gan_denoise.options import Provider
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read once, when onnxruntime is imported
@@ -49,6 +51,13 @@ KINDS = {
         {"device_type": "CPU", "precision": "FP32"},
     ),
 }
+
+
+@functools.cache
+def warn_of_packages() -> None:
+    """Print on stderr, once in a process, if several packages of onnxruntime are installed."""
+    if warning := runtimes_warning():
+        print_warning(warning)
 
 
 def installed_providers() -> list[Provider]:

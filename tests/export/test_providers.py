@@ -13,6 +13,7 @@ import onnxruntime as ort
 import pytest
 import typer
 from onnx import helper, numpy_helper
+from PIL import Image
 from typer.testing import CliRunner
 
 from gan_denoise import machine
@@ -101,18 +102,12 @@ def test_each_command_refuses_it_and_writes_nothing(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "photos").mkdir()
     for path in ("noisy.png", "photos/one.png"):
-        runtime_image().save(tmp_path / path)
+        Image.fromarray(np.full((32, 32), 99, np.uint8)).save(tmp_path / path)
     before = sorted(tmp_path.rglob("*"))
     result = CliRunner().invoke(app, [*arguments, "--provider", "cuda"])
     assert isinstance(result.exception, InputError)
     assert result.exception.message.startswith("--provider cuda: expected an onnxruntime that has it")
     assert (result.stdout, sorted(tmp_path.rglob("*"))) == ("", before)
-
-
-def runtime_image():  # type: ignore[no-untyped-def]
-    from PIL import Image
-
-    return Image.fromarray(np.full((32, 32), 99, np.uint8))
 
 
 def test_a_profile_is_of_the_cpu() -> None:
@@ -275,5 +270,6 @@ def test_openvino_generates_denoises_and_is_timed_within_the_bound(tmp_path: Pat
     assert facts["made_with"]["provider"] == "openvino"
     assert facts["refused"] == "out: provider: expected openvino, as for its other files, got cpu"
     assert facts["warning"].startswith("onnxruntime: expected one package, got onnxruntime ")
+    assert done.stderr.count(facts["warning"]) == 1
     assert "and onnxruntime-openvino" in facts["warning"]
     assert facts["settings"]["provider"] == "openvino"

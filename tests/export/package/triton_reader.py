@@ -1,4 +1,4 @@
-"""Read config.pbtxt files by Triton's own schema: `triton_reader.py FILE...`, in the environment of `make` .tritonclient.
+"""Read config.pbtxt by the schema of Triton: `triton_reader.py FILE...`, in the environment of `make` .tritonclient.
 
 Prints a JSON list of the messages, with the fields that a file leaves out.
 """
