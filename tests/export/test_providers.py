@@ -207,10 +207,10 @@ def test_every_kind_of_graph_can_be_tried(signature: runtime.Signature) -> None:
 
 @pytest.mark.row(120)
 def test_a_folder_of_another_provider_is_refused_unless_allowed(
-    exported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shards, "SHARD", 4)
-    graph, out = runtime.load_graph(FUSED, exported, threads=1), tmp_path / "out"
+    graph, out = runtime.load_graph(FUSED, threads=1), tmp_path / "out"
     write_shards(graph, 0, 4, out)
     content = json.loads((out / "shards.json").read_text())
     assert content["made_with"]["provider"] == "cpu"
