@@ -21,7 +21,7 @@ import onnxruntime as ort
 
 CPU = "CPUExecutionProvider"  # as onnxruntime calls it
 RECORD = "session.record_ep_graph_assignment_info"  # a setting of sessions, from onnxruntime 1.24 on
-EAGER_LOG, SILENT = 2, 4  # onnxruntime's levels: its default, and nothing but what stops the process
+DEFAULT_LEVEL, SILENT = 2, 4  # of what onnxruntime logs; SILENT: what stops the process
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ def _create(
             warnings.simplefilter("ignore")
             return ort.InferenceSession(model, options, providers=providers, enable_fallback=0)
     finally:
-        ort.set_default_logger_severity(EAGER_LOG)
+        ort.set_default_logger_severity(DEFAULT_LEVEL)
 
 
 def _install_hint(package: str) -> str:
