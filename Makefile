@@ -52,11 +52,21 @@ camera: .venv/installed
 	.keras/bin/python -m pip install --quiet --disable-pip-version-check tensorflow-cpu==2.21.0
 	touch $@
 
-# The client of the tests of `serve`, which needs another ml-dtypes than ours, in its own environment.
+# The client of the tests of `serve` and `package triton`, which needs another ml-dtypes than ours, in its own environment.
 .tritonclient/installed: Makefile | .venv/installed
 	$(PYTHON) -m venv --clear --without-pip .tritonclient
 	$(BIN)/python -m pip --python .tritonclient/bin/python install --quiet --disable-pip-version-check --no-compile \
-		'tritonclient[http]==2.73.0'
+		'tritonclient[http,grpc]==2.73.0'
+	touch $@
+
+# OpenVINO as an execution provider of onnxruntime, under whose import name it installs, in its own environment. What
+# else the package needs comes from .venv, after it, where a second onnxruntime is then found and must be noticed.
+.openvino/installed: Makefile | .venv/installed
+	$(PYTHON) -m venv --clear --without-pip .openvino
+	$(BIN)/python -m pip --python .openvino/bin/python install --quiet --disable-pip-version-check --no-compile \
+		--no-deps onnxruntime-openvino==1.24.1
+	echo "import site; site.addsitedir('$$(ls -d $(CURDIR)/$(BIN)/../lib/python3*/site-packages)')" \
+		> $$(ls -d .openvino/lib/python3*/site-packages)/runtime.pth
 	touch $@
 
 demo: .venv/installed $(ORT)/installed
@@ -80,11 +90,11 @@ soak: data
 # Two processes; the tests of one group (timing, kills, the browser) run one after the other in one of them.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
-test: data .tritonclient/installed
+test: data .tritonclient/installed .openvino/installed
 	$(PYTEST)
 
 # An empty -m selects the slow tests too.
-coverage: data .tritonclient/installed
+coverage: data .tritonclient/installed .openvino/installed
 	$(PYTEST) -m "" --cov --cov-report=term --cov-fail-under=$(COVERAGE)
 
 # The tests import their helpers by name; Keras has an environment of its own.

@@ -14,8 +14,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-PACKAGES = ("onnxruntime", "numpy", "scipy", "scikit-image", "PyWavelets", "scikit-learn", "bm3d", "torch", "openvino")
-RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-directml")
+RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "onnxruntime-openvino", "onnxruntime-directml")  # all are one module
+PACKAGES = (*RUNTIMES, "numpy", "scipy", "scikit-image", "PyWavelets", "scikit-learn", "bm3d", "torch", "openvino")
 
 CPUINFO = Path("/proc/cpuinfo")
 SIMD = ("amx", "asimd", "avx", "bf16", "f16c", "fma", "i8mm", "neon", "sse4", "sve")  # how their flags start
@@ -29,12 +29,16 @@ CGROUP_MEMBERSHIP = Path("/proc/self/cgroup")
 CGROUP_MOUNT = Path("/sys/fs/cgroup")
 
 
-def describe_machine(threads: int = 0) -> dict[str, Any]:
-    """CPU, cores, threads, system, load and package versions; `threads` 0 means one per available core."""
+def describe_machine(threads: int = 0, provider: str = "cpu") -> dict[str, Any]:
+    """CPU, cores, threads, what runs the model, system, load and package versions.
+
+    `threads` 0 means one per available core; `provider` is one of `options.Provider`.
+    """
     return {
         "cpu": cpu_name(),
         "cores": usable_cores(),
         "threads": threads or usable_cores(),
+        "provider": str(provider),
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "load_1min": load_average(),
         "python": platform.python_version(),
@@ -128,17 +132,17 @@ def load_warning(busy: float | None, cores: int) -> str | None:
 
 def versions() -> dict[str, str]:
     """Versions of the installed packages that affect results."""
-    return _installed_versions(PACKAGES)
+    return installed_versions(PACKAGES)
 
 
 def version(package: str) -> str | None:
     """The version of an installed package; None if it is not installed under this name."""
-    return _installed_versions([package]).get(package)
+    return installed_versions([package]).get(package)
 
 
 def runtimes_warning() -> str | None:
     """One line if several onnxruntime packages are installed: they overwrite each other's files."""
-    installed = _installed_versions(RUNTIMES)
+    installed = installed_versions(RUNTIMES)
     if len(installed) < 2:
         return None
     names = " and ".join(f"{package} {version}" for package, version in installed.items())
@@ -146,7 +150,8 @@ def runtimes_warning() -> str | None:
     return f"onnxruntime: expected one package, got {names}; {fix}"
 
 
-def _installed_versions(packages: Sequence[str]) -> dict[str, str]:
+def installed_versions(packages: Sequence[str]) -> dict[str, str]:
+    """The versions of those of `packages` that are installed."""
     installed = {}
     for package in packages:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):

@@ -60,6 +60,17 @@ class TableFormat(StrEnum):
     csv = "csv"
 
 
+class Provider(StrEnum):
+    """What of onnxruntime runs the graphs."""
+
+    cpu = "cpu"
+    auto = "auto"
+    cuda = "cuda"
+    openvino = "openvino"
+    coreml = "coreml"
+    dml = "dml"
+
+
 class FileFormat(StrEnum):
     """The files of a folder of many generated images."""
 
@@ -106,6 +117,15 @@ ThreadsOption = Annotated[
     int,
     typer.Option(
         "--threads", min=0, max=MAX_THREADS, help="Threads; 0 = one per available core.", rich_help_panel=MACHINE
+    ),
+]
+ProviderOption = Annotated[
+    Provider,
+    typer.Option(
+        "--provider",
+        help="What runs the model: the CPU, or another provider that the installed onnxruntime has; auto = a faster "
+        "one that agrees with the CPU.",
+        rich_help_panel=MACHINE,
     ),
 ]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, max=MAX_SEED, help="Random seed.")]

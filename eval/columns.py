@@ -92,6 +92,7 @@ _ALL = (
     Column("relative_time", "relative time", ".3f"),
     Column("relative_time_low", "relative time, low", ".3f"),
     Column("relative_time_high", "relative time, high", ".3f"),
+    Column("largest_difference", "largest difference", ".1e"),
     Column("sgemm_fraction", "of SGEMM", ".0%"),
     Column("node", "node"),
     Column("operator", "operator"),

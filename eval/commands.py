@@ -21,6 +21,8 @@ from gan_denoise.options import (
     ModelFolderOption,
     ModelOption,
     OtherDataOption,
+    Provider,
+    ProviderOption,
     QuietOption,
     SeedOption,
     TableFormat,
@@ -74,6 +76,7 @@ def bench(
         float, typer.Option(min=0, max=60, help="Seconds between the turns of two backends.", rich_help_panel=MACHINE)
     ] = 0.25,
     threads: ThreadsOption = 0,
+    provider: ProviderOption = Provider.cpu,
     force_busy: Annotated[
         bool,
         typer.Option("--force-busy", help="Measure although other programs use the cores.", rich_help_panel=MACHINE),
@@ -93,6 +96,8 @@ def bench(
 
     if profile and vs is not None:
         raise UsageError.expected("--profile, --vs", "one of them", "both")
+    if profile and provider is not Provider.cpu:
+        raise UsageError.expected("--profile", "--provider cpu, whose nodes it times", provider)
     third_party, models = parse_backends("torch" if vs is None else vs)
     print_runtimes_warning()
     if profile:
@@ -100,7 +105,17 @@ def bench(
         next_command: tuple[object, ...] = ("bench", *model_option(model))
     else:
         track = tracked("timing")
-        table = bench_report(model, repeats, threads, third_party, models, track, pause_s=pause, force_busy=force_busy)
+        table = bench_report(
+            model,
+            repeats,
+            threads,
+            third_party,
+            models,
+            track,
+            provider=provider,
+            pause_s=pause,
+            force_busy=force_busy,
+        )
         next_command = ("bench", *model_option(model), "--profile")
         print_skipped(table)
     if unstable := sum(row.get("stable") is False for row in table.rows):
@@ -130,6 +145,7 @@ def generation(
     dataset: MeasuredDatasetOption = None,
     data: MeasuredPathOption = None,
     other_data: OtherDataOption = False,
+    provider: ProviderOption = Provider.cpu,
     as_json: JsonOption = False,
     table_format: FormatOption = TableFormat.table,
     quiet: QuietOption = False,
@@ -148,13 +164,15 @@ def generation(
     images, track = find_dataset(FUSED, model, dataset, data), tracked("generating")
     names = [part for name in features or () for part in (list_features(images, model) if name == ALL else [name])]
     if names:
-        generator = None if alone is None else load_model(GENERATOR, alone, threads, images, other_data)
-        table = features_report(names, model, images, n, seed, threads, track, other_data=other_data, alone=generator)
+        generator = None if alone is None else load_model(GENERATOR, alone, threads, images, other_data, provider)
+        table = features_report(
+            names, model, images, n, seed, threads, track, other_data=other_data, provider=provider, alone=generator
+        )
         print_skipped(table)
     elif alone is not None:
         raise UsageError.expected("--alone", "--features with it", "none", "add --features all")
     else:
-        table = generation_report(model, images, n, seed, threads, track, other_data=other_data)
+        table = generation_report(model, images, n, seed, threads, track, other_data=other_data, provider=provider)
     next_command = ("eval", "classes", *model_option(model))
     print_table(table, as_json=as_json, table_format=table_format, next_command=next_command)
 
@@ -169,6 +187,7 @@ def controls(
     dataset: MeasuredDatasetOption = None,
     data: MeasuredPathOption = None,
     other_data: OtherDataOption = False,
+    provider: ProviderOption = Provider.cpu,
     as_json: JsonOption = False,
     table_format: FormatOption = TableFormat.table,
     quiet: QuietOption = False,
@@ -184,7 +203,9 @@ def controls(
     from gan_denoise.export.runtime import FUSED
 
     images, track = find_dataset(FUSED, model, dataset, data), tracked("controls")
-    table = controls_report(model, images, n, seed, threads, track, other_data=other_data, features=features)
+    table = controls_report(
+        model, images, n, seed, threads, track, other_data=other_data, provider=provider, features=features
+    )
     print_skipped(table)
     next_command = ("bench", *model_option(model))
     print_table(table, as_json=as_json, table_format=table_format, next_command=next_command)
@@ -200,6 +221,7 @@ def classes_command(
     dataset: MeasuredDatasetOption = None,
     data: MeasuredPathOption = None,
     other_data: OtherDataOption = False,
+    provider: ProviderOption = Provider.cpu,
     as_json: JsonOption = False,
     table_format: FormatOption = TableFormat.table,
     quiet: QuietOption = False,
@@ -215,7 +237,9 @@ def classes_command(
     from gan_denoise.export.runtime import FUSED
 
     images, track = find_dataset(FUSED, model, dataset, data), tracked("generating")
-    table = classes_report(model, images, n, seed, threads, track, other_data=other_data, features=features)
+    table = classes_report(
+        model, images, n, seed, threads, track, other_data=other_data, provider=provider, features=features
+    )
     next_command = ("eval", "copies", *model_option(model))
     print_table(table, as_json=as_json, table_format=table_format, next_command=next_command)
 
@@ -229,6 +253,7 @@ def copies(
     dataset: MeasuredDatasetOption = None,
     data: MeasuredPathOption = None,
     other_data: OtherDataOption = False,
+    provider: ProviderOption = Provider.cpu,
     as_json: JsonOption = False,
     table_format: FormatOption = TableFormat.table,
     quiet: QuietOption = False,
@@ -244,7 +269,7 @@ def copies(
     from gan_denoise.export.runtime import FUSED
 
     images, track = find_dataset(FUSED, model, dataset, data), tracked("searching")
-    table = copies_report(model, images, n, seed, threads, track, other_data=other_data)
+    table = copies_report(model, images, n, seed, threads, track, other_data=other_data, provider=provider)
     complete = has_graph(model, FUSED_FILE) and has_graph(model, DENOISER_FILE)
     next_command = ("eval", "controls" if complete else "generation", *model_option(model))
     print_table(table, as_json=as_json, table_format=table_format, next_command=next_command)

@@ -20,6 +20,8 @@ from gan_denoise.options import (
     MeasuredDatasetOption,
     MeasuredPathOption,
     OtherDataOption,
+    Provider,
+    ProviderOption,
     QuietOption,
     SeedOption,
     TableFormat,
@@ -89,6 +91,7 @@ def denoising(
     other_data: OtherDataOption = False,
     seed: SeedOption = 0,
     threads: ThreadsOption = 0,
+    provider: ProviderOption = Provider.cpu,
     as_json: JsonOption = False,
     table_format: FormatOption = TableFormat.table,
     quiet: QuietOption = False,
@@ -109,7 +112,7 @@ def denoising(
     sigmas = parse_sigmas(sigma) if sigma is not None else None
     print_runtimes_warning()
     _print_load_warning()
-    options: dict[str, Any] = {"track": tracked("denoising"), "name": name, "versus": networks}
+    options: dict[str, Any] = {"track": tracked("denoising"), "name": name, "versus": networks, "provider": provider}
     next_command: tuple[object, ...] = ()
     if clean is None:
         from gan_denoise.eval.denoising.tables import denoising_report, side_by_side
@@ -167,10 +170,9 @@ def has_graph(model: Path | None, file: str) -> bool:
 
 def print_runtimes_warning() -> None:
     """Warn on stderr if two onnxruntime packages are installed."""
-    from gan_denoise.machine import runtimes_warning
+    from gan_denoise.export.providers import warn_of_packages
 
-    if warning := runtimes_warning():
-        print_warning(warning)
+    warn_of_packages()
 
 
 def _print_load_warning() -> None:

@@ -22,9 +22,11 @@ from gan_denoise.data.images import ImagesU8, to_uint8
 from gan_denoise.errors import InputError, UsageError
 from gan_denoise.export import runtime
 from gan_denoise.export.images import read_image
+from gan_denoise.export.provider_choice import load_for
 from gan_denoise.export.runtime import DENOISER, Graph, Signature
 from gan_denoise.export.training_data import IMAGES_FILE, TrainingData, from_metadata
 from gan_denoise.markdown import one_line
+from gan_denoise.options import Provider
 
 MAX_BYTES = 8 * 1024**3  # of one file, decompressed: 100,000 images, raw and denoised, as float32 take 0.6
 EXPECTED = f"uint8 (N, {SIDE}, {SIDE}) or float32 (N, 1, {SIDE}, {SIDE}) in [0, 1]"
@@ -138,13 +140,18 @@ def image_shape(graph: Graph, signature: Signature) -> tuple[int, ...]:
 
 
 def load_model(
-    signature: Signature, path: Path | None, threads: int, reference: Dataset, other_data: bool = False
+    signature: Signature,
+    path: Path | None,
+    threads: int,
+    reference: Dataset,
+    other_data: bool = False,
+    provider: Provider = Provider.cpu,
 ) -> Graph:
-    """Load a graph by `runtime.load_graph`, to be measured against the images of `reference`.
+    """Load a graph by `load_for`, to be measured against the images of `reference`.
 
     Raises InputError as `load_graph` and `check_training_data` do, and for images of another shape.
     """
-    graph = runtime.load_graph(signature, path, threads)
+    graph = load_for(provider, signature, path, threads)
     shape, expected = image_shape(graph, signature), reference.train.shape
     file = runtime.graph_file(signature, path)
     if shape != expected:

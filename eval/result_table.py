@@ -170,6 +170,7 @@ def footer(table: ResultTable) -> str:
     """Settings, notes, skipped rows and the machine: a line each, and a line for each note."""
     machine = table.machine
     parts = [f"{machine.get('cpu', 'unknown CPU')}", f"{machine.get('threads', '?')} threads"]
+    parts += [f"provider {machine['provider']}"] if "provider" in machine else []
     parts += [f"{package} {version}" for package, version in machine.get("versions", {}).items()]
     parts += [f"model {table.model_sha256[:12]}"] if table.model_sha256 else []
     settings = "; ".join(f"{name}: {_setting(value)}" for name, value in table.settings.items())

@@ -21,6 +21,8 @@ from gan_denoise.options import (
     ForceOption,
     JsonOption,
     ModelOption,
+    Provider,
+    ProviderOption,
     QuietOption,
     exclude,
 )
@@ -123,6 +125,7 @@ def generate(
             rich_help_panel=MACHINE,
         ),
     ] = 0,
+    provider: ProviderOption = Provider.cpu,
     workers: Annotated[
         int, typer.Option(min=1, max=MAX_THREADS, help="Processes that write the folder.", rich_help_panel=MACHINE)
     ] = 1,
@@ -136,8 +139,8 @@ def generate(
         bool,
         typer.Option(
             "--other-machine",
-            help="Add to a folder that another kind of processor, or another --threads or --batch, began; the same "
-            "pixels within 1 of 255.",
+            help="Add to a folder that another kind of processor, or another --threads, --batch or --provider, began; "
+            "the same pixels within 1 of 255.",
             rich_help_panel=MACHINE,
         ),
     ] = False,
@@ -159,6 +162,7 @@ def generate(
     """
     from gan_denoise.export import generate as images
     from gan_denoise.export import next_command, runtime, writers
+    from gan_denoise.export.provider_choice import load_for
     from gan_denoise.export.training_data import describe_names
 
     shard_options = {
@@ -178,7 +182,7 @@ def generate(
     parts = (1, 1) if part is None else images.parse_part(part)
     if not in_shards:
         check_overwrite(out, force)
-    graph = runtime.load_graph(runtime.FUSED, model, threads or max(1, usable_cores() // workers))
+    graph = load_for(provider, runtime.FUSED, model, threads or max(1, usable_cores() // workers))
     number = None if label is None else images.parse_label(graph, label)
     complete = True
     if in_shards:
@@ -206,6 +210,7 @@ def generate(
     measured = 0 if frames or file_format not in (None, FileFormat.npz) else count  # that `eval ffd` reads
     command = next_command.after_generate(graph, model, out, measured) if complete else ()
     settings: dict[str, object] = {"n": count, "seed": None if listed else first_seed, "label": number, "batch": batch}
+    settings["provider"] = graph.provider
     given = {"seeds": seeds, "interpolate": interpolate, "part": part, "file_format": file_format}
     settings |= {name: value for name, value in given.items() if value}
     facts = {"model_sha256": graph.sha256, **describe_names(graph.metadata), "complete": complete}

@@ -20,8 +20,9 @@ import numpy as np
 
 from gan_denoise.data.images import ArrayF32
 from gan_denoise.errors import InputError, one_line
+from gan_denoise.export import providers
 from gan_denoise.machine import usable_cores
-from gan_denoise.options import BATCH, TILE_SIDE
+from gan_denoise.options import BATCH, TILE_SIDE, Provider
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read once, when onnxruntime is imported
 import onnxruntime as ort
@@ -93,17 +94,20 @@ class Graph:
 
     In a small batch the threads share the work of each node. A large batch is split into chunks of at most CHUNK
     samples; each thread runs whole chunks, which gives the same numbers faster, since no thread waits for another
-    between nodes. Threads can share a graph, a forked child makes its own sessions at its first call, and a pickled
-    graph carries the model. `input_shape` and `output_shapes` are per sample, without the batch; a free side is 0 (only
-    height and width together can be free). `sha256` is that of the file, `name` its path or the shipped file's name.
+    between nodes. Another `provider` than the CPU gets whole batches. Threads can share a graph, a forked child makes
+    its own sessions at its first call, and a pickled graph carries the model. `input_shape` and `output_shapes` are per
+    sample, without the batch; a free side is 0 (only height and width together can be free). `sha256` is that of the
+    file, `name` its path or the shipped file's name.
     """
 
-    def __init__(self, model: bytes, signature: Signature, name: str, threads: int = 0) -> None:
-        self.signature = signature
+    def __init__(
+        self, model: bytes, signature: Signature, name: str, threads: int = 0, provider: Provider = Provider.cpu
+    ) -> None:
+        self.signature, self.provider = signature, provider
         self.sha256 = hashlib.sha256(model).hexdigest()
-        self._arguments = model, signature, name, threads
+        self._arguments = model, signature, name, threads, provider
         self._model, self.name, self._threads = model, name, threads or usable_cores()
-        session = make_session(model, name, self._threads)
+        session = make_session(model, name, self._threads, provider=provider)
         try:
             _check_signature(session, signature, name)
             self.input_shape = _sample_shape(session.get_inputs()[0].shape, signature, name)
@@ -125,7 +129,7 @@ class Graph:
             raise InputError.expected(self.signature.input, expected, f"{samples.dtype} {list(samples.shape)}")
         if not np.isfinite(samples).all():
             raise InputError.expected(self.signature.input, "finite numbers", "NaN or infinity")
-        if self._threads == 1 or len(samples) < PARALLEL_THRESHOLD * self._threads:
+        if self._threads == 1 or self.provider is not Provider.cpu or len(samples) < PARALLEL_THRESHOLD * self._threads:
             return self._run(self._engine().session, samples)
         rounds = math.ceil(len(samples) / (CHUNK * self._threads))
         chunks = np.array_split(samples, rounds * self._threads)
@@ -183,7 +187,7 @@ class Graph:
             raise InputError.expected(f"{self.name}: class_names", f"{self.classes} names", len(names))
         return names
 
-    def __reduce__(self) -> tuple[type[Graph], tuple[bytes, Signature, str, int]]:
+    def __reduce__(self) -> tuple[type[Graph], tuple[bytes, Signature, str, int, Provider]]:
         return type(self), self._arguments
 
     def _number(self, key: str, default: str, least: int, most: int) -> int:
@@ -199,7 +203,7 @@ class Graph:
         return all(side == fixed if fixed else side > 0 and side % self.multiple == 0 for side, fixed in sides)
 
     def _make_session(self, threads: int) -> ort.InferenceSession:
-        return make_session(self._model, self.name, threads, plans_memory=not self.has_any_size)
+        return make_session(self._model, self.name, threads, plans_memory=not self.has_any_size, provider=self.provider)
 
     def _engine(self) -> _Engine:
         """The sessions of this process."""
@@ -225,13 +229,16 @@ class Graph:
         return tuple(cast(list[ArrayF32], outputs))
 
 
-def load_graph(signature: Signature, path: Path | None = None, threads: int = 0) -> Graph:
+def load_graph(
+    signature: Signature, path: Path | None = None, threads: int = 0, provider: Provider = Provider.cpu
+) -> Graph:
     """Load the graph in `path` (a file, or a folder that holds `signature.file`), or the shipped one when None.
 
-    `threads` 0 means one per available core. Raises InputError when the file is missing or another kind of graph.
+    `threads` 0 means one per available core; `provider` is any but `auto`, see `provider_choice`. Raises InputError
+    when the file is missing or another kind of graph, and if the provider cannot run it.
     """
     name = signature.file if path is None else str(graph_file(signature, path))
-    return Graph(read_graph(signature, path), signature, name, threads)
+    return Graph(read_graph(signature, path), signature, name, threads, provider)
 
 
 def read_graph(signature: Signature, path: Path | None) -> bytes:
@@ -266,14 +273,19 @@ def graph_file(signature: Signature, path: Path | None) -> Path:
 
 
 def make_session(
-    model: bytes, name: str, threads: int = 0, profile: Path | None = None, plans_memory: bool = True
+    model: bytes,
+    name: str,
+    threads: int = 0,
+    profile: Path | None = None,
+    plans_memory: bool = True,
+    provider: Provider = Provider.cpu,
 ) -> ort.InferenceSession:
-    """Make an onnxruntime session on the CPU; `threads` 0 means one per available core.
+    """Make an onnxruntime session, on the CPU unless another provider is named; `threads` 0 means one per core.
 
     With `profile` the session writes the time of each node to a file whose name starts with it. Without `plans_memory`
     it allocates the tensors of each call as they are needed: for a large tile that is half the memory.
 
-    Raises InputError when onnxruntime rejects the model.
+    Raises InputError when onnxruntime rejects the model, and as `providers.create_session` does.
     """
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads or usable_cores()
@@ -283,8 +295,13 @@ def make_session(
     options.enable_mem_pattern = plans_memory
     options.log_severity_level = 4  # errors reach the user through exceptions
     try:
-        # Without the fallback, which would try again and print to stdout.
-        session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"], enable_fallback=0)
+        if provider is Provider.cpu:
+            # Without the fallback, which would try again and print to stdout.
+            session = ort.InferenceSession(model, options, providers=[providers.CPU], enable_fallback=0)
+        else:
+            session = providers.create_session(provider, model, options, name, options.intra_op_num_threads)
+    except InputError:
+        raise
     except Exception as error:  # onnxruntime raises a dozen types without a common base
         reason = one_line(error)
         hint = UPDATE_HINT if NEWER.search(reason) else ""

@@ -46,8 +46,12 @@ class Manifest:
             content = json.loads((self.out / DESCRIPTION).read_text())
         except (OSError, ValueError):
             return None
-        # A version that wrote arrays alone did not name the format.
-        return {"file_format": "npz"} | content if isinstance(content, dict) else None
+        if not isinstance(content, dict):
+            return None
+        # Earlier versions wrote arrays alone, on the CPU alone, and named neither.
+        if isinstance(content.get("made_with"), dict):
+            content["made_with"] = {"provider": "cpu"} | content["made_with"]
+        return {"file_format": "npz"} | content
 
     def describes(self, content: Facts | None) -> bool:
         """Whether shards.json with this content is one of the same images."""

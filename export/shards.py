@@ -17,6 +17,7 @@ import numpy as np
 
 from gan_denoise.console import Track, untracked
 from gan_denoise.errors import Interrupted, LockedError, OutputError
+from gan_denoise.export.providers import runtime_version
 from gan_denoise.export.runtime import Graph
 from gan_denoise.export.shard_formats import WRITTEN_BY, check_installed, largest_size
 from gan_denoise.export.shard_job import Job, image_shape, make_shards
@@ -176,7 +177,7 @@ def _check_made_with(out: Path, theirs: Facts, ours: Facts) -> None:
     for name in ours:
         if ours[name] != theirs.get(name):
             allow = "--other-machine adds to it all the same; pixels then differ by up to 1 of 255"
-            hint = f"--{name} {theirs.get(name)}; {allow}" if name in ("threads", "batch") else allow
+            hint = f"--{name} {theirs.get(name)}; {allow}" if name in ("threads", "batch", "provider") else allow
             raise OutputError.expected(
                 f"{out}: {name}", f"{theirs.get(name)}, as for its other files", ours[name], hint
             )
@@ -200,7 +201,8 @@ def _find_missing(job: Job, manifest: Manifest, numbers: range) -> list[int]:
 def _made_with(graph: Graph, job: Job) -> Facts:
     """What the bytes of the files depend on beside the model and the latents."""
     facts = {"processor": processor_kind(), "threads": graph.threads, "batch": job.batch}
-    return facts | {package: version(package) for package in ("onnxruntime", *WRITTEN_BY[job.file_format])}
+    facts |= {"provider": str(graph.provider), "onnxruntime": runtime_version()}
+    return facts | {package: version(package) for package in WRITTEN_BY[job.file_format]}
 
 
 def _existing(job: Job) -> list[int]:

@@ -33,6 +33,7 @@ TOOLS = {  # programs that tests need and no Python package provides
     "nginx": "apt-get install nginx-light",
     "npm": "apt-get install npm",
     "onnxruntime-web": "apt-get install npm, then make demo",
+    "onnxruntime-openvino": "make .openvino/installed",
     "strace": "apt-get install strace",
     "systemd-analyze": "apt-get install systemd",
     "tritonclient": "make .tritonclient/installed",

@@ -13,12 +13,13 @@ from gan_denoise.data.images import ArrayF32
 from gan_denoise.errors import UsageError
 from gan_denoise.eval.bench import third_party
 from gan_denoise.eval.bench.third_party import Pipeline
-from gan_denoise.eval.labels import COMPILED, EAGER, FUSED, LATENCY, PLAIN, SGEMM, THROUGHPUT, TWO_GRAPHS
+from gan_denoise.eval.labels import COMPILED, EAGER, FUSED, LATENCY, OWN_PRECISION, PLAIN, SGEMM, THROUGHPUT, TWO_GRAPHS
 from gan_denoise.export import runtime
-from gan_denoise.machine import usable_cores
+from gan_denoise.machine import computes_bfloat16, usable_cores
+from gan_denoise.options import Provider
 
 BUILTIN_BACKENDS = (FUSED, PLAIN, TWO_GRAPHS)
-THIRD_PARTY = {"torch": (EAGER,), "compile": (COMPILED,), "openvino": (LATENCY, THROUGHPUT)}
+THIRD_PARTY = {"torch": (EAGER,), "compile": (COMPILED,), "openvino": (LATENCY, THROUGHPUT, OWN_PRECISION)}
 WEIGHTS = ("generator.safetensors", "denoiser.safetensors")
 FILES = {TWO_GRAPHS: ("generator.onnx", "denoiser.onnx"), EAGER: WEIGHTS, COMPILED: WEIGHTS}
 SIDE = 1024  # of the square matrices of SGEMM
@@ -42,17 +43,18 @@ def parse_backends(names: str) -> tuple[list[str], dict[str, Path]]:
     return third_party_names, {name: Path(path) for name, path in models}
 
 
-def load_pipeline(name: str, model: Path | None, threads: int) -> Pipeline:
-    """The backend `name` as a function z -> (image, denoised). `model` as for `runtime.load_graph`."""
+def load_pipeline(name: str, model: Path | None, threads: int, provider: Provider = Provider.cpu) -> Pipeline:
+    """The backend `name` as a function z -> (image, denoised). `model` and `provider`, of FUSED, as in `load_graph`."""
     folder, count = model or runtime.SHIPPED, threads or usable_cores()
     loaders: dict[str, Callable[[], Pipeline]] = {
-        FUSED: lambda: runtime.load_graph(runtime.FUSED, model, threads),
+        FUSED: lambda: runtime.load_graph(runtime.FUSED, model, threads, provider),
         PLAIN: lambda: _plain(runtime.FUSED, model, threads),
         TWO_GRAPHS: lambda: _two_graphs(model, threads),
         EAGER: lambda: third_party.load_eager(folder, count),
         COMPILED: lambda: third_party.load_compiled(folder, count),
         LATENCY: lambda: _openvino(folder, count, throughput=False),
         THROUGHPUT: lambda: _openvino(folder, count, throughput=True),
+        OWN_PRECISION: lambda: _openvino(folder, count, throughput=False, precision=""),
         SGEMM: lambda: _sgemm(threads),
     }
     return loaders[name]()
@@ -75,9 +77,9 @@ def _sgemm(threads: int) -> Pipeline:
     return lambda z: tuple(session.run(["product"], full))
 
 
-def _openvino(path: Path, threads: int, throughput: bool) -> Pipeline:
+def _openvino(path: Path, threads: int, throughput: bool, precision: str = "f32") -> Pipeline:
     runtime.load_graph(runtime.FUSED, path, threads=1)  # raises InputError for another graph
-    return third_party.load_openvino(runtime.graph_file(runtime.FUSED, path), threads, throughput)
+    return third_party.load_openvino(runtime.graph_file(runtime.FUSED, path), threads, throughput, precision)
 
 
 def _plain(signature: runtime.Signature, model: Path | None, threads: int) -> Pipeline:
@@ -101,8 +103,11 @@ def reason_to_skip(name: str, model: Path | None) -> str | None:
     """Why a backend cannot run here, or None if it can be tried."""
     if name in (FUSED, PLAIN):
         return None
-    if name in (LATENCY, THROUGHPUT):
-        return None if third_party.openvino_installed() else "openvino: not installed"
+    if name in THIRD_PARTY["openvino"]:
+        if not third_party.openvino_installed():
+            return "openvino: not installed"
+        is_float32 = name == OWN_PRECISION and computes_bfloat16() is False
+        return "the processor has no bfloat16, so it is float32 as in the other rows" if is_float32 else None
     if name in (EAGER, COMPILED) and not third_party.torch_installed():
         return "torch: not installed"
     if name == COMPILED and not third_party.compiler_installed():

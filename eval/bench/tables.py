@@ -11,15 +11,20 @@ from gan_denoise.errors import GateError, InputError
 from gan_denoise.eval.bench.backends import SIDE, THIRD_PARTY
 from gan_denoise.eval.bench.profile import profile_rows
 from gan_denoise.eval.bench.timing import BATCHES, PAUSE_S, WARM_UP, run_bench
+from gan_denoise.eval.labels import OWN_PRECISION
 from gan_denoise.eval.result_table import ResultTable
 from gan_denoise.export import graph_size, runtime
+from gan_denoise.export.provider_choice import load_for
 from gan_denoise.machine import busy_cores, describe_machine, load_warning
+from gan_denoise.options import Provider
 
 NOTES = {
     "relative time": "time divided by the fused graph's, with a 95 % interval over rounds",
     "of SGEMM": f"operations per second as a fraction of onnxruntime's {SIDE}x{SIDE} matrix product",
+    "largest difference": "of a pixel in [0, 1], from the fused graph's, before the timing",
     "threads": "each runtime's default waiting policy; onnxruntime's threads spin",
 }
+OWN_NOTE = "bfloat16 where the processor has it; the other rows are float32"
 
 
 def bench_report(
@@ -30,13 +35,15 @@ def bench_report(
     models: Mapping[str, Path] | None = None,
     track: Track = untracked,
     *,
+    provider: Provider = Provider.cpu,
     pause_s: float = PAUSE_S,
     warm_up: int = WARM_UP,
     force_busy: bool = True,
 ) -> ResultTable:
     """The rows of `run_bench` for the built-in backends, those of `third_party` (keys of THIRD_PARTY), and `models`.
 
-    `models` are other fused graphs by name, of the same latent size. On a busy machine the table gets the note `busy`.
+    `models` are other fused graphs by name, of the same latent size; `provider` is what `load_for` takes. On a busy
+    machine the table gets the note `busy`.
     Raises as `run_bench`, InputError for a model of another latent size, and unless `force_busy` GateError on a busy
     machine.
     """
@@ -47,6 +54,8 @@ def bench_report(
     backends, incomparable = _comparable([name for key in third_party for name in THIRD_PARTY[key]], precision)
     hashes = {title: _describe_model(fused, title, path) for title, path in (models or {}).items()}
     busy = _check_busy(force_busy)
+    provider = load_for(provider, runtime.FUSED, model, threads).provider
+    own = {OWN_PRECISION: OWN_NOTE} if OWN_PRECISION in backends else {}
     rows, skipped = run_bench(
         model,
         fused.input_shape[0],
@@ -57,6 +66,7 @@ def bench_report(
         multiply_adds,
         models,
         track,
+        provider=provider,
         pause_s=pause_s,
         warm_up=warm_up,
     )
@@ -71,8 +81,9 @@ def bench_report(
             "third_party": ", ".join(third_party),
             **({"models": hashes} if hashes else {}),
             "precision": precision,
+            "provider": str(provider),
         },
-        notes=NOTES | busy,
+        notes=NOTES | own | busy,
         skipped=skipped | incomparable,
     )
 

@@ -14,6 +14,7 @@ from gan_denoise.data.images import ArrayF32
 from gan_denoise.errors import GanDenoiseError, InputError, one_line
 from gan_denoise.eval.bench.backends import load_pipeline
 from gan_denoise.eval.bench.third_party import Pipeline
+from gan_denoise.options import Provider
 from gan_denoise.spawn import Context, ended_error, ignore_interrupts
 
 
@@ -23,11 +24,13 @@ class Worker:
     A context manager that ends the process. Raises what loading the backend raised.
     """
 
-    def __init__(self, name: str, model: Path | None, threads: int, title: str = "") -> None:
+    def __init__(
+        self, name: str, model: Path | None, threads: int, title: str = "", provider: Provider = Provider.cpu
+    ) -> None:
         self.name = title or name
         context = Context()
         self._pipe, child_pipe = context.Pipe()
-        self._process = context.Process(target=_serve, args=(child_pipe, name, model, threads), daemon=True)
+        self._process = context.Process(target=_serve, args=(child_pipe, name, model, threads, provider), daemon=True)
         self._process.start()
         child_pipe.close()
         try:
@@ -79,7 +82,7 @@ class Worker:
         self._process.join()
 
 
-def _serve(pipe: Connection, name: str, model: Path | None, threads: int) -> None:
+def _serve(pipe: Connection, name: str, model: Path | None, threads: int, provider: Provider) -> None:
     """The loop of the worker process: load the backend, then serve requests until the parent closes the pipe."""
     ignore_interrupts()
     pipeline: Pipeline | None = None
@@ -87,7 +90,7 @@ def _serve(pipe: Connection, name: str, model: Path | None, threads: int) -> Non
         while True:
             request = pipe.recv()
             try:
-                pipeline = pipeline or load_pipeline(name, model, threads)
+                pipeline = pipeline or load_pipeline(name, model, threads, provider)
                 pipe.send(([], ()) if request is None else _run(pipeline, *request))
             except GanDenoiseError as error:
                 pipe.send(error)

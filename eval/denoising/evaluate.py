@@ -41,7 +41,7 @@ def evaluate_denoising(
     `noisy` is the input itself, unclipped for float noise; outputs of methods are clipped. At sigma 0 only blind
     methods run, since the others return their input. With `accuracy` there is `class_accuracy`, that of a classifier on
     the restored images, clipped and rounded to 8 bits. Times are CPU times on one thread, independent of the number of
-    worker `threads`; 0 means one per available core.
+    worker `threads`; 0 means one per available core. Those of networks on another provider are not measured.
     """
     workers = threads or usable_cores()
     with processes(workers) as pool, ThreadPoolExecutor(workers) as threads_pool:
@@ -50,7 +50,8 @@ def evaluate_denoising(
             method = methods.get(name)
             restored, seconds = noisy, None
             if method is not None and (sigma or method.blind):
-                restored, seconds = _restore(method, noisy, noise, sigma, threads_pool if method.blind else pool)
+                restored, taken = _restore(method, noisy, noise, sigma, threads_pool if method.blind else pool)
+                seconds = taken if method.is_timed else None
             decibels = psnr(clean, restored).clip(max=PSNR_CAP_DB)
             yield {
                 "method": name,

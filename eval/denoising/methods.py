@@ -20,7 +20,7 @@ from gan_denoise.eval.inputs import load_model
 from gan_denoise.eval.labels import NOISY, SUPPORT_VECTORS
 from gan_denoise.export import graph_size, runtime
 from gan_denoise.export.training_data import TrainingData, from_metadata
-from gan_denoise.options import BATCH
+from gan_denoise.options import BATCH, Provider
 
 CLASSICAL = (*FILTERS, SUPPORT_VECTORS)
 NEEDS = {"BM3D": "bm3d", SUPPORT_VECTORS: "sklearn"}  # modules of the extra `compare`
@@ -44,14 +44,22 @@ class Method:
     size: graph_size.GraphSize | None = None
     sha256: str | None = None
     trained_on: tuple[TrainingData, ...] = ()
+    provider: Provider = Provider.cpu
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether the thread that calls it does all the work, so that its CPU time is the method's."""
+        return self.provider is Provider.cpu
 
 
-def network(model: Path | None, dataset: Dataset, other_data: bool = False) -> Method:
+def network(
+    model: Path | None, dataset: Dataset, other_data: bool = False, provider: Provider = Provider.cpu
+) -> Method:
     """A denoiser.onnx (a file, its folder, or None for the shipped one) on one thread, for images of `dataset`.
 
     Raises as `load_model`.
     """
-    graph = load_model(runtime.DENOISER, model, 1, dataset, other_data)
+    graph = load_model(runtime.DENOISER, model, 1, dataset, other_data, provider)
     graph(np.zeros((BATCH, *graph.input_shape), np.float32))  # the first call allocates memory: not timed
 
     def restore(noisy: ImagesF32) -> ImagesF32:
@@ -59,7 +67,7 @@ def network(model: Path | None, dataset: Dataset, other_data: bool = False) -> M
 
     size = graph_size.graph_size_of_file(runtime.graph_file(runtime.DENOISER, model))
     trained_on = tuple(from_metadata(graph.metadata))
-    return Method(lambda noise, sigma: restore, BATCH, True, size, graph.sha256, trained_on)
+    return Method(lambda noise, sigma: restore, BATCH, True, size, graph.sha256, trained_on, graph.provider)
 
 
 def classical(tuned: TunedParameters, training: ImagesF32) -> dict[str, Method]:

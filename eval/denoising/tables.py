@@ -13,13 +13,13 @@ from gan_denoise.data.dataset import Dataset, split_holdout
 from gan_denoise.data.images import to_float
 from gan_denoise.eval.columns import format_value
 from gan_denoise.eval.denoising.evaluate import PSNR_CAP_DB, Accuracy, evaluate_denoising
-from gan_denoise.eval.denoising.methods import TRAINING_IMAGES, classical, network, not_installed
+from gan_denoise.eval.denoising.methods import TRAINING_IMAGES, Method, classical, network, not_installed
 from gan_denoise.eval.denoising.tuning import tuned_filters
 from gan_denoise.eval.inputs import describe_other_data
 from gan_denoise.eval.labels import NETWORK
 from gan_denoise.eval.result_table import ResultTable
 from gan_denoise.machine import describe_machine
-from gan_denoise.options import BATCH
+from gan_denoise.options import BATCH, Provider
 
 NOTES = {
     "sigma": "standard deviation for pixels in [0, 1]; the filters are given it and return their input at 0",
@@ -85,6 +85,7 @@ def denoising_report(
     whole: bool = False,
     other_data: bool = False,
     accuracy: Accuracy | None = None,
+    provider: Provider = Provider.cpu,
 ) -> ResultTable:
     """The rows of `evaluate_denoising` on the first n test images; if `whole`, the networks' on all after that.
 
@@ -92,11 +93,14 @@ def denoising_report(
     skipped. Raises InputError when a model is not a denoiser, or was trained on other data and `other_data` is not set.
     """
     models = {name: model, **(versus or {})}
-    networks = {title: network(path, dataset, other_data) for title, path in models.items()}
+    networks: dict[str, Method] = {}
+    for title, path in models.items():
+        networks[title] = network(path, dataset, other_data, provider)
+        provider = networks[title].provider  # of the first one, where it is chosen
     recorded = dict.fromkeys(data for method in networks.values() for data in method.trained_on)
     fit, _ = split_holdout(dataset.train)
     methods = {**networks, **classical(tuned_filters(dataset, track), to_float(fit.images[:TRAINING_IMAGES]))}
-    machine = describe_machine(threads)  # before this benchmark itself adds to the load
+    machine = describe_machine(threads, provider)  # before this benchmark itself adds to the load
     rows: list[dict[str, Any]] = []
     for compared, count in ((methods, n), (networks, len(dataset.test) if whole else 0)):
         if count:

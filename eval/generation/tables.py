@@ -39,6 +39,7 @@ from gan_denoise.export.latents import another_seed
 from gan_denoise.export.runtime import Graph
 from gan_denoise.export.training_data import from_metadata
 from gan_denoise.machine import describe_machine
+from gan_denoise.options import Provider
 
 MEASURED_SETS = {"kid, precision, recall, density, coverage": f"of the first {MAX_FEATURES:,} images of a set, k = {K}"}
 PIXELS = "rounded to 8 bits, not resized"
@@ -53,20 +54,21 @@ def generation_report(
     track: Track = untracked,
     *,
     other_data: bool = False,
+    provider: Provider = Provider.cpu,
     features: str | None = None,
 ) -> ResultTable:
     """The rows of `evaluate_generation`, by the first of `list_features` or by `features`.
 
     Raises as `load_model` and `load_extractor` do.
     """
-    fused = load_model(runtime.FUSED, model, threads, dataset, other_data)
+    fused = load_model(runtime.FUSED, model, threads, dataset, other_data, provider)
     real = measure_real(dataset, _load_network(features, dataset, model, threads), n)
     return ResultTable(
         command="eval generation",
         title="Generated images, raw and denoised, compared with real ones",
         rows=evaluate_generation(fused, real, n, seed, track),
         model_sha256=fused.sha256,
-        machine=describe_machine(threads),
+        machine=describe_machine(threads, fused.provider),
         settings=_settings(real, seed, dataset, fused),
         notes={"pixels": PIXELS, **MEASURED_SETS},
     )
@@ -82,13 +84,14 @@ def features_report(
     track: Track = untracked,
     *,
     other_data: bool = False,
+    provider: Provider = Provider.cpu,
     alone: Graph | None = None,
 ) -> ResultTable:
     """A row of `feature_row` for each of the features in `names`; `alone` is a generator trained without the denoiser.
 
     Raises as `load_model` and `load_extractor` do, before anything is measured.
     """
-    fused = load_model(runtime.FUSED, model, threads, dataset, other_data)
+    fused = load_model(runtime.FUSED, model, threads, dataset, other_data, provider)
     extractors = [load_extractor(name, threads, dataset.train.shape, model) for name in dict.fromkeys(names)]
     batches = list(generate_sets(fused, n, seed, track))
     raw, denoised = (np.concatenate([batch[name] for batch in batches]) for name in (RAW, DENOISED))
@@ -103,7 +106,7 @@ def features_report(
         title="Generated images, raw and denoised, compared with real ones by several features",
         rows=[feature_row(raw, denoised, dataset, extractor, track, baseline) for extractor in extractors],
         model_sha256=fused.sha256,
-        machine=describe_machine(threads),
+        machine=describe_machine(threads, fused.provider),
         settings={
             "features": ", ".join(extractor.label for extractor in extractors),
             "reference": f"the first {min(n, len(dataset.test)):,} test images, for ffd-1 all",
@@ -133,15 +136,15 @@ def controls_report(
     track: Track = untracked,
     *,
     other_data: bool = False,
+    provider: Provider = Provider.cpu,
     features: str | None = None,
 ) -> ResultTable:
     """The rows of controls.py and the real baseline; the Gaussian mixture is skipped without scikit-learn.
 
     `model` is an exported folder, or None for the shipped one. Raises as `generation_report` and `tune_filters`.
     """
-    fused, denoiser = (
-        load_model(part, model, threads, dataset, other_data) for part in (runtime.FUSED, runtime.DENOISER)
-    )
+    fused = load_model(runtime.FUSED, model, threads, dataset, other_data, provider)
+    denoiser = load_model(runtime.DENOISER, model, threads, dataset, other_data, fused.provider)
     network = _load_network(features, dataset, model, threads)
     tuning_samples = min(n, TUNING_SAMPLES)
     tuned = tuned_filters(dataset, track)
@@ -155,7 +158,7 @@ def controls_report(
         title="Controls: filtered raw images, a Gaussian mixture, and denoised real images",
         rows=[*rows, real_denoised_row(denoiser, real, dataset, n), real.real_baseline],
         model_sha256=fused.sha256,
-        machine=describe_machine(threads),
+        machine=describe_machine(threads, fused.provider),
         settings=_settings(real, seed, dataset, fused, denoiser),
         notes={
             "pixels": PIXELS,
@@ -178,13 +181,14 @@ def classes_report(
     track: Track = untracked,
     *,
     other_data: bool = False,
+    provider: Provider = Provider.cpu,
     features: str | None = None,
 ) -> ResultTable:
     """The rows of `class_rows`, with `class_summary` in the settings.
 
     Raises as `generation_report`, and if the features assign no classes.
     """
-    fused = load_model(runtime.FUSED, model, threads, dataset, other_data)
+    fused = load_model(runtime.FUSED, model, threads, dataset, other_data, provider)
     real = measure_real(dataset, _load_network(features, dataset, model, threads), n)
     generated = collect(generate_sets(fused, n, seed, track), real.reference.network)
     sets = {**generated, REAL_BASELINE: real.unseen}
@@ -194,7 +198,7 @@ def classes_report(
         title="Class distribution and recall of each class",
         rows=class_rows(sets, real.reference, classes),
         model_sha256=fused.sha256,
-        machine=describe_machine(threads),
+        machine=describe_machine(threads, fused.provider),
         settings={**_settings(real, seed, dataset, fused), "summary": class_summary(sets, real.reference, classes)},
         notes={"pixels": PIXELS},
     )
@@ -209,9 +213,10 @@ def copies_report(
     track: Track = untracked,
     *,
     other_data: bool = False,
+    provider: Provider = Provider.cpu,
 ) -> ResultTable:
     """The rows of `copy_rows`. Raises as `load_model`."""
-    fused = load_model(runtime.FUSED, model, threads, dataset, other_data)
+    fused = load_model(runtime.FUSED, model, threads, dataset, other_data, provider)
     batches = list(generate_sets(fused, n, seed))
     sets = {name: np.concatenate([batch[name] for batch in batches]) for name in batches[0]}
     return ResultTable(
@@ -219,7 +224,7 @@ def copies_report(
         title="Distance to the nearest training image",
         rows=copy_rows(sets, dataset, track),
         model_sha256=fused.sha256,
-        machine=describe_machine(threads),
+        machine=describe_machine(threads, fused.provider),
         settings={"seed": seed, **_data_settings(dataset, fused)},
         notes={
             "distance": f"to the nearest of {len(dataset.train):,} training images, Euclidean, of pixels in [0, 1]",

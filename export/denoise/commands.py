@@ -19,6 +19,8 @@ from gan_denoise.options import (
     PHOTO_GREY,
     ForceOption,
     JsonOption,
+    Provider,
+    ProviderOption,
     QuietOption,
     ThreadsOption,
 )
@@ -68,6 +70,7 @@ def denoise(
         ),
     ] = False,
     threads: ThreadsOption = 0,
+    provider: ProviderOption = Provider.cpu,
     force: ForceOption = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
@@ -85,7 +88,7 @@ def denoise(
     from gan_denoise.export.denoise.denoisers import Denoisers
 
     _check_options(images, out, strength, compare, as_json)
-    denoisers, settings = Denoisers(model, threads), Settings(strength, keep_format, compare, force)
+    denoisers, settings = Denoisers(model, threads, provider), Settings(strength, keep_format, compare, force)
     content = _read_stdin() if STREAM in images else None
     if out == STREAM:
         _write_stdout(denoise_one(Path(images[0]), denoisers, settings, content))
@@ -162,6 +165,7 @@ def _print_outcome(
         "strength": settings.strength,
         "keep_format": settings.keep_format,
         "compare": settings.compare,
+        "provider": {name: graph.provider for name, graph in denoisers.used.items()},
     }
     facts |= {"written": outcome.written, "kept": outcome.done_before}
     facts["failed"] = [{"image": path, "error": error.message} for path, error in outcome.failed.items()]

@@ -128,12 +128,12 @@ def _denoise_job(
     facts = source_facts(job.source, job.content)
     for i, (target, picture) in enumerate(zip(job.targets, _read(job), strict=False)):
         graph, pixels = _denoise(picture, denoisers, settings, job, advance)
-        with record.writing(target, graph.sha256, facts, settings.force) as file:
+        with record.writing(target, graph.sha256, facts, settings.force, graph.provider) as file:
             write_picture(file, pixels, picture, job.image_format, target)
         outcome.written.append(target)
         outcome.pixels += pixels.shape[-1] * pixels.shape[-2]
         if settings.compare:
-            with record.writing(job.comparisons[i], graph.sha256, facts, settings.force) as file:
+            with record.writing(job.comparisons[i], graph.sha256, facts, settings.force, graph.provider) as file:
                 write_comparison(file, picture.pixels, pixels, picture.metadata.icc)
             outcome.written.append(job.comparisons[i])
     outcome.images += 1

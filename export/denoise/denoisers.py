@@ -9,7 +9,8 @@ from gan_denoise.data.fashion_mnist import SIDE
 from gan_denoise.errors import InputError
 from gan_denoise.export import runtime
 from gan_denoise.export.denoise.tiling import Pixels, is_grey
-from gan_denoise.options import FASHION, PHOTO, PHOTO_GREY
+from gan_denoise.export.provider_choice import load_for
+from gan_denoise.options import FASHION, PHOTO, PHOTO_GREY, Provider
 
 SHIPPED = {PHOTO: runtime.PHOTO, PHOTO_GREY: runtime.PHOTO_GREY, FASHION: runtime.DENOISER}
 HINT = f"{PHOTO} and {FASHION} are the shipped models; gan-denoise export RUN --out FOLDER writes one"
@@ -19,11 +20,11 @@ class Denoisers:
     """The graphs that a command or program uses, each loaded once, when it is first needed.
 
     `model` is a name of SHIPPED, a file, or a folder that holds one; None chooses by the image. PHOTO stands for two
-    networks: grey images get that of PHOTO_GREY. `./photo` is a file.
+    networks: grey images get that of PHOTO_GREY. `./photo` is a file. `provider` is what `load_for` takes.
     """
 
-    def __init__(self, model: str | None, threads: int = 0) -> None:
-        self._model, self._threads = model, threads
+    def __init__(self, model: str | None, threads: int = 0, provider: Provider = Provider.cpu) -> None:
+        self._model, self._threads, self._provider = model, threads, provider
         self._loaded: dict[str, runtime.Graph] = {}  # by name or path
         self.used: dict[str, runtime.Graph] = {}  # those of them that were chosen for an image
         if model is not None and model not in SHIPPED and not Path(model).exists():
@@ -57,7 +58,8 @@ class Denoisers:
         with runtime.creation_lock():  # threads that share the graphs load each once
             if name not in self._loaded:
                 path = None if name in SHIPPED else Path(name)
-                self._loaded[name] = runtime.load_graph(SHIPPED.get(name, runtime.DENOISER), path, self._threads)
+                signature = SHIPPED.get(name, runtime.DENOISER)
+                self._loaded[name] = load_for(self._provider, signature, path, self._threads)
             return self._loaded[name]
 
 

@@ -57,10 +57,13 @@ class Record:
             raise OutputError(f"{target}: exists and {how}, not overwritten", f"{error.hint}; or {OUT_HINT}") from error
 
     @contextlib.contextmanager
-    def writing(self, target: Path, model: str, source: dict[str, Any], force: bool = False) -> Iterator[IO[bytes]]:
+    def writing(
+        self, target: Path, model: str, source: dict[str, Any], force: bool = False, provider: str = "cpu"
+    ) -> Iterator[IO[bytes]]:
         """A file that becomes `target` atomically at the end of the block, and its line in the record.
 
-        The line is written first: if the process ends in between, the hash shows that `target` is not that file.
+        The line is written first: if the process ends in between, the hash shows that `target` is not that file. It
+        names the `provider`, which is no reason to write a file again.
         Raises OutputError when writing fails, and without `force` if another call wrote another `target` meanwhile.
         """
         with atomic_path(target) as temporary:
@@ -73,6 +76,7 @@ class Record:
                 "sha256": sha256,
                 "model": model,
                 "strength": self._strength,
+                "provider": provider,
                 **source,
             }
             if not force and target.exists():  # it did not when this call started

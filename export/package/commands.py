@@ -10,7 +10,7 @@ import typer
 
 from gan_denoise.console import print_result
 from gan_denoise.files import check_overwrite, write_atomic
-from gan_denoise.options import OUTPUT, ForceOption, JsonOption, QuietOption
+from gan_denoise.options import BATCH, OUTPUT, ForceOption, JsonOption, QuietOption
 
 ModelArgument = Annotated[
     Path | None, typer.Argument(help="An exported folder or graph.", show_default="the shipped model")
@@ -48,6 +48,28 @@ def huggingface(
     written = write_huggingface(model, out, force)
     command = generate_with(out / MODEL)
     print_result("package huggingface", written, as_json, command, settings={"model": model}, written=written)
+
+
+@app.command()
+def triton(
+    out: Annotated[Path, typer.Option(help="The model repository to write.", rich_help_panel=OUTPUT)],
+    model: ModelArgument = None,
+    batch: Annotated[int, typer.Option(min=1, max=1024, help="Most rows in one run of a graph.")] = BATCH,
+    delay_ms: Annotated[float, typer.Option(min=0, max=1000, help="How long a row waits for others to join it.")] = 2,
+    version: Annotated[int, typer.Option(min=1, help="The version's number; it goes beside others.")] = 1,
+    force: ForceOption = False,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Write a model repository for NVIDIA's Triton Inference Server: each graph with its configuration.
+
+    Example: gan-denoise package triton --out repository
+    """
+    from gan_denoise.export.package.triton import write_triton
+
+    written = write_triton(model, out, batch, delay_ms, version, force)
+    settings = {"model": model, "batch": batch, "delay_ms": delay_ms, "version": version}
+    print_result("package triton", written, as_json, (), settings=settings, written=written)
 
 
 @app.command()

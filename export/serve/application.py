@@ -58,7 +58,7 @@ class Application:
     """An ASGI 3 application of the models that the settings name. `log` gets a dict for each request and problem."""
 
     def __init__(self, settings: Settings, log: Callable[[dict[str, Any]], None] = log_to_stderr) -> None:
-        self.service = Service(settings, lambda problem: log({"problem": problem}))
+        self.service = Service(settings, lambda problem: log({"problem": problem}), lambda note: log({"note": note}))
         self._log = log
         self._request_ids = map(f"{uuid4().hex[:12]}-{{}}".format, count(1))
         routes = self._list_routes()

@@ -9,7 +9,16 @@ import typer
 
 from gan_denoise.console import print_result
 from gan_denoise.errors import UsageError, missing_extra
-from gan_denoise.options import BATCH, MACHINE, JsonOption, ModelOption, QuietOption, ThreadsOption
+from gan_denoise.options import (
+    BATCH,
+    MACHINE,
+    JsonOption,
+    ModelOption,
+    Provider,
+    ProviderOption,
+    QuietOption,
+    ThreadsOption,
+)
 
 LIMITS = "Limits"  # a panel in the help
 UNITS = {"": 1, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
@@ -28,6 +37,7 @@ def serve(
         typer.Option(min=0, max=1000, help="How long a row waits for others to join it.", rich_help_panel=MACHINE),
     ] = 2,
     threads: ThreadsOption = 0,
+    provider: ProviderOption = Provider.cpu,
     queue: Annotated[
         int,
         typer.Option(min=1, max=MAX_QUEUE, help="Most rows that wait or run; others get 503.", rich_help_panel=LIMITS),
@@ -49,11 +59,13 @@ def serve(
     """
     size = parse_size(max_body)
     try:
+        from gan_denoise.export.providers import check_installed
         from gan_denoise.export.serve.server import listen, run_server
         from gan_denoise.export.serve.service import Settings
     except ModuleNotFoundError as error:
         raise missing_extra(error.name or "starlette", "serve") from error
-    settings = Settings(model, batch, delay_ms / 1000, queue, timeout, size, threads)
+    check_installed(provider)
+    settings = Settings(model, batch, delay_ms / 1000, queue, timeout, size, threads, provider)
     with listen(host, port) as listener:
         own_host, own_port = listener.getsockname()[:2]
         url = f"http://{f'[{own_host}]' if ':' in own_host else own_host}:{own_port}"

@@ -9,14 +9,17 @@ from typing import Any
 
 import numpy as np
 
+from gan_denoise.console import print_status
 from gan_denoise.data.images import ArrayF32
 from gan_denoise.errors import InputError
 from gan_denoise.export.generate import parse_label
 from gan_denoise.export.latents import latents, set_class
-from gan_denoise.export.runtime import DENOISER, FUSED, GENERATOR, PHOTO, PHOTO_GREY, Graph, Signature, load_graph
+from gan_denoise.export.model_folder import find_signatures
+from gan_denoise.export.provider_choice import Report, load_for
+from gan_denoise.export.runtime import FUSED, Graph
 from gan_denoise.export.serve.protocol import FP32, INT64, VERSION, InferRequest, Tensor
+from gan_denoise.options import Provider
 
-SIGNATURES = (FUSED, GENERATOR, DENOISER, PHOTO, PHOTO_GREY)
 SEED = Tensor("seed", INT64, ())
 
 
@@ -50,7 +53,7 @@ class Model:
     def describe(self) -> dict[str, Any]:
         """The protocol's model metadata; `parameters` has what its tensors cannot say."""
         graph = self.graph
-        parameters: dict[str, Any] = {"sha256": graph.sha256}
+        parameters: dict[str, Any] = {"sha256": graph.sha256, "provider": str(graph.provider)}
         if self.takes_z:
             parameters |= {"in_place_of_z": SEED.describe(), "label": graph.class_names}
         if graph.has_any_size:
@@ -77,41 +80,20 @@ class Model:
         return set_class(rows, parse_label(self.graph, request.label[:40], "label"), self.graph.classes)
 
 
-def load_models(path: Path | None, threads: int = 0) -> dict[str, Model]:
+def load_models(
+    path: Path | None, threads: int = 0, provider: Provider = Provider.cpu, report: Report = print_status
+) -> dict[str, Model]:
     """The models in `path`, a folder or one graph's file, or all that are shipped when None; each was run once.
 
-    `threads` 0 means one per available core. Raises InputError when there is none, or one of them is invalid.
+    `threads` 0 means one per available core; `provider` and `report` are what `load_for` takes. Raises InputError when
+    there is none, or one of them is invalid.
     """
     models = {}
-    for signature in [_signature(path)] if path is not None and path.is_file() else _present(path):
+    for signature in find_signatures(path):
         name = Path(signature.file).stem
-        model = Model(name, load_graph(signature, path, threads))
+        model = Model(name, load_for(provider, signature, path, threads, report))
         model.describe()  # raises InputError for metadata that are wrong
         sides = [side or model.graph.multiple for side in model.graph.input_shape]
         model.graph(np.zeros((1, *sides), np.float32))
         models[name] = model
     return models
-
-
-def _present(path: Path | None) -> list[Signature]:
-    """The graphs that a folder holds, or the shipped ones."""
-    if path is None:
-        return list(SIGNATURES)
-    found = [s for s in SIGNATURES if any((path / folder / s.file).is_file() for folder in ("", "onnx"))]
-    if (path / "onnx/model.onnx").is_file() and FUSED not in found:  # a folder for the Hugging Face Hub
-        found.insert(0, FUSED)
-    if not found:
-        expected = f"a file, or a folder with {', '.join(s.file for s in SIGNATURES[:3])}"
-        raise InputError.expected(path, expected, "no such folder" if not path.exists() else "a folder without them")
-    return found
-
-
-def _signature(path: Path) -> Signature:
-    """The kind of a graph's file: the first of those that its input and outputs fit. Raises InputError if none does."""
-    for signature in (FUSED, GENERATOR):
-        try:
-            load_graph(signature, path, threads=1)
-        except InputError:
-            continue
-        return signature
-    return DENOISER

@@ -15,7 +15,7 @@ from gan_denoise.export.serve.batcher import Batcher, Quota
 from gan_denoise.export.serve.metrics import Metrics, ModelMetrics
 from gan_denoise.export.serve.models import Model, load_models
 from gan_denoise.export.serve.protocol import VERSION, ServeError
-from gan_denoise.options import BATCH
+from gan_denoise.options import BATCH, Provider
 
 MAX_ROWS = 256  # of one request
 BODIES = 16  # bodies of the largest size that are held at once
@@ -34,6 +34,7 @@ class Settings:
     timeout_s: float = 5.0
     max_body: int = 8 * 2**20  # bytes
     threads: int = 0  # one per available core
+    provider: Provider = Provider.cpu
 
     @property
     def max_rows(self) -> int:
@@ -53,11 +54,14 @@ class Served:
 class Service:
     """Models that are loaded while the server already answers, and what limits their use.
 
-    `problem` says why the server is not ready; it is empty when it is. `report` is called with a new problem.
+    `problem` says why the server is not ready; it is empty when it is. `report` is called with a new problem, `note`
+    with what else is worth a line.
     """
 
-    def __init__(self, settings: Settings, report: Callable[[str], object]) -> None:
-        self.settings, self._report = settings, report
+    def __init__(
+        self, settings: Settings, report: Callable[[str], object], note: Callable[[str], object] = bool
+    ) -> None:
+        self.settings, self._report, self._note = settings, report, note
         self.rows = Quota("queue", "rows", settings.queue)
         self.bodies = Quota("bodies", "bytes", BODIES * settings.max_body)
         self.metrics = Metrics(lambda: self.rows.used)
@@ -106,7 +110,8 @@ class Service:
         settings, loop = self.settings, asyncio.get_running_loop()
         while True:
             try:
-                models = await loop.run_in_executor(pool, load_models, settings.model, settings.threads)
+                arguments = settings.model, settings.threads, settings.provider, self._note
+                models = await loop.run_in_executor(pool, load_models, *arguments)
                 break
             except GanDenoiseError as error:
                 self._fail(error.message)

@@ -33,9 +33,10 @@ from gan_denoise.eval.denoising.evaluate import PSNR_CAP_DB
 from gan_denoise.eval.denoising.methods import CLASSICAL, classical, not_installed
 from gan_denoise.eval.generation import evaluate, reference
 from gan_denoise.eval.generation.features import load_extractor
-from gan_denoise.eval.labels import EAGER, FUSED, LATENCY, PLAIN, SUPPORT_VECTORS, THROUGHPUT, TWO_GRAPHS
+from gan_denoise.eval.labels import EAGER, FUSED, LATENCY, OWN_PRECISION, PLAIN, SUPPORT_VECTORS, THROUGHPUT, TWO_GRAPHS
 from gan_denoise.eval.metrics import ffd, nearest_neighbours, psnr_ssim
 from gan_denoise.export import graph_size, latents, runtime
+from gan_denoise.machine import computes_bfloat16
 
 pytestmark = pytest.mark.usefixtures("fast_regression")
 METHODS = {"noisy", "network", *CLASSICAL}
@@ -231,7 +232,8 @@ def test_bench_times_all_backends_and_finds_them_equal(shipped: Path) -> None:
     content = run_json("bench", *options, "--model", str(shipped))
     rows = content["rows"]
     assert set(rows[0]) >= {"name", "batch", "p50_ms", "p90_ms", "p99_ms", "images_per_s", "repeats", "spread"}
-    names = (FUSED, PLAIN, TWO_GRAPHS, LATENCY, THROUGHPUT, EAGER)
+    own = [] if computes_bfloat16() is False else [OWN_PRECISION]
+    names = (FUSED, PLAIN, TWO_GRAPHS, LATENCY, THROUGHPUT, *own, EAGER)
     assert [(row["batch"], row["name"]) for row in rows] == [(b, name) for b in (1, 8, 64, 256) for name in names]
     for row in rows:
         assert row["p50_ms"] > 0
@@ -239,7 +241,14 @@ def test_bench_times_all_backends_and_finds_them_equal(shipped: Path) -> None:
         assert row["repeats"] == 2
         assert (row["relative_time"] == 1) is (row["name"] == FUSED)
         assert row["sgemm_fraction"] > 0
-    assert content["skipped"] == {}
+        if row["name"] == FUSED:
+            assert row["largest_difference"] == 0
+        elif row["name"] == OWN_PRECISION:
+            assert 1e-3 < row["largest_difference"] < 0.1  # bfloat16
+        else:
+            assert 0 <= row["largest_difference"] < 1e-4
+    assert list(content["skipped"]) == ([] if own else [OWN_PRECISION])
+    assert (content["settings"]["provider"], content["machine"]["provider"]) == ("cpu", "cpu")
     assert content["model_sha256"] == sha256(shipped / "fused.onnx")
     assert content["machine"]["versions"]["openvino"]
 

@@ -68,6 +68,7 @@ def evaluate_photographs(
     `estimate_sigma` of scikit-image (Donoho and Johnstone 1994); at sigma 0 only blind ones run, since the others
     return their input. Times are CPU times of one thread, without reading and scoring. `threads` photographs are in
     work at a time, fewer if they are so large that they would take too much memory; 0 means one per available core.
+    The times of networks on another provider are not measured.
     """
     fitting = MAX_PIXELS // max(map(count_pixels, photographs), default=1)
     workers = max(1, min(threads or usable_cores(), fitting))
@@ -94,7 +95,8 @@ def _score(noise: Noise, method: Method | None, numbered: tuple[int, PhotographF
     sigma = _estimate(noisy) if noise.sigma is None else noise.sigma
     restored, seconds = noisy, None
     if method is not None and (sigma or method.blind):
-        restored, seconds = timed(method.prepare(noise.kind, sigma), noisy)
+        restored, taken = timed(method.prepare(noise.kind, sigma), noisy)
+        seconds = taken if method.is_timed else None
         restored = _to_levels(restored, np.iinfo(clean_pixels.dtype).max)
     decibels = min(float(psnr(clean, restored)[0]), PSNR_CAP_DB)
     return Score(decibels, ssim_of_large(clean, restored), clean[0, 0].size, seconds)

@@ -20,8 +20,9 @@ from gan_denoise.export import runtime
 from gan_denoise.export.denoise.denoisers import SHIPPED
 from gan_denoise.export.denoise.tiling import check_denoiser, denoise_pixels
 from gan_denoise.export.graph_size import GraphSize, graph_size
+from gan_denoise.export.provider_choice import choose_graph
 from gan_denoise.export.runtime import Graph, Signature
-from gan_denoise.options import PHOTO, PHOTO_GREY
+from gan_denoise.options import PHOTO, PHOTO_GREY, Provider
 
 SIDE = 64  # pixels a side for which multiply-adds are counted
 
@@ -46,7 +47,7 @@ def classical_methods() -> dict[str, Method]:
     return {name: Method(partial(_filter, name), 1, blind=name in BLIND) for name in FILTERS if name not in missing}
 
 
-def network_method(model: str | Path) -> Method:
+def network_method(model: str | Path, provider: Provider = Provider.cpu) -> Method:
     """A denoiser of images (1, C, H, W) on one thread: a name of SHIPPED, a file, or a folder with denoiser.onnx.
 
     Any ONNX graph with one float input, the noisy images in [0, 1], and one output of its shape, of 1 or 3 channels and
@@ -55,23 +56,24 @@ def network_method(model: str | Path) -> Method:
     stands for two networks, of which grey images get that of PHOTO_GREY; size and hash are those of the one for colour.
     Raises InputError for another graph.
     """
-    graph, size = _load(model)
-    grey = _load(PHOTO_GREY)[0] if model == PHOTO else graph
+    graph, size = _load(model, provider)
+    grey = _load(PHOTO_GREY, graph.provider)[0] if model == PHOTO else graph
 
     def restore(noisy: ImagesF32) -> ImagesF32:
         return _denoise(grey if noisy.shape[1] == 1 else graph, noisy)
 
-    return Method(lambda noise, sigma: restore, 1, True, size, graph.sha256)
+    return Method(lambda noise, sigma: restore, 1, True, size, graph.sha256, provider=graph.provider)
 
 
-def _load(model: str | Path) -> tuple[Graph, GraphSize]:
+def _load(model: str | Path, provider: Provider) -> tuple[Graph, GraphSize]:
     """The graph of `network_method`, ready to run, and its size for one pixel. Raises InputError."""
     shipped = SHIPPED.get(model) if isinstance(model, str) else None
     signature, path = (shipped, None) if shipped else (runtime.DENOISER, Path(model))
     file = signature.file if path is None else runtime.graph_file(signature, path)
     content = runtime.read_graph(signature, path)
     onnx_model = onnx.load_model_from_string(content)
-    graph = Graph(content, _find_names(onnx_model, file), str(file), threads=1)
+    make = partial(Graph, content, _find_names(onnx_model, file), str(file), 1)
+    graph = choose_graph(provider, make)
     check_denoiser(graph, file, HINT)
     height, width = _counted_size(graph)
     graph(np.zeros((1, graph.input_shape[0], height, width), np.float32))  # the first call allocates: not timed

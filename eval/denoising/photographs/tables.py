@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gan_denoise.console import Track, untracked
 from gan_denoise.eval.denoising.evaluate import PSNR_CAP_DB
-from gan_denoise.eval.denoising.methods import not_installed
+from gan_denoise.eval.denoising.methods import Method, not_installed
 from gan_denoise.eval.denoising.photographs.evaluate import (
     CLEAN,
     REAL,
@@ -22,7 +22,7 @@ from gan_denoise.eval.denoising.tables import side_by_side
 from gan_denoise.eval.labels import NETWORK
 from gan_denoise.eval.result_table import ResultTable
 from gan_denoise.machine import describe_machine
-from gan_denoise.options import PHOTO
+from gan_denoise.options import PHOTO, Provider
 
 REAL_COLUMNS = ("psnr_db", "ssim", "gain_db", "worst_gain_db")
 COST_COLUMNS = ("ms_per_megapixel", "parameters", "multiply_adds_per_pixel")
@@ -57,6 +57,7 @@ def photographs_report(
     track: Track = untracked,
     name: str = NETWORK,
     versus: Mapping[str, Path] | None = None,
+    provider: Provider = Provider.cpu,
 ) -> ResultTable:
     """The rows of `evaluate_photographs` for the folder `clean`, of the first `n` images or all.
 
@@ -67,8 +68,11 @@ def photographs_report(
     """
     photographs = find_photograph_files(clean, noisy, n)
     models: dict[str, str | Path] = {name: model or PHOTO, **(versus or {})}
-    networks = {title: network_method(path) for title, path in models.items()}
-    machine = describe_machine(threads)  # before this benchmark itself adds to the load
+    networks: dict[str, Method] = {}
+    for title, path in models.items():
+        networks[title] = network_method(path, provider)
+        provider = networks[title].provider  # of the first one, where it is chosen
+    machine = describe_machine(threads, provider)  # before this benchmark itself adds to the load
     noises = REAL_NOISES if noisy else gaussian_noises(sigmas or PHOTOGRAPH_SIGMAS)
     methods = {**networks, **classical_methods()}
     return ResultTable(

@@ -116,6 +116,7 @@ def test_health_and_metadata_say_what_is_served(caller: Caller, fused: runtime.G
     assert caller.ask("GET", "/v2/models/fused/versions/1/ready").status == 200
     described = caller.ask("GET", "/v2/models/fused").json
     assert described["parameters"]["sha256"] == fused.sha256
+    assert described["parameters"]["provider"] == "cpu"
     assert [output["name"] for output in described["outputs"]] == ["image", "denoised"]
     assert caller.ask("GET", "/v2/models/photo").json["parameters"]["multiple"] == 8
 
