@@ -85,16 +85,13 @@ def fit_preset(preset: Preset, dataset: Dataset, chosen: Collection[str] = ()) -
     if dataset.is_fashion_mnist:
         return preset
     size, count = dataset.train.shape[-1], len(dataset.train)
-    gan, denoiser, joint = (
-        config and _fit(config, size, count, None if f"{stage}.epochs" in chosen else MAX_EPOCHS)
-        for stage, config in ((GAN, preset.gan), (DENOISER, preset.denoiser), (JOINT, preset.joint))
-    )
+    most = {stage: None if f"{stage}.epochs" in chosen else MAX_EPOCHS for stage in (GAN, DENOISER, JOINT)}  # epochs
     unseen = len(split_classifier_fit(dataset.train)[0])
     fitted = dataclasses.replace(
         preset,
-        gan=gan,
-        denoiser=denoiser,
-        joint=joint,
+        gan=_fit(preset.gan, size, count, most[GAN]),
+        denoiser=_fit(preset.denoiser, size, count, most[DENOISER]),
+        joint=None if preset.joint is None else _fit(preset.joint, size, count, most[JOINT]),
         classifier=_fit(preset.classifier, size, unseen, MAX_CLASSIFIER_EPOCHS),
     )
     check_preset(fitted, size, count)
