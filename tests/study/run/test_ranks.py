@@ -16,7 +16,7 @@ import pytest
 import torch
 from command_helpers import FASTER, cold_command, run_command, start_command
 from safetensors.torch import load_file
-from torch.distributed import TCPStore
+from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 from gan_denoise.data.dataset import Dataset
 from gan_denoise.study.run.log import read_log
