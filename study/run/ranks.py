@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.distributed_c10d import PrefixStore, Store
+from torch.distributed.rendezvous import rendezvous
 
 from gan_denoise.console import set_quiet
 from gan_denoise.errors import GanDenoiseError, InputError, OutputError, UsageError
@@ -54,8 +56,8 @@ def joined(device: str) -> Iterator[None]:
     if torchrun_count() == 1:
         yield
         return
-    store, rank, size = next(iter(dist.rendezvous("env://")))
-    store = dist.PrefixStore(f"gan-denoise/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
+    store, rank, size = next(iter(rendezvous("env://")))
+    store = PrefixStore(f"gan-denoise/{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}", store)
     on_gpu = device != "cpu" and torch.cuda.is_available()
     try:
         if on_gpu:
@@ -74,7 +76,7 @@ def joined(device: str) -> Iterator[None]:
             dist.destroy_process_group()
 
 
-def _first_failure(store: dist.Store, rank: int, code: int) -> tuple[int, int]:
+def _first_failure(store: Store, rank: int, code: int) -> tuple[int, int]:
     """Which rank failed first, and its exit code; this one if the others cannot be asked."""
     with contextlib.suppress(RuntimeError):
         first = store.compare_set(FAILED, "", f"{rank} {code}").decode()
@@ -127,7 +129,7 @@ def average_gradients(parameters: Sequence[nn.Parameter], loss: Tensor) -> Tenso
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
     flat = torch.cat([part.detach().reshape(-1) for part in (loss, *gradients)])
     average(flat)
-    means = flat.split([1, *(gradient.numel() for gradient in gradients)])
+    means = torch.split(flat, [1, *(gradient.numel() for gradient in gradients)])
     for gradient, mean in zip(gradients, means[1:], strict=True):
         gradient.copy_(mean.view_as(gradient))
     return means[0]

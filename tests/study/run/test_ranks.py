@@ -16,7 +16,7 @@ import pytest
 import torch
 from command_helpers import FASTER, cold_command, run_command, start_command
 from safetensors.torch import load_file
-from torch.distributed import TCPStore
+from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
 from gan_denoise.data.dataset import Dataset
 from gan_denoise.study.run.log import read_log
@@ -35,8 +35,8 @@ STAGES = {  # the options of each, and the weights that it writes
     ("denoiser", "smoke"): ([], "denoiser/denoiser"),
     ("classifier", "smoke"): ([], "classifier/classifier"),
 }
-LONG = ["--preset", "smoke-best", "--threads", "1", "--device", "cpu", "--batch", "4", "--set", "images=64"]
-LONG = [*LONG, "--epochs", "6"]  # 16 steps an epoch
+LONG = ["--preset", "smoke-best", "--threads", "1", "--device", "cpu", "--batch", "8", "--set", "images=64"]
+LONG = [*LONG, "--epochs", "6"]  # 8 steps an epoch
 LOST = "error: another process of this training ended, or cannot be reached\nhint: its own message says why; "
 
 
@@ -192,7 +192,7 @@ def test_a_killed_and_a_signalled_process_stop_both_and_resume_gives_the_same_bi
     for number, epoch, expected in ((signal.SIGKILL, 1, [4, -9]), (signal.SIGTERM, 3, [143, 143])):
         ranks = Ranks(*command, "--resume")
         try:
-            wait_for(broken / f"gan/checkpoints/step-{16 * epoch:08d}.json", ranks)
+            wait_for(broken / f"gan/checkpoints/step-{8 * epoch:08d}.json", ranks)
             ranks.processes[1].send_signal(number)
             codes, errors = ranks.wait()
         finally:
@@ -202,8 +202,8 @@ def test_a_killed_and_a_signalled_process_stop_both_and_resume_gives_the_same_bi
         assert errors.count("error: ") == 1
         assert text in errors
     last = max((broken / "gan/checkpoints").glob("*.json")).stem
-    assert 48 < int(last.split("-")[1]) < 96
-    assert f"stopped after step {int(last.split('-')[1])}; checkpoint saved" in errors  # in the middle of an epoch
+    assert 24 < int(last.split("-")[1]) < 48
+    assert f"stopped after step {int(last.split('-')[1])}; checkpoint saved" in errors
     shutil.copytree(broken, tmp_path / "alone")
     train_together("gan", *LONG, *images, "--out", broken, "--resume")
     for name in ("generator", "discriminator"):
