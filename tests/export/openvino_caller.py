@@ -48,7 +48,7 @@ def main(folder: Path) -> None:
     provider_choice.PAUSE_S = 0
     fused = load_for(Provider.openvino, FUSED, threads=1, report=lines.append)
     again = pickle.loads(pickle.dumps(fused))
-    arrays = {}
+    arrays: dict[str, Any] = {}
     for batch in (1, 7):
         z = latents(5, 0, batch)
         for graph, title in ((fused, ""), (again, "pickled ")):
