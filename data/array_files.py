@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gan_denoise.console import print_status
-from gan_denoise.data.dataset import MIN_IMAGES, MORE_IMAGES, Dataset, Split, content_sha256, split_dataset
+from gan_denoise.data.dataset import MIN_IMAGES, MORE_IMAGES, Dataset, Split, content_sha256, shuffled, split_dataset
 from gan_denoise.data.image_files import check_regular
 from gan_denoise.data.images import ImagesU8
 from gan_denoise.data.split import describe_published_split
@@ -38,7 +38,7 @@ Arrays = dict[str, NDArray[Any]]
 
 
 def load_array_file(path: Path) -> Dataset:
-    """The data set in an .npz file; without a test split in it a twelfth of the images becomes one.
+    """The data set in an .npz file, shuffled; without a test split in it a twelfth of the images becomes one.
 
     Images are uint8 or floats in [0, 1], with channels first or last; labels are whole numbers (N,) or (N, 1), named
     by their numbers. Raises InputError, which names the file and the array, for anything else.
@@ -51,7 +51,7 @@ def load_array_file(path: Path) -> Dataset:
     numbers = np.unique(splits[TRAIN].labels)  # those of the classes, which may have gaps
     classes = tuple(map(str, numbers)) if labelled else ()
     splits = {
-        part: Split(np.ascontiguousarray(split.images), np.searchsorted(numbers, split.labels).astype(np.uint8))
+        part: shuffled(Split(split.images, np.searchsorted(numbers, split.labels).astype(np.uint8)))
         for part, split in splits.items()
     }
     train, test, validation = (splits.get(part) for part in (TRAIN, TEST, VALIDATION))

@@ -10,7 +10,15 @@ from pathlib import Path
 
 import numpy as np
 
-from gan_denoise.data.dataset import MIN_IMAGES, MORE_IMAGES, Dataset, Split, content_sha256, split_dataset
+from gan_denoise.data.dataset import (
+    MIN_IMAGES,
+    MORE_IMAGES,
+    Dataset,
+    Split,
+    content_sha256,
+    shuffled,
+    split_dataset,
+)
 from gan_denoise.data.dataset_options import DatasetOptions
 from gan_denoise.data.fashion_mnist import SIDE
 from gan_denoise.data.image_files import (
@@ -75,7 +83,7 @@ def load_folder(options: DatasetOptions) -> Dataset:
         return split_dataset(train.images, train.labels, layout.classes, folder, "folder", names)
     if len(train) < MIN_IMAGES:
         raise InputError.expected(layout.folders[TRAIN], f"{MIN_IMAGES} images or more", len(train), MORE_IMAGES)
-    given = {name: _shuffle(split) for name, (split, _) in splits.items()}
+    given = {name: shuffled(split) for name, (split, _) in splits.items()}
     test, validation = given.get(TEST), given.get(VALIDATION)
     if test is None:
         test, validation = given[VALIDATION], None
@@ -210,11 +218,6 @@ def _read_split(groups: Groups, options: DatasetOptions, skipped: Skipped) -> tu
             labels += [label] * len(squares)
             names += [source] * len(squares)
     return Split(np.stack(images), np.array(labels, np.uint8)), names
-
-
-def _shuffle(split: Split) -> Split:
-    order = np.random.default_rng(0).permutation(len(split))
-    return Split(split.images[order], split.labels[order])
 
 
 # --- labels in a CSV file -----------------------------------------------------------------------

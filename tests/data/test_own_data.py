@@ -17,6 +17,7 @@ from PIL import Image
 
 from gan_denoise.data import cifar10
 from gan_denoise.data.array_files import check_array_headers, load_array_file
+from gan_denoise.data.dataset import split_classifier_fit, split_holdout
 from gan_denoise.data.dataset_options import DatasetOptions
 from gan_denoise.data.datasets import load_dataset, load_images
 from gan_denoise.data.open_image import RANDOM_CROPS, cut_squares
@@ -46,9 +47,20 @@ def test_the_arrays_of_others_are_read_with_their_splits(tmp_path: Path, names: 
     assert data.classes == ("0", "1")
     assert data.validation is not None
     for split, part in ((data.train, "train"), (data.validation, "val"), (data.test, "test")):
-        np.testing.assert_array_equal(split.images, images[part])
-        np.testing.assert_array_equal(split.labels, np.arange(len(split)) % 2)
+        labels = {image.tobytes(): i % 2 for i, image in enumerate(images[part])}
+        assert {image.tobytes(): label for image, label in zip(split.images, split.labels, strict=True)} == labels
     assert data.held_out is data.validation
+
+
+def test_arrays_in_the_order_of_their_classes_are_shuffled_so_that_all_are_held_out(tmp_path: Path) -> None:
+    train, test = pixels(120, 28, 28), pixels(60, 28, 28)
+    labels = {"train_labels": np.repeat([0, 1], 60), "test_labels": np.repeat([0, 1], 30)}
+    np.savez(tmp_path / "a.npz", train_images=train, test_images=test, **labels)
+    first, again = (load_dataset("npz", tmp_path / "a.npz") for _ in range(2))
+    assert set(split_holdout(first.train)[1].labels) == set(split_classifier_fit(first.train)[1].labels) == {0, 1}
+    assert set(first.test.labels[:10]) == {0, 1}
+    np.testing.assert_array_equal(first.train.images, again.train.images)
+    assert first.sha256 == again.sha256
 
 
 def test_floats_in_0_to_1_become_8_bits_and_that_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
