@@ -24,15 +24,9 @@ def get_number(row: Row | None, name: str) -> float | None:
     return float(value) if is_number and value is not None else None
 
 
-HELD_OUT_DISTANCE = "held_out_distance"  # in the log of a generator
-
-
 def find_row(rows: Rows, **values: Any) -> Row | None:
     """The first row that has the given values in the given columns, or None."""
     return next((row for row in rows if all(row.get(name) == value for name, value in values.items())), None)
-
-
-HELD_OUT_DISTANCE = "held_out_distance"  # in the log of a generator
 
 
 def join_words(items: Iterable[str]) -> str:
