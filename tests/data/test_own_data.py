@@ -54,7 +54,7 @@ def test_the_arrays_of_others_are_read_with_their_splits(tmp_path: Path, names: 
 
 def test_arrays_in_the_order_of_their_classes_are_shuffled_so_that_all_are_held_out(tmp_path: Path) -> None:
     train, test = pixels(120, 28, 28), pixels(60, 28, 28)
-    labels = {"train_labels": np.repeat([0, 1], 60), "test_labels": np.repeat([0, 1], 30)}
+    labels: dict[str, Any] = {"train_labels": np.repeat([0, 1], 60), "test_labels": np.repeat([0, 1], 30)}
     np.savez(tmp_path / "a.npz", train_images=train, test_images=test, **labels)
     first, again = (load_dataset("npz", tmp_path / "a.npz") for _ in range(2))
     assert set(split_holdout(first.train)[1].labels) == set(split_classifier_fit(first.train)[1].labels) == {0, 1}
