@@ -116,7 +116,7 @@ def test_a_profile_is_of_the_cpu() -> None:
     assert result.exception.message == "--profile: expected --provider cpu, whose nodes it times, got auto"
 
 
-@pytest.mark.row(120)
+@pytest.mark.row(101)
 def test_the_cpu_that_onnxruntime_takes_in_silence_is_noticed(plain: bytes) -> None:
     options = ort.SessionOptions()
     session = providers._create(plain, options, [("CUDAExecutionProvider", {}), providers.CPU])
@@ -171,7 +171,7 @@ def test_a_trial_says_which_bound_it_broke() -> None:
     assert [Trial(1e-5, time).is_accepted for time in (0.89, 0.91, np.nan)] == [True, False, False]
 
 
-@pytest.mark.row(120)
+@pytest.mark.row(101)
 def test_auto_takes_the_one_that_agrees_and_names_why_not_the_others(
     plain: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -205,7 +205,7 @@ def test_every_kind_of_graph_can_be_tried(signature: runtime.Signature) -> None:
 # --- what is recorded ---------------------------------------------------------------------------
 
 
-@pytest.mark.row(120)
+@pytest.mark.row(101)
 def test_a_folder_of_another_provider_is_refused_unless_allowed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -247,7 +247,7 @@ def test_the_options_are_what_the_table_knows() -> None:
 # --- OpenVINO in an environment of its own ------------------------------------------------------
 
 
-@pytest.mark.row(120)
+@pytest.mark.row(101)
 def test_openvino_generates_denoises_and_is_timed_within_the_bound(tmp_path: Path) -> None:
     if not (OPENVINO / "installed").exists():
         pytest.skip("onnxruntime-openvino: not installed")

@@ -46,7 +46,7 @@ def worker_of(parent: int, run: str) -> int:
 
 @pytest.mark.long
 @pytest.mark.xdist_group("serial")
-@pytest.mark.row(96, 97)
+@pytest.mark.row(99, 100)
 def test_four_seeds_with_a_killed_worker_then_one_more_that_fails(tmp_path: Path) -> None:
     out = tmp_path / "a sweep"
     running = start_command("study", "sweep", "--seeds", "0-2,7", *SMALL, "--workers", 2, "--threads", 1, "--out", out)
@@ -165,7 +165,7 @@ def test_a_folder_of_other_options_is_refused(tmp_path: Path) -> None:
         invoke(*same)
 
 
-@pytest.mark.row(97)
+@pytest.mark.row(100)
 def test_a_second_sweep_in_the_folder_is_refused(tmp_path: Path) -> None:
     with (tmp_path / "lock").open("w") as lock:
         lock.write("4711\n")
@@ -194,7 +194,7 @@ def test_the_error_names_each_failed_run_and_has_the_code_of_the_first() -> None
     assert error.exit_code == 5
 
 
-@pytest.mark.row(96)
+@pytest.mark.row(99)
 def test_a_worker_stops_as_by_ctrl_c_when_its_sweep_is_gone(tmp_path: Path) -> None:
     arguments = ("generate", "-n", "100000", "--threads", "1", "--out", str(tmp_path / "out"), "--file-format", "npz")
     command = [sys.executable, "-m", "gan_denoise.study.sweep.worker", *arguments]

@@ -80,7 +80,7 @@ def order(sweep: SweepFolder) -> list[str]:
     return (sweep.path / "order").read_text().split()
 
 
-@pytest.mark.row(96)
+@pytest.mark.row(99)
 def test_a_killed_worker_s_run_goes_on_and_ends(sweep: SweepFolder, capsys: pytest.CaptureFixture[str]) -> None:
     outcomes = run(sweep, [task("die-once"), task("finish")], places=2)
     assert codes(outcomes) == {"die-once-0": 0, "finish-0": 0}
@@ -94,7 +94,7 @@ def test_a_killed_worker_s_run_goes_on_and_ends(sweep: SweepFolder, capsys: pyte
     assert "; 2 of 2" in said
 
 
-@pytest.mark.row(96)
+@pytest.mark.row(99)
 def test_a_run_whose_process_dies_each_time_fails_in_the_end(sweep: SweepFolder) -> None:
     outcomes = run(sweep, [task("die"), task("finish")])
     assert codes(outcomes) == {"die-0": 137, "finish-0": 0}
@@ -107,7 +107,7 @@ def test_a_run_that_is_in_use_is_tried_again(sweep: SweepFolder) -> None:
     assert order(sweep) == ["locked-once-0"] * 2
 
 
-@pytest.mark.row(97)
+@pytest.mark.row(100)
 def test_a_failed_run_stops_those_alone_that_need_it(sweep: SweepFolder, capsys: pytest.CaptureFixture[str]) -> None:
     tasks = [task("fail"), task("finish", 1, after="fail-0"), task("finish", 2, after="finish-1"), task("finish", 3)]
     outcomes = run(sweep, tasks)
@@ -137,7 +137,7 @@ def test_finished_runs_are_not_started(sweep: SweepFolder) -> None:
     assert order(sweep) == ["finish-1"]
 
 
-@pytest.mark.row(96)
+@pytest.mark.row(99)
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_stops_the_workers_and_the_same_call_goes_on(
     sweep: SweepFolder, number: signal.Signals, code: int
