@@ -14,9 +14,10 @@ import numpy as np
 from gan_denoise.console import print_status
 from gan_denoise.data.images import ArrayF32
 from gan_denoise.errors import InputError
+from gan_denoise.export import runtime
 from gan_denoise.export.latents import latents
 from gan_denoise.export.providers import installed_providers, warn_of_packages
-from gan_denoise.export.runtime import Graph, Signature, load_graph
+from gan_denoise.export.runtime import Graph, Signature
 from gan_denoise.options import BATCH, Provider
 
 TOLERANCE = 1e-4  # the largest difference of an output from the CPU's; a level of 8 bits is 3.9e-3
@@ -55,7 +56,7 @@ def load_for(
     report: Report = print_status,
 ) -> Graph:
     """The graph of `load_graph`, as `choose_graph` makes it. Raises InputError as `load_graph` does."""
-    return choose_graph(provider, partial(load_graph, signature, path, threads), report)
+    return choose_graph(provider, partial(runtime.load_graph, signature, path, threads), report)
 
 
 def choose_graph(provider: Provider, make: Callable[[Provider], Graph], report: Report = print_status) -> Graph:

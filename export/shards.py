@@ -106,6 +106,7 @@ def _interruptible(out: Path) -> Iterator[None]:
         with stop_signals_call(stop):
             yield
     except _Stopped as stopped:
+        remove_leftovers(out)  # the signal may have come just after a temporary file was made
         message = f"{out}: stopped; the files that it holds are whole"
         raise Interrupted(message, "the same command goes on", stopped.args[0]) from None
 

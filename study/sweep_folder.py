@@ -78,10 +78,16 @@ class SweepFolder:
         write_atomic(self.record, json.dumps(content, indent=1) + "\n")
 
     def finished_runs(self) -> list[Path]:
-        """The folders of the runs that ended well. Raises InputError as `read` does."""
+        """The folders of the runs that ended well, those of a kind by seed. Raises InputError as `read` does."""
         record = self.read()
         names = [] if record is None else [name for name, outcome in record.runs.items() if outcome.exit_code == 0]
-        return [self.run(name) for name in names if self.run(name).is_dir()]
+        kinds = list(dict.fromkeys(name.rpartition("-")[0] for name in names))
+
+        def order(name: str) -> tuple[int, int]:
+            kind, _, seed = name.rpartition("-")
+            return kinds.index(kind), int(seed)
+
+        return [self.run(name) for name in sorted(names, key=order) if self.run(name).is_dir()]
 
 
 def expand_sweeps(folders: Iterable[Path]) -> list[Path]:

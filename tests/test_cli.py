@@ -84,7 +84,7 @@ def test_the_next_command_is_named_on_stderr_except_with_json_or_quiet(tmp_path:
     content = json.loads(as_json.stdout)
     assert as_json.stderr == ""
     assert (content["command"], content["version"], content["written"]) == ("generate", __version__, ["a folder"])
-    assert content["settings"] == {"n": 97, "seed": 0, "label": None, "batch": 64}
+    assert content["settings"] == {"n": 97, "seed": 0, "label": None, "batch": 64, "provider": "cpu"}
     measured = run("eval", "ffd", "a folder", "--format", "csv", cwd=tmp_path)
     assert measured.stdout.splitlines()[0] == "set,n,ffd_1"
     assert measured.stderr == ""  # no command is known to work on any images

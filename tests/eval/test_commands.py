@@ -244,7 +244,7 @@ def test_bench_times_all_backends_and_finds_them_equal(shipped: Path) -> None:
         if row["name"] == FUSED:
             assert row["largest_difference"] == 0
         elif row["name"] == OWN_PRECISION:
-            assert 1e-3 < row["largest_difference"] < 0.1  # bfloat16
+            assert 1e-4 < row["largest_difference"] < 0.1  # bfloat16; the other rows have less than 1e-4
         else:
             assert 0 <= row["largest_difference"] < 1e-4
     assert list(content["skipped"]) == ([] if own else [OWN_PRECISION])

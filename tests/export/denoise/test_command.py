@@ -190,7 +190,8 @@ def test_json_says_what_was_done() -> None:
     facts = json.loads(done.stdout)
     assert facts["written"] == ["clean/a.png"]
     assert facts["megapixels"] == pytest.approx(0.02)
-    assert facts["settings"] == {"strength": 1, "keep_format": False, "compare": False}
+    provider = {"half.onnx": "cpu"}
+    assert facts["settings"] == {"strength": 1, "keep_format": False, "compare": False, "provider": provider}
     assert facts["failed"][0]["image"] == "bad.png"
     assert facts["model_sha256"] == sha256(Path("half.onnx").read_bytes()).hexdigest()
     assert error_of(done).exit_code == 3

@@ -198,7 +198,7 @@ def test_the_discriminator_gets_clipped_images_and_pixels_outside_get_no_gradien
     outputs: list[torch.Tensor] = []
     gradients: list[torch.Tensor] = []
 
-    def recording_step(discriminator: Any, adam: Any, real: Any, label: Any, fake: torch.Tensor, penalty: float) -> Any:
+    def recording_step(discriminator: Any, adam: Any, real: Any, label: Any, fake: torch.Tensor, *_: Any) -> Any:
         discriminated.append(fake.detach())
         return torch.ones_like(fake), {}
 
