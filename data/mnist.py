@@ -12,7 +12,14 @@ from gan_denoise.data import npm
 from gan_denoise.data.dataset import Dataset
 from gan_denoise.data.download import Remote, fetch_torchvision, torchvision_missing, try_remotes
 from gan_denoise.data.fashion_mnist import MNIST_SHA256, SHA256, SIZES, parse_files, read_files
-from gan_denoise.data.sources import Status, folder_with_files, locked_cache, store_files, torchvision_roots
+from gan_denoise.data.sources import (
+    Status,
+    first_valid,
+    folder_with_files,
+    locked_cache,
+    store_files,
+    torchvision_roots,
+)
 from gan_denoise.errors import InputError
 from gan_denoise.files import remove_leftovers
 from gan_denoise.paths import cache_base
@@ -134,15 +141,7 @@ def _read_local(name: str, data: Path | None, status: Status) -> dict[str, bytes
             return _read_whole(name, _named_folder(name, data))
     except InputError as error:
         raise InputError(error.message, IDX[name].manual_steps) from error
-    for folder in _local_folders(name):
-        try:
-            files = _read_whole(name, folder)
-        except InputError as error:
-            status(f"not used: {error.message}")
-        else:
-            status(f"found in {folder}")
-            return files
-    return None
+    return first_valid(_local_folders(name), functools.partial(_read_whole, name), status)
 
 
 def _is_valid(name: str, folder: Path) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from gan_denoise.data.dataset import Dataset
@@ -127,9 +127,19 @@ def _read_local(root: Path | None, status: Status) -> dict[str, bytes] | None:
     """Verified files from `root`, where an error is final, or from the first folder of this machine that is valid."""
     if root:
         return read_files(_fashion_mnist_folder(root))
-    for _, folder in _local_folders():
+    return first_valid((folder for _, folder in _local_folders()), read_files, status)
+
+
+def first_valid(
+    folders: Iterable[Path], read: Callable[[Path], dict[str, bytes]], status: Status
+) -> dict[str, bytes] | None:
+    """The files that `read` gives for the first folder where it raises no InputError; None if there is none.
+
+    `status` receives which folder it is, and why those before it were not used.
+    """
+    for folder in folders:
         try:
-            files = read_files(folder)
+            files = read(folder)
         except InputError as error:
             status(f"not used: {error.message}")
         else:

@@ -107,7 +107,7 @@ TensorBoardOption = Annotated[
     bool, typer.Option("--tensorboard", help="Also write TensorBoard event files.", rich_help_panel=OUTPUT)
 ]
 TrainOnlyOption = Annotated[
-    bool, typer.Option("--train-only", help="End after the training; without it the same command goes on.")
+    bool, typer.Option("--train-only", help="End after the training; the same command without it does the rest.")
 ]
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Print the configuration as JSON and exit.", rich_help_panel=OUTPUT)

@@ -80,7 +80,7 @@ def run_study(
 ) -> Path:
     """Run the stages of the study in `folder` that are not finished; returns the path of the report.
 
-    With `train_only` it ends after the training and returns `folder`; a later call goes on from there.
+    With `train_only` it ends after the training and returns `folder`; a later call without it does the rest.
 
     `preset` replaces the configurations of the preset `preset_name`; `chosen` names its fields that the user set. Other
     images than Fashion-MNIST get networks for their size, as many training images in all unless the epochs were chosen,

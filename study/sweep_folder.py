@@ -100,6 +100,8 @@ def expand_sweeps(folders: Iterable[Path]) -> list[Path]:
         sweep = SweepFolder(folder)
         runs = sweep.finished_runs() if sweep.record.exists() else [folder]
         if not runs:
-            raise InputError.expected(folder, "a sweep with a finished run", "none", "gan-denoise study sweep goes on")
+            raise InputError.expected(
+                folder, "a sweep with a finished run", "none", "the same command resumes: gan-denoise study sweep"
+            )
         expanded += runs
     return expanded

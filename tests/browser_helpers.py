@@ -93,3 +93,14 @@ def assert_shows(page: Page, selector: str, expected: np.ndarray, index: int = 0
 def slide(page: Page, selector: str, value: float) -> None:
     """Move a slider as a user does."""
     page.locator(selector).evaluate("(it, to) => { it.value = to; it.dispatchEvent(new Event('input')); }", value)
+
+
+def stroke(page: Page) -> None:
+    """Draw a line on the left canvas with the mouse: half of its width, at half its height."""
+    page.locator("#clean").scroll_into_view_if_needed()
+    box = page.locator("#clean").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 4, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 3 * box["width"] / 4, box["y"] + box["height"] / 2, steps=5)
+    page.mouse.up()

@@ -51,7 +51,7 @@ def joined(device: str) -> Iterator[None]:
     """Connect to the other processes of torchrun, if any, for the block; `device` as in RunOptions.
 
     CPUs talk by gloo, GPUs by NCCL, where each rank uses the GPU of its LOCAL_RANK. An error is raised in the rank that
-    met it first; the others, which can then not go on, raise SystemExit with the same exit code and print nothing.
+    met it first; the others, which cannot continue, raise SystemExit with the same exit code and print nothing.
     """
     if torchrun_count() == 1:
         yield

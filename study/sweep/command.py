@@ -105,7 +105,7 @@ def sweep(
 ) -> None:
     """Run `study run` for many seeds and presets, several at a time, and compare the runs over their seeds.
 
-    The same command goes on after a signal, a kill or an error; it also takes more seeds and presets. A run whose
+    After a signal, a kill or an error the same command resumes; it also takes more seeds and presets. A run whose
     process is lost resumes from its checkpoint. A failed run stops no other; it is named at the end.
     Example: gan-denoise study sweep --seeds 0-9 --presets paper,best --workers 2 --out runs/sweep
     Example: gan-denoise study sweep --seeds 0-3 --presets smoke --train-only -n 100 --out runs/smoke

@@ -140,7 +140,7 @@ def run_tasks(
     if workers.stop_signal:
         finished = sum(not outcome.exit_code for outcome in workers.done.values())
         message = f"stopped with {finished} of {len(tasks)} runs finished; checkpoints saved"
-        raise Interrupted(message, "the same command goes on", workers.stop_signal)
+        raise Interrupted(message, "the same command resumes", workers.stop_signal)
     return workers.done
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 import pytest
-from browser_helpers import assert_shows, call, generated, hosted, open_ready, pixels, slide, wait_until
+from browser_helpers import assert_shows, call, generated, hosted, open_ready, pixels, slide, stroke, wait_until
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
@@ -218,16 +218,6 @@ def test_drawing_and_erasing_change_the_image_and_the_denoised_one(shown: Page) 
     stroke(shown)
     wait_until(shown, lambda: (pixels(shown, "#clean")[line] == 0).all(), "no line")
     shown.get_by_label("erase instead of draw").uncheck()
-
-
-def stroke(page: Page) -> None:
-    page.locator("#clean").scroll_into_view_if_needed()
-    box = page.locator("#clean").bounding_box()
-    assert box is not None
-    page.mouse.move(box["x"] + box["width"] / 4, box["y"] + box["height"] / 2)
-    page.mouse.down()
-    page.mouse.move(box["x"] + 3 * box["width"] / 4, box["y"] + box["height"] / 2, steps=5)
-    page.mouse.up()
 
 
 def test_the_image_above_is_copied(shown: Page) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from browser_helpers import hosted, open_ready, slide, wait_until
+from browser_helpers import hosted, open_ready, slide, stroke, wait_until
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
@@ -92,12 +92,6 @@ def test_a_file_stays_in_colour_and_is_denoised(model: Path, shown: Page, tmp_pa
 def test_a_line_is_drawn_in_all_channels(shown: Page) -> None:
     shown.get_by_role("button", name="Clear").click()
     assert_shows(shown, "#clean", np.zeros((3, SIDE, SIDE)))
-    shown.locator("#clean").scroll_into_view_if_needed()
-    box = shown.locator("#clean").bounding_box()
-    assert box is not None
-    shown.mouse.move(box["x"] + box["width"] / 4, box["y"] + box["height"] / 2)
-    shown.mouse.down()
-    shown.mouse.move(box["x"] + 3 * box["width"] / 4, box["y"] + box["height"] / 2, steps=5)
-    shown.mouse.up()
+    stroke(shown)
     wait_until(shown, lambda: bool((colours(shown, "#clean")[:, 15:17, 9:23] == 255).all()), "a white line")
     assert (colours(shown, "#clean")[:, :12] == 0).all()
