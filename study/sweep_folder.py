@@ -100,8 +100,7 @@ def expand_sweeps(folders: Iterable[Path]) -> list[Path]:
         sweep = SweepFolder(folder)
         runs = sweep.finished_runs() if sweep.record.exists() else [folder]
         if not runs:
-            raise InputError.expected(
-                folder, "a sweep with a finished run", "none", "the same command resumes: gan-denoise study sweep"
-            )
+            hint = "gan-denoise study sweep, with the options that it was started with, resumes it"
+            raise InputError.expected(folder, "a sweep with a finished run", "none", hint)
         expanded += runs
     return expanded
