@@ -22,7 +22,7 @@ LABEL_WIDTH = 150  # pixels for the names of the classes; longer names are cut
 
 
 def draw_preview(split: Split, classes: tuple[str, ...]) -> Image.Image:
-    """Draw one row per class: its number and name, then its first ten images, enlarged if they are small.
+    """Draw one row per class: its number and name (once if they are equal), then its first ten images, enlarged if they are small.
 
     Without classes, draw the first hundred images in ten rows.
     """
@@ -34,7 +34,8 @@ def draw_preview(split: Split, classes: tuple[str, ...]) -> Image.Image:
     canvas = Image.new("L" if channels == 1 else "RGB", (left + COLUMNS * cell, len(rows) * cell), "white")
     pen, font = ImageDraw.Draw(canvas), ImageFont.load_default(size=18)
     for label, name in enumerate(classes):
-        pen.text((8, label * cell + cell // 2), f"{label} {_fit_name(name, font)}", "black", font, anchor="lm")
+        text = name if name == str(label) else f"{label} {_fit_name(name, font)}"
+        pen.text((8, label * cell + cell // 2), text, "black", font, anchor="lm")
     for row, images in enumerate(rows):
         for column, image in enumerate(images):
             canvas.paste(to_pil(_enlarge(image, zoom)), (left + column * cell, row * cell + GAP // 2))

@@ -394,6 +394,7 @@ def test_a_name_that_the_preview_cannot_write_leaves_the_number_and_no_boxes(exc
 
     assert labels("a", "きもの ki", "two\nlines") == labels("a", "ki", "two lines")
     assert labels("a", "b", "c") != labels("a", "b", "")
+    assert labels("0", "1", "2") == labels("", "", "")
 
 
 def test_info_and_preview_of_images_without_classes(photos: Path, tmp_path: Path) -> None:
