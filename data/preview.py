@@ -22,7 +22,7 @@ LABEL_WIDTH = 150  # pixels for the names of the classes; longer names are cut
 
 
 def draw_preview(split: Split, classes: tuple[str, ...]) -> Image.Image:
-    """Draw one row per class: its number and name (once if they are equal), then its first ten images, enlarged if they are small.
+    """Draw one row per class: its number and name, then its first ten images, enlarged if they are small.
 
     Without classes, draw the first hundred images in ten rows.
     """

@@ -76,6 +76,7 @@ GENERATOR = Signature("generator.onnx", "z", ("image",))
 DENOISER = Signature("denoiser.onnx", "noisy", ("denoised",), any_size=True)
 PHOTO = Signature("photo.onnx", "noisy", ("denoised",), any_size=True)  # the shipped denoiser of colour photographs
 PHOTO_GREY = Signature("photo-grey.onnx", "noisy", ("denoised",), any_size=True)  # that of grey ones, of one channel
+EARLY = Signature("early.onnx", "z", ("image", "denoised"))  # shipped, for the demo: an early epoch of preset `paper`
 FEATURES = Signature("features.onnx", "image", ("features", "logits"))
 CLASSIFIER_2 = Signature("classifier-2.onnx", "image", ("features", "logits"))  # shipped, to check FFD-1's verdicts
 

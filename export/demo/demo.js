@@ -1,5 +1,6 @@
 // Entry point: start the runtime, load the model, show the sections, report errors and speed.
 
+import * as early from "./early.js";
 import * as explore from "./explore.js";
 import * as interpolation from "./interpolation.js";
 import * as model from "./model.js";
@@ -10,7 +11,7 @@ const at = (id) => document.getElementById(id);
 
 window.addEventListener("unhandledrejection", (event) => showError(event.reason));
 
-at("status").textContent = "Loading the runtime and the model (about 20 MB).";
+at("status").textContent = "Loading the runtime and the model (about 22 MB).";
 at("status").classList.remove("late");
 try {
   await model.start();
@@ -21,6 +22,11 @@ try {
   for (const id of ["one", "interpolation", ...(model.about.photo ? ["photo"] : [])]) at(id).hidden = false;
   setInterval(showSpeed, 500);
   showSpeed();
+  if (model.about.early) {
+    await model.load("early");
+    await early.setUp();
+    at("early").hidden = false;
+  }
   await model.load("denoiser");
   await own.setUp();
   at("own").hidden = false;

@@ -7,14 +7,15 @@ const TIMED_RUNS = 25; // the time per image is their median
 
 /**
  * The content of model.json: latent (entries of z), size (height and width), channels (1 grey, 3 colour), classes,
- * directions, files with hashes, and photo: null, or how the denoiser of photographs is tiled.
+ * directions, files with hashes; early: null, or latent and epoch of the early generator; photo: null, or how the
+ * denoiser of photographs is tiled.
  */
 export let about;
 export let threads = 1;
 
 let ort;
 const sessions = {};
-const times = { fused: [], denoiser: [], photo: [], "photo-grey": [] };
+const times = { fused: [], early: [], denoiser: [], photo: [], "photo-grey": [] };
 const warm = new Set(); // graphs after their first run, which is slow and not timed
 let queue = Promise.resolve();
 
@@ -31,7 +32,7 @@ export async function start() {
   Object.assign(ort.env.wasm, { numThreads: threads, wasmBinary: (await readFile(BINARY)).buffer });
 }
 
-/** Load the graph "fused", "denoiser", "photo" or "photo-grey". Throws an Error to show. */
+/** Load the graph "fused", "early", "denoiser", "photo" or "photo-grey". Throws an Error to show. */
 export async function load(name) {
   const model = await readFile(`${name}.onnx`);
   sessions[name] = await ort.InferenceSession.create(model, { executionProviders: ["wasm"] }).catch((error) => {
@@ -39,9 +40,13 @@ export async function load(name) {
   });
 }
 
-/** Generate from latents z (rows of about.latent numbers): `image` and `denoised`, Float32Arrays in [0, 1]. */
-export async function generate(z) {
-  const { image, denoised } = await run("fused", { z: tensor(z, [about.latent]) });
+/**
+ * Generate with the graph "fused" or "early" from latents z, rows of about.latent or about.early.latent numbers: `image`
+ * and `denoised`, Float32Arrays in [0, 1].
+ */
+export async function generate(z, name = "fused") {
+  const latent = name === "fused" ? about.latent : about.early.latent;
+  const { image, denoised } = await run(name, { z: tensor(z, [latent]) });
   return { image: image.data, denoised: denoised.data };
 }
 

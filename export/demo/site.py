@@ -17,7 +17,7 @@ from gan_denoise.data.dataset_options import FASHION_MNIST
 from gan_denoise.data.images import ArrayF32
 from gan_denoise.errors import InputError, OutputError
 from gan_denoise.export import latents, runtime
-from gan_denoise.export.runtime import DENOISER, FUSED, PHOTO, PHOTO_GREY, Graph
+from gan_denoise.export.runtime import DENOISER, EARLY, FUSED, PHOTO, PHOTO_GREY, Graph
 from gan_denoise.export.training_data import TITLES, from_metadata
 from gan_denoise.files import check_empty, make_folder, move_file, staging_dir
 from gan_denoise.models.z_layout import chosen_class, split_z
@@ -33,19 +33,28 @@ PHOTO_TILE = 768  # pixels of the largest tile of a photograph: smaller than `de
 MAX_PHOTO_PIXELS = 4_000_000  # larger photographs are scaled down
 
 
-def write_site(model: Path | None, out: Path, force: bool = False) -> None:
+def write_site(model: Path | None, out: Path, force: bool = False, early: Path | None = None) -> None:
     """Write the page with the graphs in the folder `model` (None: the shipped model) to the folder `out`.
 
-    The page of the shipped model also has the shipped denoisers of photographs, if there are some. Raises InputError if
-    the graphs are not a generator and a denoiser of the same grey or colour images, if a shipped graph is damaged, or
-    if the browser runtime was not fetched; OutputError if `out` is not empty and `force` is not set, or writing fails.
+    The page shows images of the fused graph in the folder `early` beside those of the model. That of the shipped model
+    has such a graph of its own, and the shipped denoisers of photographs, if there are some. Raises InputError if the
+    graphs are not a generator and a denoiser of the same grey or colour images, if a shipped graph is damaged, or if
+    the browser runtime was not fetched; OutputError if `out` is not empty and `force` is not set, or writing fails.
     """
     check_empty(out, force, "--force replaces the files in it")
     fused, graphs = _read_model(model)
+    early_graph = None
+    if early is not None or (model is None and (runtime.SHIPPED / EARLY.file).exists()):
+        early_graph, graphs[EARLY.file] = _read_early(early, fused)
     photo = runtime.load_graph(PHOTO) if PHOTO.file in graphs else None
     sources = [*_page_files(), *_runtime_files()]
     integrity = _integrity({**graphs, BINARY: (RUNTIME / BINARY).read_bytes()})
-    description = {**_describe(fused), "photo": _describe_photo(photo), "files": integrity}
+    description = {
+        **_describe(fused),
+        "early": _describe_early(early_graph),
+        "photo": _describe_photo(photo),
+        "files": integrity,
+    }
     try:
         with staging_dir(out) as staging:
             for source in sources:
@@ -99,6 +108,16 @@ def _read_model(model: Path | None) -> tuple[Graph, dict[str, bytes]]:
     return fused, {signature.file: runtime.read_graph(signature, model) for signature in signatures}
 
 
+def _read_early(early: Path | None, fused: Graph) -> tuple[Graph, bytes]:
+    """The graph that is shown beside the model, and its file: of images of the same shape; None is the shipped one."""
+    signature = EARLY if early is None else FUSED
+    graph = runtime.load_graph(signature, early)
+    if graph.output_shapes[0] != fused.output_shapes[0]:
+        expected, got = (f"images of shape {list(each.output_shapes[0])}" for each in (fused, graph))
+        raise InputError.expected(early or EARLY.file, f"{expected}, as the model has", got)
+    return graph, runtime.read_graph(signature, early)
+
+
 def _page_files() -> list[Path]:
     return [path for path in SOURCE.iterdir() if path.suffix in (".html", ".css", ".js", ".svg")]
 
@@ -121,6 +140,13 @@ def _describe(fused: Graph) -> dict[str, Any]:
         "classes": names.split(",") if names else [],
         "directions": np.round(find_directions(fused).astype(float), 6).tolist(),
     }
+
+
+def _describe_early(graph: Graph | None) -> dict[str, Any] | None:
+    """The entries of a latent, and the epoch that an export of `--epoch` records."""
+    if graph is None:
+        return None
+    return {"latent": graph.input_shape[0], "epoch": graph.metadata.get("epoch"), "is_paper": graph.signature == EARLY}
 
 
 def _describe_photo(photo: Graph | None) -> dict[str, int] | None:

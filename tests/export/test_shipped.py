@@ -32,7 +32,7 @@ def test_it_is_small_and_intact() -> None:
     files = [path for path in runtime.SHIPPED.iterdir() if path.is_file()]
     assert sum(path.stat().st_size for path in files) <= 32_000_000
     hashes = json.loads((runtime.SHIPPED / "sha256.json").read_text())
-    names = ("generator", "denoiser", "fused", "features", "classifier-2", "photo", "photo-grey")
+    names = ("generator", "denoiser", "fused", "features", "classifier-2", "photo", "photo-grey", "early")
     assert set(hashes) == {f"{name}.onnx" for name in names}
     for name, sha256 in hashes.items():
         assert hashlib.sha256((runtime.SHIPPED / name).read_bytes()).hexdigest() == sha256

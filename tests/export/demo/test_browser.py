@@ -68,6 +68,20 @@ def test_its_canvases_show_what_python_generates(shown: Page) -> None:
     assert shown.locator("#many button").count() == 24
 
 
+def test_the_early_generator_stands_beside_the_finished_one(shown: Page) -> None:
+    early, finished = runtime.load_graph(runtime.EARLY), runtime.load_graph(runtime.FUSED)
+    expect(shown.locator("#early-name")).to_have_text("the generator of the paper after epoch 1")
+    for seed in (0, 1):
+        for selector, graph in (("#early-images canvas", early), ("#finished-images canvas", finished)):
+            image, denoised = graph(latents.latents(seed, 0, 6, graph.input_shape[0]))
+            assert_shows(shown, selector, image[5:], 5)
+            assert_shows(shown, selector, denoised, 6)
+        shown.get_by_role("button", name="Other images").click()
+    assert np.abs(image - denoised).mean() < 0.02  # of the finished one
+    image, denoised = early(latents.latents(0, 0, 6))
+    assert np.abs(image - denoised).mean() > 0.04  # the effect is seen at once
+
+
 def test_a_class_a_seed_and_an_image_are_selected(shown: Page) -> None:
     graph = runtime.load_graph(runtime.FUSED)
     shown.get_by_text("Bag", exact=True).first.click()

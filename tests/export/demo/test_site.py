@@ -124,6 +124,29 @@ def test_models_that_the_page_cannot_run_are_refused(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.usefixtures("fetched")
+def test_an_early_epoch_is_shown_beside_an_own_model(
+    exported: Path, tmp_path: Path, identity_graph: Callable[..., bytes]
+) -> None:
+    site.write_site(exported, tmp_path / "without")
+    assert json.loads((tmp_path / "without/model.json").read_text())["early"] is None
+    assert not (tmp_path / "without/early.onnx").exists()
+    site.write_site(exported, tmp_path / "with", early=exported)
+    about = json.loads((tmp_path / "with/model.json").read_text())
+    assert about["early"] == {"latent": about["latent"], "epoch": None, "is_paper": False}
+    assert about["files"]["early.onnx"] == about["files"]["fused.onnx"]
+    assert (tmp_path / "with/early.onnx").read_bytes() == (exported / "fused.onnx").read_bytes()
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "fused.onnx").write_bytes(identity_graph(8))
+    with pytest.raises(
+        InputError,
+        match=r"other: expected images of shape \[1, 28, 28\], as the model has, got images of shape \[1, 8, 8\]",
+    ):
+        site.write_site(exported, tmp_path / "out", early=other)
+    assert not (tmp_path / "out").exists()
+
+
 def test_demo_needs_a_folder_or_serve(tmp_path: Path) -> None:
     done = run(cwd=tmp_path)
     assert done.returncode == 2
