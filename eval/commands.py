@@ -245,6 +245,39 @@ def classes_command(
 
 
 @app.command()
+def subsets(
+    model: ModelOption = None,
+    n: Annotated[int, typer.Option("-n", min=97, max=10_000, help="Number of images to generate.")] = 10_000,
+    features: OneFeatureOption = None,
+    seed: SeedOption = 0,
+    threads: ThreadsOption = 0,
+    dataset: MeasuredDatasetOption = None,
+    data: MeasuredPathOption = None,
+    other_data: OtherDataOption = False,
+    provider: ProviderOption = Provider.cpu,
+    as_json: JsonOption = False,
+    table_format: FormatOption = TableFormat.table,
+    quiet: QuietOption = False,
+) -> None:
+    """Compare raw and denoised images by their number and class: does the verdict depend on them?
+
+    Example: gan-denoise eval subsets -n 2000
+    """
+    from gan_denoise.console import tracked
+    from gan_denoise.eval.generation.tables import subsets_report
+    from gan_denoise.eval.inputs import find_dataset
+    from gan_denoise.eval.result_table import print_table
+    from gan_denoise.export.runtime import FUSED
+
+    images, track = find_dataset(FUSED, model, dataset, data), tracked("generating")
+    table = subsets_report(
+        model, images, n, seed, threads, track, other_data=other_data, provider=provider, features=features
+    )
+    next_command = ("eval", "classes", *model_option(model))
+    print_table(table, as_json=as_json, table_format=table_format, next_command=next_command)
+
+
+@app.command()
 def copies(
     model: ModelOption = None,
     n: Annotated[int, typer.Option("-n", min=1, help="Number of images, and of test images as the baseline.")] = 10_000,

@@ -23,7 +23,7 @@ from gan_denoise.eval.denoising.filters import TUNED
 from gan_denoise.eval.denoising.tables import denoising_report, side_by_side
 from gan_denoise.eval.generation.features import IMAGENET_PACKAGE, has_imagenet, list_features, own_accuracy
 from gan_denoise.eval.generation.reference import MIN_COMPARED
-from gan_denoise.eval.generation.tables import features_report, generation_report
+from gan_denoise.eval.generation.tables import features_report, generation_report, subsets_report
 from gan_denoise.eval.metrics import ffd
 from gan_denoise.eval.result_table import ResultTable, from_json, print_table, to_csv, to_json
 from gan_denoise.export import runtime
@@ -178,6 +178,9 @@ def _measure(
     def generation() -> ResultTable:
         return generation_report(exported, dataset, budget.generated, 0, threads, tracked("generating"))
 
+    def subsets() -> ResultTable:
+        return subsets_report(exported, dataset, budget.generated, 0, threads, tracked("comparing subsets"))
+
     def bench() -> ResultTable:
         return bench_report(exported, budget.repeats, threads, track=tracked("timing"), pause_s=budget.pause_s)
 
@@ -210,6 +213,7 @@ def _measure(
         "denoising": denoising,
         "generation": generation,
         "features": features,
+        "subsets": subsets,
         "crossover": crossover,
         "bench": bench,
     }

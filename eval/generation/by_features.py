@@ -58,7 +58,7 @@ def feature_row(
     return {
         "features": extractor.name,
         "n": len(raw),
-        **_distance_columns(real, before, after, gaussian),
+        **distance_columns(real, before, after, gaussian),
         **(_alone_columns(others[0], after, gaussian) if others else {}),
         **{f"kid_{name}": value for name, (value, _) in zip(("real", "raw", "denoised"), kids, strict=True)},
         "kid_max_se": max(error for _, error in kids),
@@ -76,7 +76,8 @@ def _reference_statistics(extractor: FeatureExtractor, reference: Features) -> S
     return statistics(reference) if len(reference) > reference.shape[1] else None
 
 
-def _distance_columns(real: Features, before: Features, after: Features, reference: Statistics | None) -> Row:
+def distance_columns(real: Features, before: Features, after: Features, reference: Statistics | None) -> Row:
+    """The columns of `feature_row` from `real` to `excess_ratio`; None for no more images than features."""
     names = ("real", "raw", "denoised", "ratio", "ratio_low", "ratio_high", "excess_ratio")
     if reference is None or min(len(before), len(real)) <= before.shape[1]:
         return dict.fromkeys(names)

@@ -29,6 +29,7 @@ from gan_denoise.eval.generation.extractor import FeatureExtractor
 from gan_denoise.eval.generation.features import list_features, load_extractor
 from gan_denoise.eval.generation.gaussian_mixture import MIN_FITTED
 from gan_denoise.eval.generation.reference import MAX_FEATURES, RealImages, collect, measure_real
+from gan_denoise.eval.generation.subsets import subset_rows
 from gan_denoise.eval.inputs import describe_other_data, load_image_sets, load_model
 from gan_denoise.eval.labels import DENOISED, GAUSSIAN, MIXTURE, NLM, RAW, REAL_BASELINE, REAL_DENOISED
 from gan_denoise.eval.metrics import ffd
@@ -201,6 +202,37 @@ def classes_report(
         machine=describe_machine(threads, fused.provider),
         settings={**_settings(real, seed, dataset, fused), "summary": class_summary(sets, real.reference, classes)},
         notes={"pixels": PIXELS},
+    )
+
+
+def subsets_report(
+    model: Path | None,
+    dataset: Dataset,
+    n: int,
+    seed: int,
+    threads: int,
+    track: Track = untracked,
+    *,
+    other_data: bool = False,
+    provider: Provider = Provider.cpu,
+    features: str | None = None,
+) -> ResultTable:
+    """The rows of `subset_rows`. Raises as `generation_report`."""
+    fused = load_model(runtime.FUSED, model, threads, dataset, other_data, provider)
+    network = _load_network(features, dataset, model, threads)
+    return ResultTable(
+        command="eval subsets",
+        title="Distances by the number of images, and of each class",
+        rows=subset_rows(fused, dataset, network, n, seed, track),
+        model_sha256=fused.sha256,
+        machine=describe_machine(threads, fused.provider),
+        settings={"features": network.label, "seed": seed, **_data_settings(dataset, fused)},
+        notes={
+            "pixels": PIXELS,
+            "real, raw, denoised": "Fréchet distances to the test images, those of a class to the test images of it; "
+            "real: of as many training images, where there are so many, that the network has not seen",
+            "ratio": "denoised / raw; low, high: 95 % interval over the latents of one training",
+        },
     )
 
 

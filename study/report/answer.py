@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gan_denoise.eval.columns import format_value, title_of
-from gan_denoise.markdown import code, escape_markdown, markdown_table
+from gan_denoise.markdown import code, escape_markdown
 from gan_denoise.options import FFD_1, IMAGENET, OWN_CLASSIFIER, PIXELS, SECOND_CLASSIFIER
 from gan_denoise.study.compare.crossover import CROSSOVER_RULE
 from gan_denoise.study.compare.statistics import Estimate, build_curves
@@ -16,7 +15,8 @@ from gan_denoise.study.report.comparison_text import DENOISER_NAMES, verdict_of
 from gan_denoise.study.report.figure_markdown import figure_markdown, figure_path
 from gan_denoise.study.report.results import FEATURES, Study, source_line
 from gan_denoise.study.report.results_text import describe_distance
-from gan_denoise.study.rows import GAUSSIAN, JOINT, JOINT_FILTERS, MEAN, NLM, Row, Rows, get_number, join_words
+from gan_denoise.study.report.tables import ratio_table
+from gan_denoise.study.rows import GAUSSIAN, JOINT, JOINT_FILTERS, MEAN, NLM, Rows, get_number, join_words
 
 FEATURE_NAMES = {
     FFD_1: "a Fashion-MNIST classifier",
@@ -60,7 +60,7 @@ def answer_section(study: Study) -> list[str]:
         "## Does denoising help?",
         " ".join(filter(None, sentences)),
         *([crossover_figure(study, crossover)] if build_curves(crossover) else []),
-        *([features_table(rows), _features_note(study)] if rows else []),
+        *([ratio_table(FEATURE_COLUMNS, rows), _features_note(study)] if rows else []),
     ]
 
 
@@ -140,18 +140,6 @@ def crossover_figure(study: Study, rows: Rows) -> str:
         f"{code(study.crossover_command())}."
     )
     return figure_markdown(path, f"Curves of the ratio over the epochs, first to last: {ends}.", "K", caption)
-
-
-def features_table(rows: Rows) -> str:
-    """A line for each feature network; the ratio with its interval."""
-    names = [name for name in FEATURE_COLUMNS if any(row.get(name) is not None for row in rows)]
-    lines = [[escape_markdown(_cell(row, name)) for name in names] for row in rows]
-    return markdown_table([title_of(name) for name in names], lines)
-
-
-def _cell(row: Row, name: str) -> str:
-    text, low, high = format_value(name, row.get(name)), get_number(row, f"{name}_low"), get_number(row, f"{name}_high")
-    return f"{text} ({low:.3f} to {high:.3f})" if low is not None and high is not None else text
 
 
 def _features_note(study: Study) -> str:

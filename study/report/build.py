@@ -14,6 +14,7 @@ from gan_denoise.files import write_atomic
 from gan_denoise.markdown import bullets, code, escape_markdown
 from gan_denoise.study.report import curves, figures
 from gan_denoise.study.report.answer import answer_section
+from gan_denoise.study.report.appendix import appendix_section
 from gan_denoise.study.report.comparison import comparison_section, distance_figure
 from gan_denoise.study.report.comparison_text import describe_answer, describe_seeds
 from gan_denoise.study.report.html import to_html
@@ -81,6 +82,7 @@ def write_report(folder: Path, dataset: Dataset | None, published: Path = PAPER_
         speed_section,
         _limits,
         _commands,
+        appendix_section,
     ]
     paragraphs = [paragraph for section in sections for paragraph in section(study) if paragraph]
     markdown = "\n\n".join(paragraphs) + "\n"

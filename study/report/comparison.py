@@ -161,8 +161,11 @@ def effects_table(rows: Rows) -> str:
 
 
 def paired_comparison(rows: Rows) -> str:
-    """A table of the runs against the first one, paired by seed, and what it can show; empty without shared seeds."""
-    pairs = compare_pairs(rows)
+    """A table of the runs against the first one, paired by seed, and what it can show.
+
+    Empty where no run shares two seeds with the first: a single pair has a ratio, and neither interval nor test.
+    """
+    pairs = [row for row in compare_pairs(rows) if row["seeds"] > 1]
     if not pairs:
         return ""
     cells = [[escape_markdown(format_value(key, row[key])) for key in PAIRED_COLUMNS] for row in pairs]

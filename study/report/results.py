@@ -29,8 +29,9 @@ STAGES = {GAN: "GAN", DENOISER: "denoiser", JOINT: "joint training"}
 COMPARE = "compare"  # the output of `study compare --json`; without it that of `study sweep`, in its folder
 CROSSOVER = "crossover"  # the output of `study compare --epochs --json` on the study itself, and its other seeds
 FEATURES = "features"  # the output of `eval generation --features ... --json`
+SUBSETS = "subsets"  # the output of `eval subsets --json`
 CONTROLS = "controls"  # the output of `eval controls --json`; `study run` does not measure it
-TABLES = ("denoising", "generation", FEATURES, CONTROLS, "bench")
+TABLES = ("denoising", "generation", FEATURES, SUBSETS, CONTROLS, "bench")
 
 Content = Mapping[str, Any]
 
@@ -48,7 +49,7 @@ class Study:
     meta: dict[str, Content]  # by stage: gan, denoiser, joint
     layers: dict[str, list[Content]]  # by network: generator, discriminator, denoiser
     logs: dict[str, Rows]  # by stage
-    results: dict[str, Content]  # by table: denoising, generation, features, controls, bench
+    results: dict[str, Content]  # by table: denoising, generation, features, subsets, controls, bench
     compare: Content  # the output of `study compare --json`
     crossover: Content  # the same of the study's own epochs
     published: Content
@@ -119,7 +120,8 @@ class Study:
         names = [("--features", row["features"]) for row in self.rows(FEATURES)] or [("--features", "all")]
         settings = result.get("settings", {})
         options |= {"--seed": settings.get("seed"), "--repeats": settings.get("repeats")}
-        options |= {"-n": None if table == "bench" or not self.rows(table) else self.rows(table)[0].get("n")}
+        counts = [count for row in self.rows(table) if (count := row.get("n")) is not None]
+        options |= {"-n": None if table == "bench" or not counts else max(counts)}
         options |= {"--alone": settings.get("alone")}
         return _command(command, [*(names if table == FEATURES else []), *options.items()])
 
@@ -223,7 +225,8 @@ def _sweep_comparison(folder: Path) -> Content:
 def source_line(study: Study, table: str) -> str:
     """The source of a table: command, n, machine and model, and where the published lines come from."""
     result, rows = study.results[table], study.rows(table)
-    count = get_number(rows[0], "n") if rows else None
+    counts = [count for row in rows if (count := get_number(row, "n")) is not None]
+    count = max(counts, default=None)
     parts = [f"Command: {code(study.measure_command(table))}", _machine(result.get("machine"))]
     parts += [f"n = {count:,.0f}"] if count is not None else []
     parts += [f"model {code(str(result['model_sha256'])[:12])}"] if result.get("model_sha256") else []

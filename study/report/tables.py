@@ -73,6 +73,18 @@ def settings_table(gan: Mapping[str, Any], denoiser: Mapping[str, Any]) -> str:
     return markdown_table(["setting", "GAN", "denoiser", "source"], lines)
 
 
+def ratio_table(columns: Sequence[str], rows: Rows) -> str:
+    """One line for each row, the columns that hold a value; a ratio with its interval."""
+    names = [name for name in columns if any(row.get(name) is not None for row in rows)]
+    lines = [[escape_markdown(_with_interval(row, name)) for name in names] for row in rows]
+    return markdown_table([title_of(name) for name in names], lines)
+
+
+def _with_interval(row: Mapping[str, Any], name: str) -> str:
+    text, low, high = format_value(name, row.get(name)), get_number(row, f"{name}_low"), get_number(row, f"{name}_high")
+    return f"{text} ({low:.3f} to {high:.3f})" if low is not None and high is not None else text
+
+
 def _flat_table(columns: Sequence[str], rows: Rows, published: Rows) -> str:
     names = [name for name in columns if any(name in row for row in [*rows, *published])]
     first = names[0]

@@ -59,7 +59,7 @@ def rows_of(study: RunFolder, table: str) -> list[dict[str, Any]]:
 
 def test_every_table_is_measured_on_the_own_test_split(study: RunFolder, photos: Path) -> None:
     dataset = load_images(DatasetOptions("folder", photos, SIDE, CHANNELS))
-    for table in ("denoising", "generation", "features", "crossover", "bench"):
+    for table in ("denoising", "generation", "features", "subsets", "crossover", "bench"):
         assert rows_of(study, table)
     content = json.loads(study.result("generation").read_text())
     assert content["settings"]["data_sha256"] == dataset.sha256

@@ -17,7 +17,7 @@ from gan_denoise.study.config import RunOptions
 pytestmark = [pytest.mark.long, pytest.mark.xdist_group("study")]
 MEASURED = [
     f"{name}.{kind}"
-    for name in ("bench", "crossover", "denoising", "features", "generation")
+    for name in ("bench", "crossover", "denoising", "features", "generation", "subsets")
     for kind in ("json", "csv")
 ]
 
@@ -43,7 +43,8 @@ def test_the_study_runs_each_stage_once_and_skips_finished_ones(
     first: subprocess.CompletedProcess[str], tmp_path: Path
 ) -> None:
     folder = Path(first.args[-1])
-    measures = [f"measure {name}" for name in ("denoising", "generation", "features", "crossover", "bench")]
+    names = ("denoising", "generation", "features", "subsets", "crossover", "bench")
+    measures = [f"measure {name}" for name in names]
     assert stages(first) == ["data", "train gan", "train denoiser", "export", *measures, "report"]
     assert first.stdout.splitlines()[-1] == f"report: {folder / 'report.html'}"
     for method in ("network", "median", "total variation", "wavelet", "non-local means", "two graphs", "eager PyTorch"):

@@ -11,12 +11,13 @@ import pytest
 
 from gan_denoise.study.compare.crossover import crossovers
 from gan_denoise.study.report.answer import (
+    FEATURE_COLUMNS,
     describe_crossovers,
     describe_features,
     describe_filters,
-    features_table,
 )
 from gan_denoise.study.report.build import write_report
+from gan_denoise.study.report.tables import ratio_table
 
 
 def features(name: str, ratio: float | None, low: float | None = None, high: float | None = None) -> dict[str, Any]:
@@ -95,6 +96,6 @@ def test_the_report_opens_with_sentences_figure_and_table(tmp_path: Path) -> Non
     assert figure is not None
     assert "one pass 0.7 to 1.1; Gaussian filter 0.9 to 1" in figure[1]
     assert (tmp_path / "study/figures/crossover.svg").stat().st_size > 1000
-    assert features_table([features("ffd-1", 0.63, 0.6, 0.66)]) in markdown
+    assert ratio_table(FEATURE_COLUMNS, [features("ffd-1", 0.63, 0.6, 0.66)]) in markdown
     assert "| 0.630 (0.600 to 0.660) |" in markdown
     assert "gan-denoise eval generation --features ffd-1 --model" in markdown

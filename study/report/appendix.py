@@ -1,0 +1,62 @@
+"""The report's appendix: how far the verdict depends on the number of images, and on the class."""
+
+from __future__ import annotations
+
+from gan_denoise.eval.generation.subsets import ALL_CLASSES
+from gan_denoise.markdown import bullets, escape_markdown
+from gan_denoise.study.compare.statistics import Estimate
+from gan_denoise.study.report.comparison_text import LOWERS, OPEN, RAISES, verdict_of
+from gan_denoise.study.report.results import SUBSETS, Study, source_line
+from gan_denoise.study.report.tables import ratio_table
+from gan_denoise.study.rows import Row, Rows, get_number, join_words
+
+COLUMNS = ("class", "n", "real", "raw", "denoised", "ratio", "excess_ratio")
+
+
+def appendix_section(study: Study) -> list[str]:
+    """Sentences and a table; empty where it was not measured, or where no subset has a distance."""
+    rows = [row for row in study.rows(SUBSETS) if get_number(row, "ratio") is not None]
+    if not rows:
+        return []
+    return [
+        "## Appendix: number of images, and classes",
+        bullets([text for text in (describe_sizes(rows), describe_classes(rows)) if text]),
+        ratio_table(COLUMNS, rows),
+        "Fréchet distances of the first n generated images to the test images; those of a class, to the test images of "
+        "it. Real: of unseen training images, as many where there are so many. In brackets the 95 % interval over the "
+        "latents of this one training. The intervals of the classes are not corrected for their number. "
+        + source_line(study, SUBSETS),
+    ]
+
+
+def describe_sizes(rows: Rows) -> str:
+    """How the ratio changes with the number of images; empty for a single number."""
+    sizes = [row for row in rows if row["class"] == ALL_CLASSES]
+    if len(sizes) < 2:
+        return ""
+    fewest, most = sizes[0], sizes[-1]
+    verdicts = {verdict_of(_ratio(row)) for row in sizes}
+    same = "The verdict is the same at each number" if len(verdicts) == 1 else "The verdict depends on the number"
+    return (
+        f"Fewer images give larger distances, those of real images too. From {fewest['n']:,} to {most['n']:,} images "
+        f"the ratio goes from {fewest['ratio']:.3g} to {most['ratio']:.3g}. {same}."
+    )
+
+
+def describe_classes(rows: Rows) -> str:
+    """In which classes denoising lowers and raises the distance; empty without classes."""
+    classes = [row for row in rows if row["class"] != ALL_CLASSES]
+    groups = {
+        verdict: [f"{escape_markdown(row['class'])} ({row['ratio']:.3g} times)" for row in classes if _is(row, verdict)]
+        for verdict in (LOWERS, RAISES, OPEN)
+    }
+    text = "; ".join(f"in {join_words(names)} denoising {verdict}" for verdict, names in groups.items() if names)
+    return f"{text[:1].upper()}{text[1:]}." if text else ""
+
+
+def _is(row: Row, verdict: str) -> bool:
+    return verdict_of(_ratio(row)) == verdict
+
+
+def _ratio(row: Row) -> Estimate:
+    return Estimate(row["ratio"], get_number(row, "ratio_low"), get_number(row, "ratio_high"), seeds=1)

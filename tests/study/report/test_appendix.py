@@ -1,0 +1,46 @@
+"""The report's appendix: its sentences follow from the rows."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from gan_denoise.study.report.appendix import describe_classes, describe_sizes
+from gan_denoise.study.report.build import write_report
+
+
+def row(name: str, n: int, ratio: float | None, spread: float = 0.05) -> dict[str, Any]:
+    interval = {} if ratio is None else {"ratio_low": ratio - spread, "ratio_high": ratio + spread}
+    return {"class": name, "n": n, "real": 0.1, "raw": 1.0, "denoised": ratio, "ratio": ratio, **interval}
+
+
+def test_the_sentence_on_numbers_says_whether_the_verdict_depends_on_them() -> None:
+    steady = [row("all", 500, 0.8), row("all", 10_000, 0.6)]
+    assert describe_sizes(steady).endswith(
+        "From 500 to 10,000 images the ratio goes from 0.8 to 0.6. The verdict is the same at each number."
+    )
+    assert describe_sizes([row("all", 500, 0.98), *steady]).endswith("The verdict depends on the number.")
+    assert describe_sizes([row("all", 500, 0.8), row("Bag", 50, 0.8)]) == ""
+
+
+def test_each_class_is_named_with_its_verdict() -> None:
+    rows = [row("all", 500, 0.8), row("Bag", 50, 0.8), row("Shirt", 50, 1.2), row("Coat", 50, 1.01), row("Top", 9, 0.7)]
+    assert describe_classes(rows) == (
+        "In Bag (0.8 times) and Top (0.7 times) denoising **lowers** the distance; in Shirt (1.2 times) denoising "
+        "**raises** the distance; in Coat (1.01 times) denoising has no clear effect."
+    )
+    assert describe_classes(rows[:1]) == ""
+
+
+def test_the_appendix_ends_the_report_and_shows_what_has_a_distance(tmp_path: Path) -> None:
+    results = tmp_path / "study/results"
+    results.mkdir(parents=True)
+    rows = [row("all", 500, 0.8), row("all", 2_000, 0.7), row("Bag", 9, None), row("a|b", 200, 1.2)]
+    (results / "subsets.json").write_text(json.dumps({"rows": rows, "settings": {"seed": 0}}))
+    markdown = write_report(tmp_path / "study", None, published=tmp_path / "none").with_suffix(".md").read_text()
+    appendix = markdown[markdown.index("## Appendix") :]
+    assert appendix.count("\n## ") == 0
+    assert "| all | 2,000 | 0.1 | 1 | 0.7 | 0.700 (0.650 to 0.750) |" in appendix
+    assert "Bag" not in appendix
+    assert "| a\\|b | 200 |" in appendix
+    assert "gan-denoise eval subsets --model" in markdown
+    assert "-n 2000" in markdown
