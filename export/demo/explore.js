@@ -96,9 +96,10 @@ const settle = coalesce(async () => {
 function describeImage() {
   const isChanged = current.z.some((value, i) => value !== gallery[current.number][i]);
   const label = current.label === null ? "" : ` --label ${current.label}`;
+  const model = about.is_shipped ? "" : " --model FOLDER";
   const name = about.classes.length ? `, ${about.classes[classOf(current.z, about.classes.length)]}` : "";
   at("which").textContent = `Image ${current.number} of seed ${current.seed}${name}${isChanged ? ", changed" : ""}`;
-  at("command").textContent = `gan-denoise generate --seed ${current.seed} -n ${current.number + 1}${label} --out images`;
+  at("command").textContent = `gan-denoise generate${model} --seed ${current.seed} -n ${current.number + 1}${label} --out images`;
   at("same").hidden = isChanged;
 }
 

@@ -6,8 +6,8 @@ const MAX_THREADS = 4; // the default of onnxruntime-web; more do not help with 
 const TIMED_RUNS = 25; // the time per image is their median
 
 /**
- * The content of model.json: latent (entries of z), size (height and width), channels (1 grey, 3 colour), classes,
- * directions, files with hashes; early: null, or latent and epoch of the early generator; photo: null, or how the
+ * The content of model.json: is_shipped (the model of the package), latent (entries of z), size (height and width),
+ * channels (1 grey, 3 colour), classes, directions, files with hashes; early: null, or latent and epoch of the early generator; photo: null, or how the
  * denoiser of photographs is tiled.
  */
 export let about;

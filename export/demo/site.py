@@ -134,6 +134,7 @@ def _describe(fused: Graph) -> dict[str, Any]:
     names = fused.metadata.get("class_names", "")
     return {
         "version": __version__,
+        "is_shipped": runtime.is_shipped(fused),
         "latent": fused.input_shape[0],
         "size": fused.output_shapes[0][1:],
         "channels": fused.output_shapes[0][0],

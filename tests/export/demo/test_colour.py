@@ -66,6 +66,7 @@ def test_generated_images_are_in_colour(model: Path, shown: Page) -> None:
     assert np.ptp(image, axis=1).max() > 0.05  # else a grey canvas would do
     assert_shows(shown, "#raw", image[5])
     assert_shows(shown, "#denoised", denoised[5])
+    expect(shown.locator("#command")).to_have_text("gan-denoise generate --model FOLDER --seed 0 -n 6 --out images")
     for number in (0, 23):
         assert_shows(shown, "#many canvas", denoised[number], number)
 

@@ -147,6 +147,21 @@ def test_an_early_epoch_is_shown_beside_an_own_model(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.usefixtures("fetched")
+def test_the_avatars_of_the_docs_are_small_varied_and_fit_the_page(tmp_path: Path) -> None:
+    model = Path(__file__).parents[3] / "docs/avatars"
+    assert sum(path.stat().st_size for path in model.iterdir()) <= 4_000_000
+    site.write_site(model, tmp_path / "out")
+    about = json.loads((tmp_path / "out/model.json").read_text())
+    assert (about["size"], about["channels"], len(about["classes"])) == ([64, 64], 3, 8)
+    graph = runtime.load_graph(runtime.FUSED, model)
+    image, denoised = graph.batched(latents.latents(5, 0, 64, graph.input_shape[0]))
+    assert image.std(axis=0).mean() > 0.1
+    assert 0 < np.abs(image - denoised).mean() < 0.05
+    roughness = [np.abs(np.diff(each[..., :16, :16])).mean() for each in (image, denoised)]
+    assert roughness[1] < 0.8 * roughness[0]  # of the flat background
+
+
 def test_demo_needs_a_folder_or_serve(tmp_path: Path) -> None:
     done = run(cwd=tmp_path)
     assert done.returncode == 2
