@@ -59,6 +59,7 @@ class EvalBudget:
 
 SMALLEST_STUDY = 264  # images: a twelfth is for testing, and a twelfth of the others is held out
 COMPARED_EPOCHS = 10  # of a study of other images than Fashion-MNIST
+OWN_DENOISED = 200  # test images of such a study: BM3D and support-vector regression take a second an image
 QUICK_FEATURES = tuple(name for name in FEATURES if name != IMAGENET)  # whose network takes minutes
 TINY_BUDGET = EvalBudget(denoised=4, generated=100, repeats=3, compared=100, features=QUICK_FEATURES, pause_s=0)
 BUDGETS = {
@@ -142,7 +143,8 @@ def _budget(preset_name: str, dataset: Dataset, preset: Preset) -> EvalBudget:
     saved = [*range(every, last, every), last]
     steps = range(1, COMPARED_EPOCHS + 1)
     epochs = tuple(sorted({saved[max(0, round(len(saved) * i / COMPARED_EPOCHS) - 1)] for i in steps}))
-    return dataclasses.replace(budget, generated=min(budget.generated, budget.compared), epochs=epochs)
+    denoised, generated = min(budget.denoised, OWN_DENOISED), min(budget.generated, budget.compared)
+    return dataclasses.replace(budget, denoised=denoised, generated=generated, epochs=epochs)
 
 
 def run_experiment(name: str, folder: Path, dataset: Dataset, options: RunOptions) -> Path:

@@ -42,10 +42,9 @@ SAVE_EVERY = 200  # steps
 MAX_REPORTS = 100  # lines in the log, samples and snapshots: of more epochs only every few have them
 
 
-def report_interval(epochs: int, measure_every: int = 0) -> int:
-    """The epochs between two lines of the log: 1 for up to MAX_REPORTS epochs; it divides `measure_every`."""
-    wanted = math.ceil(epochs / MAX_REPORTS)
-    return wanted if not measure_every else max(n for n in range(1, wanted + 1) if measure_every % n == 0)
+def report_interval(epochs: int) -> int:
+    """The epochs between two lines of the log: 1 for up to MAX_REPORTS epochs."""
+    return math.ceil(epochs / MAX_REPORTS)
 
 
 @dataclass
@@ -56,7 +55,7 @@ class Stage:
     modules: checkpoint.Modules
     total_steps: int
     epoch_steps: int
-    report_every: int  # epochs
+    report_epochs: tuple[int, ...]  # an epoch that one of them divides is reported
     log: RunLog
     progress: EpochProgress
     step: int = 0
@@ -92,7 +91,7 @@ class Stage:
         ):
             tensorboard = options.tensorboard and first
             progress = stack.enter_context(EpochProgress(folder.path, epochs, epoch_steps, epoch_images, tensorboard))
-            every = report_interval(epochs, options.measure_every)
+            every = (report_interval(epochs), *([options.measure_every] if options.measure_every else []))
             stage = cls(folder, modules, epochs * epoch_steps, epoch_steps, every, RunLog(folder.log), progress)
             changed = ranks.from_first(lambda: verify_fingerprint(folder, fingerprint, options))
             ranks.check_same(fingerprint)
@@ -134,8 +133,9 @@ class Stage:
 
     def is_epoch_end(self, step: int) -> bool:
         """Whether `step` is the last one of an epoch that is reported: the first rank measures, logs and saves then."""
-        is_end = (step + 1) % (self.report_every * self.epoch_steps) == 0 or step + 1 == self.total_steps
-        return self.is_first and is_end
+        epoch, rest = divmod(step + 1, self.epoch_steps)
+        is_reported = not rest and any(epoch % every == 0 for every in self.report_epochs)
+        return self.is_first and (is_reported or step + 1 == self.total_steps)
 
     def log_epoch(self, step: int, images: int, **measured: float) -> None:
         """Log the means over the steps since the last line, the measurements after `step`, and images/s.

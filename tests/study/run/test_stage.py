@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from gan_denoise.data import sources
 from gan_denoise.data.dataset import Dataset
 from gan_denoise.export.run_folder import RunFolder
 from gan_denoise.study.config import RunOptions
@@ -14,14 +15,18 @@ from gan_denoise.study.run import stage
 from gan_denoise.study.train.dispatch import train
 
 
-@pytest.mark.parametrize(
-    ("epochs", "measure_every", "interval"),
-    [(20, 0, 1), (100, 0, 1), (101, 0, 2), (494, 0, 5), (494, 10, 5), (494, 6, 3), (494, 7, 1)],
-)
-def test_at_most_a_hundred_epochs_are_reported_and_those_that_are_measured(
-    epochs: int, measure_every: int, interval: int
-) -> None:
-    assert stage.report_interval(epochs, measure_every) == interval
+@pytest.mark.parametrize(("epochs", "interval"), [(20, 1), (100, 1), (101, 2), (494, 5), (833, 9)])
+def test_at_most_a_hundred_epochs_are_reported(epochs: int, interval: int) -> None:
+    assert stage.report_interval(epochs) == interval
+
+
+def test_measured_epochs_are_reported_beside_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = dataclasses.replace(PRESETS["smoke-best"].gan, epochs=7, images=48)
+    monkeypatch.setattr(stage, "MAX_REPORTS", 2)  # every four epochs
+    train(config, sources.load_fashion_mnist(), tmp_path / "run", RunOptions(threads=1, measure_every=3))
+    lines = [json.loads(line) for line in RunFolder(tmp_path / "run").gan.log.read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [3, 4, 6, 7]
+    assert ["held_out_distance" in line for line in lines] == [True, False, True, False]
 
 
 def test_of_many_epochs_some_have_a_line_samples_and_weights_and_the_weights_stay_the_same(
