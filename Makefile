@@ -103,7 +103,7 @@ TYPES := MYPYPATH=tests:tests/faults:scripts $(BIN)/mypy --explicit-package-base
 check: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy $(addprefix -p gan_denoise.,api cli console data dependencies errors eval export files locks machine markdown models options paths rng spawn streams study)
+	$(BIN)/mypy $(addprefix -p gan_denoise.,api cli console data dependencies errors eval export files locks machine markdown models options paths ray_cluster rng spawn streams study)
 	$(TYPES) --exclude tests/faults tests
 	$(TYPES) tests/faults
 	$(TYPES) --exclude keras_step scripts

@@ -20,6 +20,7 @@ LEAVES = {
     "markdown",
     "options",
     "paths",
+    "ray_cluster",
     "rng",
     "spawn",
     "streams",
