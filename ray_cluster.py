@@ -7,6 +7,7 @@ import logging
 import os
 import pickle
 import platform
+import secrets
 import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
@@ -60,6 +61,8 @@ def connect(address: str) -> Iterator[Cluster]:
     where = parse_address(address)
     for name, value in VARIABLES.items():
         os.environ.setdefault(name, value)
+    if where == "local" and "RAY_AUTH_MODE" not in os.environ:  # it listens on all interfaces
+        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     with importing("ray", "ray"):
         import ray
     _reach(where)
