@@ -10,6 +10,7 @@ import platform
 import secrets
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -61,11 +62,11 @@ def connect(address: str) -> Iterator[Cluster]:
     where = parse_address(address)
     for name, value in VARIABLES.items():
         os.environ.setdefault(name, value)
-    if where == "local" and "RAY_AUTH_MODE" not in os.environ:  # it listens on all interfaces
+    if where == "local" and "ray" not in sys.modules and "RAY_AUTH_MODE" not in os.environ:  # it is read at the import
         os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    _reach(where)
     with importing("ray", "ray"):
         import ray
-    _reach(where)
     new: dict[str, Any] = {"num_cpus": usable_cores(), "include_dashboard": False} if where == "local" else {}
     logging.getLogger("ray").setLevel(logging.ERROR)
     handler = signal.getsignal(signal.SIGTERM)  # Ray sets its own, with another exit code
@@ -74,7 +75,8 @@ def connect(address: str) -> Iterator[Cluster]:
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     except Exception as error:  # of many types, Exception itself among them
         ray.shutdown()
-        raise InputError.expected("--on", f"a Ray cluster at {where}", one_line(error)) from error
+        reason = one_line(str(error).strip().partition("\n")[0])  # a page with tracebacks of Ray may follow
+        raise InputError.expected("--on", f"a Ray cluster at {where}", reason, "--debug shows all of it") from error
     finally:
         signal.signal(signal.SIGTERM, handler)
     try:

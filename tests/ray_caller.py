@@ -245,7 +245,7 @@ PARTS = {"bulk": bulk, "command": command, "sweep": sweep, "serving": serving}
 def main(folder: Path, parts: Sequence[str]) -> None:
     os.chdir(folder)
     start_loopback()
-    facts: dict[str, Any] = {"nothing there": message(connect, "ray://127.0.0.1:1")}
+    facts: dict[str, Any] = {"nothing there": message(connect, "ray://127.0.0.1:1")}  # before Ray is imported
     with ray_cluster.connect("ray"):
         for part in parts or PARTS:
             before = time.monotonic()

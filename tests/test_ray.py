@@ -27,7 +27,7 @@ CALLER = ROOT / "tests/ray_caller.py"
 
 @pytest.fixture(scope="module")
 def facts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What `ray_caller` found. Ray listens on all interfaces: it has a network of its own, without any other machine."""
+    """What `ray_caller` found. Ray listens on all interfaces: it has a network of its own, without others."""
     if not (RAY / "installed").exists():
         pytest.skip("ray: not installed")
     if shutil.which("unshare") is None or subprocess.run(["unshare", "-n", "true"]).returncode:
@@ -57,7 +57,10 @@ def test_a_node_that_differs_or_has_another_folder_or_version_is_refused(facts: 
     assert bulk["shards that differ"] == 0
     assert len(bulk["allowed"]) == ray_caller.SHARDS
     assert all(file["made_with"]["processor"] == kind for file in bulk["allowed"].values())
-    assert bulk["unseen"] == f"4: nowhere: expected the folder of this command on all nodes, got another one or none {node}"
+    assert (
+        bulk["unseen"]
+        == f"4: nowhere: expected the folder of this command on all nodes, got another one or none {node}"
+    )
     assert bulk["version"] == f"3: --on: expected gan-denoise 0.0.1 on all nodes, got {__version__}"
 
 
@@ -123,7 +126,9 @@ def test_a_signal_lets_the_runs_on_a_cluster_save(facts: dict[str, Any]) -> None
 
 
 def test_a_node_that_does_not_see_the_sweep_s_folder_is_named(facts: dict[str, Any]) -> None:
-    assert facts["sweep"]["unseen"].startswith("4: none: expected the folder of the sweep on all nodes, got none on node ")
+    assert facts["sweep"]["unseen"].startswith(
+        "4: none: expected the folder of the sweep on all nodes, got none on node "
+    )
 
 
 # --- the server ---------------------------------------------------------------------------------

@@ -1,8 +1,9 @@
-"""Run the application as a Ray Serve deployment until a signal: Ray starts the replicas and spreads requests to them."""
+"""Run the application as a Ray Serve deployment until a signal: Ray starts replicas and spreads requests to them."""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import re
 import threading
 import time
@@ -40,6 +41,9 @@ def run_on_ray(
     from ray import serve
     from ray.serve.exceptions import RayServeException
 
+    if settings.model is not None:  # a replica has another working folder
+        settings = dataclasses.replace(settings, model=settings.model.absolute())
+
     def build() -> Application:
         return Application(settings, log_to_stderr if logs else lambda entry: None)
 
@@ -71,7 +75,8 @@ def _describe(settings: Settings, replicas: tuple[int, int]) -> dict[str, Any]:
     least, most = replicas
     scale: dict[str, Any] = {"num_replicas": least}
     if least < most:
-        scale = {"autoscaling_config": {"min_replicas": least, "max_replicas": most}}
+        goal = settings.batch  # requests in progress: as many rows as one run of a graph takes
+        scale = {"autoscaling_config": {"min_replicas": least, "max_replicas": most, "target_ongoing_requests": goal}}
     return scale | {
         "name": NAME,
         "max_ongoing_requests": settings.queue,
