@@ -25,7 +25,6 @@ CLIENT = "ray://"
 ADDRESS = "RAY_ADDRESS"  # Ray's own variable: the cluster that `ray` means
 VARIABLES = {
     "RAY_USAGE_STATS_ENABLED": "0",  # report nothing to Ray's makers
-    "RAY_BACKEND_LOG_LEVEL": "error",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # Ray's next default; it warns where there is none
 }
 CONNECT_S = 5.0  # to reach the port of a cluster

@@ -40,6 +40,11 @@ def facts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return found | {"stderr": done.stderr}
 
 
+def own_lines(stderr: str) -> list[str]:
+    """Without the line by which Ray says that there is no network."""
+    return [line for line in stderr.splitlines() if "network_util" not in line]
+
+
 # --- bulk generation ----------------------------------------------------------------------------
 
 
@@ -67,10 +72,11 @@ def test_a_node_that_differs_or_has_another_folder_or_version_is_refused(facts: 
 def test_the_command_joins_a_cluster_and_a_signal_ends_its_tasks(facts: dict[str, Any]) -> None:
     stdout, stderr = facts["command"]["output"]
     assert json.loads(stdout)["complete"] is True
-    assert stderr == ""
+    assert own_lines(stderr) == []
     stdout, stderr, code = facts["command"]["stopped"]
     assert (stdout, code) == ("", 143)
-    assert stderr == "error: stopped: stopped; the files that it holds are whole\nhint: the same command goes on\n"
+    said = ["error: stopped: stopped; the files that it holds are whole", "hint: the same command goes on"]
+    assert own_lines(stderr) == said
     assert facts["command"]["left"] == []
 
 
