@@ -79,6 +79,7 @@ def start_program(
         now = datetime.now(UTC).isoformat(timespec="seconds")
         output.write(f"$ {command_line(task, place, run)}  # {now}, {place}\n".encode())
         output.flush()
+        log_start = output.tell()  # before the process writes, which moves the same position
         process = subprocess.Popen(
             [sys.executable, *_import_path(), *program, *_arguments(task, place, run)],
             stdin=subprocess.PIPE,
@@ -87,7 +88,7 @@ def start_program(
             env={**os.environ, **place.environment()},
             start_new_session=True,  # Ctrl-C reaches the sweep alone, which stops its workers
         )
-        return process, output.tell()
+        return process, log_start
 
 
 def command_line(task: Task, place: Place, run: Path) -> str:
