@@ -25,6 +25,7 @@ CLIENT = "ray://"
 ADDRESS = "RAY_ADDRESS"  # Ray's own variable: the cluster that `ray` means
 VARIABLES = {
     "RAY_USAGE_STATS_ENABLED": "0",  # report nothing to Ray's makers
+    "RAY_COLOR_PREFIX": "0",  # no escape sequences in what it prints of lost tasks
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # Ray's next default; it warns where there is none
 }
 CONNECT_S = 5.0  # to reach the port of a cluster
@@ -53,7 +54,7 @@ class Lost(Exception):
 
 @contextlib.contextmanager
 def connect(address: str) -> Iterator[Cluster]:
-    """Connect to a cluster for the block: `ray` is that of RAY_ADDRESS, or else one that lives as long as the block.
+    """Connect to a cluster for the block, in which stdout is stderr: `ray` is that of RAY_ADDRESS, or else one that lives as long as the block.
 
     ray://HOST:PORT is a cluster by the port of its Ray Client server. Raises UsageError for another address, InputError
     if Ray is not installed or no cluster of its version answers.
@@ -80,7 +81,8 @@ def connect(address: str) -> Iterator[Cluster]:
         signal.signal(signal.SIGTERM, handler)
     try:
         cpus, gpus = (tuple(int(node.get(name, 0)) for node in nodes) for name in ("CPU", "GPU"))
-        yield Cluster(cpus, sum(gpus))
+        with contextlib.redirect_stdout(sys.stderr):  # Ray prints what became of lost tasks
+            yield Cluster(cpus, sum(gpus))
     finally:
         ray.shutdown()
 

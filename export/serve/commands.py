@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated
 
@@ -85,9 +87,12 @@ def serve(
     check_installed(provider)
     settings = Settings(model, batch, delay_ms / 1000, queue, timeout, size, threads or int(on is not None), provider)
 
+    stdout = sys.stdout
+
     def print_address(address: tuple[str, int]) -> None:
         url = f"http://{f'[{address[0]}]' if ':' in address[0] else address[0]}:{address[1]}"
-        print_result("serve", [url], as_json, (), url=url, settings={"batch": batch, "queue": queue})
+        with contextlib.redirect_stdout(stdout):  # `connect` keeps it from Ray
+            print_result("serve", [url], as_json, (), url=url, settings={"batch": batch, "queue": queue})
 
     with listen(host, port) as listener:
         own_address = listener.getsockname()[:2]

@@ -134,11 +134,10 @@ def sweep(
         cores, places = _find_places(cluster, device, workers, threads or recorded_threads(folder))
         shared = _shared_options(places, device, precision, images)
         plan = Sweep(folder, tasks, places, shared, images, n, first, cores, on_cluster=cluster is not None)
-        if dry_run:
-            check_options(folder, plan.options)
-            _print_plan(plan, as_json)
-            return
-        table, failed = run_sweep(plan)
+        table, failed = (None, {}) if dry_run else run_sweep(plan)
+    if dry_run:
+        check_options(folder, plan.options)
+        _print_plan(plan, as_json)
     if table is not None:
         print_comparison(table, as_json, table_format, ("study", "compare", out, "--epochs"))
     if failed:

@@ -30,12 +30,12 @@ class Workers:
     waiting: list[Task]
     free: list[Place]
     record: Callable[[Task, Outcome], None]  # called when a run has ended, well or not
-    start: Callable[[Task, Place, Path, Path], Running]
     done: dict[str, Outcome] = field(default_factory=dict)  # by the name of the run; those of earlier calls too
     running: list[Running] = field(default_factory=list)
     tries: dict[str, int] = field(default_factory=dict)
     spent: dict[str, float] = field(default_factory=dict)  # seconds of the lost tries of a run
     stop_signal: int = 0
+    start: Callable[[Task, Place, Path, Path], Running] = start_process
 
     def start_next(self) -> None:
         """Start runs at the free places."""
@@ -124,7 +124,7 @@ def run_tasks(
     Interrupted; so the workers end if this raises anything.
     """
     waiting = [task for task in tasks if task.name not in earlier]
-    workers = Workers(sweep, waiting, list(places), record, start, dict(earlier))
+    workers = Workers(sweep, waiting, list(places), record, dict(earlier), start=start)
     printed = time.monotonic()
     try:
         with stop_signals_call(workers.stop):
