@@ -21,8 +21,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
-from gan_denoise import __version__, ray_cluster
+from gan_denoise import ray_cluster
 from gan_denoise.errors import GanDenoiseError
 from gan_denoise.export import runtime, shard_ray, shards
 from gan_denoise.export.serve.deployment import run_on_ray
@@ -79,7 +80,8 @@ def until(done: Callable[[], object]) -> None:
 
 def descendants() -> dict[int, bytes]:
     """The processes that this one and its descendants started, with their command lines."""
-    parents, lines = {}, {}
+    parents: dict[int, int] = {}
+    lines: dict[int, bytes] = {}
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):  # it has ended
             state, parent = (process / "stat").read_text().rpartition(")")[2].split()[:2]
@@ -120,9 +122,9 @@ def bulk(folder: Path) -> dict[str, Any]:
     seen: list[int] = []
 
     def kill_one() -> None:
-        until(lambda: list((folder / "killed").glob("*.npz")))
+        until(lambda: list((folder / "killed").glob("0*.npz")))
         os.kill(running_tasks()[0], signal.SIGKILL)
-        seen.append(len(list((folder / "killed").glob("*.npz"))))
+        seen.append(len(list((folder / "killed").glob("0*.npz"))))
 
     write("local", on_cluster=False)
     write("one")
@@ -135,15 +137,13 @@ def bulk(folder: Path) -> dict[str, Any]:
     ours = made_with(graph, job)
     arguments = (shard_ray.make_on_node, graph, job, job.describe(graph), ours, [0], False)
     facts["unseen"] = message(lambda: ray_cluster.result(ray_cluster.submit(1, *arguments, cpus=1)[0]))
-    shards.made_with = lambda graph, job: made_with(graph, job) | {"processor": "another"}
-    facts["differs"] = message(write, "differs")
-    facts["shards that differ"] = len(list((folder / "differs").glob("*.npz")))
-    write("allowed", other_machine=True)
+    with patch.object(shards, "made_with", lambda graph, job: made_with(graph, job) | {"processor": "another"}):
+        facts["differs"] = message(write, "differs")
+        write("allowed", other_machine=True)
+    facts["shards that differ"] = len(list((folder / "differs").glob("0*.npz")))
     facts["allowed"] = files(folder / "allowed")
-    shards.made_with = made_with
-    ray_cluster.__version__ = "0.0.1"
-    facts["version"] = message(write, "version")
-    ray_cluster.__version__ = __version__
+    with patch.object(ray_cluster, "__version__", "0.0.1"):
+        facts["version"] = message(write, "version")
     return facts
 
 
@@ -155,8 +155,8 @@ def command(folder: Path) -> dict[str, Any]:
     start = [sys.executable, "-m", "gan_denoise", "generate", "--on", "ray", "--json"]
 
     def run(*arguments: object) -> subprocess.Popen[str]:
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        return subprocess.Popen([*start, *map(str, arguments)], env=environment, cwd=folder, text=True, **pipes)
+        words, pipe = [*start, *map(str, arguments)], subprocess.PIPE
+        return subprocess.Popen(words, env=environment, cwd=folder, text=True, stdout=pipe, stderr=pipe)
 
     done = run("-n", 100, "--out", "command")
     facts: dict[str, Any] = {"output": done.communicate()}
@@ -171,7 +171,7 @@ def command(folder: Path) -> dict[str, Any]:
 def sweep(folder: Path) -> dict[str, Any]:
     """Runs that finish, that fail, and whose task is killed; and all stopped by a signal."""
     (folder / "run.py").write_text(RUN)
-    ray_process.PROGRAM = (str((folder / "run.py").resolve()),)
+    program = (str((folder / "run.py").resolve()),)
     facts: dict[str, Any] = {}
 
     def run(name: str, *kinds: str) -> dict[str, Any]:
@@ -179,7 +179,8 @@ def sweep(folder: Path) -> dict[str, Any]:
         out.path.mkdir()
         out.write(SweepRecord({}, {}))
         tasks = [Task(kind, 0, (kind,)) for kind in kinds]
-        outcomes = run_tasks(tasks, [Place(1)] * 2, out, {}, lambda *_: None, start_task)
+        with patch.object(ray_process, "PROGRAM", program):
+            outcomes = run_tasks(tasks, [Place(1)] * 2, out, {}, lambda *_: None, start_task)
         return {name: dataclasses.asdict(outcome) for name, outcome in outcomes.items()}
 
     def kill(name: str, number: int, own: bool) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -130,7 +130,8 @@ def sweep(
     folder = SweepFolder(out)
     common = ("--device", device.value, "--precision", precision.value)
     first, tasks = _plan(seeds, presets, experiments, assignments or [], images, common, train_only)
-    with contextlib.nullcontext() if on is None else connect(on) as cluster:
+    connection: AbstractContextManager[Cluster | None] = nullcontext() if on is None else connect(on)
+    with connection as cluster:
         cores, places = _find_places(cluster, device, workers, threads or recorded_threads(folder))
         shared = _shared_options(places, device, precision, images)
         plan = Sweep(folder, tasks, places, shared, images, n, first, cores, on_cluster=cluster is not None)
