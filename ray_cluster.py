@@ -54,10 +54,11 @@ class Lost(Exception):
 
 @contextlib.contextmanager
 def connect(address: str) -> Iterator[Cluster]:
-    """Connect to a cluster for the block, in which stdout is stderr: `ray` is that of RAY_ADDRESS, or else one that lives as long as the block.
+    """Connect to a cluster for the block, in which stdout is stderr.
 
-    ray://HOST:PORT is a cluster by the port of its Ray Client server. Raises UsageError for another address, InputError
-    if Ray is not installed or no cluster of its version answers.
+    `ray` is the cluster of RAY_ADDRESS, or else one that lives as long as the block; ray://HOST:PORT is a cluster by the
+    port of its Ray Client server. Raises UsageError for another address, InputError if Ray is not installed or no
+    cluster of its version answers.
     """
     where = parse_address(address)
     for name, value in VARIABLES.items():
