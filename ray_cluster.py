@@ -56,7 +56,7 @@ class Lost(Exception):
 def connect(address: str) -> Iterator[Cluster]:
     """Connect to a cluster for the block, in which stdout is stderr.
 
-    `ray` is the cluster of RAY_ADDRESS, or else one that lives as long as the block; ray://HOST:PORT is a cluster by the
+    `ray` is the cluster of RAY_ADDRESS, or else one that lives as long as the block; ray://HOST:PORT is one by the
     port of its Ray Client server. Raises UsageError for another address, InputError if Ray is not installed or no
     cluster of its version answers.
     """
