@@ -146,6 +146,7 @@ def submit(
 
 def run_task(content: bytes, folder: str) -> tuple[str, Any]:
     """What a task does in its process: call the function; returns ("value", VALUE) or ("error", GanDenoiseError)."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # by which `cancel` acts; a shell's `&` has it ignored
     with contextlib.suppress(OSError):
         os.chdir(folder)
     try:
