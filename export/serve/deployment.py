@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import logging
 import re
 import threading
 import time
@@ -41,6 +42,7 @@ def run_on_ray(
     from ray import serve
     from ray.serve.exceptions import RayServeException
 
+    logging.getLogger("ray.serve").setLevel(logging.ERROR)
     if settings.model is not None:  # a replica has another working folder
         settings = dataclasses.replace(settings, model=settings.model.absolute())
 
