@@ -33,7 +33,7 @@ def facts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     if shutil.which("unshare") is None or subprocess.run(["unshare", "-n", "true"]).returncode:
         pytest.skip("unshare: not installed, or no root")
     folder = tmp_path_factory.mktemp("ray")
-    command = ["unshare", "-n", RAY / "bin/python", CALLER, folder]
+    command: list[str | Path] = ["unshare", "-n", RAY / "bin/python", CALLER, folder]
     done = subprocess.run(command, capture_output=True, text=True, timeout=280, cwd=folder)
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads((folder / "facts.json").read_text())
