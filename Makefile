@@ -69,6 +69,15 @@ camera: .venv/installed
 		> $$(ls -d .openvino/lib/python3*/site-packages)/runtime.pth
 	touch $@
 
+# Ray, in its own environment, for its size; what else the package needs comes from .venv, after it.
+.ray/installed: Makefile | .venv/installed
+	$(PYTHON) -m venv --clear --without-pip .ray
+	$(BIN)/python -m pip --python .ray/bin/python install --quiet --disable-pip-version-check --no-compile \
+		'ray[serve]==2.60.0'
+	echo "import site; site.addsitedir('$$(ls -d $(CURDIR)/$(BIN)/../lib/python3*/site-packages)')" \
+		> $$(ls -d .ray/lib/python3*/site-packages)/runtime.pth
+	touch $@
+
 demo: .venv/installed $(ORT)/installed
 	$(BIN)/gan-denoise demo --out runs/demo --force
 
@@ -90,11 +99,11 @@ soak: data
 # Two processes; the tests of one group (timing, kills, the browser) run one after the other in one of them.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
 
-test: data .tritonclient/installed .openvino/installed
+test: data .tritonclient/installed .openvino/installed .ray/installed
 	$(PYTEST)
 
 # An empty -m selects the slow tests too.
-coverage: data .tritonclient/installed .openvino/installed
+coverage: data .tritonclient/installed .openvino/installed .ray/installed
 	$(PYTEST) -m "" --cov --cov-report=term --cov-fail-under=$(COVERAGE)
 
 # The tests import their helpers by name; Keras has an environment of its own.
@@ -103,7 +112,7 @@ TYPES := MYPYPATH=tests:tests/faults:scripts $(BIN)/mypy --explicit-package-base
 check: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy $(addprefix -p gan_denoise.,api cli console data dependencies errors eval export files locks machine markdown models options paths rng spawn streams study)
+	$(BIN)/mypy $(addprefix -p gan_denoise.,api cli console data dependencies errors eval export files locks machine markdown models options paths ray_cluster rng spawn streams study)
 	$(TYPES) --exclude tests/faults tests
 	$(TYPES) tests/faults
 	$(TYPES) --exclude keras_step scripts
@@ -122,7 +131,7 @@ wheel: .venv/installed $(ORT)/installed
 
 lock: .venv/installed
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile pyproject.toml --quiet --upgrade --all-extras --universal --python-version 3.11 \
+	$(BIN)/uv pip compile pyproject.toml --quiet --upgrade --extra train --extra dev --universal --python-version 3.11 \
 		--generate-hashes --custom-compile-command "make lock" --output-file requirements.lock
 
 .venv/installed: requirements.lock pyproject.toml

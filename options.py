@@ -128,6 +128,17 @@ ProviderOption = Annotated[
         rich_help_panel=MACHINE,
     ),
 ]
+OnOption = Annotated[  # docs/bulk.md, docs/sweep.md and docs/serve.md say what it does to each command
+    str | None,
+    typer.Option(
+        "--on",
+        metavar="ray[://HOST:PORT]",
+        help="Run on a Ray cluster: the one of $RAY_ADDRESS, or of this machine alone, or the one at an address (needs "
+        "the extra ray).",
+        show_default="this machine, without Ray",
+        rich_help_panel=MACHINE,
+    ),
+]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, max=MAX_SEED, help="Random seed.")]
 
 # --- models and data ----------------------------------------------------------------------------

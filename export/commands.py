@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,11 +21,15 @@ from gan_denoise.options import (
     ForceOption,
     JsonOption,
     ModelOption,
+    OnOption,
     Provider,
     ProviderOption,
     QuietOption,
     exclude,
 )
+
+if TYPE_CHECKING:
+    from gan_denoise.export.runtime import Graph
 
 MAX_IN_MEMORY = 100_000  # images in one file, or as one PNG file each
 N, KEYS = 64, 8  # how many images without -n, and how many latents a walk goes through
@@ -121,14 +125,22 @@ def generate(
         typer.Option(
             min=0,
             max=MAX_THREADS,
-            help="Threads, of each worker; 0 = the available cores, divided by --workers.",
+            help="Threads, of each worker; 0 = the available cores, divided by --workers; with --on 1.",
             rich_help_panel=MACHINE,
         ),
     ] = 0,
     provider: ProviderOption = Provider.cpu,
     workers: Annotated[
-        int, typer.Option(min=1, max=MAX_THREADS, help="Processes that write the folder.", rich_help_panel=MACHINE)
-    ] = 1,
+        int | None,
+        typer.Option(
+            min=1,
+            max=MAX_THREADS,
+            help="Processes that write the folder.",
+            show_default="1; with --on as many as have processors",
+            rich_help_panel=MACHINE,
+        ),
+    ] = None,
+    on: OnOption = None,
     part: Annotated[
         str | None,
         typer.Option(
@@ -150,13 +162,15 @@ def generate(
 ) -> None:
     """Generate images, raw and denoised, with the fused graph.
 
-    Above 100,000 images, or with --workers, --part or --file-format, a folder gets files of 10,000 images each, and
-    their hashes in shards.json. Any number of processes can write to one folder, also on several machines that share
-    it: each takes a file that no other one makes. The same command goes on after a signal, a kill or damage to a file.
+    Above 100,000 images, or with --workers, --on, --part or --file-format, a folder gets files of 10,000 images each,
+    and their hashes in shards.json. Any number of processes can write to one folder, also on several machines that
+    share it: each takes a file that no other one makes. The same command goes on after a signal, a kill or damage to a
+    file.
     Example: gan-denoise generate -n 64 --label sneaker --out grid.png
     Example: gan-denoise generate --seeds 10-8000 --out images
     Example: gan-denoise generate --seeds 3,7,12 --interpolate 8 --out walk.gif
     Example: gan-denoise generate -n 1000000 --out many --workers 2
+    Example: gan-denoise generate -n 100000000 --out /shared/many --on ray://head:10001
     Example: gan-denoise generate -n 50000 --file-format webdataset --out tars
     Example: gan-denoise generate -n 100000000 --out /shared/many --part 3/16
     """
@@ -166,7 +180,8 @@ def generate(
     from gan_denoise.export.training_data import describe_names
 
     shard_options = {
-        "--workers": workers if workers > 1 else None,
+        "--workers": workers if workers != 1 else None,
+        "--on": on,
         "--part": part,
         "--file-format": file_format,
         "--other-machine": other_machine or None,
@@ -182,13 +197,13 @@ def generate(
     parts = (1, 1) if part is None else images.parse_part(part)
     if not in_shards:
         check_overwrite(out, force)
-    graph = load_for(provider, runtime.FUSED, model, threads or max(1, usable_cores() // workers))
+    graph = load_for(provider, runtime.FUSED, model, threads or (1 if on else max(1, usable_cores() // (workers or 1))))
     number = None if label is None else images.parse_label(graph, label)
     complete = True
     if in_shards:
-        from gan_denoise.export.shards import write_shards
-
-        complete = write_shards(
+        complete = _write_shards(
+            on,
+            workers,
             graph,
             first_seed,
             count,
@@ -198,7 +213,6 @@ def generate(
             force,
             tracked("generate"),
             part=parts,
-            workers=workers,
             other_machine=other_machine,
             file_format=file_format or FileFormat.npz,
         )
@@ -217,6 +231,19 @@ def generate(
     print_result("generate", [out], as_json, command, **facts, settings=settings, written=[out])
 
 
+def _write_shards(on: str | None, workers: int | None, graph: Graph, *arguments: Any, **options: Any) -> bool:
+    """`write_shards`, with tasks on the Ray cluster `on` if one is named: by default as many as it runs at once."""
+    from gan_denoise.export.shards import write_shards
+
+    if on is None:
+        return write_shards(graph, *arguments, workers=workers or 1, **options)
+    from gan_denoise.ray_cluster import connect
+
+    with connect(on) as cluster:
+        count = workers or cluster.tasks(graph.threads)
+        return write_shards(graph, *arguments, workers=count, on_cluster=True, **options)
+
+
 def _check_limits(out: Path, latents: int, frames: int, in_shards: bool) -> None:
     """Raise UsageError for a walk of one latent, for more images than a file takes, and for a file instead of a folder.
 
@@ -233,5 +260,5 @@ def _check_limits(out: Path, latents: int, frames: int, in_shards: bool) -> None
         if latents > MAX_IN_MEMORY:
             hint = "--out FOLDER takes any number"
             raise UsageError.expected("-n", f"at most {MAX_IN_MEMORY} for one file", latents, hint)
-        wanted = "a folder, with --workers, --part or --file-format"
+        wanted = "a folder, with --workers, --on, --part or --file-format"
         raise UsageError.expected("--out", wanted, out.name, "--out FOLDER")

@@ -11,10 +11,12 @@ from gan_denoise.console import Track, untracked
 from gan_denoise.data.images import to_uint8
 from gan_denoise.export.generate import generate_batches
 from gan_denoise.export.latents import latents
+from gan_denoise.export.providers import runtime_version
 from gan_denoise.export.runtime import Graph
-from gan_denoise.export.shard_formats import SUFFIXES, write_file
+from gan_denoise.export.shard_formats import SUFFIXES, WRITTEN_BY, write_file
 from gan_denoise.export.shard_manifest import Facts, Manifest, file_sha256
 from gan_denoise.files import atomic_path
+from gan_denoise.machine import processor_kind, version
 from gan_denoise.models.z_layout import chosen_class
 from gan_denoise.options import FileFormat
 
@@ -60,6 +62,13 @@ def make_shards(graph: Graph, job: Job, manifest: Manifest, missing: Sequence[in
                         _write_shard(graph, job, manifest, number)
     finally:
         manifest.close()
+
+
+def made_with(graph: Graph, job: Job) -> Facts:
+    """What the bytes of the files depend on beside the model and the latents."""
+    facts = {"processor": processor_kind(), "threads": graph.threads, "batch": job.batch}
+    facts |= {"provider": str(graph.provider), "onnxruntime": runtime_version()}
+    return facts | {package: version(package) for package in WRITTEN_BY[job.file_format]}
 
 
 def _write_shard(graph: Graph, job: Job, manifest: Manifest, number: int) -> None:

@@ -152,6 +152,17 @@ class Manifest:
         return self._handle
 
 
+def check_made_with(out: Path, theirs: Facts, ours: Facts, where: str = "") -> None:
+    """Raise OutputError if files made with `ours`, `where` it says, would differ from those of `out`: `theirs`."""
+    for name in ours:
+        if ours[name] != theirs.get(name):
+            allow = "--other-machine adds to it all the same; pixels then differ by up to 1 of 255"
+            hint = f"--{name} {theirs.get(name)}; {allow}" if name in ("threads", "batch", "provider") else allow
+            raise OutputError.expected(
+                f"{out}: {name}", f"{theirs.get(name)}, as for its other files", f"{ours[name]}{where}", hint
+            )
+
+
 def file_sha256(path: Path) -> str:
     """The SHA-256 of a file's content."""
     with path.open("rb") as file:

@@ -17,11 +17,11 @@ import numpy as np
 
 from gan_denoise.console import Track, untracked
 from gan_denoise.errors import Interrupted, LockedError, OutputError
-from gan_denoise.export.providers import runtime_version
 from gan_denoise.export.runtime import Graph
-from gan_denoise.export.shard_formats import WRITTEN_BY, check_installed, largest_size
-from gan_denoise.export.shard_job import Job, image_shape, make_shards
-from gan_denoise.export.shard_manifest import LOG, Facts, Manifest, file_sha256
+from gan_denoise.export.shard_formats import check_installed, largest_size
+from gan_denoise.export.shard_job import Job, image_shape, made_with, make_shards
+from gan_denoise.export.shard_manifest import LOG, Facts, Manifest, check_made_with, file_sha256
+from gan_denoise.export.shard_ray import run_tasks
 from gan_denoise.export.shard_workers import run_workers
 from gan_denoise.export.writers import NAMES
 from gan_denoise.files import (
@@ -34,7 +34,7 @@ from gan_denoise.files import (
     remove_leftovers,
 )
 from gan_denoise.locks import exclusive_lock
-from gan_denoise.machine import processor_kind, stop_signals_call, version
+from gan_denoise.machine import stop_signals_call
 from gan_denoise.options import BATCH, FileFormat
 
 SHARD = 10_000  # images per file
@@ -53,6 +53,7 @@ def write_shards(
     *,
     part: tuple[int, int] = (1, 1),
     workers: int = 1,
+    on_cluster: bool = False,
     other_machine: bool = False,
     file_format: FileFormat = FileFormat.npz,
 ) -> bool:
@@ -60,15 +61,16 @@ def write_shards(
 
     Each file holds `image` and `denoised`, uint8 (n, H, W), or (n, 3, H, W) in colour, or PNG files of them in another
     `file_format`, see `shard_formats`; shards.json describes them all. Of `part` (k, n) only each n-th file is written,
-    from the k-th on. Several `workers` are processes with the threads of `graph` each. A folder with the same
-    description is completed: whole files are not written again, and those that other processes write at the same time
-    are left to them. `force` starts from scratch. Returns whether the folder is complete, with all parts.
+    from the k-th on. Several `workers` are processes with the threads of `graph` each, or with `on_cluster`
+    tasks on the connected Ray cluster. A folder with the same description is completed: whole files are not written
+    again, and those that other processes write at the same time are left to them. `force` starts from scratch. Returns
+    whether the folder is complete, with all parts.
 
     Raises OutputError when the folder holds other files and `force` is not set, when its files were made on another
     kind of processor or with other settings and `other_machine` is not set, when a file with the name of a shard was
     not written by this function, when the disk has too little space, before any image is generated, or when all
-    workers died; LockedError when `force` is set and another process writes to the folder; Interrupted after a signal;
-    InputError as `generate_batches` does, and if a package that the format needs is not installed.
+    workers were lost; LockedError when `force` is set and another process writes to the folder; Interrupted after a
+    signal; InputError as `generate_batches` does, and if a package that the format needs is not installed.
     """
     check_installed(file_format)
     job = Job(out, seed, count, batch, label, SHARD, file_format)
@@ -79,11 +81,13 @@ def write_shards(
     if out.is_file():
         check_overwrite(out, force)
         link_target(out).unlink()
-    manifest = Manifest(out, job.describe(graph), _made_with(graph, job))
+    manifest = Manifest(out, job.describe(graph), made_with(graph, job))
     with _interruptible(out):
         _begin(graph, job, manifest, force, other_machine)
         missing = _find_missing(job, manifest, numbers)
-        if workers == 1:
+        if on_cluster:
+            run_tasks(workers, graph, job, manifest, missing, track, other_machine)
+        elif workers == 1:
             make_shards(graph, job, manifest, missing, track)
         else:
             run_workers(workers, graph, job, manifest, missing, track)
@@ -133,7 +137,7 @@ def _begin(graph: Graph, job: Job, manifest: Manifest, force: bool, other_machin
     elif "made_with" not in existing:
         _adopt(graph, job, manifest)
     elif not other_machine:
-        _check_made_with(job.out, existing["made_with"], manifest.made_with)
+        check_made_with(job.out, existing["made_with"], manifest.made_with)
 
 
 def _start_afresh(job: Job, manifest: Manifest, force: bool) -> None:
@@ -174,16 +178,6 @@ def _check_model(out: Path, existing: Facts | None, manifest: Manifest) -> None:
         raise OutputError.expected(f"{out}: --model", wanted, manifest.description[key], f"that model, or {OUT_HINT}")
 
 
-def _check_made_with(out: Path, theirs: Facts, ours: Facts) -> None:
-    for name in ours:
-        if ours[name] != theirs.get(name):
-            allow = "--other-machine adds to it all the same; pixels then differ by up to 1 of 255"
-            hint = f"--{name} {theirs.get(name)}; {allow}" if name in ("threads", "batch", "provider") else allow
-            raise OutputError.expected(
-                f"{out}: {name}", f"{theirs.get(name)}, as for its other files", ours[name], hint
-            )
-
-
 def _find_missing(job: Job, manifest: Manifest, numbers: range) -> list[int]:
     """The shards of `numbers` that are not there with a known hash. A damaged file is removed."""
     there = set(os.listdir(job.out))  # before the hashes are read: a file appears after its hash
@@ -197,13 +191,6 @@ def _find_missing(job: Job, manifest: Manifest, numbers: range) -> list[int]:
             path.unlink(missing_ok=True)
         missing.append(number)
     return missing
-
-
-def _made_with(graph: Graph, job: Job) -> Facts:
-    """What the bytes of the files depend on beside the model and the latents."""
-    facts = {"processor": processor_kind(), "threads": graph.threads, "batch": job.batch}
-    facts |= {"provider": str(graph.provider), "onnxruntime": runtime_version()}
-    return facts | {package: version(package) for package in WRITTEN_BY[job.file_format]}
 
 
 def _existing(job: Job) -> list[int]:

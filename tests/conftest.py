@@ -34,6 +34,7 @@ TOOLS = {  # programs that tests need and no Python package provides
     "npm": "apt-get install npm",
     "onnxruntime-web": "apt-get install npm, then make demo",
     "onnxruntime-openvino": "make .openvino/installed",
+    "ray": "make .ray/installed",
     "strace": "apt-get install strace",
     "systemd-analyze": "apt-get install systemd",
     "tritonclient": "make .tritonclient/installed",

@@ -20,6 +20,7 @@ LEAVES = {
     "markdown",
     "options",
     "paths",
+    "ray_cluster",
     "rng",
     "spawn",
     "streams",
@@ -128,6 +129,16 @@ def test_the_packages_of_the_server_are_imported_by_the_server_alone() -> None:
         if {name.split(".")[0] for name in imported(path)} & packages:
             users.add(str(path.relative_to(ROOT).parent))
     assert users == {"export/serve"}
+
+
+def test_ray_is_imported_by_two_modules_inside_functions() -> None:
+    users = set()
+    for path in [*ROOT.glob("*.py"), *(path for folder in MAY_IMPORT for path in (ROOT / folder).rglob("*.py"))]:
+        if "ray" in {name.split(".")[0] for name in imported(path)}:
+            users.add(str(path.relative_to(ROOT)))
+            top = {type(node) for node in ast.parse(path.read_text()).body if "import ray" in ast.unparse(node)}
+            assert not top & {ast.Import, ast.ImportFrom}
+    assert users == {"ray_cluster.py", "export/serve/deployment.py"}
 
 
 def test_the_command_line_starts_without_torch_and_other_heavy_packages() -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from typing import Annotated
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,11 +17,15 @@ from gan_denoise.options import (
     MACHINE,
     JsonOption,
     ModelOption,
+    OnOption,
     Provider,
     ProviderOption,
     QuietOption,
     ThreadsOption,
 )
+
+if TYPE_CHECKING:
+    from gan_denoise.export.serve.service import Settings
 
 LIMITS = "Limits"  # a panel in the help
 UNITS = {"": 1, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
@@ -48,6 +55,16 @@ def serve(
     max_body: Annotated[
         str, typer.Option(metavar="SIZE", help="Largest body of a request; others get 413.", rich_help_panel=LIMITS)
     ] = "8MiB",
+    on: OnOption = None,
+    replicas: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|MIN-MAX",
+            help="With --on: servers behind one port; Ray adds some under load, up to MAX.",
+            show_default="1",
+            rich_help_panel=MACHINE,
+        ),
+    ] = None,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -56,8 +73,11 @@ def serve(
     It has neither TLS nor authentication: put a proxy in front to reach it from elsewhere. docs/serve.md shows how.
     A SIGTERM ends it after the requests in progress; --quiet writes no log.
     Example: gan-denoise serve --port 8000
+    Example: gan-denoise serve --port 8000 --on ray --replicas 1-8
     """
     size = parse_size(max_body)
+    if replicas is not None and on is None:
+        raise UsageError.expected("--replicas", "--on beside it", "none", "--on ray")
     try:
         from gan_denoise.export.providers import check_installed
         from gan_denoise.export.serve.server import listen, run_server
@@ -65,13 +85,35 @@ def serve(
     except ModuleNotFoundError as error:
         raise missing_extra(error.name or "starlette", "serve") from error
     check_installed(provider)
-    settings = Settings(model, batch, delay_ms / 1000, queue, timeout, size, threads, provider)
+    settings = Settings(model, batch, delay_ms / 1000, queue, timeout, size, threads or int(on is not None), provider)
+
+    stdout = sys.stdout
+
+    def print_address(address: tuple[str, int]) -> None:
+        url = f"http://{f'[{address[0]}]' if ':' in address[0] else address[0]}:{address[1]}"
+        with contextlib.redirect_stdout(stdout):  # `connect` keeps it from Ray
+            print_result("serve", [url], as_json, (), url=url, settings={"batch": batch, "queue": queue})
+
     with listen(host, port) as listener:
-        own_host, own_port = listener.getsockname()[:2]
-        url = f"http://{f'[{own_host}]' if ':' in own_host else own_host}:{own_port}"
-        print_result("serve", [url], as_json, (), url=url, settings={"batch": batch, "queue": queue})
-        number = run_server(settings, listener, logs=not quiet)
+        own_address = listener.getsockname()[:2]
+        if on is None:
+            print_address(own_address)
+            raise typer.Exit(128 + run_server(settings, listener, logs=not quiet))
+    number = _serve_on_ray(on, settings, own_address, replicas or "1", not quiet, lambda: print_address(own_address))
     raise typer.Exit(128 + number)
+
+
+def _serve_on_ray(
+    on: str, settings: Settings, address: tuple[str, int], replicas: str, logs: bool, started: Callable[[], None]
+) -> int:
+    """Serve on a Ray cluster until a signal, and return its number."""
+    from gan_denoise.export.serve.deployment import parse_replicas, run_on_ray
+    from gan_denoise.ray_cluster import connect
+
+    count = parse_replicas(replicas)
+    with connect(on) as cluster:
+        cluster.tasks(settings.threads)  # warns if no node has so many processors
+        return run_on_ray(settings, *address, count, logs, started)
 
 
 def parse_size(text: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,6 +27,7 @@ from gan_denoise.options import (
     FormatOption,
     JsonOption,
     LabelsOption,
+    OnOption,
     QuietOption,
     SizeOption,
     TableFormat,
@@ -48,7 +50,10 @@ from gan_denoise.study.sweep.process import command_line
 from gan_denoise.study.sweep_folder import SweepFolder
 
 if TYPE_CHECKING:
+    from gan_denoise.ray_cluster import Cluster
     from gan_denoise.study.sweep.run import Sweep
+
+GPU_BY_RAY = "by Ray"  # in place of its number
 
 
 def sweep(
@@ -70,7 +75,7 @@ def sweep(
             min=1,
             max=MAX_THREADS,
             help="Runs at a time, each in a process of its own.",
-            show_default="one for each GPU; 1 without",
+            show_default="one for each GPU; 1 without; with --on as many as have processors",
             rich_help_panel=MACHINE,
         ),
     ] = None,
@@ -79,10 +84,12 @@ def sweep(
         typer.Option(
             min=0,
             max=MAX_THREADS,
-            help="Threads of each worker; 0 = as when the folder was begun, else the cores divided by --workers.",
+            help="Threads of each worker; 0 = as when the folder was begun, else the cores divided by --workers; with "
+            "--on 1.",
             rich_help_panel=MACHINE,
         ),
     ] = 0,
+    on: OnOption = None,
     device: DeviceOption = Device.auto,
     precision: PrecisionOption = Precision.float32,
     dataset: DatasetOption = DatasetName.fashion_mnist,
@@ -109,32 +116,45 @@ def sweep(
     process is lost resumes from its checkpoint. A failed run stops no other; it is named at the end.
     Example: gan-denoise study sweep --seeds 0-9 --presets paper,best --workers 2 --out runs/sweep
     Example: gan-denoise study sweep --seeds 0-3 --presets smoke --train-only -n 100 --out runs/smoke
+    Example: gan-denoise study sweep --seeds 0-9 --presets paper --on ray://head:10001 --out /shared/sweep
     Example: gan-denoise study sweep --seeds 0-2 --experiments quarter,joint-l2-only --out runs/ablation
     """
     check_torch()
     from gan_denoise.data.datasets import check_dataset_options
+    from gan_denoise.ray_cluster import connect
     from gan_denoise.study.compare.tables import print_comparison
-    from gan_denoise.study.run.device import usable_gpus
     from gan_denoise.study.sweep.run import Sweep, check_options, failure, recorded_threads, run_sweep
 
     images = DatasetOptions(dataset.value, data, size, channels, crop.value, flip, test, labels)
     check_dataset_options(images)
     folder = SweepFolder(out)
-    cores, gpus = usable_cores(), usable_gpus(device.value)
-    places = make_places(cores, gpus, workers, threads or recorded_threads(folder))
     common = ("--device", device.value, "--precision", precision.value)
     first, tasks = _plan(seeds, presets, experiments, assignments or [], images, common, train_only)
-    shared = _shared_options(places, device, precision, images)
-    plan = Sweep(folder, tasks, places, shared, images, n, first)
+    connection: AbstractContextManager[Cluster | None] = nullcontext() if on is None else connect(on)
+    with connection as cluster:
+        cores, places = _find_places(cluster, device, workers, threads or recorded_threads(folder))
+        shared = _shared_options(places, device, precision, images)
+        plan = Sweep(folder, tasks, places, shared, images, n, first, cores, on_cluster=cluster is not None)
+        table, failed = (None, {}) if dry_run else run_sweep(plan)
     if dry_run:
         check_options(folder, plan.options)
         _print_plan(plan, as_json)
-        return
-    table, failed = run_sweep(plan)
     if table is not None:
         print_comparison(table, as_json, table_format, ("study", "compare", out, "--epochs"))
     if failed:
         raise failure(failed)
+
+
+def _find_places(cluster: Cluster | None, device: Device, workers: int | None, threads: int) -> tuple[int, list[Place]]:
+    """The processors of this machine or of the cluster, and the places of the workers; `threads` may be 0."""
+    from gan_denoise.study.run.device import usable_gpus
+
+    if cluster is None:
+        cores = usable_cores()
+        return cores, make_places(cores, usable_gpus(device.value), workers, threads)
+    cores, each = sum(cluster.cpus), threads or 1
+    gpus = [] if device is Device.cpu else [GPU_BY_RAY] * cluster.gpus
+    return cores, make_places(cores, gpus, workers or len(gpus) or cluster.tasks(each), each)
 
 
 def _plan(

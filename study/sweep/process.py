@@ -6,15 +6,27 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from shlex import join
+from typing import Any, Protocol
 
 from gan_denoise.study.sweep.plan import Place, Task
 
 PROGRAM = ("-m", "gan_denoise.study.sweep.worker")
 LAST_BYTES = 65_536  # of a log, to look for an error in
+
+
+class Process(Protocol):
+    """What a sweep asks of the process of a run: a child, or one on a cluster."""
+
+    returncode: int | Any
+
+    def poll(self) -> int | None: ...
+
+    def wait(self) -> int: ...
 
 
 @dataclass(slots=True)
@@ -24,7 +36,8 @@ class Running:
     task: Task
     place: Place
     log: Path
-    process: subprocess.Popen[bytes]
+    process: Process
+    stop: Callable[[], object]  # asks the process to save and end; see `study.sweep.worker`
     log_start: int  # where the output of this try begins
     started: float = field(default_factory=time.monotonic)
 
@@ -32,11 +45,6 @@ class Running:
     def seconds(self) -> float:
         """How long it has been running."""
         return time.monotonic() - self.started
-
-    def stop(self) -> None:
-        """Ask the process to save and end; see `study.sweep.worker`."""
-        assert self.process.stdin is not None
-        self.process.stdin.close()
 
     def last_line(self) -> str:
         """The last line that it printed, empty without one."""
@@ -57,20 +65,30 @@ class Running:
 
 def start_process(task: Task, place: Place, run: Path, log: Path) -> Running:
     """Start the command of a run at its place; it appends to `log` what it prints. Raises OSError."""
+    process, log_start = start_program(PROGRAM, task, place, run, log)
+    assert process.stdin is not None
+    return Running(task, place, log, process, process.stdin.close, log_start)
+
+
+def start_program(
+    program: Sequence[str], task: Task, place: Place, run: Path, log: Path
+) -> tuple[subprocess.Popen[bytes], int]:
+    """`start_process` for any program of Python's; returns the process and where its output begins in the log."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         now = datetime.now(UTC).isoformat(timespec="seconds")
         output.write(f"$ {command_line(task, place, run)}  # {now}, {place}\n".encode())
         output.flush()
+        log_start = output.tell()  # before the process writes, which moves the same position
         process = subprocess.Popen(
-            [sys.executable, *_import_path(), *PROGRAM, *_arguments(task, place, run)],
+            [sys.executable, *_import_path(), *program, *_arguments(task, place, run)],
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,
             env={**os.environ, **place.environment()},
             start_new_session=True,  # Ctrl-C reaches the sweep alone, which stops its workers
         )
-        return Running(task, place, log, process, output.tell())
+        return process, log_start
 
 
 def command_line(task: Task, place: Place, run: Path) -> str:

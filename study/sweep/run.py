@@ -18,6 +18,8 @@ from gan_denoise.study.compare.measure import compare_runs, find_run_dataset
 from gan_denoise.study.compare.snapshots import trained_stages
 from gan_denoise.study.compare.tables import with_statistics
 from gan_denoise.study.sweep.plan import Place, Task, by_kind
+from gan_denoise.study.sweep.process import start_process
+from gan_denoise.study.sweep.ray_process import start_task
 from gan_denoise.study.sweep.workers import run_tasks
 from gan_denoise.study.sweep_folder import Outcome, SweepFolder, SweepRecord
 
@@ -35,6 +37,8 @@ class Sweep:
     images: DatasetOptions
     n: int  # images of each generator, for the comparison
     first: str  # the preset or experiment that the others are compared with
+    cores: int  # of this machine or of the cluster
+    on_cluster: bool = False  # of Ray, which is connected
 
 
 def recorded_threads(folder: SweepFolder) -> int:
@@ -108,16 +112,19 @@ def _run(sweep: Sweep) -> dict[str, Outcome]:
 
     finished = finished_outcomes(sweep.folder, sweep.tasks)
     print_status(f"sweep: {describe_work(sweep, len(finished))}")
-    outcomes = run_tasks(sweep.tasks, sweep.places, sweep.folder, finished, write)
+    start = start_task if sweep.on_cluster else start_process
+    outcomes = run_tasks(sweep.tasks, sweep.places, sweep.folder, finished, write, start)
     return {task.name: outcomes[task.name] for task in sweep.tasks}
 
 
 def describe_work(sweep: Sweep, finished: int) -> str:
     """How many runs there are, and where they run; warns if the workers have more threads than there are cores."""
     places = list(dict.fromkeys(map(str, sweep.places)))
-    threads, cores = sum(place.threads for place in sweep.places), usable_cores()
-    if threads > cores:
-        print_warning(f"warning: {threads} threads on {cores} cores; fewer --workers, or --threads, would be faster")
+    threads = sum(place.threads for place in sweep.places)
+    if threads > sweep.cores and not sweep.on_cluster:  # where runs wait for processors
+        print_warning(
+            f"warning: {threads} threads on {sweep.cores} cores; fewer --workers, or --threads, would be faster"
+        )
     workers = f"{len(sweep.places)} worker{'s' * (len(sweep.places) > 1)} ({' or '.join(places)} each)"
     return f"{len(sweep.tasks)} runs, {finished} of them finished, {workers}"
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 
 from gan_denoise.console import print_status, print_warning
 from gan_denoise.errors import Interrupted, LockedError
@@ -34,6 +35,7 @@ class Workers:
     tries: dict[str, int] = field(default_factory=dict)
     spent: dict[str, float] = field(default_factory=dict)  # seconds of the lost tries of a run
     stop_signal: int = 0
+    start: Callable[[Task, Place, Path, Path], Running] = start_process
 
     def start_next(self) -> None:
         """Start runs at the free places."""
@@ -41,7 +43,7 @@ class Workers:
             self.waiting.remove(task)
             self.tries[task.name] = self.tries.get(task.name, 0) + 1
             place = self.free.pop(0)
-            self.running.append(start_process(task, place, self.sweep.run(task.name), self.sweep.log(task.name)))
+            self.running.append(self.start(task, place, self.sweep.run(task.name), self.sweep.log(task.name)))
             again = f", try {self.tries[task.name]}" if self.tries[task.name] > 1 else ""
             print_status(f"sweep: {task.name} started ({place}{again})")
 
@@ -112,14 +114,17 @@ def run_tasks(
     sweep: SweepFolder,
     earlier: dict[str, Outcome],
     record: Callable[[Task, Outcome], None],
+    start: Callable[[Task, Place, Path, Path], Running] = start_process,
 ) -> dict[str, Outcome]:
     """Run all tasks that are not finished among the outcomes `earlier`; returns the outcome of each run by its name.
 
     A process that ends by a signal, or finds its run in use, is started again, TRIES times in all; its run resumes
-    from its checkpoint. A run that fails stops no other but those that need it. The first SIGINT, SIGTERM or SIGHUP
-    stops all workers, which save checkpoints, and raises Interrupted; so the workers end if this raises anything.
+    from its checkpoint. `start` starts the process of a run, here or on a cluster. A run that fails stops no other but
+    those that need it. The first SIGINT, SIGTERM or SIGHUP stops all workers, which save checkpoints, and raises
+    Interrupted; so the workers end if this raises anything.
     """
-    workers = Workers(sweep, [task for task in tasks if task.name not in earlier], list(places), record, dict(earlier))
+    waiting = [task for task in tasks if task.name not in earlier]
+    workers = Workers(sweep, waiting, list(places), record, dict(earlier), start=start)
     printed = time.monotonic()
     try:
         with stop_signals_call(workers.stop):

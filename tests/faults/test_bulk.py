@@ -223,7 +223,7 @@ def test_two_commands_write_one_folder(
         (("--workers", "2", "--interpolate", "8"), "--interpolate: expected no --workers beside it, got both"),
         (
             ("--workers", "2", "--out", "a.npz"),
-            "--out: expected a folder, with --workers, --part or --file-format, got a.npz",
+            "--out: expected a folder, with --workers, --on, --part or --file-format, got a.npz",
         ),
     ],
 )

@@ -223,13 +223,12 @@ def test_sizes_are_numbers_of_bytes() -> None:
 
 def test_workers_of_this_process_make_the_shards_that_are_missing(fused: runtime.Graph, tmp_path: Path) -> None:
     from gan_denoise.console import untracked
-    from gan_denoise.export.shard_job import Job
+    from gan_denoise.export.shard_job import Job, made_with
     from gan_denoise.export.shard_manifest import Manifest
-    from gan_denoise.export.shards import _made_with
     from gan_denoise.options import FileFormat
 
     job = Job(tmp_path, 0, 6, 2, None, 2, FileFormat.npz)
-    manifest = Manifest(tmp_path, job.describe(fused), _made_with(fused, job))
+    manifest = Manifest(tmp_path, job.describe(fused), made_with(fused, job))
     manifest.write({}, manifest.made_with)
     run_workers(2, fused, job, manifest, [0, 1, 2], untracked)
     assert manifest.finish([job.path(number).name for number in range(3)])
