@@ -119,13 +119,14 @@ def describe_filters(rows: Rows) -> str:
         if denoiser not in (MEAN, JOINT) or not filters:
             continue
         names = {TRAINED[denoiser]: points, **{DENOISER_NAMES[name]: those for name, those in filters.items()}}
-        parts = [join_words(f"{those[i].ratio.value:.2f} ({name})" for name, those in names.items()) for i in (0, -1)]
-        first, last = points[0].epoch, points[-1].epoch
-        sentences.append(
-            "Filters tuned on held-out images show whether blurring is enough: the distance is "
-            f"multiplied by {parts[0]} at epoch {first}, and by {parts[1]} at epoch {last}."
-        )
-    return " ".join(sentences)
+        parts = [
+            f"by {join_words(f'{those[i].ratio.value:.2f} ({name})' for name, those in names.items())} "
+            f"at epoch {points[i].epoch}"
+            for i in (0, -1)
+        ]
+        sentences.append(f"the distance is multiplied {', and '.join(dict.fromkeys(parts))}")
+    opening = "Filters tuned on held-out images show whether blurring is enough"
+    return f"{opening}: {'; '.join(sentences)}." if sentences else ""
 
 
 def crossover_figure(study: Study, rows: Rows) -> str:

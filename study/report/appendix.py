@@ -47,11 +47,17 @@ def describe_classes(rows: Rows) -> str:
     """In which classes denoising lowers and raises the distance; empty without classes."""
     classes = [row for row in rows if row["class"] != ALL_CLASSES]
     groups = {
-        verdict: [f"{escape_markdown(row['class'])} ({row['ratio']:.3g} times)" for row in classes if _is(row, verdict)]
+        verdict: [f"{_name(row)} ({row['ratio']:.3g} times)" for row in classes if _is(row, verdict)]
         for verdict in (LOWERS, RAISES, OPEN)
     }
     text = "; ".join(f"in {join_words(names)} denoising {verdict}" for verdict, names in groups.items() if names)
     return f"{text[:1].upper()}{text[1:]}." if text else ""
+
+
+def _name(row: Row) -> str:
+    """The class in a sentence: `class 3` if its name is a number."""
+    name = str(row["class"])
+    return f"class {name}" if name.isdecimal() else escape_markdown(name)
 
 
 def _is(row: Row, verdict: str) -> bool:

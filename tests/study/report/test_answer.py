@@ -18,6 +18,7 @@ from gan_denoise.study.report.answer import (
 )
 from gan_denoise.study.report.build import write_report
 from gan_denoise.study.report.tables import ratio_table
+from gan_denoise.study.rows import GAUSSIAN, JOINT, JOINT_FILTERS
 
 
 def features(name: str, ratio: float | None, low: float | None = None, high: float | None = None) -> dict[str, Any]:
@@ -77,6 +78,12 @@ def test_filters_stand_beside_the_denoiser() -> None:
         "and by 1.10 (denoiser), 1.00 (Gaussian filter) and 0.95 (non-local means) at epoch 2."
     )
     assert describe_filters(epochs([0.7, 1.1])) == ""
+    joint = [*epochs([0.8], JOINT), *epochs([0.9], JOINT_FILTERS[GAUSSIAN])]
+    both = describe_filters([*rows, *joint])
+    assert both.count("Filters tuned") == 1
+    assert both.endswith(
+        "; the distance is multiplied by 0.80 (jointly trained denoiser) and 0.90 (Gaussian filter) at epoch 1."
+    )
 
 
 def test_the_report_opens_with_sentences_figure_and_table(tmp_path: Path) -> None:

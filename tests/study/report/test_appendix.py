@@ -29,6 +29,7 @@ def test_each_class_is_named_with_its_verdict() -> None:
         "**raises** the distance; in Coat (1.01 times) denoising has no clear effect."
     )
     assert describe_classes(rows[:1]) == ""
+    assert describe_classes([row("0", 50, 0.8)]) == "In class 0 (0.8 times) denoising **lowers** the distance."
 
 
 def test_the_appendix_ends_the_report_and_shows_what_has_a_distance(tmp_path: Path) -> None:
