@@ -30,6 +30,7 @@ from gan_denoise.export import runtime
 from gan_denoise.export.convert.bundle import HASHES, convert_generator, export_run
 from gan_denoise.export.run_folder import CLASSIFIER, DENOISER, GAN, JOINT, RunFolder
 from gan_denoise.files import write_atomic
+from gan_denoise.models import efficientnet_lite
 from gan_denoise.options import FEATURES, IMAGENET, OWN_CLASSIFIER
 from gan_denoise.study.compare.measure import compare_runs
 from gan_denoise.study.compare.snapshots import Selection
@@ -147,6 +148,17 @@ def _budget(preset_name: str, dataset: Dataset, preset: Preset) -> EvalBudget:
     return dataclasses.replace(budget, denoised=denoised, generated=generated, epochs=epochs)
 
 
+def _epoch_images(dataset: Dataset, budget: EvalBudget) -> int:
+    """How many images of each epoch to compare: fewer of data without classes, whose ImageNet features are slow.
+
+    They are more than these features where there are enough real images for a Fréchet distance.
+    """
+    if dataset.is_fashion_mnist or len(dataset.classes) > 1:
+        return budget.compared
+    has_distance = len(split_holdout(dataset.train)[1]) > efficientnet_lite.WIDTH
+    return min(budget.compared, 1_500 if has_distance else 500)
+
+
 def run_experiment(name: str, folder: Path, dataset: Dataset, options: RunOptions) -> Path:
     """Train the unfinished stages of an experiment and of its base; returns `folder`/NAME-SEED.
 
@@ -207,9 +219,8 @@ def _measure(
 
     def crossover() -> ResultTable:
         selection = Selection(every_epoch=True, epochs=budget.epochs, extra=(GAUSSIAN,))
-        return compare_runs(
-            [folder], dataset, budget.compared, 0, threads, selection, track=tracked("comparing epochs")
-        )
+        n = _epoch_images(dataset, budget)
+        return compare_runs([folder], dataset, n, 0, threads, selection, track=tracked("comparing epochs"))
 
     measures = {
         "denoising": denoising,

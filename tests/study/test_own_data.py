@@ -14,6 +14,7 @@ from command_helpers import run_command
 from data_helpers import photograph
 from PIL import Image
 
+from gan_denoise.data.dataset import Dataset, Split
 from gan_denoise.data.dataset_options import DatasetOptions
 from gan_denoise.data.datasets import load_images
 from gan_denoise.data.images import to_float
@@ -21,6 +22,7 @@ from gan_denoise.export import runtime
 from gan_denoise.export.convert import weights
 from gan_denoise.export.latents import latents
 from gan_denoise.export.run_folder import RunFolder
+from gan_denoise.study import pipeline
 
 pytestmark = [pytest.mark.long, pytest.mark.xdist_group("study")]
 SIDE, CHANNELS = 32, 3
@@ -163,3 +165,12 @@ def test_any_epoch_is_exported_and_says_which(study: RunFolder, tmp_path: Path) 
     refused = run_command("export", study.path, "--epoch", 99, "--out", tmp_path / "none")
     assert refused.returncode == 2
     assert "--epoch: expected one of" in refused.stderr
+
+
+@pytest.mark.parametrize(("count", "classes", "n"), [(400, 1, 500), (20_000, 1, 1_500), (400, 2, 3_000)])
+def test_epochs_of_images_without_classes_are_compared_by_fewer_images(count: int, classes: int, n: int) -> None:
+    """Their ImageNet features are slow; more than features where there are enough real images for a distance."""
+    images, labels = np.zeros((count, 32, 32), np.uint8), np.arange(count).astype(np.uint8) % classes
+    names = tuple("ab"[:classes]) if classes > 1 else ()
+    dataset = Dataset(Split(images, labels), Split(images[:50], labels[:50]), "files", "0" * 64, names, "folder")
+    assert pipeline._epoch_images(dataset, pipeline.EvalBudget()) == n
