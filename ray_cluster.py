@@ -115,13 +115,11 @@ def _reach(where: str) -> None:
 # --- tasks --------------------------------------------------------------------------------------
 
 
-def submit(
-    count: int, function: Callable[..., Any], *arguments: Any, cpus: int, gpus: int = 0, retries: int = 0
-) -> list[Any]:
+def submit(count: int, function: Callable[..., Any], *arguments: Any, cpus: int, gpus: int = 0) -> list[Any]:
     """Start `count` tasks that call `function` with equal arguments; returns their references.
 
     A task has `cpus` processors and `gpus` GPUs of one node to itself. It runs in the working folder of this process,
-    if its node has that. It is tried again `retries` times if its process or its node is lost.
+    if its node has that. Ray does not try it again: `result` says that it is lost.
     """
     import ray
 
@@ -140,7 +138,7 @@ def submit(
         return outcome
 
     content = ray.put(pickle.dumps((function, arguments)))
-    task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=retries)(run)
+    task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=0)(run)
     return [task.remote(content) for _ in range(count)]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from gan_denoise import ray_cluster
@@ -17,7 +17,7 @@ from gan_denoise.machine import stop_signals_call
 from gan_denoise.options import Provider
 
 POLL_S = 0.5  # seconds between two looks at the folder
-RETRIES = 3  # of a task whose process or node is lost
+RETRIES = 3  # lost processes or nodes of a command before no more tasks are started
 
 
 def run_tasks(
@@ -30,15 +30,17 @@ def run_tasks(
     """
     arguments = (graph, job, manifest.description, manifest.made_with, missing, other_machine)
     gpus = int(graph.provider is Provider.cuda)
+
+    def submit(tasks: int) -> list[Any]:
+        return ray_cluster.submit(tasks, make_on_node, *arguments, cpus=graph.threads, gpus=gpus)
+
     numbers: list[int] = []
     with stop_signals_call(numbers.append):  # an exception that a signal raises inside of Ray would be lost
-        tasks = ray_cluster.submit(
-            min(count, len(missing)), make_on_node, *arguments, cpus=graph.threads, gpus=gpus, retries=RETRIES
-        )
+        running = submit(min(count, len(missing)))
         try:
-            lost = _follow(tasks, job, track(missing), numbers)
+            lost = _follow(running, submit, job, track(missing), numbers)
         finally:
-            ray_cluster.cancel_and_wait(tasks)
+            ray_cluster.cancel_and_wait(running)
     if numbers:
         signal.raise_signal(numbers[0])
     if not all(job.path(number).exists() for number in missing):
@@ -47,13 +49,19 @@ def run_tasks(
         print_warning(f"warning: a task was lost, the others made its files: {reason}")
 
 
-def _follow(tasks: Sequence[Any], job: Job, steps: Iterable[int], stopped: list[int]) -> list[str]:
-    """Show the files as they appear until all tasks have ended or a signal came; returns why tasks were lost."""
-    running, lost = list(tasks), []
+def _follow(
+    running: list[Any], submit: Callable[[int], list[Any]], job: Job, steps: Iterable[int], stopped: list[int]
+) -> list[str]:
+    """Show the files as they appear until all tasks have ended or a signal came; returns why tasks were lost.
+
+    Removes ended tasks from `running`. A lost task is submitted again here, RETRIES times in all: Ray 2.60 itself
+    aborts at times ("Tried to complete task that was not pending") where it retries a task whose process was killed.
+    """
+    lost: list[str] = []
     progress = iter(steps)
     awaited = next(progress, None)
     while running and not stopped:
-        ended, running = ray_cluster.wait(running, POLL_S)
+        ended, running[:] = ray_cluster.wait(running, POLL_S)
         while awaited is not None and job.path(awaited).exists():
             awaited = next(progress, None)
         for task in ended:
@@ -61,6 +69,8 @@ def _follow(tasks: Sequence[Any], job: Job, steps: Iterable[int], stopped: list[
                 ray_cluster.result(task)
             except ray_cluster.Lost as error:
                 lost.append(str(error))
+                if len(lost) <= RETRIES:
+                    running += submit(1)
     return lost
 
 

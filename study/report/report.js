@@ -11,6 +11,7 @@ const FOLDED = [
   "comparison-of-runs",
   "noise-clipped-and-rounded-to-8-bits-as-in-image-files",
   "speed",
+  "appendix-number-of-images-and-classes",
   "limits",
   "reproducing-these-results",
 ];
