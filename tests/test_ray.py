@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from gan_denoise.export.serve.deployment import parse_replicas
 ROOT = Path(gan_denoise.__file__).resolve().parent
 RAY = ROOT / ".ray"
 CALLER = ROOT / "tests/ray_caller.py"
+RAY_ABORTED = "You have likely discovered a bug in Ray"  # an assertion in its own core, at times after a kill
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +34,13 @@ def facts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         pytest.skip("ray: not installed")
     if shutil.which("unshare") is None or subprocess.run(["unshare", "-n", "true"]).returncode:
         pytest.skip("unshare: not installed, or no root")
-    folder = tmp_path_factory.mktemp("ray")
-    command: list[str | Path] = ["unshare", "-n", RAY / "bin/python", CALLER, folder]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=280, cwd=folder)
+    end = time.monotonic() + 280
+    for _ in range(2):
+        folder = tmp_path_factory.mktemp("ray")
+        command: list[str | Path] = ["unshare", "-n", RAY / "bin/python", CALLER, folder]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=end - time.monotonic(), cwd=folder)
+        if done.returncode == 0 or RAY_ABORTED not in done.stderr:
+            break
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads((folder / "facts.json").read_text())
     return found | {"stderr": done.stderr}
