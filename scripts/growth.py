@@ -1,6 +1,6 @@
 """Print the table of growth in docs/data.md: images/s of preset best at 28, 32, 64 and 128 pixels a side.
 
-`python scripts/growth.py` on an idle machine (5 to 10 minutes up to 64 pixels, 20 more for 128): one thread, a process for
+`python scripts/growth.py` on an idle machine (10 minutes up to 64 pixels, 20 more for 128): one thread, a process for
 each training; the generator and the denoiser as onnxruntime runs them, 64 images a call. The networks are untrained:
 their weights do not change the time.
 """
