@@ -125,7 +125,7 @@ def generate(
         typer.Option(
             min=0,
             max=MAX_THREADS,
-            help="Threads, of each worker; 0 = the available cores, divided by --workers; with --on 1.",
+            help="Threads, of each worker; 0 = the available cores, divided by --workers, or 1 with --on.",
             rich_help_panel=MACHINE,
         ),
     ] = 0,
@@ -136,7 +136,7 @@ def generate(
             min=1,
             max=MAX_THREADS,
             help="Processes that write the folder.",
-            show_default="1; with --on as many as have processors",
+            show_default="1; with --on as many as there are processors for",
             rich_help_panel=MACHINE,
         ),
     ] = None,

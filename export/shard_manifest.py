@@ -153,7 +153,10 @@ class Manifest:
 
 
 def check_made_with(out: Path, theirs: Facts, ours: Facts, where: str = "") -> None:
-    """Raise OutputError if files made with `ours`, `where` it says, would differ from those of `out`: `theirs`."""
+    """Raise OutputError if files made with the facts `ours` would differ from those in `out`, made with `theirs`.
+
+    `where` says in the message which machine `ours` are of.
+    """
     for name in ours:
         if ours[name] != theirs.get(name):
             allow = "--other-machine adds to it all the same; pixels then differ by up to 1 of 255"

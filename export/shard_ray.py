@@ -46,7 +46,7 @@ def run_tasks(
     if not all(job.path(number).exists() for number in missing):
         raise OutputError(f"{job.out}: its tasks were lost: {'; '.join(lost)}", "the same command goes on")
     for reason in lost:
-        print_warning(f"warning: a task was lost, the others made its files: {reason}")
+        print_warning(f"warning: a task was lost, and others made its files: {reason}")
 
 
 def _follow(

@@ -48,7 +48,10 @@ def main() -> None:
     precision = "bfloat16" if computes_bfloat16() else "float32"
     warning = load_warning(busy_cores(), usable_cores())
     images = [(size, channels) for size, channels in IMAGES if size <= arguments.largest]
-    rows = [_row(size, channels, precision, arguments.seconds) for size, channels in images]
+    rows = []
+    for size, channels in images:
+        rows.append(_row(size, channels, precision, arguments.seconds))
+        print(rows[-1], file=sys.stderr)  # in case it is stopped
     print(f"{machine_name()}; training in {precision}. {warning or ''}\n")
     print(markdown_table(list(rows[0]), [list(row.values()) for row in rows]))
 

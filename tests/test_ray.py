@@ -24,7 +24,10 @@ from gan_denoise.export.serve.deployment import parse_replicas
 ROOT = Path(gan_denoise.__file__).resolve().parent
 RAY = ROOT / ".ray"
 CALLER = ROOT / "tests/ray_caller.py"
-RAY_ABORTED = "You have likely discovered a bug in Ray"  # an assertion in its own core, at times after a kill
+RAY_FAILED = (
+    "You have likely discovered a bug in Ray",  # an assertion in its own core, at times after a kill
+    "expected a Ray cluster at local, got",  # it did not start within its own deadlines, on a busy machine
+)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +42,7 @@ def facts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         folder = tmp_path_factory.mktemp("ray")
         command: list[str | Path] = ["unshare", "-n", RAY / "bin/python", CALLER, folder]
         done = subprocess.run(command, capture_output=True, text=True, timeout=end - time.monotonic(), cwd=folder)
-        if done.returncode == 0 or RAY_ABORTED not in done.stderr:
+        if done.returncode == 0 or not any(text in done.stderr for text in RAY_FAILED):
             break
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads((folder / "facts.json").read_text())

@@ -55,7 +55,7 @@ class Stage:
     modules: checkpoint.Modules
     total_steps: int
     epoch_steps: int
-    report_epochs: tuple[int, ...]  # an epoch that one of them divides is reported
+    report_intervals: tuple[int, ...]  # epochs; one that a number here divides is reported
     log: RunLog
     progress: EpochProgress
     step: int = 0
@@ -134,7 +134,7 @@ class Stage:
     def is_epoch_end(self, step: int) -> bool:
         """Whether `step` is the last one of an epoch that is reported: the first rank measures, logs and saves then."""
         epoch, rest = divmod(step + 1, self.epoch_steps)
-        is_reported = not rest and any(epoch % every == 0 for every in self.report_epochs)
+        is_reported = not rest and any(epoch % every == 0 for every in self.report_intervals)
         return self.is_first and (is_reported or step + 1 == self.total_steps)
 
     def log_epoch(self, step: int, images: int, **measured: float) -> None:

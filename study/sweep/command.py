@@ -75,7 +75,7 @@ def sweep(
             min=1,
             max=MAX_THREADS,
             help="Runs at a time, each in a process of its own.",
-            show_default="one for each GPU; 1 without; with --on as many as have processors",
+            show_default="one for each GPU; 1 without; with --on as many as there are processors for",
             rich_help_panel=MACHINE,
         ),
     ] = None,
@@ -84,8 +84,8 @@ def sweep(
         typer.Option(
             min=0,
             max=MAX_THREADS,
-            help="Threads of each worker; 0 = as when the folder was begun, else the cores divided by --workers; with "
-            "--on 1.",
+            help="Threads of each worker; 0 = as when the folder was begun, else the cores divided by --workers, or 1 "
+            "with --on.",
             rich_help_panel=MACHINE,
         ),
     ] = 0,
