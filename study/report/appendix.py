@@ -22,8 +22,8 @@ def appendix_section(study: Study) -> list[str]:
         "## Appendix: number of images, and classes",
         bullets([text for text in (describe_sizes(rows), describe_classes(rows)) if text]),
         ratio_table(COLUMNS, rows),
-        "Fréchet distances of the first n generated images to the test images; those of a class, to the test images "
-        "of that class. Real: of unseen training images, as many where there are so many. In brackets the 95 % interval "
+        "Fréchet distances of the first n generated images to the test images; those of a class, to the test images of "
+        "that class. Real: of unseen training images, as many where there are so many. In brackets the 95 % interval "
         "over the latents of this one training. The intervals of the classes are not corrected for their number. "
         + source_line(study, SUBSETS),
     ]

@@ -120,8 +120,7 @@ class Study:
         names = [("--features", row["features"]) for row in self.rows(FEATURES)] or [("--features", "all")]
         settings = result.get("settings", {})
         options |= {"--seed": settings.get("seed"), "--repeats": settings.get("repeats")}
-        counts = [count for row in self.rows(table) if (count := row.get("n")) is not None]
-        options |= {"-n": None if table == "bench" or not counts else max(counts)}
+        options |= {"-n": None if table == "bench" else _largest_n(self.rows(table))}
         options |= {"--alone": settings.get("alone")}
         return _command(command, [*(names if table == FEATURES else []), *options.items()])
 
@@ -144,8 +143,7 @@ class Study:
         options += [("--at", epochs if epochs[:1].isdecimal() else None)]
         options += [("--with", name) for name in str(settings.get("with", "")).split(", ") if name]
         options += [("--test", "" if "test images" in str(settings.get("reference")) else None)]
-        counts = [count for row in content.get("rows", []) if (count := get_number(row, "n")) is not None]
-        options += [("-n", f"{max(counts):.0f}" if counts else None), ("--seed", settings.get("seed")), ("--json", "")]
+        options += [("-n", _largest_n(content.get("rows", []))), ("--seed", settings.get("seed")), ("--json", "")]
         results = shlex.quote(str(self.run.result(table)))
         return one_line(f"{_command('study compare', options)} {settings.get('folders', '')} > {results}")
 
@@ -222,13 +220,17 @@ def _sweep_comparison(folder: Path) -> Content:
     return _read_json(sweep.compare) if run in sweep.finished_runs() else {}
 
 
+def _largest_n(rows: Rows) -> int | None:
+    """The largest number of images in a row of a table; None without any."""
+    return max((int(count) for row in rows if (count := get_number(row, "n")) is not None), default=None)
+
+
 def source_line(study: Study, table: str) -> str:
     """The source of a table: command, n, machine and model, and where the published lines come from."""
     result, rows = study.results[table], study.rows(table)
-    counts = [count for row in rows if (count := get_number(row, "n")) is not None]
-    count = max(counts, default=None)
+    count = _largest_n(rows)
     parts = [f"Command: {code(study.measure_command(table))}", _machine(result.get("machine"))]
-    parts += [f"n = {count:,.0f}"] if count is not None else []
+    parts += [f"n = {count:,}"] if count is not None else []
     parts += [f"model {code(str(result['model_sha256'])[:12])}"] if result.get("model_sha256") else []
     line = "; ".join(parts) + "."
     if study.published_rows(table):
