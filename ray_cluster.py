@@ -29,7 +29,7 @@ VARIABLES = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # Ray's next default; it warns where there is none
 }
 CONNECT_S = 5.0  # to reach the port of a cluster
-CANCEL_S = 5.0  # for cancelled tasks to end
+CANCEL_S = 20.0  # for cancelled tasks to end: what is killed later leaves a partial file to the next command
 
 
 @dataclass(frozen=True, slots=True)
