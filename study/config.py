@@ -223,6 +223,12 @@ class PhotoDenoiserConfig:
         _check("ema_half_life_images", self.ema_half_life_images, self.ema_half_life_images >= 1, "1 or more")
 
 
+SIZE_FIELDS = {  # stage to the fields of its configuration that joint training must share
+    "gan": ("generator_widths", "generator_blocks", "discriminator_widths", "discriminator_blocks", "latent_size"),
+    "denoiser": ("network",),
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JointConfig:
     """Joint training of generator and denoiser; `gan` and `denoiser` describe the networks and the penalties."""

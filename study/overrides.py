@@ -16,17 +16,20 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from gan_denoise.errors import GanDenoiseError, InputError, UsageError
-from gan_denoise.export.run_folder import DENOISER, GAN, JOINT
+from gan_denoise.export.run_folder import DENOISER, GAN, JOINT, RunFolder
 from gan_denoise.options import MAX_SEED
 from gan_denoise.study.config import (
+    SIZE_FIELDS,
     BlindDenoiserConfig,
     ConditionalGanConfig,
     Config,
     DepthwiseUNetShape,
     DnCNNShape,
+    JointConfig,
     Preset,
     UNetShape,
     config_sha256,
+    to_json,
 )
 
 Fields = Config | Preset | UNetShape | DnCNNShape | DepthwiseUNetShape  # dataclasses whose fields can be set
@@ -60,6 +63,26 @@ def set_preset_fields(preset: Preset, assignments: Iterable[str]) -> Preset:
         together = dataclasses.replace(changed.joint, gan=gan, denoiser=denoiser)
         changed = dataclasses.replace(changed, joint=together)
     return _merge(changed, joint, "--set ", UsageError)
+
+
+def with_trained_sizes(config: JointConfig, run: RunFolder) -> JointConfig:
+    """The configuration with the network sizes of the run's stages, where these have networks of the same kinds.
+
+    Raises InputError if the metadata of a stage is damaged.
+    """
+    current = to_json(config)
+    for stage, fields in SIZE_FIELDS.items():
+        meta = run.stage(stage).meta
+        trained = run.stage(stage).read_fingerprint()["config"] if meta.exists() else {}
+        sizes = {name: trained[name] for name in fields if name in trained}
+        if all(_same_fields(sizes.get(name), current[stage][name]) for name in fields):
+            config = _merge(config, {stage: sizes}, f"{meta}: ", InputError)
+    return config
+
+
+def _same_fields(one: Any, other: Any) -> bool:
+    """Whether two values from JSON are objects with the same fields, or of the same other type."""
+    return one.keys() == other.keys() if isinstance(one, dict) and isinstance(other, dict) else type(one) is type(other)
 
 
 def read_config(path: Path, preset: SomeConfig) -> tuple[SomeConfig, int | None]:

@@ -63,7 +63,7 @@ from gan_denoise.study.options import (
     run_options,
     without_options,
 )
-from gan_denoise.study.overrides import changed_fields, read_config, set_fields
+from gan_denoise.study.overrides import changed_fields, read_config, set_fields, with_trained_sizes
 from gan_denoise.study.presets import PRESETS
 from gan_denoise.study.rows import HELD_OUT_DISTANCE
 from gan_denoise.study.run.log import read_log
@@ -111,6 +111,8 @@ def _add_stage(stage: str, preset_name: str, text: str, *absent: str) -> None:
         quiet: QuietOption = False,
     ) -> None:
         base = _config_of(preset, stage)
+        if isinstance(base, JointConfig) and out is not None:
+            base = with_trained_sizes(base, RunFolder(out))
         config, file_seed = (base, None) if config_file is None else read_config(config_file, base)
         config = _with_option(_with_option(set_fields(config, assignments or ()), "epochs", epochs), "batch", batch)
         seed = seed if seed is not None else file_seed or 0
@@ -155,7 +157,7 @@ _add_stage(
 _add_stage(
     JOINT,
     "best",
-    """Train a run's finished generator and denoiser jointly.
+    """Train a run's finished generator and denoiser jointly, with the network sizes of their stages.
 
     Example: gan-denoise train joint --preset best --out runs/best
     """,
@@ -271,7 +273,7 @@ def _can_join(config: JointConfig, run: RunFolder) -> bool:
         return False
     shape = run.gan.read_fingerprint().get("image_shape", [1, FASHION_MNIST_SIDE, FASHION_MNIST_SIDE])
     with contextlib.suppress(InputError):
-        check_network_sizes(scale_config(config, shape[-1]), run)
+        check_network_sizes(scale_config(with_trained_sizes(config, run), shape[-1]), run)
         return True
     return False
 

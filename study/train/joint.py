@@ -21,7 +21,7 @@ from gan_denoise.export.run_folder import DENOISER, GAN, RunFolder, StageFolder
 from gan_denoise.files import write_atomic
 from gan_denoise.models.conditional_gan import ConditionalDiscriminator, ConditionalGenerator
 from gan_denoise.models.unet import UNet
-from gan_denoise.study.config import JointConfig, RunOptions, to_json
+from gan_denoise.study.config import SIZE_FIELDS, JointConfig, RunOptions, to_json
 from gan_denoise.study.run import ranks
 from gan_denoise.study.run.device import on_device, prepare_torch, training_precision
 from gan_denoise.study.run.metadata import describe_images, run_fingerprint
@@ -42,15 +42,6 @@ from gan_denoise.study.train.validation import (
     measure_held_out,
     validation_images,
 )
-
-GAN_SHAPE = (
-    "generator_widths",
-    "generator_blocks",
-    "discriminator_widths",
-    "discriminator_blocks",
-    "latent_size",
-)  # fields of the configuration
-
 
 class JointModel(NamedTuple):
     """The four networks that joint training updates."""
@@ -175,7 +166,7 @@ def initial_model(config: JointConfig, run: RunFolder, **image_kwargs: int) -> J
 
 def check_network_sizes(config: JointConfig, run: RunFolder) -> None:
     """Raises InputError if a stage to start from was trained with networks of other sizes than `config` has."""
-    for stage, fields in ((GAN, GAN_SHAPE), (DENOISER, ("network",))):
+    for stage, fields in SIZE_FIELDS.items():
         trained, expected = run.stage(stage).read_fingerprint()["config"], to_json(config)[stage]
         for field in fields:
             if trained.get(field) != expected[field]:

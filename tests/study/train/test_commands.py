@@ -133,7 +133,8 @@ def test_each_next_command_works_on_what_was_just_made(excerpt: Dataset, tmp_pat
     np.savez(tmp_path / "few.npz", images=excerpt.train.images[:64], labels=excerpt.train.labels[:64])
     images = ["--dataset", "npz", "--data", tmp_path / "few.npz"]
     run, out = tmp_path / "a run", tmp_path / "exported"
-    command: list[object] = ["train", "gan", "--preset", "smoke-best", *images, "--set", "epochs=1", "--out", run]
+    other = ["--set", "epochs=1", "--set", "generator_widths=8,8,8"]  # sizes that the preset does not have
+    command: list[object] = ["train", "gan", "--preset", "smoke-best", *images, *other, "--out", run]
     stages = []
     while command[0] == "train":
         stages.append(command[1])
@@ -142,6 +143,7 @@ def test_each_next_command_works_on_what_was_just_made(excerpt: Dataset, tmp_pat
         (line,) = [line for line in done.stderr.splitlines() if line.startswith("next: gan-denoise ")]
         command = [*shlex.split(line)[2:]]
     assert stages == ["gan", "denoiser", "joint"]
+    assert RunFolder(run).joint.read_fingerprint()["config"]["gan"]["generator_widths"] == [8, 8, 8]
     assert command == ["export", str(run), "--out", "exported"]
     assert in_process(*command[:-1], out).exit_code == 0
 
