@@ -43,6 +43,7 @@ from gan_denoise.study.train.validation import (
     validation_images,
 )
 
+
 class JointModel(NamedTuple):
     """The four networks that joint training updates."""
 
