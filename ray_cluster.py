@@ -11,6 +11,7 @@ import secrets
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,7 @@ VARIABLES = {
 }
 CONNECT_S = 5.0  # to reach the port of a cluster
 CANCEL_S = 20.0  # for cancelled tasks to end: what is killed later leaves a partial file to the next command
+REPEAT_S = 5.0  # before tasks that have not ended are cancelled again
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,12 +194,17 @@ def cancel(tasks: Sequence[Any]) -> None:
 
 
 def cancel_and_wait(tasks: Sequence[Any]) -> None:
-    """Cancel tasks and wait until all have ended, CANCEL_S at most."""
+    """Cancel tasks and wait until all have ended, CANCEL_S at most.
+
+    What has not ended after REPEAT_S is cancelled again: Python ignores an exception in a finalizer, so that one of
+    some 40 interrupts is lost in the task.
+    """
     import ray
 
-    cancel(tasks)
-    if tasks:
-        ray.wait(list(tasks), num_returns=len(tasks), timeout=CANCEL_S)
+    running, deadline = list(tasks), time.monotonic() + CANCEL_S
+    while running and time.monotonic() < deadline:
+        cancel(running)
+        _, running = ray.wait(running, num_returns=len(running), timeout=REPEAT_S)
 
 
 def node_name() -> str:

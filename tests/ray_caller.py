@@ -54,6 +54,16 @@ if what == "hold" and tries == 0:
 print("error: bad data" if what == "fail" else "epoch 1/1")
 sys.exit(3 if what == "fail" else 0)
 """
+LOSE_AN_INTERRUPT = """
+import time
+for part in range(2):
+    try:
+        while True:
+            open("started", "w").close()
+            time.sleep(0.01)
+    except KeyboardInterrupt:
+        pass  # as in a finalizer
+"""
 SIOCSIFFLAGS, IFF_UP = 0x8914, 1
 
 
@@ -164,6 +174,10 @@ def command(folder: Path) -> dict[str, Any]:
     until(lambda: list((folder / "stopped").glob(".*.npz")))
     stopped.terminate()
     facts["stopped"] = [*stopped.communicate(), stopped.returncode]
+    tasks = ray_cluster.submit(1, exec, LOSE_AN_INTERRUPT, cpus=1)
+    until((folder / "started").exists)
+    ray_cluster.cancel_and_wait(tasks)
+    facts["tasks that went on"] = len(ray_cluster.wait(tasks, 0)[1])
     facts["left"] = [path.name for path in (folder / "stopped").glob(".*")]
     return facts
 

@@ -87,6 +87,7 @@ def test_the_command_joins_a_cluster_and_a_signal_ends_its_tasks(facts: dict[str
     said = ["error: stopped: stopped; the files that it holds are whole", "hint: the same command goes on"]
     assert own_lines(stderr) == said
     assert facts["command"]["left"] == []
+    assert facts["command"]["tasks that went on"] == 0
 
 
 # --- clusters -----------------------------------------------------------------------------------
