@@ -33,6 +33,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+REPEAT_S = 2.0
+_stopped_by: list[int] = []  # the signals that came
 MODEL, STUDY = "Use the model", "Do the study"  # panels in the help
 app.command(rich_help_panel=MODEL)(export_commands.generate)
 app.command(rich_help_panel=MODEL)(denoise_commands.denoise)
@@ -84,8 +86,9 @@ def _check_torchrun(command: str | None) -> None:
 def main() -> None:
     """Run the command line. A GanDenoiseError prints one line and a hint, and exits with its code."""
     prepare_streams()
-    for number in set(stop_signals()) - {signal.SIGINT}:
-        signal.signal(number, _exit_cleanly)
+    for number in stop_signals():
+        if number != signal.SIGINT or signal.getsignal(number) is signal.default_int_handler:
+            signal.signal(number, _stop)
     try:
         _run()
     except BrokenPipeError:
@@ -103,6 +106,8 @@ def main() -> None:
         if broken is None:
             raise
         _exit_with(broken)
+    finally:
+        _repeat(0)
 
 
 def _run() -> None:
@@ -113,11 +118,29 @@ def _run() -> None:
         sys.stdout.flush()  # flush here, where `main` can still report the error
 
 
-def _exit_cleanly(number: int, _frame: FrameType | None) -> NoReturn:
-    """Exit so that temporary files are removed."""
+def _stop(number: int, frame: FrameType | None) -> NoReturn:
+    """Exit so that temporary files are removed; tried again every REPEAT_S until the command has ended.
+
+    Where a compiled module is imported, the exception that is raised here is lost or becomes an ImportError.
+    """
+    _stopped_by.append(number)
     if number == hangup_signal():
         signal.signal(number, signal.SIG_IGN)  # a second one must not interrupt this
-    sys.exit(128 + number)
+    _repeat(REPEAT_S)
+    _raise_stop()
+
+
+def _raise_stop(*_: object) -> NoReturn:
+    if _stopped_by[0] == signal.SIGINT:
+        raise KeyboardInterrupt
+    sys.exit(128 + _stopped_by[0])
+
+
+def _repeat(seconds: float) -> None:
+    """Call `_raise_stop` at this interval; 0 ends it. Windows has no such timer."""
+    if sys.platform != "win32" and _stopped_by:
+        signal.signal(signal.SIGALRM, _raise_stop)
+        signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
 
 
 def _discard_stdout() -> None:
@@ -126,6 +149,8 @@ def _discard_stdout() -> None:
 
 
 def _exit_with(error: GanDenoiseError) -> NoReturn:
+    if _stopped_by:
+        sys.exit(128 + _stopped_by[0])
     with contextlib.suppress(OSError):  # stderr may be full as well
         if "--debug" in sys.argv:
             traceback.print_exc()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
+from numpy.random import Generator, Philox  # here, since its import loses the exception of a signal's handler
 
 LATENTS, NOISE, RESAMPLING = 0, 1, 2  # streams that are independent of each other for the same seed
 
 
-def sample_rng(seed: int, index: int, stream: int) -> np.random.Generator:
+def sample_rng(seed: int, index: int, stream: int) -> Generator:
     """The generator of sample `index` in one of the streams above; it depends on these three numbers alone.
 
     Counter-based (Philox, Salmon et al. 2011), so making one costs no draws. `seed` is from 0 to 2**63 - 1.
     """
-    return np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, index, stream]))
+    return Generator(Philox(key=seed, counter=[0, 0, index, stream]))

@@ -18,6 +18,8 @@ from gan_denoise.files import OUT_HINT
 from gan_denoise.machine import hangup_signal
 from gan_denoise.spawn import Context, ended_error, ignore_interrupts
 
+END_S = 5.0  # for a worker to end before it is terminated again
+
 
 def run_workers(count: int, graph: Graph, job: Job, manifest: Manifest, missing: Sequence[int], track: Track) -> None:
     """Make the shards `missing` in `count` processes, each of which takes the next one that no process makes.
@@ -43,10 +45,11 @@ def run_workers(count: int, graph: Graph, job: Job, manifest: Manifest, missing:
             process.join()
         ended = [process.exitcode for process, _ in workers if process.exitcode]
     finally:
-        for process, _ in workers:
-            process.terminate()
-        for process, _ in workers:
-            process.join()
+        while running := [process for process, _ in workers if process.is_alive()]:
+            for process in running:
+                process.terminate()  # again if it goes on: the exception is lost where it imports a compiled module
+            for process in running:
+                process.join(END_S)
     if not all(job.path(number).exists() for number in missing):
         hint = "free some memory, or take fewer --workers; the same command goes on"
         raise ended_error(f"{job.out}: its workers ended with {', '.join(map(str, ended)) or 'files missing'}", hint)

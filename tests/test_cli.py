@@ -273,3 +273,29 @@ def test_export_writes_a_folder_that_generate_takes(trained: Path, tmp_path: Pat
     assert run("export", trained, "--out", tmp_path / "out").returncode == 0
     assert run("generate", "--model", tmp_path / "out", "-n", "2", "--out", tmp_path / "a.npz").returncode == 0
     assert run("export", trained, "--out", tmp_path / "out").returncode == 4
+
+
+SIGNALLED = """
+import os, signal, sys, time
+from gan_denoise import cli
+
+def run():
+    try:
+        os.kill(os.getpid(), int(sys.argv[1]))
+        time.sleep(60)
+    except BaseException:  # as the import of a compiled module does
+        if sys.argv[2] == "replaced":
+            raise ImportError("initialization failed", name="onnxruntime")
+    time.sleep(60)
+
+cli._run = run
+cli.main()
+"""
+
+
+@pytest.mark.parametrize("exception", ["lost", "replaced"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_a_command_whose_import_catches_its_exception(number: int, exception: str) -> None:
+    command = [sys.executable, "-c", SIGNALLED, str(int(number)), exception]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=50)
+    assert (done.returncode, done.stdout, done.stderr) == (128 + number, "", "")

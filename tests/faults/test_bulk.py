@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,6 +24,23 @@ file = open(sys.argv[1], "r+b")
 fcntl.lockf(file, fcntl.LOCK_EX, 1, int(sys.argv[2]))
 print("held", flush=True)
 sys.stdin.read()
+"""
+LOSES_ONE = """
+import signal, sys
+set_handler = signal.signal
+
+def lose_one(number, handler):
+    calls = []
+
+    def call(*arguments):
+        calls.append(number)
+        if len(calls) > 1:
+            handler(*arguments)
+
+    return set_handler(number, call if number == signal.SIGTERM and callable(handler) else handler)
+
+if "spawn_main" in str(sys.orig_argv):
+    signal.signal = lose_one
 """
 
 pytestmark = pytest.mark.xdist_group("serial")
@@ -41,8 +58,8 @@ def start() -> Iterator[Start]:
     """Starts a command, which is killed at the end of the test if it still runs."""
     started = []
 
-    def call(*arguments: object) -> RunningCommand:
-        started.append(start_command(*arguments, constants=SMALL))
+    def call(*arguments: object, environment: Mapping[str, str] | None = None) -> RunningCommand:
+        started.append(start_command(*arguments, environment=environment, constants=SMALL))
         return started[-1]
 
     yield call
@@ -180,6 +197,19 @@ def test_a_signal_keeps_what_is_whole_and_the_same_command_goes_on(
     assert run_command(*arguments, constants=SMALL).returncode == 0
     assert {name: (out / name).stat().st_mtime_ns for name in there} == there
     assert files(out) == whole
+
+
+@pytest.mark.row(94)
+def test_a_worker_that_loses_a_signal_is_ended_by_the_next(start: Start, exported: Path, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(LOSES_ONE)
+    out, environment = tmp_path / "out", os.environ | {"PYTHONPATH": str(tmp_path)}
+    running = start(*command(exported, out, "--workers", 2), "-n", 10**6, environment=environment)
+    until(lambda: (out / NAMES[0]).exists(), running)
+    started = workers_of(running.pid)
+    running.send_signal(signal.SIGTERM)
+    assert running.wait(60) == 143
+    assert not any(is_alive(worker) for worker in started)
+    assert not list(out.glob(".*"))
 
 
 @pytest.mark.row(95)
