@@ -293,6 +293,7 @@ cli.main()
 """
 
 
+@pytest.mark.row(102)
 @pytest.mark.parametrize("exception", ["lost", "replaced"])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_a_command_whose_import_catches_its_exception(number: int, exception: str) -> None:

@@ -78,6 +78,7 @@ def test_a_node_that_differs_or_has_another_folder_or_version_is_refused(facts: 
     assert bulk["version"] == f"3: --on: expected gan-denoise 0.0.1 on all nodes, got {__version__}"
 
 
+@pytest.mark.row(102)
 def test_the_command_joins_a_cluster_and_a_signal_ends_its_tasks(facts: dict[str, Any]) -> None:
     stdout, stderr = facts["command"]["output"]
     assert json.loads(stdout)["complete"] is True

@@ -199,7 +199,7 @@ def test_a_signal_keeps_what_is_whole_and_the_same_command_goes_on(
     assert files(out) == whole
 
 
-@pytest.mark.row(94)
+@pytest.mark.row(102)
 def test_a_worker_that_loses_a_signal_is_ended_by_the_next(start: Start, exported: Path, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(LOSES_ONE)
     out, environment = tmp_path / "out", os.environ | {"PYTHONPATH": str(tmp_path)}
