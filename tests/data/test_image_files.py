@@ -126,8 +126,8 @@ def test_ten_thousand_files_are_listed_without_a_system_call_for_each(tmp_path: 
     (images / "0.png").touch()
     for i in range(1, 10_000):
         os.link(images / "0.png", images / f"{i}.png")
-    strace = ["strace", "-f", "-qq", "-o", tmp_path / "trace", "-e", "trace=%file,%desc"]
-    command = [*strace, sys.executable, "-c", LIST, images]
+    strace = ["strace", "-f", "-qq", "-o", str(tmp_path / "trace"), "-e", "trace=%file,%desc"]
+    command = [*strace, sys.executable, "-c", LIST, str(images)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100)
     assert (done.stdout, done.stderr) == ("10000\n", "")
     calls = (tmp_path / "trace").read_text().partition(f'"{images}", O_')[2]
