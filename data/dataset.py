@@ -18,6 +18,7 @@ MIN_IMAGES = 24
 MORE_IMAGES = "a model of so few images would only copy them: add more"  # the hint
 HOLDOUT_FRACTION = 12  # one image in this many becomes the test split
 HOLDOUT = 5_000  # held-out images at the end of the training split
+VALIDATION_IMAGES = 500  # the first of these, on which a denoiser is measured after each epoch
 FEATURE_FIT = 50_000  # training images of the feature network; the other 10,000 are its real baseline
 
 
@@ -78,6 +79,11 @@ class Dataset:
         if self.validation is not None:
             return self.validation
         return split_holdout(self.train)[1] if self.published else self.test
+
+    @property
+    def validates_on_training(self) -> bool:
+        """Whether `held_out` is a part of the training split."""
+        return self.validation is None and self.published
 
 
 def split_holdout(train: Split) -> tuple[Split, Split]:

@@ -52,7 +52,7 @@ def answer_section(study: Study) -> list[str]:
     if not rows and not crossover and not study.rows("generation"):
         return []
     sentences = [
-        describe_features(rows) if rows else describe_distance(study.rows("generation")),
+        describe_features(rows) or describe_distance(study.rows("generation")),
         describe_crossovers(study.crossover.get("settings", {}).get("crossover", []), crossover),
         describe_filters(crossover),
     ]

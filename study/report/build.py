@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from gan_denoise import __version__
 from gan_denoise.data.dataset import Dataset
@@ -134,9 +135,16 @@ def _methods(study: Study) -> list[str]:
         texts["generator"],
         figures.architecture_figure(study, "A", "generator"),
         texts["losses"],
-        settings_table(study.config(GAN), study.config(DENOISER)),
+        settings_table(*(with_used_images(study, study.config(stage)) for stage in (GAN, DENOISER))),
         f"Commands: {', '.join(code(study.dry_run_command(stage)) for stage in study.stages())}.",
     ]
+
+
+def with_used_images(study: Study, config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The configuration with the number of images that there were, if these are fewer than it takes."""
+    if study.dataset is None or "images" not in config:
+        return config
+    return {**config, "images": min(config["images"], len(study.dataset.train))}
 
 
 def _data(study: Study) -> list[str]:
@@ -157,7 +165,9 @@ def _training(study: Study) -> list[str]:
         curves.gan_curves(study),
         describe_discriminator(study.logs[GAN]),
         curves.denoiser_curves(study),
-        describe_denoiser_training(study.logs[DENOISER], images),
+        describe_denoiser_training(
+            study.logs[DENOISER], images, study.dataset is None or study.dataset.validates_on_training
+        ),
         curves.joint_curves(study),
         distance_figure(study),
         " ".join(describe_time(name, study.logs[stage]) for stage, name in study.stages().items()),

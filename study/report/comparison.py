@@ -176,13 +176,19 @@ def paired_comparison(rows: Rows) -> str:
 def distance_figure(study: Study) -> str:
     """Figure L: the distances of raw and denoised images over the epochs of the study, or of the compared runs."""
     rows = study.crossover_rows() or study.compare_rows()
-    bands = build_distance_bands(rows)
+    bands, distance = build_distance_bands(rows), "Fréchet distance"
+    if not bands:  # fewer images than features
+        bands, distance = build_kid_bands(rows), "KID"
     if not bands:
         reason = "no result of `gan-denoise study compare --epochs --json` with several epochs of a run"
         return missing_figure("L", "the Fréchet distance over the epochs, raw and denoised", reason)
     path = figure_path(study, "distances.svg")
-    plots.draw_bands(bands, path, plots.EPOCH, "Fréchet distance")
+    plots.draw_bands(bands, path, plots.EPOCH, distance)
     ends = "; ".join(f"{name} {band.y[0]:.3g} to {band.y[-1]:.3g}" for name, band in bands.items())
+    if distance == "KID":
+        features = escape_markdown(study.crossover.get("settings", {}).get("features", "unknown"))
+        caption = f"KID over the epochs, raw and denoised, on the features {features}; one seed, no intervals."
+        return figure_markdown(path, f"Curves over the epochs, first to last: {ends}.", "L", caption)
     caption = (
         "The Fréchet distance over the epochs, raw and denoised (for joint training, over its own epochs). Geometric "
         "means over the seeds; "
@@ -207,6 +213,17 @@ def build_distance_bands(rows: Rows) -> dict[str, plots.Band]:
                 if distance := estimate_geometric_mean(groups[run, epoch, denoiser], column):
                     curves.setdefault(name, {})[epoch] = distance
     return {name: _band(list(curve), list(curve.values())) for name, curve in curves.items()}
+
+
+def build_kid_bands(rows: Rows) -> dict[str, plots.Band]:
+    """The curves of `build_distance_bands` for KID, of one run with several epochs; its axis shows positive values."""
+    curves: dict[str, dict[int, Estimate]] = {}
+    for row in rows:
+        raw = "raw, joint" if row["denoiser"] == JOINT else "raw"
+        for name, column in ((raw, "kid_raw"), (_denoiser_name(row["denoiser"]), "kid_denoised")):
+            if (kid := get_number(row, column)) is not None and kid > 0:
+                curves.setdefault(name, {})[int(row["epoch"])] = Estimate(kid, None, None, seeds=1)
+    return {name: _band(list(curve), list(curve.values())) for name, curve in curves.items() if len(curve) > 1}
 
 
 def build_epoch_bands(rows: Rows) -> dict[str, plots.Band]:

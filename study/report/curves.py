@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gan_denoise.data.dataset import VALIDATION_IMAGES
 from gan_denoise.eval.labels import NETWORK
 from gan_denoise.eval.noise import NOISES
 from gan_denoise.export.run_folder import DENOISER, GAN, JOINT
@@ -32,10 +33,14 @@ def gan_curves(study: Study) -> str:
 def denoiser_curves(study: Study) -> str:
     """Loss and PSNR of the denoiser over the epochs."""
     panels = {"loss": {"loss": "loss"}, "PSNR, dB": {"PSNR": "psnr_db"}}
-    caption = (
-        "Denoiser training: the loss, and PSNR on 500 of the last 5,000 training images with fixed noise of sigma "
-        "25/255."
-    )
+    images = "500 of the last 5,000 training images"
+    if study.dataset is not None and not study.dataset.validates_on_training:
+        count = min(VALIDATION_IMAGES, len(study.dataset.held_out))
+        images = f"{count} {'test' if study.dataset.validation is None else 'validation'} images"
+    elif study.dataset is not None:
+        count = len(study.dataset.held_out)
+        images = f"{min(VALIDATION_IMAGES, count)} of the last {count:,} training images"
+    caption = f"Denoiser training: the loss, and PSNR on {images} with fixed noise of sigma 25/255."
     return _epoch_curves(study, DENOISER, panels, "training-denoiser.svg", "C", caption)
 
 

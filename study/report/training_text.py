@@ -88,8 +88,8 @@ def describe_inexact(stage: str, changes: Rows) -> str:
     return f"Training ({stage}) was resumed with changes (--resume-inexact): {'; '.join(changed)}." if changed else ""
 
 
-def describe_denoiser_training(log: Rows, images: int | None) -> str:
-    """How PSNR on the validation images changed, and whether they were held out."""
+def describe_denoiser_training(log: Rows, images: int | None, validates_on_training: bool = True) -> str:
+    """How PSNR on the validation images changed, and whether they were held out; `images` were trained on."""
     measured = [(row.get("epoch"), value) for row in log if (value := get_number(row, "psnr_db")) is not None]
     if not measured:
         return f"The denoiser's PSNR during training: {NOT_MEASURED}."
@@ -102,7 +102,7 @@ def describe_denoiser_training(log: Rows, images: int | None) -> str:
         text = f"PSNR {verb} {start:.2f} dB after epoch {first} to {end:.2f} dB after epoch {last}"
     if best - end >= SAME_DB:
         text += f"; the maximum is {best:.2f} dB after epoch {best_epoch}"
-    held_out = images is not None and images <= VALIDATION_START
+    held_out = not validates_on_training or (images is not None and images <= VALIDATION_START)
     return f"{text}. These images were {'not ' if held_out else ''}part of the training."
 
 
@@ -114,7 +114,8 @@ def describe_time(name: str, log: Rows) -> str:
         return f"Training time ({name}): {NOT_MEASURED}."
     total = sum(seconds)
     time = f"{total:.0f} s" if total < 120 else f"{total / 60:.0f} min" if total < 7200 else f"{total / 3600:.1f} h"
-    epochs = f"{len(seconds)} epoch{'s' if len(seconds) > 1 else ''}"
+    count = int(log[-1].get("epoch") or len(seconds))  # of many epochs, some have a line in the log
+    epochs = f"{count:,} epoch{'s' if count > 1 else ''}"
     return f"Training time ({name}): {time} ({epochs}, {min(rates):,.0f} to {max(rates):,.0f} images/s)."
 
 

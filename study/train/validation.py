@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from gan_denoise.data.dataset import Dataset, split_holdout
+from gan_denoise.data.dataset import VALIDATION_IMAGES, Dataset, split_holdout
 from gan_denoise.data.images import ImagesF32, to_float, to_uint8
 from gan_denoise.eval.generation.features import list_features, load_extractor
 from gan_denoise.eval.generation.reference import ImageSet, Reference, make_reference, score
@@ -15,7 +15,6 @@ from gan_denoise.study.config import RunOptions
 from gan_denoise.study.rows import HELD_OUT_DISTANCE
 from gan_denoise.study.run import ranks
 
-VALIDATION_IMAGES = 500
 VALIDATION_SIGMA = 25 / 255
 
 MEASURED = 1_000  # generated images of a measurement on held-out images, and at most as many of these

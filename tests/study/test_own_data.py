@@ -122,10 +122,33 @@ def test_the_report_says_whose_images_they_are_and_shows_them_in_colour(study: R
     assert "published run" not in report
     assert "Fashion-MNIST" not in report
     assert "--dataset folder" in report
+    assert "| images | 256 | 256 | the paper: 60,000 |" in report  # the preset's; 275 are there
+    assert "PSNR on 25 test images with" in report
+    assert "These images were not part of the training." in report
     with Image.open(study.figures / "before.png") as image:
         assert image.mode == "RGB"
         pixels = np.asarray(image)
     assert (pixels[..., 0] != pixels[..., 1]).any()
+
+
+def test_the_report_of_few_images_without_classes_says_and_draws_what_denoising_does(
+    study: RunFolder, tmp_path: Path
+) -> None:
+    """Its feature networks have no Fréchet distance: KID takes its place."""
+    shutil.copytree(study.path, tmp_path / "run")
+    run = RunFolder(tmp_path / "run")
+    for table in ("features", "crossover"):
+        measured = json.loads(run.result(table).read_text())
+        for row in measured["rows"]:
+            row |= dict.fromkeys(("raw", "denoised", "ratio", "ratio_low", "ratio_high"))
+        run.result(table).write_text(json.dumps(measured))
+    done = run_command("study", "report", run.path)
+    assert done.returncode == 0, done.stderr
+    report = run.report.read_text()
+    answer = report.partition("## Does denoising help?")[2].partition("## ")[0]
+    assert "the kernel distance (KID) of the generated images to real ones" in answer
+    assert "*Figure L. KID over the epochs, raw and denoised" in report
+    assert (run.figures / "distances.svg").exists()
 
 
 def test_images_without_classes_are_trained_jointly_and_exported(photos: Path, tmp_path: Path) -> None:
