@@ -144,6 +144,11 @@ def crossover_figure(study: Study, rows: Rows) -> str:
 
 
 def _features_note(study: Study) -> str:
+    if all(get_number(row, "raw") is None for row in study.rows(FEATURES)):
+        return (
+            "Kernel distances (KID) of generated images to test images, of which there are too few for a Fréchet "
+            "distance. Real: of unseen training images. " + source_line(study, FEATURES)
+        )
     return (
         "Fréchet distances of generated images to test images by the features of several networks. Real: of unseen "
         "training images. Generator alone: of one trained without the denoiser. In brackets the 95 % interval over the "

@@ -141,12 +141,14 @@ def test_the_report_of_few_images_without_classes_says_and_draws_what_denoising_
         measured = json.loads(run.result(table).read_text())
         for row in measured["rows"]:
             row |= dict.fromkeys(("raw", "denoised", "ratio", "ratio_low", "ratio_high"))
+            row |= {"kid_raw": 0.2, "kid_denoised": 0.1}
         run.result(table).write_text(json.dumps(measured))
     done = run_command("study", "report", run.path)
     assert done.returncode == 0, done.stderr
     report = run.report.read_text()
     answer = report.partition("## Does denoising help?")[2].partition("## ")[0]
     assert "the kernel distance (KID) of the generated images to real ones" in answer
+    assert "Kernel distances (KID) of generated images" in answer
     assert "*Figure L. KID over the epochs, raw and denoised" in report
     assert (run.figures / "distances.svg").exists()
 
