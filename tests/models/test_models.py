@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from gan_denoise.models.autoencoder import Denoiser, GaussianNoise
-from gan_denoise.models.classifier import FeatureNetwork
+from gan_denoise.models.classifier import FeatureNetwork, ResidualFeatureNetwork
 from gan_denoise.models.dcgan import Discriminator, Generator
 from gan_denoise.models.dncnn import DnCNN
 from gan_denoise.models.dropout import Dropout
@@ -74,11 +74,18 @@ def test_denoiser_begins_with_noise_and_keeps_the_shape() -> None:
     assert 0 <= restored.min() < restored.max() <= 1
 
 
-def test_features_are_the_layer_before_the_logits() -> None:
-    network = FeatureNetwork((4, 8, 16)).eval()
-    features, logits = network(torch.rand(3, 1, 28, 28))
-    assert features.shape == (3, 16)
+@pytest.mark.parametrize("kind", [FeatureNetwork, ResidualFeatureNetwork])
+@pytest.mark.parametrize(("classes", "channels", "size"), [(10, 1, 28), (2, 3, 32)])
+def test_features_are_the_layer_before_the_logits(
+    kind: type[FeatureNetwork] | type[ResidualFeatureNetwork], classes: int, channels: int, size: int
+) -> None:
+    network = kind((4, 8, 16), classes, channels).eval()
+    images = torch.rand(3, channels, size, size)
+    features, logits = network(images)
+    assert (features.shape, logits.shape) == ((3, 16), (3, classes))
     assert torch.equal(logits, network.to_logits(features))
+    assert torch.allclose(network(images[1:2])[0], features[1:2], atol=1e-6)  # whatever stands beside it
+    assert not torch.allclose(features[0], features[1], atol=1e-6)
 
 
 @pytest.mark.parametrize("network", [UNet((8, 12), (1, 1, 1)), DnCNN(8, 5)])

@@ -13,7 +13,9 @@ import torch
 from command_helpers import run_command
 from data_helpers import photograph
 from PIL import Image
+from typer.testing import CliRunner
 
+from gan_denoise.cli import app
 from gan_denoise.data.dataset import Dataset, Split
 from gan_denoise.data.dataset_options import DatasetOptions
 from gan_denoise.data.datasets import load_images
@@ -143,8 +145,8 @@ def test_the_report_of_few_images_without_classes_says_and_draws_what_denoising_
             row |= dict.fromkeys(("raw", "denoised", "ratio", "ratio_low", "ratio_high"))
             row |= {"kid_raw": 0.2, "kid_denoised": 0.1}
         run.result(table).write_text(json.dumps(measured))
-    done = run_command("study", "report", run.path)
-    assert done.returncode == 0, done.stderr
+    done = CliRunner().invoke(app, ["study", "report", str(run.path)], catch_exceptions=False)
+    assert done.exit_code == 0, done.stderr
     report = run.report.read_text()
     answer = report.partition("## Does denoising help?")[2].partition("## ")[0]
     assert "the kernel distance (KID) of the generated images to real ones" in answer

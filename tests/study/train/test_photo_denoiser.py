@@ -11,15 +11,18 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from skimage import data
+from typer.testing import CliRunner, Result
 
+from gan_denoise.cli import app
+from gan_denoise.data import datasets
 from gan_denoise.data.dataset import Dataset, Split, content_sha256
 from gan_denoise.data.images import to_float, to_pil
-from gan_denoise.errors import InputError, Interrupted
+from gan_denoise.errors import InputError, Interrupted, OutputError
 from gan_denoise.eval.metrics.psnr_ssim import psnr
 from gan_denoise.export import runtime
 from gan_denoise.export.convert.bundle import export_run
 from gan_denoise.export.convert.weights import load_denoiser
-from gan_denoise.study.config import DepthwiseUNetShape, PhotoDenoiserConfig, RunOptions
+from gan_denoise.study.config import DepthwiseUNetShape, PhotoDenoiserConfig, RunOptions, to_json
 from gan_denoise.study.run import stage
 from gan_denoise.study.train.dispatch import is_finished, train
 from gan_denoise.study.train.photo_denoiser import GREY, add_training_noise, random_crops, train_photo_denoiser
@@ -68,6 +71,31 @@ def test_it_learns_to_denoise_held_out_tiles(trained: Path, tiles: Dataset) -> N
     clean = tiles.held_out.images.astype(np.float32) / np.float32(255)
     gain = psnr(clean, denoised) - psnr(clean, noisy.clip(0, 1))
     assert gain.mean() > 2
+
+
+def test_the_command_trains_resumes_and_says_what_follows(
+    trained: Path, tiles: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_: tiles)  # the photographs take minutes to cut
+    (tmp_path / "small.json").write_text(json.dumps({**to_json(CONFIG), "epochs": 1, "seed": 7}))
+    run = tmp_path / "run"
+    command = ["train", "photo", "--config", str(tmp_path / "small.json"), "--threads", "1", "--out", str(run)]
+
+    def call(*more: str) -> Result:
+        return CliRunner().invoke(app, [*command, *more], catch_exceptions=False)
+
+    planned = json.loads(call("--dry-run", "--set", "learning_rate=1e-3").stdout)
+    assert (planned["seed"], planned["epochs"], planned["learning_rate"]) == (7, 1, 1e-3)
+    assert not run.exists()
+    done = call()
+    assert (done.exit_code, done.stdout) == (0, f"{run / 'denoiser'}\n")
+    assert done.stderr.splitlines()[-1] == f"next: gan-denoise export {run} --out exported"
+    fingerprint = json.loads((run / "denoiser/meta.json").read_text())["fingerprint"]
+    assert (fingerprint["seed"], fingerprint["config"]["network"]["widths"]) == (7, [8, 8, 8])
+    longer = call("--epochs", "2", "--start", str(trained / "denoiser"), "--json", "--out", str(tmp_path / "longer"))
+    assert json.loads(longer.stdout)["settings"]["epochs"] == 2
+    with pytest.raises(OutputError, match="holds a training run"):
+        call()
 
 
 def test_a_resumed_training_has_the_bits_of_an_unbroken_one(
