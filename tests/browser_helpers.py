@@ -31,10 +31,15 @@ class SilentHandler(SimpleHTTPRequestHandler):
 def hosted(folder: Path, isolated: bool = False) -> Iterator[str]:
     """The address of a folder on loopback while the block runs; `isolated`: with the headers of `demo --serve`."""
     plain = functools.partial(SilentHandler, directory=str(folder))
-    with make_server(folder, 0) if isolated else ThreadingHTTPServer(("127.0.0.1", 0), plain) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server_url(server)
-        server.shutdown()
+    trace = threading.gettrace()
+    threading.settrace(None)  # Python 3.11 fails where two threads start coverage at once
+    try:
+        with make_server(folder, 0) if isolated else ThreadingHTTPServer(("127.0.0.1", 0), plain) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            yield server_url(server)
+            server.shutdown()
+    finally:
+        threading.settrace(trace)
 
 
 def open_ready(page: Page, address: str) -> None:
