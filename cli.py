@@ -33,8 +33,8 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-REPEAT_S = 2.0
-_stopped_by: list[int] = []  # the signals that came
+REPEAT_S = 2.0  # seconds until a command that goes on after a signal is stopped again
+_stopped_by: list[int] = []  # the stop signals that this process received
 MODEL, STUDY = "Use the model", "Do the study"  # panels in the help
 app.command(rich_help_panel=MODEL)(export_commands.generate)
 app.command(rich_help_panel=MODEL)(denoise_commands.denoise)
@@ -118,10 +118,10 @@ def _run() -> None:
         sys.stdout.flush()  # flush here, where `main` can still report the error
 
 
-def _stop(number: int, frame: FrameType | None) -> NoReturn:
-    """Exit so that temporary files are removed; tried again every REPEAT_S until the command has ended.
+def _stop(number: int, _frame: FrameType | None) -> NoReturn:
+    """End the command so that temporary files are removed; raises again every REPEAT_S until it has ended.
 
-    Where a compiled module is imported, the exception that is raised here is lost or becomes an ImportError.
+    While a compiled module is imported, the exception that is raised here is lost or becomes an ImportError.
     """
     _stopped_by.append(number)
     if number == hangup_signal():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from numpy.random import Generator, Philox  # here, since its import loses the exception of a signal's handler
+from numpy.random import Generator, Philox  # early: its import loses a signal handler's exception
 
 LATENTS, NOISE, RESAMPLING = 0, 1, 2  # streams that are independent of each other for the same seed
 

@@ -47,7 +47,7 @@ def run_workers(count: int, graph: Graph, job: Job, manifest: Manifest, missing:
     finally:
         while running := [process for process, _ in workers if process.is_alive()]:
             for process in running:
-                process.terminate()  # again if it goes on: the exception is lost where it imports a compiled module
+                process.terminate()  # again if it goes on: an import may lose the handler's exception
             for process in running:
                 process.join(END_S)
     if not all(job.path(number).exists() for number in missing):

@@ -62,7 +62,7 @@ for part in range(2):
             open("started", "w").close()
             time.sleep(0.01)
     except KeyboardInterrupt:
-        pass  # as in a finalizer
+        pass  # as the import of a compiled module does
 """
 SIOCSIFFLAGS, IFF_UP = 0x8914, 1
 

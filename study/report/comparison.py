@@ -216,7 +216,10 @@ def build_distance_bands(rows: Rows) -> dict[str, plots.Band]:
 
 
 def build_kid_bands(rows: Rows) -> dict[str, plots.Band]:
-    """The curves of `build_distance_bands` for KID, of one run with several epochs; its axis shows positive values."""
+    """The curves of `build_distance_bands` for KID, of one run with several epochs.
+
+    Values of 0 and below are left out: the axis is logarithmic.
+    """
     curves: dict[str, dict[int, Estimate]] = {}
     for row in rows:
         raw = "raw, joint" if row["denoiser"] == JOINT else "raw"

@@ -84,7 +84,7 @@ def test_features_are_the_layer_before_the_logits(
     features, logits = network(images)
     assert (features.shape, logits.shape) == ((3, 16), (3, classes))
     assert torch.equal(logits, network.to_logits(features))
-    assert torch.allclose(network(images[1:2])[0], features[1:2], atol=1e-6)  # whatever stands beside it
+    assert torch.allclose(network(images[1:2])[0], features[1:2], atol=1e-6)  # the same alone as in a batch
     assert not torch.allclose(features[0], features[1], atol=1e-6)
 
 

@@ -73,7 +73,7 @@ def test_it_learns_to_denoise_held_out_tiles(trained: Path, tiles: Dataset) -> N
     assert gain.mean() > 2
 
 
-def test_the_command_trains_resumes_and_says_what_follows(
+def test_the_command_trains_from_a_file_or_weights_and_overwrites_no_run(
     trained: Path, tiles: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(datasets, "load_dataset", lambda *_: tiles)  # the photographs take minutes to cut
