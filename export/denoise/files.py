@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,14 +57,15 @@ def list_jobs(
 
     `scan.0001.tif` becomes `scan.0001.png`; its pages, if it has several, `scan.0001-000.png` and so on. With
     `keep_format` a format of KEPT stays, the others are counted in `as_png`. Of a folder all images are taken, with
-    its sub-folders, but not those in `out`. Names are compared as macOS and Windows do: composed (NFC) and in any case.
-    A repeated image counts once. Raises UsageError when two images share an output or one would replace an image, and
-    InputError for a folder without images.
+    its sub-folders, but not those in `out`; see `_named_images` for those that differ in the suffix alone. Names are
+    compared as macOS and Windows do: composed (NFC) and in any case. A repeated image counts once.
+    Raises UsageError when two images share an output or one would replace an image, and InputError for a folder without
+    images.
     """
     listing = Listing()
     owners: dict[str, Path] = {}  # the image of each output
     seen: set[tuple[str, str]] = set()
-    for path, name in _named_images(images, out, skipped):
+    for path, name in _named_images(images, out, skipped, keep_format):
         identity = os.path.realpath(path), _key(name)  # `a.png` and `b/../a.png` are one
         if identity in seen:
             continue
@@ -108,8 +110,13 @@ def _read_header(path: Path, content: bytes | None) -> Header:
         raise
 
 
-def _named_images(images: Sequence[Path], out: Path, skipped: Skipped) -> Iterator[tuple[Path, Path]]:
-    """Each image file and the path below `out` of its output, without a suffix."""
+def _named_images(
+    images: Sequence[Path], out: Path, skipped: Skipped, keep_format: bool
+) -> Iterator[tuple[Path, Path]]:
+    """Each image file and the path below `out` of its output, without a suffix.
+
+    Where a folder has `a.jpg` and `a.tif`, and both become PNG files, their outputs are `a.jpg.png` and `a.tif.png`.
+    """
     suffixes = (*SUFFIXES, *(camera_raw.SUFFIXES if camera_raw.can_develop() else ()))
     for path in images:
         if path == STDIN:
@@ -123,7 +130,11 @@ def _named_images(images: Sequence[Path], out: Path, skipped: Skipped) -> Iterat
         is_empty = True
         for folder, files in walk_image_folders(path, skipped, exclude=out, suffixes=suffixes):
             is_empty = False
-            yield from ((file, out / folder.relative_to(path) / _name(file)) for file in files)
+            below = out / folder.relative_to(path)
+            stems = Counter(_key(Path(_name(file))) for file in files)
+            for file in files:
+                is_shared = not keep_format and stems[_key(Path(_name(file)))] > 1
+                yield file, below / (file.name if is_shared else _name(file))
         if is_empty:
             raise none_found(path, skipped)
 

@@ -30,8 +30,8 @@ def save(*names: str) -> None:
         Image.new("L", (28, 28), 99).save(name, format="PNG")
 
 
-def outputs(*images: str) -> list[str]:
-    listing = list_jobs([Path(image) for image in images], Path("clean"), Skipped())
+def outputs(*images: str, keep_format: bool = False) -> list[str]:
+    listing = list_jobs([Path(image) for image in images], Path("clean"), Skipped(), keep_format)
     assert not listing.failed
     return [str(target) for job in listing.jobs for target in job.targets]
 
@@ -109,6 +109,14 @@ def test_two_images_with_one_output_are_named(first: str, second: str) -> None:
     with pytest.raises(UsageError) as caught:
         outputs(first, second)
     assert f"got {first} and {second}, both written as" in caught.value.message
+
+
+@pytest.mark.row(65)
+def test_images_of_a_folder_that_differ_in_the_suffix_alone_keep_it() -> None:
+    save("x/a.png", "x/b.png", "x/deep/a.bmp")
+    Image.new("L", (28, 28)).save("x/A.tif")
+    assert outputs("x") == ["clean/A.tif.png", "clean/a.png.png", "clean/b.png", "clean/deep/a.png"]
+    assert outputs("x", keep_format=True) == ["clean/A.tif", "clean/a.png", "clean/b.png", "clean/deep/a.png"]
 
 
 @pytest.mark.row(63)

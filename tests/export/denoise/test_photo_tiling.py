@@ -69,7 +69,9 @@ def test_inner_parts_cover_each_pixel_once_and_tiles_keep_their_limit(size: tupl
 
 
 def test_the_extra_work_of_tiles_is_below_forty_percent() -> None:
-    graph = Graph(photo_model("copy", receptive_field="67"), runtime.DENOISER, "photo", threads=1)
+    shipped = runtime.load_graph(runtime.PHOTO)
+    reach = str(shipped.receptive_field)
+    graph = Graph(photo_model("copy", receptive_field=reach), runtime.DENOISER, "photo", threads=1)
     for width, height in ((6000, 4000), (4000, 3000), (3000, 2000), (1920, 1080), (11648, 8736), (1025, 1025)):
         sides = [[outer.stop - outer.start for outer in tile.outer[1:]] for tile in list_tiles(graph, height, width)]
         assert 0 < sum(h * w for h, w in sides) / (width * height) - 1 < 0.4
