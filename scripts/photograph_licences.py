@@ -1,4 +1,4 @@
-"""Write docs/photograph_licences.md from the list of photographs: `make docs`. tests/test_docs.py checks it."""
+"""Write photograph_licences.md beside the shipped weights: `make docs`. tests/test_docs.py checks it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from gan_denoise.data.photograph_tables import count_licences, photographs_markd
 from gan_denoise.data.photographs import HELD_OUT, list_photographs
 from gan_denoise.markdown import bullets
 
-FILE = Path(__file__).resolve().parents[1] / "docs/photograph_licences.md"
+FILE = Path(__file__).resolve().parents[1] / "export/shipped/photograph_licences.md"
 LICENCES = {
     "CC0-1.0": "[CC0 1.0](https://creativecommons.org/publicdomain/zero/1.0/): the author gives up all rights.",
     "CC-BY-4.0": "[CC BY 4.0](https://creativecommons.org/licenses/by/4.0/): name the author.",
@@ -24,7 +24,7 @@ LICENCES = {
 PAGE = """# Licences of the photographs
 
 Whose are the photographs that the photo denoiser was trained on, and what do their licences mean for its weights?
-Written by `make docs` from [photographs.json](../data/photographs.json), which also has their files and SHA-256.
+Written by `make docs` from [photographs.json](../../data/photographs.json), which also has their files and SHA-256.
 
 There are {n}: {n_train} were trained on, {n_held_out} were held out; choices were made on these, and the documents
 show some of them. Authors and licences are those that the packages state. Where a package states two, the one beside
@@ -54,7 +54,7 @@ GPL 2 or later), for lxqt-themes that of the folder's file `License` (Debian's s
 
 
 def render_page() -> str:
-    """The whole of docs/photograph_licences.md."""
+    """The whole of export/shipped/photograph_licences.md."""
     photographs = list_photographs()
     n_held_out = sum(photo.split == HELD_OUT for photo in photographs)
     licences = [f"{count} {LICENCES[licence]}" for licence, count in count_licences().items()]
