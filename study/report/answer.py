@@ -11,11 +11,12 @@ from gan_denoise.study.compare.crossover import CROSSOVER_RULE
 from gan_denoise.study.compare.statistics import Estimate, build_curves
 from gan_denoise.study.report import plots
 from gan_denoise.study.report.comparison import NO_CHANGE, build_epoch_bands, interval_note
-from gan_denoise.study.report.comparison_text import DENOISER_NAMES, verdict_of
+from gan_denoise.study.report.comparison_text import DENOISER_NAMES
 from gan_denoise.study.report.figure_markdown import figure_markdown, figure_path
-from gan_denoise.study.report.results import FEATURES, Study, source_line
+from gan_denoise.study.report.results import FEATURES, SUBSETS, Study, source_line
 from gan_denoise.study.report.results_text import describe_distance
 from gan_denoise.study.report.tables import ratio_table
+from gan_denoise.study.report.verdict import Verdict, verdict_of
 from gan_denoise.study.rows import GAUSSIAN, JOINT, JOINT_FILTERS, MEAN, NLM, Rows, get_number, join_words
 
 FEATURE_NAMES = {
@@ -52,7 +53,7 @@ def answer_section(study: Study) -> list[str]:
     if not rows and not crossover and not study.rows("generation"):
         return []
     sentences = [
-        describe_features(rows) or describe_distance(study.rows("generation")),
+        describe_features(rows) or describe_distance(study.rows("generation"), study.rows(SUBSETS)),
         describe_crossovers(study.crossover.get("settings", {}).get("crossover", []), crossover),
         describe_filters(crossover),
     ]
@@ -66,7 +67,7 @@ def answer_section(study: Study) -> list[str]:
 
 def describe_features(rows: Rows) -> str:
     """What denoising does to the distance by each feature network, with the interval of the ratio."""
-    groups: dict[str, list[str]] = {}
+    groups: dict[Verdict, list[str]] = {}
     for row in rows:
         if (ratio := get_number(row, "ratio")) is not None:
             features = str(row["features"])
@@ -74,7 +75,7 @@ def describe_features(rows: Rows) -> str:
             number = f"FFD-1: {ratio:.3g} times" if features == FFD_1 else f"{ratio:.3g} times"
             interval = Estimate(ratio, get_number(row, "ratio_low"), get_number(row, "ratio_high"), seeds=1)
             groups.setdefault(verdict_of(interval), []).append(f"{name} ({number})")
-    parts = [f"on {_of_features(names)} denoising {verdict}" for verdict, names in groups.items()]
+    parts = [f"on {_of_features(names)} denoising {verdict} the distance" for verdict, names in groups.items()]
     text = "; ".join(parts).replace("the distance", "the Fréchet distance to real images", 1)
     return f"{text[:1].upper()}{text[1:]}." if parts else ""
 

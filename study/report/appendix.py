@@ -5,9 +5,9 @@ from __future__ import annotations
 from gan_denoise.eval.generation.subsets import ALL_CLASSES
 from gan_denoise.markdown import bullets, escape_markdown
 from gan_denoise.study.compare.statistics import Estimate
-from gan_denoise.study.report.comparison_text import LOWERS, OPEN, RAISES, verdict_of
 from gan_denoise.study.report.results import SUBSETS, Study, source_line
 from gan_denoise.study.report.tables import ratio_table
+from gan_denoise.study.report.verdict import Verdict, verdict_of
 from gan_denoise.study.rows import Row, Rows, get_number, join_words
 
 COLUMNS = ("class", "n", "real", "raw", "denoised", "ratio", "excess_ratio")
@@ -48,9 +48,11 @@ def describe_classes(rows: Rows) -> str:
     classes = [row for row in rows if row["class"] != ALL_CLASSES]
     groups = {
         verdict: [f"{_name(row)} ({row['ratio']:.3g} times)" for row in classes if _is(row, verdict)]
-        for verdict in (LOWERS, RAISES, OPEN)
+        for verdict in Verdict
     }
-    text = "; ".join(f"in {join_words(names)} denoising {verdict}" for verdict, names in groups.items() if names)
+    text = "; ".join(
+        f"in {join_words(names)} denoising {verdict} the distance" for verdict, names in groups.items() if names
+    )
     return f"{text[:1].upper()}{text[1:]}." if text else ""
 
 
@@ -60,7 +62,7 @@ def _name(row: Row) -> str:
     return f"class {name}" if name.isdecimal() else escape_markdown(name)
 
 
-def _is(row: Row, verdict: str) -> bool:
+def _is(row: Row, verdict: Verdict) -> bool:
     return verdict_of(_ratio(row)) == verdict
 
 

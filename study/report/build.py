@@ -19,7 +19,15 @@ from gan_denoise.study.report.appendix import appendix_section
 from gan_denoise.study.report.comparison import comparison_section, distance_figure
 from gan_denoise.study.report.comparison_text import describe_answer, describe_seeds
 from gan_denoise.study.report.html import to_html
-from gan_denoise.study.report.results import CONTROLS, PAPER_RESULTS, Study, load_study, training_facts
+from gan_denoise.study.report.results import (
+    CONTROLS,
+    FEATURES,
+    PAPER_RESULTS,
+    SUBSETS,
+    Study,
+    load_study,
+    training_facts,
+)
 from gan_denoise.study.report.results_sections import (
     denoised_generation_section,
     denoising_section,
@@ -33,6 +41,7 @@ from gan_denoise.study.report.results_text import (
     describe_noise,
     describe_speed,
     describe_training_effect,
+    distance_verdict,
 )
 from gan_denoise.study.report.tables import settings_table
 from gan_denoise.study.report.texts import (
@@ -58,6 +67,7 @@ from gan_denoise.study.report.training_text import (
     describe_progress,
     describe_time,
 )
+from gan_denoise.study.rows import get_number
 
 
 def write_report(folder: Path, dataset: Dataset | None, published: Path = PAPER_RESULTS) -> Path:
@@ -105,6 +115,8 @@ def _abstract(study: Study) -> list[str]:
     elif not is_paper and study.is_fashion_mnist:
         budget += f" The published results of preset `{PAPER}` were not found."
     rows, published = study.rows("generation"), study.published_rows("generation")
+    subsets, published_subsets = study.rows(SUBSETS), study.published_rows(SUBSETS)
+    verdicts = distance_verdict(rows, subsets), distance_verdict(published, published_subsets)
     is_joint = JOINT in study.stages()
     return [
         "## Abstract",
@@ -112,11 +124,12 @@ def _abstract(study: Study) -> list[str]:
         ABSTRACT.format(data=data_name(study), joint=JOINT_TRAINING if is_joint else "")
         if rows or study.logs[GAN]
         else "Nothing has been trained or measured yet.",
-        " ".join(["**This run.**", describe_distance(rows), describe_claim(rows), describe_noise(rows)]),
-        f"**Published run of preset `{PAPER}`, {PAPER_EPOCHS} epochs.** {describe_distance(published)}"
+        " ".join(["**This run.**", describe_distance(rows, subsets), describe_claim(rows), describe_noise(rows)]),
+        f"**Published run of preset `{PAPER}`, {PAPER_EPOCHS} epochs.** "
+        f"{describe_distance(published, published_subsets)}"
         if published
         else "",
-        describe_training_effect(rows, published, study.config(GAN).get("epochs"), PAPER_EPOCHS, is_joint),
+        describe_training_effect(*verdicts, study.config(GAN).get("epochs"), PAPER_EPOCHS, is_joint),
         describe_answer(study.compare_rows()) if study.compare_rows() else "",
         f"{describe_best_method(study.rows('denoising'), NOISES[0])} {describe_speed(study.rows('bench'), TWO_GRAPHS)}",
     ]
@@ -183,13 +196,14 @@ def _comparison(study: Study) -> list[str]:
 
 def _limits(study: Study) -> list[str]:
     seeds = sorted({str(study.fingerprint(stage).get("seed", "not recorded")) for stage in study.stages()})
+    has_latents = any(get_number(row, "ratio_low") for row in [*study.rows(FEATURES), *study.rows(SUBSETS)])
+    intervals = describe_seeds(study.compare_rows(), study.crossover_rows(), has_latents)
     inexact = [escape_markdown(describe_inexact(name, study.changes(stage))) for stage, name in study.stages().items()]
     return [
         "## Limits",
         bullets(
             [
-                f"One training run, seed {' and '.join(seeds)}: {describe_seeds(study.compare_rows())}. A small "
-                "difference may be due to chance.",
+                f"One training run, seed {' and '.join(seeds)}: {intervals}. A small difference may be due to chance.",
                 *inexact,
                 LIMIT_OF_FASHION_MNIST if study.is_fashion_mnist else LIMIT_OF_OWN_DATA,
                 *LIMITS,

@@ -22,25 +22,27 @@ from gan_denoise.study.report import plots
 from gan_denoise.study.report.comparison_text import (
     CONTROLS,
     DENOISER_NAMES,
-    LOWERS,
-    OPEN,
-    RAISES,
     control_ratio,
     count_seeds,
     describe_answer,
     describe_control,
     describe_cost,
     describe_stability,
-    verdict_of,
 )
 from gan_denoise.study.report.figure_markdown import figure_markdown, figure_path, missing_figure
 from gan_denoise.study.report.results import Study
+from gan_denoise.study.report.verdict import Verdict, verdict_of
 from gan_denoise.study.rows import JOINT, Rows, get_number
 
 X_LABEL, Y_LABEL = "Fréchet distance of raw images", "distance denoised / raw"
 NO_CHANGE = "no change"
 MAX_CURVES = 5  # in figure G
-EFFECTS = {LOWERS: "lowers", RAISES: "raises", OPEN: "unclear"}
+EFFECTS = {
+    Verdict.LOWERS: "lowers",
+    Verdict.RAISES: "raises",
+    Verdict.UNCLEAR: "unclear",
+    Verdict.UNTESTED: "untested",
+}
 EFFECT_COLUMNS = (
     "run",
     "denoiser",

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from gan_denoise.eval.labels import FUSED, NETWORK, NOT_MEASURED
 from gan_denoise.study.compare.paired import last_rows, paired_ratio
 from gan_denoise.study.compare.statistics import Estimate, Point, build_curves, group_by_snapshot
+from gan_denoise.study.report.verdict import Verdict, verdict_of
 from gan_denoise.study.rows import (
     GAUSSIAN,
     JOINT,
@@ -32,14 +33,6 @@ CONTROLS = {
     "gan-only": "the GAN alone, with as many updates as joint training has",
     "large-gan": "the GAN alone, with as many updates, and the denoiser's operations in a larger generator",
 }
-LOWERS, RAISES, OPEN = "**lowers** the distance", "**raises** the distance", "has no clear effect"
-
-
-def verdict_of(ratio: Estimate) -> str:
-    """LOWERS or RAISES if the whole 95 % interval is below or above 1; else, or without an interval, OPEN."""
-    if ratio.low is None or ratio.high is None:
-        return OPEN
-    return LOWERS if ratio.high < 1 else RAISES if ratio.low > 1 else OPEN
 
 
 def describe_answer(rows: Rows) -> str:
@@ -47,8 +40,10 @@ def describe_answer(rows: Rows) -> str:
     points = [point for curve in build_curves(rows).values() for point in curve]
     if not points:
         return f"Whether denoising helps: {NOT_MEASURED}."
-    verdicts = {verdict: [p for p in points if verdict_of(p.ratio) == verdict] for verdict in (LOWERS, RAISES, OPEN)}
-    parts = [f"{verdict} in {len(those)} ({_raw_range(those)})" for verdict, those in verdicts.items() if those]
+    verdicts = {verdict: [p for p in points if verdict_of(p.ratio) == verdict] for verdict in Verdict}
+    parts = [
+        f"{verdict} the distance in {len(those)} ({_raw_range(those)})" for verdict, those in verdicts.items() if those
+    ]
     case = "case" if len(points) == 1 else "cases"
     return f"In {len(points)} {case} (run, epoch and denoiser) of `study compare`, denoising {join_words(parts)}."
 
@@ -72,9 +67,10 @@ def describe_control(rows: Rows, control: str) -> str:
     if denoised is None:
         return f"{first}; joint training compared with it: {NOT_MEASURED}."
     conclusions = {
-        LOWERS: "at equal compute, joint training **is better**",
-        RAISES: "at equal compute, joint training **is not better**",
-        OPEN: f"no clear difference{_open_reason(denoised)}",
+        Verdict.LOWERS: "at equal compute, joint training **is better**",
+        Verdict.RAISES: "at equal compute, joint training **is not better**",
+        Verdict.UNCLEAR: "no clear difference (the interval includes 1)",
+        Verdict.UNTESTED: "whether they differ was not tested (one training, no interval)",
     }
     return (
         f"{first}; the distance of jointly trained, denoised images is {_format_ratio(denoised)} the control's: "
@@ -130,12 +126,15 @@ def count_seeds(rows: Rows) -> int:
     return max((len(group) for group in group_by_snapshot(rows).values()), default=0)
 
 
-def describe_seeds(rows: Rows) -> str:
-    """How many seeds the results have, and where there are confidence intervals."""
-    seeds = count_seeds(rows)
-    if seeds < 2:
-        return "there are no confidence intervals"
-    return f"only the runs under 'Does denoising help?' have several seeds (up to {seeds}) and confidence intervals"
+def describe_seeds(compared: Rows, crossover: Rows, has_latents: bool) -> str:
+    """Where there are intervals over several seeds, by the rows of `study compare`, and whether over latents."""
+    places = {"figure K": crossover, "the section 'Comparison of runs'": compared}
+    counts = {place: seeds for place, rows in places.items() if (seeds := count_seeds(rows)) > 1}
+    over_seeds = join_words(f"{place} (up to {seeds})" for place, seeds in counts.items()) if counts else ""
+    if not has_latents:
+        return f"only {over_seeds} has several seeds and intervals" if counts else "there are no confidence intervals"
+    other = f"; only {over_seeds} has several seeds" if counts else ""
+    return f"its confidence intervals are over its latents, not over trainings{other}"
 
 
 def _mean_and_std(values: Sequence[float | None]) -> str:
@@ -155,7 +154,3 @@ def _format_ratio(ratio: Estimate) -> str:
         return f"{ratio.value:.3f} times (one seed, no interval)"
     seeds = f"{ratio.seeds} seeds" if ratio.seeds > 1 else "one seed, over its latents"
     return f"{ratio.value:.3f} times ({ratio.low:.3f} to {ratio.high:.3f}, {seeds})"
-
-
-def _open_reason(ratio: Estimate) -> str:
-    return " (one training, no interval)" if ratio.low is None else " (the interval includes 1)"

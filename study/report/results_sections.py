@@ -6,7 +6,7 @@ from gan_denoise.eval.labels import EAGER, GAUSSIAN, NETWORK, NLM, REAL_DENOISED
 from gan_denoise.eval.noise import NOISES
 from gan_denoise.markdown import bullets, code, escape_markdown
 from gan_denoise.study.report import curves, figures
-from gan_denoise.study.report.results import CONTROLS, Study, source_line
+from gan_denoise.study.report.results import CONTROLS, SUBSETS, Study, source_line
 from gan_denoise.study.report.results_text import (
     METHODS,
     describe_best_method,
@@ -51,9 +51,15 @@ def denoised_generation_section(study: Study) -> list[str]:
         *([generation_table(rows, published), source_line(study, "generation")] if rows else ["Table: not measured."]),
         metrics if features else "",
         *_controls(study),
-        bullets([describe_distance(rows), describe_claim(rows), describe_noise(rows)]),
+        bullets([describe_distance(rows, study.rows(SUBSETS)), describe_claim(rows), describe_noise(rows)]),
         f"In the published run of preset `{PAPER}`:" if published else "",
-        bullets([describe_distance(published), describe_claim(published), describe_noise(published)])
+        bullets(
+            [
+                describe_distance(published, study.published_rows(SUBSETS)),
+                describe_claim(published),
+                describe_noise(published),
+            ]
+        )
         if published
         else "",
     ]

@@ -7,15 +7,17 @@ from collections.abc import Iterable, Mapping
 
 from gan_denoise.eval.bench.timing import UNSTABLE
 from gan_denoise.eval.columns import format_value
+from gan_denoise.eval.generation.subsets import ALL_CLASSES
 from gan_denoise.eval.labels import DENOISED, FUSED, NETWORK, NOISY, NOT_MEASURED, RAW, REAL_BASELINE
 from gan_denoise.markdown import escape_markdown
+from gan_denoise.study.compare.statistics import Estimate
+from gan_denoise.study.report.verdict import Verdict, verdict_of
 from gan_denoise.study.rows import Rows, find_row, get_number, join_words
 
-SAME = 0.02  # a relative change up to this counts as none
+SAME = 0.02  # a relative change of sharpness or contrast up to this counts as none
 SAME_NOISE = 0.1  # the same for the wavelet estimate of noise
 SAME_DB = 0.05  # dB
 SAME_TIME = 0.05  # a relative difference of times up to this counts as none
-LOWERS, RAISES, KEEPS = "**lowers**", "**raises**", "hardly changes"
 
 METHODS = {
     NOISY: "the noisy image",
@@ -37,35 +39,51 @@ DISTANCES = {
 }
 
 
-def describe_distance(rows: Rows) -> str:
-    """Whether denoising moves the generated images closer to real ones, and whether that costs detail."""
+def describe_distance(rows: Rows, subsets: Rows) -> str:
+    """Whether denoising moves the generated images closer to real ones, and whether that costs detail.
+
+    `subsets` has the interval of the ratio of distances over the latents, of as many images.
+    """
     key = _distance_key(rows)
     raw, denoised, baseline = (get_number(find_row(rows, set=name), key) for name in (RAW, DENOISED, REAL_BASELINE))
-    verdict = distance_verdict(rows)
+    verdict, ratio = distance_verdict(rows, subsets), _latents_ratio(rows, subsets)
     if verdict is None or raw is None or denoised is None:
         return f"FFD-1 before and after denoising: {NOT_MEASURED}."
     form = {"ffd_1": ".3f", "distance": ".4g", "kid": ".5f"}[key]
     real = NOT_MEASURED if baseline is None else f"{baseline:{form}}"
     values = f"from {raw:{form}} to {denoised:{form}} (real images: {real})"
-    if verdict == KEEPS:
-        return f"The denoiser {KEEPS} {DISTANCES[key]}: {values}."
-    factor = f", by a factor of {max(raw, denoised) / min(raw, denoised):.2f}" if min(raw, denoised) > 0 else ""
-    closer = "closer to" if verdict == LOWERS else "further from"
-    return (
-        f"The denoiser {verdict} {DISTANCES[key]}, {values}{factor}: "
-        f"by this metric the denoised images are {closer} real ones{_detail_loss(rows) if verdict == LOWERS else ''}."
-    )
+    times = f", {ratio.value:.3g} times" if ratio else f", {denoised / raw:.3g} times" if key != "kid" and raw else ""
+    interval = f" (95 % interval over the latents {ratio.low:.3g} to {ratio.high:.3g})" if ratio else ""
+    ends = {
+        Verdict.LOWERS: f": by this metric the denoised images are closer to real ones{_detail_loss(rows)}",
+        Verdict.RAISES: ": by this metric the denoised images are further from real ones",
+        Verdict.UNTESTED: "; no interval was measured",
+    }
+    return f"The denoiser {verdict} {DISTANCES[key]}, {values}{times}{interval}{ends.get(verdict, '')}."
 
 
-def distance_verdict(rows: Rows) -> str | None:
-    """LOWERS, RAISES or KEEPS: the effect of denoising on the distance to real images; None without one."""
+def distance_verdict(rows: Rows, subsets: Rows) -> Verdict | None:
+    """The effect of denoising on the distance to real images; None where there is no distance.
+
+    By the interval over the latents; KID, by its standard errors.
+    """
     key = _distance_key(rows)
     raw, denoised = (get_number(find_row(rows, set=name), key) for name in (RAW, DENOISED))
     if raw is None or denoised is None:
         return None
+    if key != "kid":
+        return verdict_of(_latents_ratio(rows, subsets))
     errors = [get_number(find_row(rows, set=name), "kid_se") or 0.0 for name in (RAW, DENOISED)]
-    is_same = abs(denoised - raw) < 2 * max(errors) if key == "kid" else _is_same(raw, denoised)
-    return KEEPS if is_same else LOWERS if denoised < raw else RAISES
+    if abs(denoised - raw) < 2 * max(errors):
+        return Verdict.UNCLEAR
+    return Verdict.LOWERS if denoised < raw else Verdict.RAISES
+
+
+def _latents_ratio(rows: Rows, subsets: Rows) -> Estimate | None:
+    """The ratio of distances with its interval over the latents, of as many images as the table has; None without."""
+    row = find_row(subsets, **{"class": ALL_CLASSES, "n": (find_row(rows, set=RAW) or {}).get("n")})
+    ratio, low, high = (get_number(row, name) for name in ("ratio", "ratio_low", "ratio_high"))
+    return None if ratio is None or low is None or high is None else Estimate(ratio, low, high, seeds=1)
 
 
 def _distance_key(rows: Rows) -> str:
@@ -74,10 +92,11 @@ def _distance_key(rows: Rows) -> str:
     return next((key for key in DISTANCES if get_number(raw, key) is not None), "ffd_1")
 
 
-def describe_training_effect(rows: Rows, published: Rows, epochs: object, published_epochs: int, is_joint: bool) -> str:
+def describe_training_effect(
+    here: Verdict | None, there: Verdict | None, epochs: object, published_epochs: int, is_joint: bool
+) -> str:
     """Why this run and the published run of preset `paper` differ in the effect on FFD-1; empty where they agree."""
-    here, there = distance_verdict(rows), distance_verdict(published)
-    if here is None or there is None or here == there:
+    if here == there or not {here, there}.isdisjoint({None, Verdict.UNTESTED}):
         return ""
     if is_joint:
         reason = "this run trains generator and denoiser jointly, the published run trains them separately"

@@ -26,7 +26,7 @@ def test_each_class_is_named_with_its_verdict() -> None:
     rows = [row("all", 500, 0.8), row("Bag", 50, 0.8), row("Shirt", 50, 1.2), row("Coat", 50, 1.01), row("Top", 9, 0.7)]
     assert describe_classes(rows) == (
         "In Bag (0.8 times) and Top (0.7 times) denoising **lowers** the distance; in Shirt (1.2 times) denoising "
-        "**raises** the distance; in Coat (1.01 times) denoising has no clear effect."
+        "**raises** the distance; in Coat (1.01 times) denoising has no clear effect on the distance."
     )
     assert describe_classes(rows[:1]) == ""
     assert describe_classes([row("0", 50, 0.8)]) == "In class 0 (0.8 times) denoising **lowers** the distance."

@@ -47,7 +47,7 @@ def report(study: Path, excerpt: Dataset) -> Path:
 
 
 def write_results(folder: Path, frechet: float) -> dict[str, Any]:
-    """Write the three result files, with FFD-1 `frechet` for the raw images; returns their content by name."""
+    """Write four result files, with FFD-1 `frechet` for the raw images; returns their content by name."""
     names = ("set", "n", "ffd_1", "sharpness", "contrast", "noise")
     sets = [
         ("raw", 200, frechet, 0.2, 0.2, 0.01),
@@ -57,6 +57,7 @@ def write_results(folder: Path, frechet: float) -> dict[str, Any]:
     columns = {"noise": "float", "sigma": 25 / 255, "ssim": 0.5, "ms_per_image": 1.0, "n": 8}
     tables = {
         "generation": [dict(zip(names, values, strict=True)) for values in sets],
+        "subsets": [{"class": "all", "n": 200, "ratio": 0.5, "ratio_low": 0.4, "ratio_high": 0.6}],
         "denoising": [{"method": m, "psnr_db": v, **columns} for m, v in (("network", 24.0), ("median", 22.0))],
         "bench": [{"name": n, "batch": 8, "p50_ms": t} for n, t in (("fused", 1.0), ("two graphs", 2.0))],
     }

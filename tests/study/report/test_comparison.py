@@ -82,13 +82,13 @@ def test_the_section_has_a_figure_and_an_answer_before_the_other_results(
 
 def test_the_limits_mention_the_seeds(tmp_path: Path, rows: list[dict[str, Any]]) -> None:
     assert (
-        "have several seeds (up to 2) and confidence intervals. A small difference may be due to chance."
-        in report_of(tmp_path / "two", rows)
+        "only the section 'Comparison of runs' (up to 2) has several seeds and intervals. A small difference may be "
+        "due to chance." in report_of(tmp_path / "two", rows)
     )
     one = report_of(tmp_path / "one", [row for row in rows if row["seed"] == 0])
     assert "there are no confidence intervals. A small difference may be due to chance." in one
     assert "one seed, no intervals" in one
-    assert "| quarter | joint training | 1 | 1 | unclear | 0.400 | 2.000 | 0.800 |" in one
+    assert "| quarter | joint training | 1 | 1 | untested | 0.400 | 2.000 | 0.800 |" in one
 
 
 def test_the_command_repeats_the_comparison(tmp_path: Path, rows: list[dict[str, Any]]) -> None:

@@ -39,7 +39,7 @@ def test_each_number_has_an_interval_if_there_are_several_seeds() -> None:
     change = mean_interval([0.01, 0.02, 0.03])
     assert (change.low, change.high) == pytest.approx((-0.005, 0.045), abs=5e-4)
     one = effects_table(rows_of(seeds=1, class_preserved=None)).splitlines()[2]
-    assert one == ("| quarter | one pass | 1 | 1 | unclear | 0.700 | 0.500 | 0.350 | +0.010 | -0.050 | not measured |")
+    assert one == ("| quarter | one pass | 1 | 1 | untested | 0.700 | 0.500 | 0.350 | +0.010 | -0.050 | not measured |")
 
 
 def test_a_run_without_denoiser_has_no_line_and_no_curve() -> None:

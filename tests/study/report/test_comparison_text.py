@@ -8,6 +8,7 @@ import pytest
 
 from gan_denoise.study.compare.statistics import build_curves
 from gan_denoise.study.report import comparison_text as text
+from gan_denoise.study.report.verdict import Verdict, verdict_of
 
 LOWER, HIGHER, MIXED = (0.70, 0.72, 0.74), (1.30, 1.35, 1.32), (0.8, 1.1, 1.2)  # ratios of three seeds
 
@@ -26,28 +27,30 @@ def rows_of(ratios: tuple[float, ...], raw: float = 0.5, **columns: Any) -> list
 @pytest.mark.parametrize(
     ("ratios", "verdict"),
     [
-        (LOWER, text.LOWERS),
-        (HIGHER, text.RAISES),
-        (MIXED, text.OPEN),
-        ((0.9,), text.OPEN),  # one training without an interval shows no effect
-        ((1.1,), text.OPEN),
+        (LOWER, Verdict.LOWERS),
+        (HIGHER, Verdict.RAISES),
+        (MIXED, Verdict.UNCLEAR),
+        ((0.9,), Verdict.UNTESTED),  # one training without an interval
+        ((1.1,), Verdict.UNTESTED),
     ],
 )
-def test_the_verdict_follows_the_interval(ratios: tuple[float, ...], verdict: str) -> None:
+def test_the_verdict_follows_the_interval(ratios: tuple[float, ...], verdict: Verdict) -> None:
     (((point,)),) = build_curves(rows_of(ratios)).values()
-    assert text.verdict_of(point.ratio) == verdict
-    assert f"In 1 case (run, epoch and denoiser) of `study compare`, denoising {verdict} in 1" in text.describe_answer(
-        rows_of(ratios)
+    assert verdict_of(point.ratio) == verdict
+    assert (
+        f"In 1 case (run, epoch and denoiser) of `study compare`, denoising {verdict} the distance in 1"
+        in text.describe_answer(rows_of(ratios))
     )
 
 
 @pytest.mark.parametrize(
-    ("interval", "verdict"), [((0.8, 0.97), text.LOWERS), ((1.03, 1.2), text.RAISES), ((0.97, 1.03), text.OPEN)]
+    ("interval", "verdict"),
+    [((0.8, 0.97), Verdict.LOWERS), ((1.03, 1.2), Verdict.RAISES), ((0.97, 1.03), Verdict.UNCLEAR)],
 )
-def test_one_training_has_the_interval_over_its_latents(interval: tuple[float, float], verdict: str) -> None:
+def test_one_training_has_the_interval_over_its_latents(interval: tuple[float, float], verdict: Verdict) -> None:
     rows = rows_of((sum(interval) / 2,), ratio_low=interval[0], ratio_high=interval[1])
     (((point,)),) = build_curves(rows).values()
-    assert text.verdict_of(point.ratio) == verdict
+    assert verdict_of(point.ratio) == verdict
     assert point.ratio.seeds == 1
 
 
@@ -68,8 +71,17 @@ def test_without_measurements_the_sentences_say_so() -> None:
     assert text.describe_answer([]) == text.describe_answer(gan_only) == "Whether denoising helps: not measured."
     assert text.describe_cost([], [], 2) == "The cost of the denoiser: not measured."
     assert text.describe_control([], "gan-only") == ""
-    assert text.describe_seeds([]) == text.describe_seeds(rows_of((1.0,))) == "there are no confidence intervals"
-    assert "(up to 3) and confidence intervals" in text.describe_seeds(rows_of(LOWER))
+
+
+def test_the_places_with_several_seeds_are_named() -> None:
+    one, three = rows_of((1.0,)), rows_of(LOWER)
+    assert text.describe_seeds([], one, False) == "there are no confidence intervals"
+    assert text.describe_seeds(three, one, False) == (
+        "only the section 'Comparison of runs' (up to 3) has several seeds and intervals"
+    )
+    over_latents = "its confidence intervals are over its latents, not over trainings"
+    assert text.describe_seeds([], [], True) == over_latents
+    assert text.describe_seeds(one, three, True) == f"{over_latents}; only figure K (up to 3) has several seeds"
 
 
 def test_the_spread_of_seeds_and_collapsed_ones() -> None:

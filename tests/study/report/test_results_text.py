@@ -11,6 +11,7 @@ from gan_denoise.markdown import code, escape_markdown, markdown_table
 from gan_denoise.study.report import results_text as text
 from gan_denoise.study.report import training_text as training
 from gan_denoise.study.report.tables import denoising_table
+from gan_denoise.study.report.verdict import Verdict
 
 
 def generation(raw: float | None, denoised: float | None, **fields: tuple[float, float, float]) -> list[dict[str, Any]]:
@@ -39,54 +40,74 @@ def bench(fused_ms: float, other_ms: float, spread: float = 0.0) -> list[dict[st
     return [{"name": n, "batch": 8, "p50_ms": t, "spread": spread, "stable": spread <= 0.2} for n, t in times.items()]
 
 
+def subsets(low: float, high: float, n: int = 200) -> list[dict[str, Any]]:
+    """The rows of `eval subsets`: fewer images, as many as the table has, and a class."""
+    rows = [{"class": "all", "n": n // 2, "ratio": 9.0, "ratio_low": 8.0, "ratio_high": 10.0}]
+    rows += [{"class": "all", "n": n, "ratio": (low + high) / 2, "ratio_low": low, "ratio_high": high}]
+    return [*rows, {"class": "coat", "n": n, "ratio": 9.0, "ratio_low": 8.0, "ratio_high": 10.0}]
+
+
 @pytest.mark.parametrize(
-    ("raw", "denoised", "said"),
+    ("raw", "denoised", "interval", "said"),
     [
-        (8.0, 4.0, "**lowers** FFD-1, the Fréchet distance of the generated images to real ones, from 8.000 to 4.000"),
-        (4.0, 8.0, "**raises** FFD-1, the Fréchet distance of the generated images to real ones, from 4.000 to 8.000"),
-        (8.0, 8.1, "hardly changes"),
-        (None, 8.1, "not measured"),
+        (8.0, 4.0, (0.4, 0.6), "**lowers** FFD-1, the Fréchet distance of the generated images to real ones, from "
+         "8.000 to 4.000"),
+        (4.0, 8.0, (1.5, 2.5), "**raises** FFD-1, the Fréchet distance of the generated images to real ones, from "
+         "4.000 to 8.000"),
+        (8.0, 6.4, (0.5, 1.1), "has no clear effect on FFD-1"),
     ],
-)
-def test_frechet(raw: float | None, denoised: float | None, said: str) -> None:
-    sentence = text.describe_distance(generation(raw, denoised))
+)  # fmt: skip
+def test_frechet(raw: float, denoised: float, interval: tuple[float, float], said: str) -> None:
+    sentence = text.describe_distance(generation(raw, denoised), subsets(*interval))
     assert said in sentence
-    assert ("by a factor of 2.00" in sentence) == ("**" in said)
+    ratio = sum(interval) / 2
+    assert f", {ratio:.3g} times (95 % interval over the latents {interval[0]} to {interval[1]})" in sentence
     assert ("closer to" in sentence, "further from" in sentence) == ("lowers" in said, "raises" in said)
 
 
+def test_without_an_interval_of_as_many_images_there_is_no_verdict() -> None:
+    for others in ([], subsets(0.4, 0.6, n=100)):
+        sentence = text.describe_distance(generation(8.0, 4.0), others)
+        assert sentence.startswith("The denoiser has an untested effect on FFD-1")
+        assert "from 8.000 to 4.000" in sentence
+        assert sentence.endswith(", 0.5 times; no interval was measured.")
+    assert "not measured" in text.describe_distance(generation(None, 8.1), subsets(0.4, 0.6))
+
+
 @pytest.mark.parametrize(
-    ("denoised", "sharpness", "said"),
+    ("interval", "sharpness", "said"),
     [
-        (0.5, (0.2, 0.1, 0.3), "closer to real ones, at the cost of detail (sharpness -50\u00a0%)."),
-        (0.5, (0.2, 0.199, 0.3), "closer to real ones."),
-        (0.5, (0.1, 0.2, 0.3), "closer to real ones."),
-        (2.0, (0.2, 0.1, 0.3), "further from real ones."),
+        ((0.4, 0.6), (0.2, 0.1, 0.3), "closer to real ones, at the cost of detail (sharpness -50\u00a0%)."),
+        ((0.4, 0.6), (0.2, 0.199, 0.3), "closer to real ones."),
+        ((0.4, 0.6), (0.1, 0.2, 0.3), "closer to real ones."),
+        ((1.9, 2.1), (0.2, 0.1, 0.3), "further from real ones."),
     ],
 )
 def test_a_lower_distance_at_the_cost_of_detail(
-    denoised: float, sharpness: tuple[float, float, float], said: str
+    interval: tuple[float, float], sharpness: tuple[float, float, float], said: str
 ) -> None:
-    assert text.describe_distance(generation(1.0, denoised, sharpness=sharpness)).endswith(said)
+    rows = generation(1.0, sum(interval) / 2, sharpness=sharpness)
+    assert text.describe_distance(rows, subsets(*interval)).endswith(said)
 
 
 @pytest.mark.parametrize(
     ("here", "there", "epochs", "is_joint", "said"),
     [
-        ((4.0, 3.0), (0.7, 0.8), 3, False, "**lowers** FFD-1 in this run and **raises** it in the published run; this "
-         "run trains the GAN for 3 epochs, the published run for 20."),
-        ((0.06, 0.04), (0.7, 0.8), 20, True, "**lowers** FFD-1 in this run and **raises** it in the published run; "
-         "this run trains generator and denoiser jointly, the published run trains them separately."),
-        ((1.0, 1.0), (0.7, 0.8), 20, False, "hardly changes FFD-1 in this run and **raises** it in the published run; "
-         "the two runs train different networks."),
-        ((0.9, 1.0), (0.7, 0.8), 3, False, ""),
-        ((None, 1.0), (0.7, 0.8), 3, False, ""),
+        (Verdict.LOWERS, Verdict.RAISES, 3, False, "**lowers** FFD-1 in this run and **raises** it in the published "
+         "run; this run trains the GAN for 3 epochs, the published run for 20."),
+        (Verdict.LOWERS, Verdict.RAISES, 20, True, "**lowers** FFD-1 in this run and **raises** it in the published "
+         "run; this run trains generator and denoiser jointly, the published run trains them separately."),
+        (Verdict.UNCLEAR, Verdict.RAISES, 20, False, "has no clear effect on FFD-1 in this run and **raises** it in "
+         "the published run; the two runs train different networks."),
+        (Verdict.RAISES, Verdict.RAISES, 3, False, ""),
+        (Verdict.UNTESTED, Verdict.RAISES, 3, False, ""),
+        (None, Verdict.RAISES, 3, False, ""),
     ],
 )  # fmt: skip
 def test_runs_that_differ_in_the_effect_are_explained_by_their_training(
-    here: tuple[float | None, float], there: tuple[float, float], epochs: int, is_joint: bool, said: str
+    here: Verdict | None, there: Verdict, epochs: int, is_joint: bool, said: str
 ) -> None:
-    sentence = text.describe_training_effect(generation(*here), generation(*there), epochs, 20, is_joint)
+    sentence = text.describe_training_effect(here, there, epochs, 20, is_joint)
     assert sentence == (f"The effect depends on the networks and their training: denoising {said}" if said else "")
 
 
