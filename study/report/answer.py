@@ -29,14 +29,14 @@ FEATURE_NAMES = {
 TRAINED = {MEAN: "denoiser", JOINT: "jointly trained denoiser"}
 FEATURE_COLUMNS = (
     "features",
-    "n",
-    "real",
     "raw",
+    "alone",
     "denoised",
     "ratio",
-    "alone",
     "alone_ratio",
+    "real",
     "excess_ratio",
+    "n",
     "kid_real",
     "kid_raw",
     "kid_denoised",
@@ -154,5 +154,7 @@ def _features_note(study: Study) -> str:
         "Fréchet distances of generated images to test images by the features of several networks. Real: of unseen "
         "training images. Generator alone: of one trained without the denoiser. In brackets the 95 % interval over the "
         "latents of this one training. Ratio above real: the ratio of what lies above the distance of the real images. "
-        "KID, precision and recall are by the same features. " + source_line(study, FEATURES)
+        "KID, precision and recall are by the same features: KID, the kernel distance, is the better one for few "
+        "images; precision is the fraction of images that look real, recall the fraction of the variety of real images "
+        "that is reached. " + source_line(study, FEATURES)
     )

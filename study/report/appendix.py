@@ -1,20 +1,71 @@
-"""The report's appendix: how far the verdict depends on the number of images, and on the class."""
+"""The report's appendix: the verdict by the number of images and by class, and all metrics of each epoch."""
 
 from __future__ import annotations
 
+import statistics
+from typing import Any
+
 from gan_denoise.eval.generation.subsets import ALL_CLASSES
-from gan_denoise.markdown import bullets, escape_markdown
-from gan_denoise.study.compare.statistics import Estimate
+from gan_denoise.markdown import bullets, code, escape_markdown
+from gan_denoise.study.compare.statistics import Estimate, group_by_snapshot, ratio_of
+from gan_denoise.study.report.comparison_text import DENOISER_NAMES
 from gan_denoise.study.report.results import SUBSETS, Study, source_line
 from gan_denoise.study.report.tables import ratio_table
 from gan_denoise.study.report.verdict import Verdict, verdict_of
-from gan_denoise.study.rows import Row, Rows, get_number, join_words
+from gan_denoise.study.rows import JOINT, MEAN, Row, Rows, get_number, join_words
 
 COLUMNS = ("class", "n", "real", "raw", "denoised", "ratio", "excess_ratio")
 
 
+EPOCH_COLUMNS = (
+    "denoiser",
+    "epoch",
+    "seeds",
+    "ratio",
+    *(
+        f"{name}{when}"
+        for name in ("", "kid_", "precision_", "recall_", "sharpness_", "noise_")
+        for when in ("raw", "denoised")
+    ),
+    "class_preserved",
+)
+
+
 def appendix_section(study: Study) -> list[str]:
-    """Sentences and a table; empty where it was not measured, or where no subset has a distance."""
+    """Sentences and tables; each is left out where it was not measured."""
+    return [*_subsets_section(study), *_epochs_section(study)]
+
+
+def summarize_epochs(rows: Rows) -> list[Row]:
+    """One row for each epoch of a trained denoiser: the ratio with its interval, the means over the seeds of others."""
+    summary: list[Row] = []
+    for (_, epoch, denoiser), group in group_by_snapshot(rows).items():
+        ratio = ratio_of(group)
+        if denoiser not in (MEAN, JOINT) or ratio is None:
+            continue
+        row: dict[str, Any] = {"denoiser": DENOISER_NAMES[denoiser], "epoch": epoch, "seeds": len(group)}
+        row |= {"ratio": ratio.value, "ratio_low": ratio.low, "ratio_high": ratio.high}
+        for name in EPOCH_COLUMNS[4:]:
+            values = [value for each in group if (value := get_number(each, name)) is not None]
+            row[name] = statistics.mean(values) if values else None
+        summary.append(row)
+    return summary
+
+
+def _epochs_section(study: Study) -> list[str]:
+    rows = summarize_epochs(study.crossover_rows())
+    if len(rows) < 2:
+        return []
+    return [
+        "## Appendix: the epochs",
+        ratio_table(EPOCH_COLUMNS, rows),
+        "The generator of each epoch, before and after denoising; means over the seeds, the ratio of distances with "
+        f"its 95 % interval. Command: {code(study.crossover_command())}.",
+    ]
+
+
+def _subsets_section(study: Study) -> list[str]:
+    """Empty where it was not measured, or where no subset has a distance."""
     rows = [row for row in study.rows(SUBSETS) if get_number(row, "ratio") is not None]
     if not rows:
         return []
@@ -24,8 +75,8 @@ def appendix_section(study: Study) -> list[str]:
         ratio_table(COLUMNS, rows),
         "Fréchet distances of the first n generated images to the test images; those of a class, to the test images of "
         "that class. Real: of unseen training images, as many where there are so many. In brackets the 95 % interval "
-        "over the latents of this one training. The intervals of the classes are not corrected for their number. "
-        + source_line(study, SUBSETS),
+        "over the latents of this one training. The intervals of the classes are exploratory: not corrected "
+        "for their number. " + source_line(study, SUBSETS),
     ]
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from gan_denoise.eval.columns import format_value, title_of
 from gan_denoise.eval.labels import NOT_MEASURED
@@ -18,6 +19,7 @@ from gan_denoise.study.compare.statistics import (
     group_by_snapshot,
     ratio_of,
 )
+from gan_denoise.study.experiments import EXPERIMENTS
 from gan_denoise.study.report import plots
 from gan_denoise.study.report.comparison_text import (
     CONTROLS,
@@ -75,8 +77,9 @@ def comparison_section(study: Study) -> list[str]:
         effects_table(rows),
         "Distances are geometric means over the seeds; the ratio is denoised / raw; Δ is denoised minus raw. In "
         "brackets: 95 % confidence intervals, over the seeds (Student's t), or of the ratio of a single training over "
-        "its latents. The effect is unclear where the interval of the ratio includes 1 or is missing. These "
-        "comparisons are exploratory: their number is not corrected for.",
+        "its latents. The effect is unclear where the interval of the ratio includes 1, untested where there is none. "
+        "These comparisons are exploratory: their number is not corrected for. One pass: the denoiser, trained "
+        "separately, applied once. " + describe_runs(rows),
         paired_comparison(rows),
         bullets(
             [*(describe_stability(*key, rows) for key in curves), *(describe_control(rows, name) for name in CONTROLS)]
@@ -85,8 +88,21 @@ def comparison_section(study: Study) -> list[str]:
             study.rows("denoising"), study.rows("bench"), study.results["bench"].get("machine", {}).get("threads")
         ),
         f"Distances: {escape_markdown(notes.get('raw, denoised', 'not described'))}; reference: "
-        f"{escape_markdown(settings.get('reference', 'not recorded'))}. Command: {code(study.compare_command())}.",
+        f"{escape_markdown(settings.get('reference', 'not recorded'))}{_seen(settings)}. Command: "
+        f"{code(study.compare_command())}.",
     ]
+
+
+def describe_runs(rows: Rows) -> str:
+    """What the compared runs are that `study experiment` trains."""
+    names = dict.fromkeys(str(row["run"]) for row in rows)
+    known = [f"{code(name)}: {EXPERIMENTS[name].description}" for name in names if name in EXPERIMENTS]
+    return f"Runs: {'; '.join(known)}." if known else ""
+
+
+def _seen(settings: Mapping[str, Any]) -> str:
+    """Which runs were trained on the reference images too; empty for none."""
+    return f"; {escape_markdown(settings['seen'])}" if "seen" in settings else ""
 
 
 def ratio_figure(study: Study, rows: Rows) -> str:
@@ -177,7 +193,8 @@ def paired_comparison(rows: Rows) -> str:
 
 def distance_figure(study: Study) -> str:
     """Figure L: the distances of raw and denoised images over the epochs of the study, or of the compared runs."""
-    rows = study.crossover_rows() or study.compare_rows()
+    content = study.crossover if study.crossover_rows() else study.compare
+    rows = list(content.get("rows", []))
     bands, distance = build_distance_bands(rows), "Fréchet distance"
     if not bands:  # fewer images than features
         bands, distance = build_kid_bands(rows), "KID"
@@ -193,8 +210,7 @@ def distance_figure(study: Study) -> str:
         return figure_markdown(path, f"Curves over the epochs, first to last: {ends}.", "L", caption)
     caption = (
         "The Fréchet distance over the epochs, raw and denoised (for joint training, over its own epochs). Geometric "
-        "means over the seeds; "
-        f"{interval_note(rows)}."
+        f"means over the seeds; {interval_note(rows)}{_seen(content.get('settings', {}))}."
     )
     return figure_markdown(path, f"Curves over the epochs, first to last: {ends}.", "L", caption)
 

@@ -114,11 +114,10 @@ def describe_cost(denoising: Rows, bench: Rows, threads: object) -> str:
         if row.get("name") == FUSED and (ms := get_number(row, "p50_ms"))
     ]
     text = f"The denoiser costs {join_words(parts)}"
-    if not fused:
+    if not fused or threads != 1:  # times of several threads do not compare with that of one
         return f"{text}."
     batch, ms = max(fused)
-    on = "one thread" if threads == 1 else f"{NOT_MEASURED if threads is None else threads} threads"
-    return f"{text}; generator and denoiser fused take {ms / batch:.2f} ms on {on} at batch size {batch:.0f}."
+    return f"{text}; generator and denoiser fused take {ms / batch:.2f} ms on one thread at batch size {batch:.0f}."
 
 
 def count_seeds(rows: Rows) -> int:

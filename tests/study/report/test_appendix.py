@@ -4,7 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from gan_denoise.study.report.appendix import describe_classes, describe_sizes
+import pytest
+
+from gan_denoise.study.report.appendix import describe_classes, describe_sizes, summarize_epochs
 from gan_denoise.study.report.build import write_report
 
 
@@ -45,3 +47,21 @@ def test_the_appendix_ends_the_report_and_shows_what_has_a_distance(tmp_path: Pa
     assert "| a\\|b | 200 |" in appendix
     assert "gan-denoise eval subsets --model" in markdown
     assert "-n 2000" in markdown
+
+
+def test_the_epochs_are_means_over_the_seeds_with_the_interval_of_the_ratio() -> None:
+    rows = [
+        {"run": "paper", "seed": seed, "epoch": epoch, "denoiser": denoiser, "raw": 2.0, "denoised": ratio * 2.0}
+        | {"ratio": ratio, "kid_raw": 0.01 * (seed + 1), "class_preserved": 0.8 + 0.1 * seed}
+        for seed, ratio in enumerate((0.7, 0.9))
+        for epoch in (1, 2)
+        for denoiser in ("mean", "gaussian")
+    ]
+    first, second = summarize_epochs(rows)
+    assert (first["epoch"], second["epoch"], first["seeds"], first["denoiser"]) == (1, 2, 2, "one pass")
+    assert first["kid_raw"] == pytest.approx(0.015)
+    assert first["class_preserved"] == pytest.approx(0.85)
+    assert first["denoised"] == pytest.approx(1.6)
+    assert first["ratio"] == pytest.approx(0.63**0.5)
+    assert first["ratio_low"] < 0.7 < 0.9 < first["ratio_high"]
+    assert first["recall_raw"] is None

@@ -159,3 +159,17 @@ def test_a_run_of_a_sweep_has_the_comparison_of_the_sweep(tmp_path: Path, rows: 
     assert load_study(tmp_path / "other", None).compare_rows() == []
     own = write_compare(tmp_path / "quarter-0", rows[:1])
     assert load_study(own, None).compare_rows() == rows[:1]
+
+
+def test_the_runs_are_explained_and_those_that_saw_the_reference_are_named(
+    tmp_path: Path, rows: list[dict[str, Any]]
+) -> None:
+    study = write_compare(tmp_path / "study", rows)
+    file = study / "results/compare.json"
+    content = json.loads(file.read_text())
+    seen = "held-out images were part of the training of best"
+    file.write_text(json.dumps({**content, "settings": {**content["settings"], "seen": seen}}))
+    markdown = write_report(study, None, published=tmp_path / "none").with_suffix(".md").read_text()
+    assert "Runs: `quarter`: joint training with a quarter of the budget; `gan-only`: control:" in markdown
+    assert f"reference: 5,000 held-out training images; {seen}. Command:" in markdown
+    assert f"{seen}.*" in markdown  # in the caption of figure L

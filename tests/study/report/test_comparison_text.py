@@ -130,8 +130,12 @@ def test_only_equal_seeds_are_paired() -> None:
 def test_the_cost_is_read_from_the_tables() -> None:
     network = {"method": "network", "ms_per_image": 0.5, "parameters": 123456}
     bench = [{"name": "fused", "batch": b, "p50_ms": t} for b, t in ((1, 2.0), (64, 32.0))]
-    assert text.describe_cost([network, {"method": "median", "ms_per_image": 9.0}], bench, 2) == (
-        "The denoiser costs 123,456 weights and 0.50 ms per image on one thread; generator and denoiser fused take "
-        "0.50 ms on 2 threads at batch size 64."
+    rows, alone = (
+        [network, {"method": "median", "ms_per_image": 9.0}],
+        "123,456 weights and 0.50 ms per image on one thread",
     )
+    assert text.describe_cost(rows, bench, 1) == (
+        f"The denoiser costs {alone}; generator and denoiser fused take 0.50 ms on one thread at batch size 64."
+    )
+    assert text.describe_cost(rows, bench, 2) == f"The denoiser costs {alone}."  # two threads are no comparison
     assert "time not measured" in text.describe_cost([{"method": "network", "parameters": 1}], [], 2)
