@@ -26,7 +26,7 @@ FEATURE_NAMES = {
     IMAGENET: "an ImageNet network",
     PIXELS: "plain pixels",
 }
-TRAINED = {MEAN: "denoiser", JOINT: "jointly trained denoiser"}
+TRAINED = {MEAN: "separately trained denoiser", JOINT: "jointly trained denoiser"}
 FEATURE_COLUMNS = (
     "features",
     "raw",
@@ -55,6 +55,7 @@ def answer_section(study: Study) -> list[str]:
     sentences = [
         describe_features(rows) or describe_distance(study.rows("generation"), study.rows(SUBSETS)),
         describe_crossovers(study.crossover.get("settings", {}).get("crossover", []), crossover),
+        describe_joint(crossover),
         describe_filters(crossover),
     ]
     return [
@@ -110,6 +111,19 @@ def describe_crossovers(found: Sequence[dict[str, Any]], rows: Rows) -> str:
     return " ".join(sentences)
 
 
+def describe_joint(rows: Rows) -> str:
+    """What joint training does to the distance where it has a single epoch, and so no crossover; empty without it."""
+    sentences = []
+    for (run, denoiser), points in build_curves(rows).items():
+        if denoiser == JOINT and len(points) == 1 and points[0].ratio.seeds > 1:
+            ratio = points[0].ratio
+            sentences.append(
+                f"After joint training ({code(run)}, {ratio.seeds} seeds, on the features of FFD-1) the distance is "
+                f"{ratio.value:.2f} times ({ratio.low:.2f} to {ratio.high:.2f}) that of the same images raw."
+            )
+    return " ".join(sentences)
+
+
 def describe_filters(rows: Rows) -> str:
     """The ratios of the tuned filters beside the denoiser's, at the first and the last measured epoch."""
     curves = build_curves(rows)
@@ -132,14 +146,18 @@ def describe_filters(rows: Rows) -> str:
 
 def crossover_figure(study: Study, rows: Rows) -> str:
     """The ratio of the distances after and before denoising over the epochs, a curve for each denoiser."""
-    bands = build_epoch_bands(rows)
+    every = build_epoch_bands(rows)
+    bands = {name: band for name, band in every.items() if len(band.x) > 1} or every
+    single = {name: every[name].y[0] for name in every if name not in bands}  # joint training is short
     path = figure_path(study, "crossover.svg")
-    plots.draw_bands(bands, path, plots.EPOCH, "distance after / before", {NO_CHANGE: 1.0})
+    plots.draw_bands(bands, path, plots.EPOCH, "distance after / before", {NO_CHANGE: 1.0, **single})
     ends = "; ".join(f"{name} {band.y[0]:.3g} to {band.y[-1]:.3g}" for name, band in bands.items())
+    ends += "".join(f"; {name} {ratio:.3g}" for name, ratio in single.items())
+    dashed = f" Dashed: {join_words(single)}, after its only epoch." if single else ""
     caption = (
         "The Fréchet distance after denoising over the one before, at each epoch of the generator; below 1 denoising "
-        f"helps. {interval_note(rows, of_ratio=True).capitalize()}. The crossover is {CROSSOVER_RULE}. Command: "
-        f"{code(study.crossover_command())}."
+        f"helps. {interval_note(rows, of_ratio=True).capitalize()}.{dashed} The crossover is {CROSSOVER_RULE}. "
+        f"Command: {code(study.crossover_command())}."
     )
     return figure_markdown(path, f"Curves of the ratio over the epochs, first to last: {ends}.", "K", caption)
 

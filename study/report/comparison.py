@@ -78,8 +78,8 @@ def comparison_section(study: Study) -> list[str]:
         "Distances are geometric means over the seeds; the ratio is denoised / raw; Δ is denoised minus raw. In "
         "brackets: 95 % confidence intervals, over the seeds (Student's t), or of the ratio of a single training over "
         "its latents. The effect is unclear where the interval of the ratio includes 1, untested where there is none. "
-        "These comparisons are exploratory: their number is not corrected for. One pass: the denoiser, trained "
-        "separately, applied once. " + describe_runs(rows),
+        "These comparisons are exploratory: their number is not corrected for. Separate training: of a "
+        "denoiser that never saw generated images. " + describe_runs(rows),
         paired_comparison(rows),
         bullets(
             [*(describe_stability(*key, rows) for key in curves), *(describe_control(rows, name) for name in CONTROLS)]

@@ -22,7 +22,7 @@ from gan_denoise.study.rows import (
     join_words,
 )
 
-DENOISER_NAMES = {MEAN: "one pass", SAMPLE: "stochastic sampling", JOINT: "joint training"} | {
+DENOISER_NAMES = {MEAN: "separate training", SAMPLE: "stochastic sampling", JOINT: "joint training"} | {
     GAUSSIAN: "Gaussian filter",
     NLM: "non-local means",
     JOINT_FILTERS[GAUSSIAN]: "Gaussian filter after joint training",

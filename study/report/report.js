@@ -12,6 +12,7 @@ const FOLDED = [
   "noise-clipped-and-rounded-to-8-bits-as-in-image-files",
   "speed",
   "appendix-number-of-images-and-classes",
+  "appendix-the-epochs",
   "limits",
   "reproducing-these-results",
 ];

@@ -15,6 +15,7 @@ from gan_denoise.study.report.answer import (
     describe_crossovers,
     describe_features,
     describe_filters,
+    describe_joint,
 )
 from gan_denoise.study.report.build import write_report
 from gan_denoise.study.report.tables import ratio_table
@@ -54,13 +55,13 @@ def test_the_effect_by_each_feature_network_is_said_by_its_interval() -> None:
     [
         (
             [[0.7, 0.9, 1.1], [0.7, 0.9, 1.2]],
-            "(2 seeds) the denoiser lowers the distance for the last time at epoch 2.",
+            "(2 seeds) the separately trained denoiser lowers the distance for the last time at epoch 2.",
         ),
         ([[0.7, 1.1, 1.1], [0.7, 0.9, 1.2]], "for the last time at epoch 1 to 2, by seed."),
         ([[0.7, 0.9, 0.9], [0.7, 0.9, 1.2]], "for the last time at epoch 2 to 3, by seed."),
         (
             [[0.7, 1.1, 0.8]],
-            "Over 3 epochs (1 seed) the denoiser still lowers the distance at the last epoch.",
+            "Over 3 epochs (1 seed) the separately trained denoiser still lowers the distance at the last epoch.",
         ),
         ([[1.1, 1.2, 1.3]], "lowers the distance at no epoch."),
     ],
@@ -71,11 +72,21 @@ def test_the_crossover_is_said_with_its_seeds(seeds: list[list[float]], said: st
     assert describe_crossovers(crossovers(rows), rows).endswith(said)
 
 
+def test_joint_training_of_one_epoch_has_its_ratio_over_the_seeds() -> None:
+    rows = [row for seed, ratio in enumerate((0.6, 0.7)) for row in epochs([ratio], JOINT, seed=seed)]
+    assert describe_joint([*epochs([0.9, 0.9]), *rows]).startswith(
+        "After joint training (`paper`, 2 seeds, on the features of FFD-1) the distance is 0.65 times ("
+    )
+    assert describe_joint(rows[:1]) == ""
+    assert describe_joint([*epochs([0.9, 0.8], JOINT), *epochs([0.9, 0.8], JOINT, seed=1)]) == ""
+
+
 def test_filters_stand_beside_the_denoiser() -> None:
     rows = [*epochs([0.7, 1.1]), *epochs([0.9, 1.0], "gaussian"), *epochs([0.8, 0.95], "nlm")]
     assert describe_filters(rows).endswith(
-        "the distance is multiplied by 0.70 (denoiser), 0.90 (Gaussian filter) and 0.80 (non-local means) at epoch 1, "
-        "and by 1.10 (denoiser), 1.00 (Gaussian filter) and 0.95 (non-local means) at epoch 2."
+        "the distance is multiplied by 0.70 (separately trained denoiser), 0.90 (Gaussian filter) and 0.80 (non-local "
+        "means) at epoch 1, and by 1.10 (separately trained denoiser), 1.00 (Gaussian filter) and 0.95 (non-local "
+        "means) at epoch 2."
     )
     assert describe_filters(epochs([0.7, 1.1])) == ""
     joint = [*epochs([0.8], JOINT), *epochs([0.9], JOINT_FILTERS[GAUSSIAN])]
@@ -101,7 +112,7 @@ def test_the_report_opens_with_sentences_figure_and_table(tmp_path: Path) -> Non
     assert "gan-denoise study compare --epochs --with gaussian --test -n 100 --seed 0 --json runs/a >" in markdown
     figure = re.search(r"!\[(.+)\]\(figures/crossover.svg\)\n\*Figure K\. (.+)\*", markdown)
     assert figure is not None
-    assert "one pass 0.7 to 1.1; Gaussian filter 0.9 to 1" in figure[1]
+    assert "separate training 0.7 to 1.1; Gaussian filter 0.9 to 1" in figure[1]
     assert (tmp_path / "study/figures/crossover.svg").stat().st_size > 1000
     assert ratio_table(FEATURE_COLUMNS, [features("ffd-1", 0.63, 0.6, 0.66)]) in markdown
     assert "| 0.630 (0.600 to 0.660) |" in markdown

@@ -58,7 +58,7 @@ def test_the_epochs_are_means_over_the_seeds_with_the_interval_of_the_ratio() ->
         for denoiser in ("mean", "gaussian")
     ]
     first, second = summarize_epochs(rows)
-    assert (first["epoch"], second["epoch"], first["seeds"], first["denoiser"]) == (1, 2, 2, "one pass")
+    assert (first["epoch"], second["epoch"], first["seeds"], first["denoiser"]) == (1, 2, 2, "separate training")
     assert first["kid_raw"] == pytest.approx(0.015)
     assert first["class_preserved"] == pytest.approx(0.85)
     assert first["denoised"] == pytest.approx(1.6)

@@ -63,7 +63,7 @@ def test_the_section_has_a_figure_and_an_answer_before_the_other_results(
     assert markdown.index("## Training") < markdown.index(HEADLINE) < markdown.index("## Generated images")
     figure = re.search(r"!\[(.+)\]\(figures/compare.svg\)\n\*Figure G\. (.+)\*", markdown)
     assert figure is not None
-    assert "one pass 0.502 at 2 to 0.703 at 0.5; joint training 0.402 at 2 to 1.507 at 0.5" in figure[1]
+    assert "separate training 0.502 at 2 to 0.703 at 0.5; joint training 0.402 at 2 to 1.507 at 0.5" in figure[1]
     assert "gan-only, no denoiser at 1.000" in figure[1]
     assert "95 % confidence intervals over up to 2 seeds" in figure[2]
     drawn = (tmp_path / "study/figures/compare.svg").read_text()
@@ -108,9 +108,9 @@ def test_without_compared_runs_or_denoised_images_there_is_no_section(tmp_path: 
 
 
 def test_a_curve_is_named_with_its_run_where_several_runs_have_the_denoiser(rows: list[dict[str, Any]]) -> None:
-    assert list(named_curves(rows)) == ["one pass", "joint training"]
+    assert list(named_curves(rows)) == ["separate training", "joint training"]
     both = named_curves([*rows, *rows_of("best", "mean", (1.0,))])
-    assert list(both) == ["one pass (quarter)", "joint training", "one pass (best)"]
+    assert list(both) == ["separate training (quarter)", "joint training", "separate training (best)"]
 
 
 def test_a_band_without_interval_equals_its_curve() -> None:

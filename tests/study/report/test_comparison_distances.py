@@ -30,16 +30,18 @@ def rows_of(epochs: int = 1, seeds: int = 3, denoiser: str = "mean", **columns: 
 
 def test_each_number_has_an_interval_if_there_are_several_seeds() -> None:
     assert effects_table(rows_of()).splitlines()[2] == (
-        "| quarter | one pass | 1 | 3 | lowers | 0.720 (0.672 to 0.771) "
+        "| quarter | separate training | 1 | 3 | lowers | 0.720 (0.672 to 0.771) "
         "| 0.500 (0.500 to 0.500) | 0.360 (0.336 to 0.386) "
         "| +0.020 (-0.005 to +0.045) | -0.050 (-0.050 to -0.050) | 90.0% (90.0% to 90.0%) |"
     )
     of_latents = effects_table(rows_of(seeds=1, ratio_low=0.6, ratio_high=0.8)).splitlines()[2]
-    assert of_latents.startswith("| quarter | one pass | 1 | 1 | lowers | 0.700 (0.600 to 0.800) |")
+    assert of_latents.startswith("| quarter | separate training | 1 | 1 | lowers | 0.700 (0.600 to 0.800) |")
     change = mean_interval([0.01, 0.02, 0.03])
     assert (change.low, change.high) == pytest.approx((-0.005, 0.045), abs=5e-4)
     one = effects_table(rows_of(seeds=1, class_preserved=None)).splitlines()[2]
-    assert one == ("| quarter | one pass | 1 | 1 | untested | 0.700 | 0.500 | 0.350 | +0.010 | -0.050 | not measured |")
+    assert one == (
+        "| quarter | separate training | 1 | 1 | untested | 0.700 | 0.500 | 0.350 | +0.010 | -0.050 | not measured |"
+    )
 
 
 def test_a_run_without_denoiser_has_no_line_and_no_curve() -> None:
@@ -51,10 +53,10 @@ def test_a_run_without_denoiser_has_no_line_and_no_curve() -> None:
 def test_raw_and_denoised_distances_are_drawn_with_their_intervals(tmp_path: Path) -> None:
     rows = [*rows_of(3), *rows_of(3, denoiser="sample"), *rows_of(2, denoiser="joint", raw=1.0)]
     bands = build_distance_bands(rows)
-    names = ["raw", "one pass", "stochastic sampling"]
+    names = ["raw", "separate training", "stochastic sampling"]
     assert list(bands) == [*names, "raw, joint", "joint training"]
     two = build_distance_bands([*rows_of(3), *rows_of(3, run="best")])
-    assert list(two) == ["raw (quarter)", "one pass (quarter)", "raw (best)", "one pass (best)"]
+    assert list(two) == ["raw (quarter)", "separate training (quarter)", "raw (best)", "separate training (best)"]
     assert bands[names[0]].y == bands[names[0]].low == pytest.approx([0.5, 0.25, 0.125])
     denoised = bands[names[1]]
     assert denoised.x == [1, 2, 3]
@@ -66,7 +68,7 @@ def test_raw_and_denoised_distances_are_drawn_with_their_intervals(tmp_path: Pat
     markdown = write_report(tmp_path, None, published=tmp_path / "none").with_suffix(".md").read_text()
     figure = re.search(r"!\[(.+)\]\(figures/distances.svg\)\n\*Figure L\. (.+)\*", markdown)
     assert figure is not None
-    assert "one pass 0.36 to 0.09" in figure[1]
+    assert "separate training 0.36 to 0.09" in figure[1]
     assert "over up to 3 seeds" in figure[2]
     assert (tmp_path / "figures/distances.svg").read_text().count('<g id="FillBetween') == len(bands)
     assert "lowers" in markdown[markdown.index("## Comparison of runs") :]

@@ -14,7 +14,7 @@ LOWER, HIGHER, MIXED = (0.70, 0.72, 0.74), (1.30, 1.35, 1.32), (0.8, 1.1, 1.2)  
 
 
 def rows_of(ratios: tuple[float, ...], raw: float = 0.5, **columns: Any) -> list[dict[str, Any]]:
-    """One row for each seed of run `quarter`, epoch 1, denoised in one pass."""
+    """One row for each seed of run `quarter`, epoch 1, denoised in separate training."""
     fixed = {"run": "quarter", "epoch": 1, "denoiser": "mean", "raw": raw, "precision_raw": 0.8, "recall_raw": 0.7}
     return [
         {**fixed, "seed": seed, "denoised": raw * ratio, "precision_denoised": 0.81 + 0.01 * seed}
@@ -87,8 +87,8 @@ def test_the_places_with_several_seeds_are_named() -> None:
 def test_the_spread_of_seeds_and_collapsed_ones() -> None:
     rows = rows_of(LOWER, pair_accuracy=0.815)
     assert text.describe_stability("quarter", "mean", rows) == (
-        "Run `quarter`, one pass, 3 seeds: distance (mean ± standard deviation) raw 0.500 ± 0.000 and denoised "
-        "0.360 ± 0.010; no seed collapsed (lowest recall 0.700); discriminator accuracy on pairs 82 %."
+        "Run `quarter`, separate training, 3 seeds: distance (mean ± standard deviation) raw 0.500 ± 0.000 and "
+        "denoised 0.360 ± 0.010; no seed collapsed (lowest recall 0.700); discriminator accuracy on pairs 82 %."
     )
     rows[1] |= {"recall_raw": 0.3, "raw": 2.0}
     assert "raw 1.000 ± 0.866" in text.describe_stability("quarter", "mean", rows)

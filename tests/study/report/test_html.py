@@ -146,7 +146,7 @@ def test_nothing_is_wider_than_the_screen(open_page: Open, size: tuple[int, int]
 def test_every_image_has_a_text_and_a_caption(open_page: Open) -> None:
     page = open_page()
     texts = page.eval_on_selector_all("img", "images => images.map(image => image.alt)")
-    assert len(texts) == 15
+    assert len(texts) == 16
     assert min(map(len, texts)) > 20
     assert page.locator("figure:not(:has(figcaption))").count() == 0
     assert page.locator("img:not(figure img)").count() == 0
@@ -287,7 +287,7 @@ def test_without_script_everything_is_shown(open_page: Open) -> None:
     page, scripted = open_page(java_script_enabled=False), open_page()
     assert page.locator("button, input").count() == 0
     assert page.locator("tbody tr").count() == scripted.locator("tbody tr").count() > 50
-    assert [image.is_visible() for image in page.locator("img").all()] == 15 * [True]
+    assert [image.is_visible() for image in page.locator("img").all()] == 16 * [True]
     before, after = (page.locator("figure.pair img").nth(i).bounding_box() for i in range(2))
     assert before["y"] + before["height"] <= after["y"]  # one below the other
 
@@ -297,7 +297,7 @@ def test_print_shows_all_images_and_no_controls(open_page: Open) -> None:
     assert page.eval_on_selector_all("img", VISIBLE) < 14  # one of two epochs and the folded sections are hidden
     page.locator(".frame").get_by_role("slider").press("Home")  # would hide figure 3
     page.emulate_media(media="print")
-    assert page.eval_on_selector_all("img", VISIBLE) == 15
+    assert page.eval_on_selector_all("img", VISIBLE) == 16
     assert page.locator(".frame img").first.evaluate("image => getComputedStyle(image).clipPath") == "none"
     before, after = (page.locator("figure.pair img").nth(i).bounding_box() for i in range(2))
     assert before["y"] + before["height"] <= after["y"]
