@@ -25,6 +25,7 @@ DENOISER_HELP = "photo, fashion, an ONNX file, or an exported folder that holds 
 FFD_1, SECOND_CLASSIFIER, IMAGENET, PIXELS = "ffd-1", "classifier-2", "imagenet", "pixels"
 FEATURES, ALL = (FFD_1, SECOND_CLASSIFIER, IMAGENET, PIXELS), "all"
 OWN_CLASSIFIER = "classifier"  # the one in the folder of the model, of other data than Fashion-MNIST
+FID = "fid"  # those of Inception-v3, from torch-fidelity's file: the Fréchet distance on them is FID
 
 OUTPUT, MACHINE = "Output", "Machine"  # panels in the help of a command
 

@@ -46,7 +46,7 @@ FeaturesOption = Annotated[
         "--features",
         metavar="NAME|FILE",
         help="Compare by these features: ffd-1, classifier-2, classifier (the run's own), imagenet, pixels, all that "
-        "fit the images, or an ONNX file; repeatable.",
+        "fit the images, an ONNX file, or torch-fidelity's Inception-v3 (.pth), for FID; repeatable.",
         show_default="what fits the images",
     ),
 ]

@@ -27,7 +27,7 @@ from gan_denoise.export.model_check import load_untrusted_model
 from gan_denoise.export.runtime import CLASSIFIER_2, FEATURES, Graph, Signature
 from gan_denoise.files import write_atomic
 from gan_denoise.options import FEATURES as FASHION_FEATURES
-from gan_denoise.options import FFD_1, IMAGENET, OWN_CLASSIFIER, PIXELS
+from gan_denoise.options import FFD_1, FID, IMAGENET, OWN_CLASSIFIER, PIXELS
 from gan_denoise.paths import cache_base
 
 BATCH = 32  # images that are enlarged at a time
@@ -36,20 +36,23 @@ IMAGENET_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf7
 # What `_probe` gives for a ramp of grey levels. It pins the resizing and the normalization too.
 IMAGENET_PROBE = (0.07772, 0.04406, 0.06734, 0.02625, 0.06242, 0.10428, 0.04437, 0.02698)
 PROBE_TOLERANCE = 1e-3
+INCEPTION_SHA256 = "6726825d"  # of its file, as far as its name has it
+INCEPTION_HINT = f"weights-inception-2015-12-05-{INCEPTION_SHA256}.pth of torch-fidelity's releases"
 HINT = "export it for images (batch, 3, height, width) or (batch, 1, height, width) in [0, 1] with a free batch"
 
 
 def load_extractor(
     name: str, threads: int = 0, shape: tuple[int, ...] = (1, SIDE, SIDE), model: Path | None = None
 ) -> FeatureExtractor:
-    """The extractor `ffd-1`, `imagenet`, `classifier-2`, `classifier`, `pixels`, or that of an ONNX file.
+    """The extractor `ffd-1`, `imagenet`, `classifier-2`, `classifier`, `pixels`, or that of a file.
 
     `shape` is that of an image, (C, H, W); FFD-1 and the second classifier are for grey images of 28x28 alone.
     `classifier` is the one in the folder of `model`, as `train classifier` and `export` make it; such a graph, with the
     outputs `features` and `logits`, also assigns classes.
     A network in a file gets images of its own size, resized by bilinear interpolation, grey repeated in three channels
-    if it takes colour; its first output is (N, D), or (N, D, h, w), which is averaged over h and w. ImageNet features
-    are those of EfficientNet-Lite0, converted at the first use. Raises InputError when the file is no such network or
+    if it takes colour; its first output is (N, D), or (N, D, h, w), which is averaged over h and w. A file .pth is
+    torch-fidelity's of Inception-v3, whose Fréchet distance is FID. ImageNet features are those of EfficientNet-Lite0;
+    both are converted at the first use. Raises InputError when the file is no such network or
     the weights are missing, GateError when a network gives other features on this machine.
     """
     match name:
@@ -65,6 +68,8 @@ def load_extractor(
             return _of_pixels(shape)
         case "imagenet":
             return _load_imagenet(threads)
+        case _ if Path(name).suffix == ".pth":
+            return _load_inception(Path(name), shape, threads)
         case _:
             return _load_file(Path(name), threads)
 
@@ -222,6 +227,38 @@ def _checked_imagenet(content: bytes, threads: int) -> FeatureExtractor:
     # The file's bytes depend on the version of torch that converted it, its features do not.
     label = _label("efficientnet-lite0", extractor.width, IMAGENET_SHA256)
     return FeatureExtractor(IMAGENET, label, extractor.width, extractor.outputs)
+
+
+def _load_inception(path: Path, shape: tuple[int, ...], threads: int) -> FeatureExtractor:
+    """The features of FID; their graph for images of this size is in the cache, or is converted from the weights."""
+    sha256 = _sha256(path)
+    if not sha256.startswith(INCEPTION_SHA256):
+        got = f"one of SHA-256 {sha256[:8]}..."
+        raise InputError.expected(path, f"torch-fidelity's file, of SHA-256 {INCEPTION_SHA256}...", got, INCEPTION_HINT)
+    file = cache_base() / "features" / f"inception-{sha256[:12]}-{format_shape(shape[1:])}.onnx"
+    try:
+        content = file.read_bytes()
+        return _of_images(FID, content, FID, threads)
+    except (OSError, InputError):  # not there, or damaged
+        content = _convert_inception(path, shape)
+    with contextlib.suppress(OutputError):  # as for the ImageNet features
+        write_atomic(file, content)
+    return _of_images(FID, content, FID, threads)
+
+
+def _convert_inception(path: Path, shape: tuple[int, ...]) -> bytes:
+    with importing("torch", "train"), importing("torch_fidelity", "fidelity"):
+        from gan_denoise.export.convert.inception import convert_inception
+    print_status(f"{FID}: converting {path.name} for images of {format_shape(shape[1:])}, once")
+    return convert_inception(path, (shape[1], shape[2]))
+
+
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError.expected(path, "a readable file", error.strerror or str(error)) from error
 
 
 def _probe(extractor: FeatureExtractor) -> Features:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gan_denoise.markdown import code, escape_markdown
-from gan_denoise.options import FFD_1, IMAGENET, OWN_CLASSIFIER, PIXELS, SECOND_CLASSIFIER
+from gan_denoise.options import FFD_1, FID, IMAGENET, OWN_CLASSIFIER, PIXELS, SECOND_CLASSIFIER
 from gan_denoise.study.compare.crossover import CROSSOVER_RULE
 from gan_denoise.study.compare.statistics import Estimate, build_curves
 from gan_denoise.study.report import plots
@@ -25,6 +25,7 @@ FEATURE_NAMES = {
     SECOND_CLASSIFIER: "a second classifier of another architecture",
     IMAGENET: "an ImageNet network",
     PIXELS: "plain pixels",
+    FID: "Inception-v3 (FID)",
 }
 TRAINED = {MEAN: "separately trained denoiser", JOINT: "jointly trained denoiser"}
 FEATURE_COLUMNS = (

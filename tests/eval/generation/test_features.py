@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -206,3 +207,53 @@ def test_the_command_compares_by_each_of_the_features_that_it_names() -> None:
     refused = run_command("eval", "generation", "-n", 100, "--alone", "generator.onnx")
     assert refused.returncode == 2
     assert "--alone: expected --features with it, got none" in refused.stderr
+
+
+@pytest.fixture(scope="module")
+def inception_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Random weights in the form of torch-fidelity's file; the real one cannot be had from here."""
+    import torch
+    from torch_fidelity import feature_extractor_inceptionv3 as module
+
+    file = tmp_path_factory.mktemp("inception") / "weights.pth"
+    network = module.FeatureExtractorInceptionV3
+    torch.manual_seed(0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(network, "load_state_dict", lambda self, tensors: torch.save(self.state_dict(), file))
+        patch.setattr(module.torch, "load", lambda path, **options: {})
+        network("random", ["2048"], feature_extractor_weights_path="none")
+    return file
+
+
+@pytest.mark.long
+def test_inception_features_are_those_of_torch_fidelity(
+    dataset: Dataset, inception_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+    monkeypatch.setenv("GAN_DENOISE_CACHE", str(tmp_path))
+    sha256 = hashlib.sha256(inception_file.read_bytes()).hexdigest()
+    monkeypatch.setattr(features, "INCEPTION_SHA256", sha256[:8])
+    ours = load_extractor(str(inception_file), threads=2)
+    images = dataset.test.images[:3]
+    theirs = FeatureExtractorInceptionV3("inception", ["2048"], feature_extractor_weights_path=str(inception_file))
+    expected = theirs(torch.from_numpy(images[:, None].repeat(3, 1)))[0].numpy()
+    assert expected.std() > 0
+    np.testing.assert_allclose(ours.extract(images), expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
+    assert (ours.name, ours.width) == ("fid", 2048)
+    monkeypatch.setattr(features, "_convert_inception", lambda *given: pytest.fail("converted again"))
+    np.testing.assert_array_equal(load_extractor(str(inception_file), threads=2).extract(images), ours.extract(images))
+
+
+def test_another_file_than_torch_fidelitys_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "other.pth"
+    file.write_bytes(b"other")
+    with pytest.raises(InputError, match=r"expected torch-fidelity's file, of SHA-256 6726825d\.\.\., got one of SHA"):
+        load_extractor(str(file))
+    with pytest.raises(InputError, match="a readable file"):
+        load_extractor(str(tmp_path / "none.pth"))
+    monkeypatch.setenv("GAN_DENOISE_CACHE", str(tmp_path))
+    monkeypatch.setattr(features, "INCEPTION_SHA256", hashlib.sha256(b"other").hexdigest())
+    with pytest.raises(InputError, match="expected the weights of torch-fidelity's Inception-v3, got another file"):
+        load_extractor(str(file))
