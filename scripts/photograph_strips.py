@@ -5,18 +5,19 @@ The crops are chosen for what they show: fur, a face, stone, leaves, flat sky. N
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import matplotlib
 import numpy as np
+import torch
 from PIL import Image, ImageDraw, ImageFont
-from skimage.restoration import denoise_nl_means
+from skimage.restoration import denoise_nl_means, estimate_sigma
 
 import gan_denoise
 from gan_denoise.data.images import ImagesU8, from_pil, to_pil
 from gan_denoise.data.photographs import load_held_out_photographs
 from gan_denoise.options import PHOTO
+from gan_denoise.study.train.photo_noise import camera_noise
 
 FILE = Path(__file__).resolve().parents[1] / "docs/photographs.png"
 FONT = Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf"
@@ -29,6 +30,7 @@ CROPS = {  # photograph: left and top of the crop, as fractions of the width and
     "Fig in a bowl": (0.6, 0.52),
     "Singaporean cityscape": (0.72, 0.33),
 }
+CAMERA = ("Friends", "Singaporean cityscape")  # also with the noise of a simulated camera
 
 
 def main() -> None:
@@ -39,25 +41,34 @@ def main() -> None:
         clean = photographs[title]
         noise = SIGMA * np.random.default_rng(i).standard_normal(clean.shape)
         noisy = np.rint(clean + noise).clip(0, 255).astype(np.uint8)
-        images = {"noisy, sigma 25": noisy, **{name: method(noisy) for name, method in METHODS.items()}, "clean": clean}
-        rows.append({name: _crop(image, place) for name, image in images.items()})
+        rows.append(_versions(clean, noisy, SIGMA / 255, place))
+    for i, title in enumerate(CAMERA):
+        torch.manual_seed(i)
+        clean = photographs[title]
+        noisy = (255 * camera_noise(torch.from_numpy(clean[None] / np.float32(255)))[0].numpy()).astype(np.uint8)
+        sigma = float(estimate_sigma(noisy / 255, channel_axis=0, average_sigmas=True))
+        rows.append(_versions(clean, noisy, sigma, CROPS[title]))
     draw_rows(rows).save(FILE, optimize=True)
 
 
-def _non_local_means(noisy: ImagesU8) -> ImagesU8:
+def _versions(clean: ImagesU8, noisy: ImagesU8, sigma: float, place: tuple[float, float]) -> dict[str, ImagesU8]:
+    """A crop of each version of a photograph (3, H, W); `sigma` is what non-local means is told."""
+    restored = from_pil(gan_denoise.denoise(to_pil(noisy), PHOTO))
+    images = {
+        "noisy": noisy,
+        "non-local means": _non_local_means(noisy, sigma),
+        "photo model": restored,
+        "clean": clean,
+    }
+    return {name: _crop(image, place) for name, image in images.items()}
+
+
+def _non_local_means(noisy: ImagesU8, sigma: float) -> ImagesU8:
     """scikit-image's filter, told the noise level, with the parameters of its documentation."""
-    sigma = SIGMA / 255
     options = {"h": 0.8 * sigma, "sigma": sigma, "patch_size": 5, "patch_distance": 6, "fast_mode": True}
     restored = denoise_nl_means(noisy / 255, channel_axis=0, **options)
     pixels: ImagesU8 = np.rint(255 * restored.clip(0, 1)).astype(np.uint8)
     return pixels
-
-
-def _ours(noisy: ImagesU8) -> ImagesU8:
-    return from_pil(gan_denoise.denoise(to_pil(noisy), PHOTO))
-
-
-METHODS: dict[str, Callable[[ImagesU8], ImagesU8]] = {"non-local means": _non_local_means, "photo model": _ours}
 
 
 def _crop(image: ImagesU8, place: tuple[float, float]) -> ImagesU8:
