@@ -161,7 +161,7 @@ def _sha256(path: Path) -> str:
 def load_photographs(path: Path | None = None) -> Dataset:
     """Load the tiles of the photographs in the folder `path`, or in the cache: uint8 (N, 3, 192, 192).
 
-    `train` holds tiles of the train photographs at three scales, `test` and `held_out` those of the held-out
+    `train` holds tiles of the train photographs at four scales, `test` and `held_out` those of the held-out
     photographs at the largest scale alone; no photograph is in both. All labels are 0 and there are no classes. The
     tiles are made once and kept in the cache folder. Raises InputError if too many photographs are missing; see
     `check_enough`.

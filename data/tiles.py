@@ -10,7 +10,7 @@ from gan_denoise.data.images import ImagesU8, from_pil
 TILE = 192  # pixels a side
 MAX_SCALE = 0.5  # of a photograph: four of its pixels or more make one
 SHORT_SIDE = 1200  # pixels; a larger photograph is scaled down to that
-RELATIVE_SCALES = (1.0, 0.7, 0.5)  # of the largest
+RELATIVE_SCALES = (1.0, 0.7, 0.5, 0.35)  # of the largest
 STEP = 4  # levels of 255; a larger difference of neighbouring pixels is an edge, a smaller one may be noise
 EDGES = 0.01  # share of edges among neighbouring pixels; with fewer, a tile shows a sky or a blurred background
 KEEP_FLAT = 4  # one in that many of such tiles is kept: they are a quarter of all and teach little

@@ -193,14 +193,14 @@ class PhotoDenoiserConfig:
     grey_probability: float = 0.1  # fraction of grey images, with equal channels and equal noise; all of 1 channel
     error_floor: float = 1e-5  # added to the mean squared error before the logarithm: 50 dB
     crop: int = 64  # pixels a side of the crops
-    crop_choices: int = 2  # random crops of a tile, of which the one with the most detail is used
+    crop_choices: int = 3  # random crops, each of a random tile, of which the one with the most detail is used
     last_crop: int = 128  # pixels a side towards the end; a step then has as many pixels as before
     last_crop_fraction: float = 0.25  # fraction of the steps, at the end, with crops of `last_crop`
-    learning_rate: float = 1e-3  # of Adam, at the start; it falls to 0 along a half cosine
+    learning_rate: float = 1e-3  # at the start; it falls to 0 along a half cosine
     warmup_steps: int = 200  # steps
     max_gradient_norm: float = 1.0  # gradients with a larger norm are scaled down to it
     ema_half_life_images: int = 8_000  # half-life of the EMA of the weights, in images
-    epochs: int = 130
+    epochs: int = 116
     batch: int = 8  # crops, each from a tile of its own
     images: int = 60_000  # training tiles used, from the first
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from torch.optim import Adam, Optimizer
+from torch.optim import Optimizer
 
 from gan_denoise.data.dataset import Dataset
 from gan_denoise.data.images import ImagesF32, to_float
@@ -26,8 +26,9 @@ from gan_denoise.study.run.device import on_device, prepare_torch, training_prec
 from gan_denoise.study.run.metadata import run_fingerprint
 from gan_denoise.study.run.stage import Stage
 from gan_denoise.study.train.architecture import list_layers, write_architecture
-from gan_denoise.study.train.batches import batch_indices, scale_pixels, seed_step, steps_per_epoch
+from gan_denoise.study.train.batches import scale_pixels, seed_step, steps_per_epoch
 from gan_denoise.study.train.losses import log_squared_error
+from gan_denoise.study.train.muon import Muon
 from gan_denoise.study.train.optim import optimizer_step, set_lr, update_ema
 from gan_denoise.study.train.photo_noise import camera_noise
 from gan_denoise.study.train.validation import VALIDATION_SIGMA, denoise_images
@@ -51,12 +52,12 @@ def train_photo_denoiser(
     torch.manual_seed(options.seed)
     arguments = dataclasses.asdict(config.network)
     network = DepthwiseUNet(**arguments)
-    fingerprint = run_fingerprint(config, dataset, options)
+    fingerprint = run_fingerprint(config, dataset, options) | {"optimizer": "muon"}  # runs of before had Adam
     if start is not None:
         fingerprint["started_from"] = load_start(network, start)
     denoiser = on_device(network, device)
     ema = copy.deepcopy(denoiser).requires_grad_(False)
-    adam = Adam(denoiser.parameters(), config.learning_rate, (0.9, 0.99))
+    muon = Muon(*split_weights(denoiser), config.learning_rate)
     count = min(config.images, len(dataset.train)) // config.batch * config.batch
     tiles = torch.from_numpy(dataset.train.images[:count])  # (N, 3, H, W) uint8, whole batches
     held_out, noisy = validation_tiles(dataset, config.network.channels)
@@ -64,7 +65,7 @@ def train_photo_denoiser(
     last_batch = crop_and_batch(config, 1.0)[1]
     ranks.check_divisible(f"crops of {config.last_crop} pixels in a batch", last_batch, "--set batch=")
     total = config.epochs * epoch_steps
-    modules: Modules = {"denoiser": denoiser, "ema": ema, "adam": adam}
+    modules: Modules = {"denoiser": denoiser, "ema": ema, "muon": muon}
 
     with Stage.open(folder, fingerprint, modules, config.epochs, epoch_steps, len(tiles), options) as stage:
         write_architecture(folder, denoiser=list_layers(denoiser, (config.network.channels, config.crop, config.crop)))
@@ -72,16 +73,13 @@ def train_photo_denoiser(
             # batch
             seed_step(options.seed, step)
             crop, count = crop_and_batch(config, step / total)
-            indices = batch_indices(options.seed, step, len(tiles), config.batch)[:count]
-            clean = scale_pixels(
-                random_crops(tiles[indices], crop, config.crop_choices)
-            )  # (B, 3, crop, crop) in [0, 1]
+            clean = scale_pixels(random_crops(tiles, count, crop, config.crop_choices))  # (B, 3, crop, crop) in [0, 1]
             clean, noisy_crops = add_training_noise(clean, config)
 
             # step
-            set_lr(adam, config.learning_rate * cosine_factor(step, total, config.warmup_steps))
+            set_lr(muon, config.learning_rate * cosine_factor(step, total, config.warmup_steps))
             with training_precision(device, options):
-                loss = photo_step(denoiser, adam, clean.to(device), noisy_crops.to(device), config)
+                loss = photo_step(denoiser, muon, clean.to(device), noisy_crops.to(device), config)
             update_ema(ema, denoiser, len(clean), config.ema_half_life_images)
             stage.accumulate(loss=loss)
 
@@ -119,14 +117,24 @@ def load_start(network: DepthwiseUNet, folder: Path) -> str:
     return str(description["sha256"])
 
 
+def split_weights(denoiser: DepthwiseUNet) -> tuple[list[Tensor], list[Tensor]]:
+    """The weights that mix the channels of features, and the others: depthwise ones and those at the two ends."""
+    mixing: list[Tensor] = []
+    others: list[Tensor] = []
+    for name, weight in denoiser.named_parameters():
+        is_mixing = weight.shape[1] > 1 and not name.startswith(("head", "tail"))
+        (mixing if is_mixing else others).append(weight)
+    return mixing, others
+
+
 def photo_step(
-    denoiser: nn.Module, adam: Optimizer, clean: Tensor, noisy: Tensor, config: PhotoDenoiserConfig
+    denoiser: nn.Module, optimizer: Optimizer, clean: Tensor, noisy: Tensor, config: PhotoDenoiserConfig
 ) -> float:
     """One update from clean and noisy crops (B, 3, H, W) in [0, 1]; returns the loss."""
     clean, noisy = ranks.rows(clean, noisy)
     noisy = noisy.contiguous(memory_format=torch.channels_last)
     loss = log_squared_error(denoiser(noisy), clean, config.error_floor)
-    optimizer_step(adam, loss, config.max_gradient_norm)
+    optimizer_step(optimizer, loss, config.max_gradient_norm)
     return loss.item()
 
 
@@ -137,14 +145,15 @@ def crop_and_batch(config: PhotoDenoiserConfig, progress: float) -> tuple[int, i
     return config.last_crop, max(config.batch * config.crop**2 // config.last_crop**2, 1)
 
 
-def random_crops(tiles: Tensor, side: int, choices: int = 1) -> Tensor:
-    """A random crop of each tile (B, 3, H, W) uint8, in one of the eight orientations: (B, 3, side, side).
+def random_crops(tiles: Tensor, count: int, side: int, choices: int = 1) -> Tensor:
+    """Random crops of tiles (N, 3, H, W) uint8, each in one of the eight orientations: (count, 3, side, side).
 
-    It is the one with the most detail of `choices` random crops, since flat ones teach little.
+    Each is the one with the most detail of `choices` crops, of a random tile each: photographs are mostly smooth, and
+    the errors of a denoiser are mostly where there is detail.
     """
     crops = []
-    for tile in tiles:
-        crop = max((random_crop(tile, side) for _ in range(choices)), key=detail)
+    for indices in torch.randint(len(tiles), (count, choices)):
+        crop = max((random_crop(tiles[index], side) for index in indices), key=detail)
         crop = torch.rot90(crop, int(torch.randint(4, ())), (1, 2))
         crops.append(crop.flip(2) if torch.rand(()) < 0.5 else crop)
     return torch.stack(crops)

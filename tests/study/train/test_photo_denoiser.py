@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -162,14 +163,25 @@ def test_the_noise_of_grey_crops_is_equal_in_all_channels(channels: int) -> None
     assert torch.equal(noisy[is_grey], noisy[is_grey][:, :1].expand(-1, 3, -1, -1))
 
 
-def test_of_several_crops_the_one_with_the_most_detail_is_used() -> None:
+def test_of_crops_of_several_tiles_the_one_with_the_most_detail_is_used() -> None:
     torch.manual_seed(0)
-    tile = torch.zeros(3, 64, 64, dtype=torch.uint8)
-    tile[:, :, 32:] = torch.randint(0, 256, (32,), dtype=torch.uint8)  # stripes on the right
-    one, best = (random_crops(tile.repeat(50, 1, 1, 1), 16, choices).float() for choices in (1, 8))
-    assert one.shape == best.shape == (50, 3, 16, 16)
-    assert best.std((1, 2, 3)).min() > 0
-    assert one.std((1, 2, 3)).min() == 0
+    tiles = torch.zeros(4, 3, 64, 64, dtype=torch.uint8)
+    tiles[2:] = torch.randint(0, 256, (64,), dtype=torch.uint8)  # two of four tiles have stripes
+    one, best = (random_crops(tiles, 200, 16, choices).float() for choices in (1, 3))
+    assert one.shape == best.shape == (200, 3, 16, 16)
+    assert (one.std((1, 2, 3)) > 0).float().mean() == pytest.approx(0.5, abs=0.1)
+    assert (best.std((1, 2, 3)) > 0).float().mean() == pytest.approx(1 - 0.5**3, abs=0.07)
+
+
+def test_a_run_of_the_optimizer_before_is_not_resumed(trained: Path, tiles: Dataset, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained, run)
+    meta = run / "denoiser/meta.json"
+    content = json.loads(meta.read_text())
+    assert content["fingerprint"].pop("optimizer") == "muon"
+    meta.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"optimizer: run .* was started with None, got muon"):
+        train_photo_denoiser(CONFIG, tiles, run, OPTIONS)
 
 
 def test_a_training_can_start_from_weights_of_the_same_network(trained: Path, tiles: Dataset, tmp_path: Path) -> None:

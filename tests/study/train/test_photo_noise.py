@@ -84,7 +84,7 @@ def test_camera_noise_is_coarser_than_a_pixel_in_many_images() -> None:
 def test_crops_have_all_eight_orientations_and_come_from_the_tile() -> None:
     torch.manual_seed(4)
     tile = torch.arange(3 * 20 * 20, dtype=torch.int32).reshape(1, 3, 20, 20)
-    crops = random_crops(tile.expand(300, -1, -1, -1), 8)
+    crops = random_crops(tile, 300, 8)
     assert crops.shape == (300, 3, 8, 8)
     steps = {(int(crop[0, 0, 1] - crop[0, 0, 0]), int(crop[0, 1, 0] - crop[0, 0, 0])) for crop in crops}
     assert steps == {(a * x, b * y) for a in (-1, 1) for b in (-1, 1) for x, y in ((1, 20), (20, 1))}
