@@ -26,6 +26,7 @@ FFD_1, SECOND_CLASSIFIER, IMAGENET, PIXELS = "ffd-1", "classifier-2", "imagenet"
 FEATURES, ALL = (FFD_1, SECOND_CLASSIFIER, IMAGENET, PIXELS), "all"
 OWN_CLASSIFIER = "classifier"  # the one in the folder of the model, of other data than Fashion-MNIST
 FID = "fid"  # those of Inception-v3, from torch-fidelity's file: the Fréchet distance on them is FID
+INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"  # the digits at the end begin its SHA-256
 
 OUTPUT, MACHINE = "Output", "Machine"  # panels in the help of a command
 

@@ -201,7 +201,7 @@ class PhotoDenoiserConfig:
     max_gradient_norm: float = 1.0  # gradients with a larger norm are scaled down to it
     ema_half_life_images: int = 8_000  # half-life of the EMA of the weights, in images
     epochs: int = 116
-    batch: int = 8  # crops, each from a tile of its own
+    batch: int = 8  # crops
     images: int = 60_000  # training tiles used, from the first
 
     def __post_init__(self) -> None:

@@ -27,7 +27,7 @@ from gan_denoise.export.model_check import load_untrusted_model
 from gan_denoise.export.runtime import CLASSIFIER_2, FEATURES, Graph, Signature
 from gan_denoise.files import write_atomic
 from gan_denoise.options import FEATURES as FASHION_FEATURES
-from gan_denoise.options import FFD_1, FID, IMAGENET, OWN_CLASSIFIER, PIXELS
+from gan_denoise.options import FFD_1, FID, IMAGENET, INCEPTION_FILE, OWN_CLASSIFIER, PIXELS
 from gan_denoise.paths import cache_base
 
 BATCH = 32  # images that are enlarged at a time
@@ -36,8 +36,8 @@ IMAGENET_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf7
 # What `_probe` gives for a ramp of grey levels. It pins the resizing and the normalization too.
 IMAGENET_PROBE = (0.07772, 0.04406, 0.06734, 0.02625, 0.06242, 0.10428, 0.04437, 0.02698)
 PROBE_TOLERANCE = 1e-3
-INCEPTION_SHA256 = "6726825d"  # of its file, as far as its name has it
-INCEPTION_HINT = f"weights-inception-2015-12-05-{INCEPTION_SHA256}.pth of torch-fidelity's releases"
+INCEPTION_SHA256 = Path(INCEPTION_FILE).stem.rpartition("-")[2]  # of its file, as far as its name has it
+INCEPTION_HINT = f"{INCEPTION_FILE} of torch-fidelity's releases"
 HINT = "export it for images (batch, 3, height, width) or (batch, 1, height, width) in [0, 1] with a free batch"
 
 
@@ -235,15 +235,17 @@ def _load_inception(path: Path, shape: tuple[int, ...], threads: int) -> Feature
     if not sha256.startswith(INCEPTION_SHA256):
         got = f"one of SHA-256 {sha256[:8]}..."
         raise InputError.expected(path, f"torch-fidelity's file, of SHA-256 {INCEPTION_SHA256}...", got, INCEPTION_HINT)
-    file = cache_base() / "features" / f"inception-{sha256[:12]}-{format_shape(shape[1:])}.onnx"
-    try:
-        content = file.read_bytes()
-        return _of_images(FID, content, FID, threads)
-    except (OSError, InputError):  # not there, or damaged
+    file = (
+        cache_base() / "features" / f"inception-{sha256[:12]}-{format_shape(shape[1:])}"
+    )  # the graph, and its SHA-256
+    stored = file.read_bytes() if file.is_file() else b""
+    content, digest = stored[:-32], stored[-32:]
+    if hashlib.sha256(content).digest() != digest:  # not there, or damaged
         content = _convert_inception(path, shape)
-    with contextlib.suppress(OutputError):  # as for the ImageNet features
-        write_atomic(file, content)
-    return _of_images(FID, content, FID, threads)
+        with contextlib.suppress(OutputError):  # as for the ImageNet features
+            write_atomic(file, content + hashlib.sha256(content).digest())
+    extractor = _of_images(FID, content, FID, threads)
+    return replace(extractor, label=_label(FID, extractor.width, sha256))  # as the graph's bytes depend on torch
 
 
 def _convert_inception(path: Path, shape: tuple[int, ...]) -> bytes:

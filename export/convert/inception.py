@@ -36,14 +36,18 @@ def convert_inception(weights: Path, sides: tuple[int, int]) -> bytes:
 
     Raises InputError if the file holds no such weights, GateError if the graph differs from the network.
     """
+    damaged = InputError.expected(weights, "the weights of torch-fidelity's Inception-v3", "another file")
     try:
         tensors = torch.load(weights, map_location="cpu", weights_only=True)
-        with tempfile.TemporaryDirectory() as folder:
-            plain = Path(folder, "weights.pth")  # torch-fidelity unpickles what it is given, so it gets tensors alone
-            torch.save(tensors, plain)
+    except (pickle.UnpicklingError, EOFError, RuntimeError) as error:
+        raise damaged from error
+    with tempfile.TemporaryDirectory() as folder:
+        plain = Path(folder, "weights.pth")  # torch-fidelity unpickles what it is given, so it gets tensors alone
+        torch.save(tensors, plain)
+        try:
             network = Inception(plain).eval()
-    except (pickle.UnpicklingError, RuntimeError, AttributeError, TypeError) as error:
-        raise InputError.expected(weights, "the weights of torch-fidelity's Inception-v3", "another file") from error
+        except (RuntimeError, TypeError, AttributeError) as error:  # other layers
+            raise damaged from error
     model = to_onnx(network, INCEPTION, (3, *sides)).SerializeToString(deterministic=True)
     images = torch.rand(max(parity.BATCHES[:3]), 3, *sides, generator=torch.Generator().manual_seed(0)).numpy()
     parity.check_network(Graph(model, INCEPTION, INCEPTION.file), network, images)

@@ -80,7 +80,8 @@ def denoise(
     8 and 16 bits a channel, transparency, EXIF, XMP and colour profile are kept; images are turned upright. Each page
     of a TIFF file and each frame of an animation becomes a file: scan-000.png and so on. Repeated, the command writes
     only what is missing. An image that cannot be read is reported, the others are written, and the exit code is 3.
-    With the extra raw, camera raw files become TIFF files of 16 bits, without their metadata.
+    Of a.jpg and a.tif in one folder the outputs are a.jpg.png and a.tif.png. With the extra raw, camera raw files
+    become TIFF files of 16 bits, without their metadata.
     Example: gan-denoise denoise photo.jpg --out clean
     Example: gan-denoise denoise holiday --out clean --keep-format --strength 0.8
     Example: gan-denoise denoise - --out - < noisy.png > clean.png

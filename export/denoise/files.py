@@ -65,16 +65,18 @@ def list_jobs(
     listing = Listing()
     owners: dict[str, Path] = {}  # the image of each output
     seen: set[tuple[str, str]] = set()
-    for path, name in _named_images(images, out, skipped, keep_format):
+    for path, name, full_name in _named_images(images, out, skipped):
         identity = os.path.realpath(path), _key(name)  # `a.png` and `b/../a.png` are one
         if identity in seen:
             continue
         seen.add(identity)
         try:
-            job = _make_job(path, name, listing.as_png, keep_format, compare, content)
+            job = _make_job(path, name if keep_format else full_name, listing.as_png, keep_format, content)
         except InputError as error:
             listing.failed[path] = error
             continue
+        if compare:
+            job.comparisons.extend(_with_endings(full_name, len(job.targets), "-compare.png"))
         for target in job.outputs:
             other = owners.setdefault(_key(target), path)
             if other != path:
@@ -85,7 +87,7 @@ def list_jobs(
     return listing
 
 
-def _make_job(path: Path, name: Path, as_png: Skipped, keep_format: bool, compare: bool, content: bytes | None) -> Job:
+def _make_job(path: Path, name: Path, as_png: Skipped, keep_format: bool, content: bytes | None) -> Job:
     """The job of an image, `name` its output without a suffix. Raises InputError if its header cannot be read."""
     if camera_raw.is_raw(path) and camera_raw.can_develop():
         kind, sizes, image_format = camera_raw.FORMAT, [(0, 0)], "TIFF"
@@ -95,10 +97,14 @@ def _make_job(path: Path, name: Path, as_png: Skipped, keep_format: bool, compar
         if keep_format and kind not in KEPT:
             as_png.add(f"{kind} image", path)
     suffix = output_suffix(path, image_format) if keep_format else SUFFIXES_WRITTEN[image_format][0]
-    endings = [""] if len(sizes) == 1 else [f"-{frame:03d}" for frame in range(len(sizes))]
-    targets = [name.with_name(f"{name.name}{ending}{suffix}") for ending in endings]
-    comparisons = [name.with_name(f"{name.name}{ending}-compare.png") for ending in endings] if compare else []
-    return Job(path, image_format, targets, sizes, comparisons, content if path == STDIN else None)
+    targets = _with_endings(name, len(sizes), suffix)
+    return Job(path, image_format, targets, sizes, content=content if path == STDIN else None)
+
+
+def _with_endings(name: Path, frames: int, ending: str) -> list[Path]:
+    """The files of an image's frames: `name`, the number of the frame if there are several, `ending`."""
+    numbers = [""] if frames == 1 else [f"-{frame:03d}" for frame in range(frames)]
+    return [name.with_name(f"{name.name}{number}{ending}") for number in numbers]
 
 
 def _read_header(path: Path, content: bytes | None) -> Header:
@@ -110,20 +116,19 @@ def _read_header(path: Path, content: bytes | None) -> Header:
         raise
 
 
-def _named_images(
-    images: Sequence[Path], out: Path, skipped: Skipped, keep_format: bool
-) -> Iterator[tuple[Path, Path]]:
-    """Each image file and the path below `out` of its output, without a suffix.
+def _named_images(images: Sequence[Path], out: Path, skipped: Skipped) -> Iterator[tuple[Path, Path, Path]]:
+    """Each image file, and twice the path below `out` of its output without a suffix.
 
-    Where a folder has `a.jpg` and `a.tif`, and both become PNG files, their outputs are `a.jpg.png` and `a.tif.png`.
+    The second differs where a folder has `a.jpg` and `a.tif`, which both become PNG files: `a.jpg` and `a.tif`. So what
+    a file is called depends on its neighbours.
     """
     suffixes = (*SUFFIXES, *(camera_raw.SUFFIXES if camera_raw.can_develop() else ()))
     for path in images:
         if path == STDIN:
-            yield path, out / "stdin"
+            yield path, out / "stdin", out / "stdin"
             continue
         if not path.is_dir():
-            yield path, out / _name(path)
+            yield path, out / _name(path), out / _name(path)
             continue
         if out.exists() and path.samefile(out):
             raise UsageError.expected("--out", "another folder than that of the images", out, "--out clean")
@@ -131,12 +136,17 @@ def _named_images(
         for folder, files in walk_image_folders(path, skipped, exclude=out, suffixes=suffixes):
             is_empty = False
             below = out / folder.relative_to(path)
-            stems = Counter(_key(Path(_name(file))) for file in files)
+            counts = Counter(map(_stem, files))
             for file in files:
-                is_shared = not keep_format and stems[_key(Path(_name(file)))] > 1
-                yield file, below / (file.name if is_shared else _name(file))
+                name = below / _name(file)
+                yield file, name, below / file.name if counts[_stem(file)] > 1 else name
         if is_empty:
             raise none_found(path, skipped)
+
+
+def _stem(path: Path) -> tuple[str, bool]:
+    """What two images of a folder share if their outputs would have one name: developed camera raw becomes TIFF."""
+    return _key(Path(_name(path))), camera_raw.is_raw(path)
 
 
 def _name(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""The report's opening: whether denoising helps, in one figure and three sentences."""
+"""The report's opening: whether denoising helps, in one figure and a few sentences."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ def describe_joint(rows: Rows) -> str:
         if denoiser == JOINT and len(points) == 1 and points[0].ratio.seeds > 1:
             ratio = points[0].ratio
             sentences.append(
-                f"After joint training ({code(run)}, {ratio.seeds} seeds, on the features of FFD-1) the distance is "
+                f"After joint training ({code(run)}, {ratio.seeds} seeds) the distance of figure K is "
                 f"{ratio.value:.2f} times ({ratio.low:.2f} to {ratio.high:.2f}) that of the same images raw."
             )
     return " ".join(sentences)

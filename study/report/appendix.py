@@ -7,7 +7,7 @@ from typing import Any
 
 from gan_denoise.eval.generation.subsets import ALL_CLASSES
 from gan_denoise.markdown import bullets, code, escape_markdown
-from gan_denoise.study.compare.statistics import Estimate, group_by_snapshot, ratio_of
+from gan_denoise.study.compare.statistics import Estimate, geometric_mean, group_by_snapshot, ratio_of
 from gan_denoise.study.report.comparison_text import DENOISER_NAMES
 from gan_denoise.study.report.results import SUBSETS, Study, source_line
 from gan_denoise.study.report.tables import ratio_table
@@ -18,6 +18,7 @@ COLUMNS = ("class", "n", "real", "raw", "denoised", "ratio", "excess_ratio")
 
 
 EPOCH_COLUMNS = (
+    "run",
     "denoiser",
     "epoch",
     "seeds",
@@ -37,17 +38,18 @@ def appendix_section(study: Study) -> list[str]:
 
 
 def summarize_epochs(rows: Rows) -> list[Row]:
-    """One row for each epoch of a trained denoiser: the ratio with its interval, the means over the seeds of others."""
+    """One row for each epoch of a trained denoiser: means over the seeds, of distances and their ratio geometric."""
     summary: list[Row] = []
-    for (_, epoch, denoiser), group in group_by_snapshot(rows).items():
+    for (run, epoch, denoiser), group in group_by_snapshot(rows).items():
         ratio = ratio_of(group)
         if denoiser not in (MEAN, JOINT) or ratio is None:
             continue
-        row: dict[str, Any] = {"denoiser": DENOISER_NAMES[denoiser], "epoch": epoch, "seeds": len(group)}
+        row: dict[str, Any] = {"run": run, "denoiser": DENOISER_NAMES[denoiser], "epoch": epoch, "seeds": len(group)}
         row |= {"ratio": ratio.value, "ratio_low": ratio.low, "ratio_high": ratio.high}
-        for name in EPOCH_COLUMNS[4:]:
+        for name in EPOCH_COLUMNS[5:]:
             values = [value for each in group if (value := get_number(each, name)) is not None]
-            row[name] = statistics.mean(values) if values else None
+            mean = geometric_mean if name in ("raw", "denoised") else statistics.mean
+            row[name] = mean(values) if values else None
         summary.append(row)
     return summary
 
@@ -59,8 +61,8 @@ def _epochs_section(study: Study) -> list[str]:
     return [
         "## Appendix: the epochs",
         ratio_table(EPOCH_COLUMNS, rows),
-        "The generator of each epoch, before and after denoising; means over the seeds, the ratio of distances with "
-        f"its 95 % interval. Command: {code(study.crossover_command())}.",
+        "The generator of each epoch, before and after denoising; means over the seeds, of distances geometric; the "
+        f"ratio of distances with its 95 % interval. Command: {code(study.crossover_command())}.",
     ]
 
 

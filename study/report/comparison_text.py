@@ -22,7 +22,11 @@ from gan_denoise.study.rows import (
     join_words,
 )
 
-DENOISER_NAMES = {MEAN: "separate training", SAMPLE: "stochastic sampling", JOINT: "joint training"} | {
+DENOISER_NAMES = {
+    MEAN: "separate training",
+    SAMPLE: "separate training, stochastic sampling",
+    JOINT: "joint training",
+} | {
     GAUSSIAN: "Gaussian filter",
     NLM: "non-local means",
     JOINT_FILTERS[GAUSSIAN]: "Gaussian filter after joint training",
@@ -127,13 +131,13 @@ def count_seeds(rows: Rows) -> int:
 
 def describe_seeds(compared: Rows, crossover: Rows, has_latents: bool) -> str:
     """Where there are intervals over several seeds, by the rows of `study compare`, and whether over latents."""
-    places = {"figure K": crossover, "the section 'Comparison of runs'": compared}
+    places = {"figures K and L": crossover, "the section 'Comparison of runs'": compared}
     counts = {place: seeds for place, rows in places.items() if (seeds := count_seeds(rows)) > 1}
     over_seeds = join_words(f"{place} (up to {seeds})" for place, seeds in counts.items()) if counts else ""
+    seeds = f"there are several seeds in {over_seeds}" if counts else ""
     if not has_latents:
-        return f"only {over_seeds} has several seeds and intervals" if counts else "there are no confidence intervals"
-    other = f"; only {over_seeds} has several seeds" if counts else ""
-    return f"its confidence intervals are over its latents, not over trainings{other}"
+        return (seeds and f"{seeds}, with intervals") or "there are no confidence intervals"
+    return f"its confidence intervals are over its latents, not over trainings{seeds and f'; {seeds}'}"
 
 
 def _mean_and_std(values: Sequence[float | None]) -> str:

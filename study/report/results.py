@@ -18,6 +18,7 @@ from gan_denoise.eval.labels import NOT_MEASURED
 from gan_denoise.export.run_folder import DENOISER, GAN, IMAGES, JOINT, RunFolder
 from gan_denoise.export.training_data import from_fingerprint
 from gan_denoise.markdown import code, escape_markdown, one_line
+from gan_denoise.options import FID, INCEPTION_FILE
 from gan_denoise.study.report.training_text import PAPER
 from gan_denoise.study.rows import Rows, get_number
 from gan_denoise.study.run.log import read_log
@@ -117,7 +118,8 @@ class Study:
         result = self.results[table]
         command = "bench" if table == "bench" else f"eval {'generation' if table == FEATURES else table}"
         options = {"--model": self.run.export, "--threads": result.get("machine", {}).get("threads")}
-        names = [("--features", row["features"]) for row in self.rows(FEATURES)] or [("--features", "all")]
+        features = [INCEPTION_FILE if row["features"] == FID else row["features"] for row in self.rows(FEATURES)]
+        names = [("--features", name) for name in features or ["all"]]
         settings = result.get("settings", {})
         options |= {"--seed": settings.get("seed"), "--repeats": settings.get("repeats")}
         options |= {"-n": None if table == "bench" else _largest_n(self.rows(table))}
@@ -233,7 +235,7 @@ def source_line(study: Study, table: str) -> str:
     parts += [f"n = {count:,}"] if count is not None else []
     parts += [f"model {code(str(result['model_sha256'])[:12])}"] if result.get("model_sha256") else []
     line = "; ".join(parts) + "."
-    if study.published_rows(table):
+    if table != SUBSETS and study.published_rows(table):  # whose table has this study's rows alone
         training = dict(study.published.get("training", {}))
         hours = get_number(training, "hours")
         time = "" if hours is None else f" in {hours:.1f} h"

@@ -15,6 +15,7 @@ from gan_denoise.study.report.verdict import Verdict, verdict_of
 from gan_denoise.study.rows import Rows, find_row, get_number, join_words
 
 SAME = 0.02  # a relative change of sharpness or contrast up to this counts as none
+SAME_DISTANCE = 1e-3  # relative: of the same images, measured again
 SAME_NOISE = 0.1  # the same for the wavelet estimate of noise
 SAME_DB = 0.05  # dB
 SAME_TIME = 0.05  # a relative difference of times up to this counts as none
@@ -65,7 +66,7 @@ def describe_distance(rows: Rows, subsets: Rows) -> str:
 def distance_verdict(rows: Rows, subsets: Rows) -> Verdict | None:
     """The effect of denoising on the distance to real images; None where there is no distance.
 
-    By the interval over the latents; KID, by its standard errors.
+    By the interval over the latents; a difference of KID is clear above two of its standard errors.
     """
     key = _distance_key(rows)
     raw, denoised = (get_number(find_row(rows, set=name), key) for name in (RAW, DENOISED))
@@ -73,15 +74,22 @@ def distance_verdict(rows: Rows, subsets: Rows) -> Verdict | None:
         return None
     if key != "kid":
         return verdict_of(_latents_ratio(rows, subsets))
-    errors = [get_number(find_row(rows, set=name), "kid_se") or 0.0 for name in (RAW, DENOISED)]
-    if abs(denoised - raw) < 2 * max(errors):
+    errors = [get_number(find_row(rows, set=name), "kid_se") for name in (RAW, DENOISED)]
+    known = [error for error in errors if error is not None]
+    if len(known) < 2:
+        return Verdict.UNTESTED
+    if abs(denoised - raw) <= 2 * max(known):
         return Verdict.UNCLEAR
     return Verdict.LOWERS if denoised < raw else Verdict.RAISES
 
 
 def _latents_ratio(rows: Rows, subsets: Rows) -> Estimate | None:
-    """The ratio of distances with its interval over the latents, of as many images as the table has; None without."""
-    row = find_row(subsets, **{"class": ALL_CLASSES, "n": (find_row(rows, set=RAW) or {}).get("n")})
+    """The ratio of distances with its interval over the latents; None where `subsets` are not of the table's images."""
+    table = find_row(rows, set=RAW) or {}
+    row = find_row(subsets, **{"class": ALL_CLASSES, "n": table.get("n")})
+    raw, same = (get_number(found, name) for found, name in ((table, _distance_key(rows)), (row, "raw")))
+    if raw is None or same is None or not math.isclose(raw, same, rel_tol=SAME_DISTANCE):
+        return None
     ratio, low, high = (get_number(row, name) for name in ("ratio", "ratio_low", "ratio_high"))
     return None if ratio is None or low is None or high is None else Estimate(ratio, low, high, seeds=1)
 
@@ -95,8 +103,8 @@ def _distance_key(rows: Rows) -> str:
 def describe_training_effect(
     here: Verdict | None, there: Verdict | None, epochs: object, published_epochs: int, is_joint: bool
 ) -> str:
-    """Why this run and the published run of preset `paper` differ in the effect on FFD-1; empty where they agree."""
-    if here == there or not {here, there}.isdisjoint({None, Verdict.UNTESTED}):
+    """Why this run and the published run of preset `paper` have opposite effects on FFD-1; empty where not."""
+    if {here, there} != {Verdict.LOWERS, Verdict.RAISES}:  # else chance explains the difference
         return ""
     if is_joint:
         reason = "this run trains generator and denoiser jointly, the published run trains them separately"

@@ -1,4 +1,7 @@
-"""The one rule for what denoising does to the distance to real images, for one training and for several alike."""
+"""The one rule for what denoising does to the distance to real images, for one training and for several alike.
+
+Where there are too few images for a Fréchet distance, the report has KID with its standard errors instead of intervals.
+"""
 
 from __future__ import annotations
 

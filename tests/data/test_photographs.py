@@ -144,6 +144,13 @@ def expected_held_out() -> ImagesU8:
         return np.asarray(image.resize((320, 214), Image.Resampling.LANCZOS)).transpose(2, 0, 1)
 
 
+def test_a_photograph_is_cut_at_four_scales() -> None:
+    rng = np.random.default_rng(0)
+    photograph = Image.fromarray(rng.integers(0, 256, (75, 75, 3), np.uint8)).resize((2400, 2400))
+    kept = tiles.tile_photograph(photograph, None, tiles.RELATIVE_SCALES)  # 1200, 840, 600 and 420 pixels a side
+    assert len(kept) == 7 * 7 + 5 * 5 + 4 * 4 + 3 * 3
+
+
 def test_tiles_of_the_held_out_photographs_are_not_trained_on(listed: Path) -> None:
     dataset = load_photographs(listed / "unpacked")
     assert (dataset.name, dataset.classes, dataset.train.shape) == ("photos", (), (3, 192, 192))

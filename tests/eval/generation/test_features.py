@@ -226,6 +226,7 @@ def inception_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.long
+@pytest.mark.row(103)
 def test_inception_features_are_those_of_torch_fidelity(
     dataset: Dataset, inception_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -242,10 +243,19 @@ def test_inception_features_are_those_of_torch_fidelity(
     assert expected.std() > 0
     np.testing.assert_allclose(ours.extract(images), expected, rtol=1e-3, atol=1e-4 * np.abs(expected).max())
     assert (ours.name, ours.width) == ("fid", 2048)
+    assert ours.label == f"fid-2048@{sha256[:8]}"
+    convert = features._convert_inception
     monkeypatch.setattr(features, "_convert_inception", lambda *given: pytest.fail("converted again"))
+    np.testing.assert_array_equal(load_extractor(str(inception_file), threads=2).extract(images), ours.extract(images))
+    (cached,) = (tmp_path / "features").iterdir()
+    content = bytearray(cached.read_bytes())
+    content[len(content) // 2] ^= 1  # a bit of a weight
+    cached.write_bytes(content)
+    monkeypatch.setattr(features, "_convert_inception", convert)
     np.testing.assert_array_equal(load_extractor(str(inception_file), threads=2).extract(images), ours.extract(images))
 
 
+@pytest.mark.row(103)
 def test_another_file_than_torch_fidelitys_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "other.pth"
     file.write_bytes(b"other")

@@ -14,6 +14,7 @@ from PIL import Image
 from gan_denoise.data.image_files import Skipped
 from gan_denoise.errors import InputError, OutputError, UsageError
 from gan_denoise.export import runtime
+from gan_denoise.export.denoise import camera_raw
 from gan_denoise.export.denoise.files import list_jobs
 from gan_denoise.export.denoise.record import NAME
 from gan_denoise.export.package.huggingface import write_huggingface
@@ -117,6 +118,19 @@ def test_images_of_a_folder_that_differ_in_the_suffix_alone_keep_it() -> None:
     Image.new("L", (28, 28)).save("x/A.tif")
     assert outputs("x") == ["clean/A.tif.png", "clean/a.png.png", "clean/b.png", "clean/deep/a.png"]
     assert outputs("x", keep_format=True) == ["clean/A.tif", "clean/a.png", "clean/b.png", "clean/deep/a.png"]
+    listing = list_jobs([Path("x")], Path("clean"), Skipped(), keep_format=True, compare=True)
+    assert [str(path) for job in listing.jobs for path in job.comparisons] == [
+        *("clean/A.tif-compare.png", "clean/a.png-compare.png"),
+        *("clean/b-compare.png", "clean/deep/a-compare.png"),
+    ]
+
+
+def test_camera_raw_beside_its_jpeg_file_needs_no_longer_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(camera_raw, "can_develop", lambda: True)
+    save("x/a.png", "x/a.bmp", "y/a.png")
+    Path("y/a.cr2").write_bytes(b"raw")
+    assert outputs("y") == ["clean/a.tif", "clean/a.png"]
+    assert outputs("x") == ["clean/a.bmp.png", "clean/a.png.png"]
 
 
 @pytest.mark.row(63)

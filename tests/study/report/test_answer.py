@@ -75,7 +75,7 @@ def test_the_crossover_is_said_with_its_seeds(seeds: list[list[float]], said: st
 def test_joint_training_of_one_epoch_has_its_ratio_over_the_seeds() -> None:
     rows = [row for seed, ratio in enumerate((0.6, 0.7)) for row in epochs([ratio], JOINT, seed=seed)]
     assert describe_joint([*epochs([0.9, 0.9]), *rows]).startswith(
-        "After joint training (`paper`, 2 seeds, on the features of FFD-1) the distance is 0.65 times ("
+        "After joint training (`paper`, 2 seeds) the distance of figure K is 0.65 times ("
     )
     assert describe_joint(rows[:1]) == ""
     assert describe_joint([*epochs([0.9, 0.8], JOINT), *epochs([0.9, 0.8], JOINT, seed=1)]) == ""

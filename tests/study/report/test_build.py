@@ -57,7 +57,7 @@ def write_results(folder: Path, frechet: float) -> dict[str, Any]:
     columns = {"noise": "float", "sigma": 25 / 255, "ssim": 0.5, "ms_per_image": 1.0, "n": 8}
     tables = {
         "generation": [dict(zip(names, values, strict=True)) for values in sets],
-        "subsets": [{"class": "all", "n": 200, "ratio": 0.5, "ratio_low": 0.4, "ratio_high": 0.6}],
+        "subsets": [{"class": "all", "n": 200, "raw": frechet, "ratio": 0.5, "ratio_low": 0.4, "ratio_high": 0.6}],
         "denoising": [{"method": m, "psnr_db": v, **columns} for m, v in (("network", 24.0), ("median", 22.0))],
         "bench": [{"name": n, "batch": 8, "p50_ms": t} for n, t in (("fused", 1.0), ("two graphs", 2.0))],
     }

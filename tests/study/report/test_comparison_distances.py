@@ -53,7 +53,7 @@ def test_a_run_without_denoiser_has_no_line_and_no_curve() -> None:
 def test_raw_and_denoised_distances_are_drawn_with_their_intervals(tmp_path: Path) -> None:
     rows = [*rows_of(3), *rows_of(3, denoiser="sample"), *rows_of(2, denoiser="joint", raw=1.0)]
     bands = build_distance_bands(rows)
-    names = ["raw", "separate training", "stochastic sampling"]
+    names = ["raw", "separate training", "separate training, stochastic sampling"]
     assert list(bands) == [*names, "raw, joint", "joint training"]
     two = build_distance_bands([*rows_of(3), *rows_of(3, run="best")])
     assert list(two) == ["raw (quarter)", "separate training (quarter)", "raw (best)", "separate training (best)"]

@@ -77,11 +77,13 @@ def test_the_places_with_several_seeds_are_named() -> None:
     one, three = rows_of((1.0,)), rows_of(LOWER)
     assert text.describe_seeds([], one, False) == "there are no confidence intervals"
     assert text.describe_seeds(three, one, False) == (
-        "only the section 'Comparison of runs' (up to 3) has several seeds and intervals"
+        "there are several seeds in the section 'Comparison of runs' (up to 3), with intervals"
     )
     over_latents = "its confidence intervals are over its latents, not over trainings"
     assert text.describe_seeds([], [], True) == over_latents
-    assert text.describe_seeds(one, three, True) == f"{over_latents}; only figure K (up to 3) has several seeds"
+    assert (
+        text.describe_seeds(one, three, True) == f"{over_latents}; there are several seeds in figures K and L (up to 3)"
+    )
 
 
 def test_the_spread_of_seeds_and_collapsed_ones() -> None:
