@@ -132,8 +132,8 @@ def count_seeds(rows: Rows) -> int:
 def describe_seeds(compared: Rows, crossover: Rows, has_latents: bool) -> str:
     """Where there are intervals over several seeds, by the rows of `study compare`, and whether over latents."""
     places = {"figures K and L": crossover, "the section 'Comparison of runs'": compared}
-    counts = {place: seeds for place, rows in places.items() if (seeds := count_seeds(rows)) > 1}
-    over_seeds = join_words(f"{place} (up to {seeds})" for place, seeds in counts.items()) if counts else ""
+    counts = {place: count for place, rows in places.items() if (count := count_seeds(rows)) > 1}
+    over_seeds = join_words(f"{place} (up to {count})" for place, count in counts.items()) if counts else ""
     seeds = f"there are several seeds in {over_seeds}" if counts else ""
     if not has_latents:
         return (seeds and f"{seeds}, with intervals") or "there are no confidence intervals"
