@@ -46,7 +46,7 @@ def main() -> None:
         torch.manual_seed(seed)
         clean = photographs[title]
         noisy = (255 * camera_noise(torch.from_numpy(clean[None] / np.float32(255)))[0].numpy()).astype(np.uint8)
-        sigma = float(estimate_sigma(noisy / 255, channel_axis=0, average_sigmas=True))
+        sigma = float(estimate_sigma(noisy / 255, channel_axis=0, average_sigmas=True))  # type: ignore[no-untyped-call]
         rows.append(_versions(clean, noisy, sigma, CROPS[title]))
     draw_rows(rows).save(FILE, optimize=True)
 
