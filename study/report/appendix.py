@@ -60,7 +60,7 @@ def _epochs_section(study: Study) -> list[str]:
         return []
     return [
         "## Appendix: the epochs",
-        ratio_table(EPOCH_COLUMNS, rows),
+        ratio_table(EPOCH_COLUMNS if len({row["run"] for row in rows}) > 1 else EPOCH_COLUMNS[1:], rows),
         "The generator of each epoch, before and after denoising; means over the seeds, of distances geometric; the "
         f"ratio of distances with its 95 % interval. Command: {code(study.crossover_command())}.",
     ]

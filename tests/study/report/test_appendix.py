@@ -65,3 +65,18 @@ def test_the_epochs_are_means_over_the_seeds_with_the_interval_of_the_ratio() ->
     assert first["ratio"] == pytest.approx(0.63**0.5)
     assert first["ratio_low"] < 0.7 < 0.9 < first["ratio_high"]
     assert first["recall_raw"] is None
+
+
+def test_the_run_is_named_where_there_are_several(tmp_path: Path) -> None:
+    tables = []
+    for names in (("a",), ("a", "b")):
+        results = tmp_path / "-".join(names) / "results"
+        results.mkdir(parents=True)
+        row = {"seed": 0, "denoiser": "mean", "raw": 2.0, "denoised": 1.0, "ratio": 0.5}
+        rows = [{**row, "run": name, "epoch": epoch} for name in names for epoch in (1, 2)]
+        (results / "crossover.json").write_text(json.dumps({"rows": rows, "settings": {"seed": 0}}))
+        report = write_report(results.parent, None, published=tmp_path / "none").with_suffix(".md").read_text()
+        tables.append(report[report.index("## Appendix: the epochs") :])
+    assert "| separate training | 1 | 1 | 0.500 |" in tables[0]
+    assert "| run |" not in tables[0]
+    assert "| b | separate training | 2 | 1 | 0.500 |" in tables[1]
