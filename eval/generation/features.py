@@ -52,8 +52,8 @@ def load_extractor(
     A network in a file gets images of its own size, resized by bilinear interpolation, grey repeated in three channels
     if it takes colour; its first output is (N, D), or (N, D, h, w), which is averaged over h and w. A file .pth is
     torch-fidelity's of Inception-v3, whose Fréchet distance is FID. ImageNet features are those of EfficientNet-Lite0;
-    both are converted at the first use. Raises InputError when the file is no such network or
-    the weights are missing, GateError when a network gives other features on this machine.
+    both are converted at the first use. Raises InputError when the file is no such network or the weights
+    are missing, GateError when a network gives other features on this machine.
     """
     match name:
         case "ffd-1":
@@ -235,9 +235,8 @@ def _load_inception(path: Path, shape: tuple[int, ...], threads: int) -> Feature
     if not sha256.startswith(INCEPTION_SHA256):
         got = f"one of SHA-256 {sha256[:8]}..."
         raise InputError.expected(path, f"torch-fidelity's file, of SHA-256 {INCEPTION_SHA256}...", got, INCEPTION_HINT)
-    file = (
-        cache_base() / "features" / f"inception-{sha256[:12]}-{format_shape(shape[1:])}"
-    )  # the graph, and its SHA-256
+    # The file holds the graph, and after it the graph's SHA-256.
+    file = cache_base() / "features" / f"inception-{sha256[:12]}-{format_shape(shape[1:])}"
     stored = file.read_bytes() if file.is_file() else b""
     content, digest = stored[:-32], stored[-32:]
     if hashlib.sha256(content).digest() != digest:  # not there, or damaged

@@ -65,18 +65,18 @@ def list_jobs(
     listing = Listing()
     owners: dict[str, Path] = {}  # the image of each output
     seen: set[tuple[str, str]] = set()
-    for path, name, full_name in _named_images(images, out, skipped):
+    for path, name, unique in _named_images(images, out, skipped):
         identity = os.path.realpath(path), _key(name)  # `a.png` and `b/../a.png` are one
         if identity in seen:
             continue
         seen.add(identity)
         try:
-            job = _make_job(path, name if keep_format else full_name, listing.as_png, keep_format, content)
+            job = _make_job(path, name if keep_format else unique, listing.as_png, keep_format, content)
         except InputError as error:
             listing.failed[path] = error
             continue
         if compare:
-            job.comparisons.extend(_with_endings(full_name, len(job.targets), "-compare.png"))
+            job.comparisons.extend(_with_endings(unique, len(job.targets), "-compare.png"))
         for target in job.outputs:
             other = owners.setdefault(_key(target), path)
             if other != path:
@@ -117,10 +117,10 @@ def _read_header(path: Path, content: bytes | None) -> Header:
 
 
 def _named_images(images: Sequence[Path], out: Path, skipped: Skipped) -> Iterator[tuple[Path, Path, Path]]:
-    """Each image file, and twice the path below `out` of its output without a suffix.
+    """Each image file with the path below `out` of its output, without the suffix of the output: short and unique.
 
-    The second differs where a folder has `a.jpg` and `a.tif`, which both become PNG files: `a.jpg` and `a.tif`. So what
-    a file is called depends on its neighbours.
+    Both are `a` for `a.jpg`, unless its folder has `a.tif` too: then the unique one is `a.jpg`, for outputs that would
+    both be `a.png`.
     """
     suffixes = (*SUFFIXES, *(camera_raw.SUFFIXES if camera_raw.can_develop() else ()))
     for path in images:
