@@ -50,7 +50,7 @@ FEATURE_COLUMNS = (
 
 def answer_section(study: Study) -> list[str]:
     """Figure, sentences and the table of feature networks; empty where nothing was measured."""
-    rows, crossover = study.rows(FEATURES), study.crossover_rows()
+    rows, crossover, imagenet = study.rows(FEATURES), study.crossover_rows(), study.imagenet_rows()
     if not rows and not crossover and not study.rows("generation"):
         return []
     sentences = [
@@ -58,11 +58,12 @@ def answer_section(study: Study) -> list[str]:
         describe_crossovers(study.crossover.get("settings", {}).get("crossover", []), crossover),
         describe_joint(crossover),
         describe_filters(crossover),
+        describe_imagenet(study.crossover_imagenet.get("settings", {}).get("crossover", []), imagenet),
     ]
     return [
         "## Does denoising help?",
         " ".join(filter(None, sentences)),
-        *([crossover_figure(study, crossover)] if build_curves(crossover) else []),
+        *([crossover_figure(study, crossover, imagenet)] if build_curves(crossover) else []),
         *([ratio_table(FEATURE_COLUMNS, rows), _features_note(study)] if rows else []),
     ]
 
@@ -127,6 +128,19 @@ def describe_joint(rows: Rows) -> str:
 
 def describe_filters(rows: Rows) -> str:
     """The ratios of the tuned filters beside the denoiser's, at the first and the last measured epoch."""
+    ratios = _describe_ratios(rows)
+    opening = "Filters tuned on held-out images show whether blurring is enough"
+    return f"{opening}: {ratios}." if ratios else ""
+
+
+def describe_imagenet(found: Sequence[dict[str, Any]], rows: Rows) -> str:
+    """The same epochs by ImageNet features; empty where these were not measured."""
+    last, ratios = describe_crossovers(found, rows), _describe_ratios(rows)
+    text = " ".join(filter(None, (last, ratios and f"{ratios[:1].upper()}{ratios[1:]}.")))
+    return f"On the features of {FEATURE_NAMES[IMAGENET]}: {text[:1].lower()}{text[1:]}" if text else ""
+
+
+def _describe_ratios(rows: Rows) -> str:
     curves = build_curves(rows)
     sentences = []
     for (run, denoiser), points in curves.items():
@@ -141,13 +155,16 @@ def describe_filters(rows: Rows) -> str:
             for i in (0, -1)
         ]
         sentences.append(f"the distance is multiplied {', and '.join(dict.fromkeys(parts))}")
-    opening = "Filters tuned on held-out images show whether blurring is enough"
-    return f"{opening}: {'; '.join(sentences)}." if sentences else ""
+    return "; ".join(sentences)
 
 
-def crossover_figure(study: Study, rows: Rows) -> str:
-    """The ratio of the distances after and before denoising over the epochs, a curve for each denoiser."""
+def crossover_figure(study: Study, rows: Rows, imagenet: Rows) -> str:
+    """The ratio of the distances after and before denoising over the epochs, a curve for each denoiser.
+
+    `imagenet` are the rows by ImageNet features, which may be none.
+    """
     every = build_epoch_bands(rows)
+    every |= {f"{name}, ImageNet features": band for name, band in build_epoch_bands(imagenet).items()}
     bands = {name: band for name, band in every.items() if len(band.x) > 1} or every
     single = {name: every[name].y[0] for name in every if name not in bands}  # joint training is short
     path = figure_path(study, "crossover.svg")
@@ -158,7 +175,8 @@ def crossover_figure(study: Study, rows: Rows) -> str:
     caption = (
         "The Fréchet distance after denoising over the one before, at each epoch of the generator; below 1 denoising "
         f"helps. {interval_note(rows, of_ratio=True).capitalize()}.{dashed} The crossover is {CROSSOVER_RULE}. "
-        f"Command: {code(study.crossover_command())}."
+        f"Command: {code(study.crossover_command())}"
+        f"{f'; by ImageNet features {code(study.imagenet_command())}' if imagenet else ''}."
     )
     return figure_markdown(path, f"Curves of the ratio over the epochs, first to last: {ends}.", "K", caption)
 

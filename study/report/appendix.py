@@ -55,15 +55,23 @@ def summarize_epochs(rows: Rows) -> list[Row]:
 
 
 def _epochs_section(study: Study) -> list[str]:
-    rows = summarize_epochs(study.crossover_rows())
+    rows, imagenet = summarize_epochs(study.crossover_rows()), summarize_epochs(study.imagenet_rows())
     if len(rows) < 2:
         return []
-    return [
+    section = [
         "## Appendix: the epochs",
-        ratio_table(EPOCH_COLUMNS if len({row["run"] for row in rows}) > 1 else EPOCH_COLUMNS[1:], rows),
+        _epochs_table(rows),
         "The generator of each epoch, before and after denoising; means over the seeds, of distances geometric; the "
         f"ratio of distances with its 95 % interval. Command: {code(study.crossover_command())}.",
     ]
+    if imagenet:
+        text = f"The same by ImageNet features, at some of the epochs. Command: {code(study.imagenet_command())}."
+        section += [_epochs_table(imagenet), text]
+    return section
+
+
+def _epochs_table(rows: Rows) -> str:
+    return ratio_table(EPOCH_COLUMNS if len({row["run"] for row in rows}) > 1 else EPOCH_COLUMNS[1:], rows)
 
 
 def _subsets_section(study: Study) -> list[str]:

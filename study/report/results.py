@@ -18,7 +18,7 @@ from gan_denoise.eval.labels import NOT_MEASURED
 from gan_denoise.export.run_folder import DENOISER, GAN, IMAGES, JOINT, RunFolder
 from gan_denoise.export.training_data import from_fingerprint
 from gan_denoise.markdown import code, escape_markdown, one_line
-from gan_denoise.options import FID, INCEPTION_FILE
+from gan_denoise.options import FID, IMAGENET, INCEPTION_FILE
 from gan_denoise.study.report.training_text import PAPER
 from gan_denoise.study.rows import Rows, get_number
 from gan_denoise.study.run.log import read_log
@@ -29,6 +29,7 @@ PAPER_RESULTS = Path(__file__).parent / "paper.json"  # the published results of
 STAGES = {GAN: "GAN", DENOISER: "denoiser", JOINT: "joint training"}
 COMPARE = "compare"  # the output of `study compare --json`; without it that of `study sweep`, in its folder
 CROSSOVER = "crossover"  # the output of `study compare --epochs --json` on the study itself, and its other seeds
+CROSSOVER_IMAGENET = "crossover_imagenet"  # the same with `--features imagenet`; `study run` does not measure it
 FEATURES = "features"  # the output of `eval generation --features ... --json`
 SUBSETS = "subsets"  # the output of `eval subsets --json`
 CONTROLS = "controls"  # the output of `eval controls --json`; `study run` does not measure it
@@ -53,6 +54,7 @@ class Study:
     results: dict[str, Content]  # by table: denoising, generation, features, subsets, controls, bench
     compare: Content  # the output of `study compare --json`
     crossover: Content  # the same of the study's own epochs
+    crossover_imagenet: Content  # the same by ImageNet features
     published: Content
     dataset: Dataset | None  # whose test images the figures show
 
@@ -109,6 +111,10 @@ class Study:
         """The rows of the study's own epochs."""
         return list(self.crossover.get("rows", []))
 
+    def imagenet_rows(self) -> Rows:
+        """The rows of the study's own epochs by ImageNet features."""
+        return list(self.crossover_imagenet.get("rows", []))
+
     def published_rows(self, table: str) -> Rows:
         """The published rows of the same table, of preset `paper`."""
         return list(self.published.get(table, {}).get("rows", []))
@@ -138,13 +144,20 @@ class Study:
         """The command line that measures the epochs of the study again."""
         return self._compare_command(self.crossover, CROSSOVER)
 
-    def _compare_command(self, content: Content, table: str) -> str:
+    def imagenet_command(self) -> str:
+        """The command line that measures the epochs of the study again by ImageNet features."""
+        return self._compare_command(self.crossover_imagenet, CROSSOVER_IMAGENET, IMAGENET)
+
+    def _compare_command(self, content: Content, table: str, features: str | None = None) -> str:
         settings = content.get("settings", {})
         epochs = str(settings.get("epochs", ""))
         options: list[tuple[str, object]] = [("--epochs", "" if epochs == "all" else None)]
         options += [("--at", epochs if epochs[:1].isdecimal() else None)]
         options += [("--with", name) for name in str(settings.get("with", "")).split(", ") if name]
-        options += [("--test", "" if "test images" in str(settings.get("reference")) else None)]
+        options += [
+            ("--features", features),
+            ("--test", "" if "test images" in str(settings.get("reference")) else None),
+        ]
         options += [("-n", _largest_n(content.get("rows", []))), ("--seed", settings.get("seed")), ("--json", "")]
         results = shlex.quote(str(self.run.result(table)))
         return one_line(f"{_command('study compare', options)} {settings.get('folders', '')} > {results}")
@@ -209,6 +222,7 @@ def load_study(folder: Path, dataset: Dataset | None, published: Path = PAPER_RE
         results={table: _read_json(run.result(table)) for table in TABLES},
         compare=_read_json(run.result(COMPARE)) or _sweep_comparison(folder),
         crossover=_read_json(run.result(CROSSOVER)),
+        crossover_imagenet=_read_json(run.result(CROSSOVER_IMAGENET)),
         published={} if preset == PAPER and not changes else _read_json(published),
         dataset=dataset,
     )

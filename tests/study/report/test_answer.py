@@ -15,6 +15,7 @@ from gan_denoise.study.report.answer import (
     describe_crossovers,
     describe_features,
     describe_filters,
+    describe_imagenet,
     describe_joint,
 )
 from gan_denoise.study.report.build import write_report
@@ -97,6 +98,16 @@ def test_filters_stand_beside_the_denoiser() -> None:
     )
 
 
+def test_imagenet_features_have_their_own_sentences() -> None:
+    rows = [*epochs([0.6, 0.9]), *epochs([0.9, 0.95], "gaussian")]
+    assert describe_imagenet(crossovers(rows), rows) == (
+        "On the features of an ImageNet network: over 2 epochs (1 seed) the separately trained denoiser still lowers "
+        "the distance at the last epoch. The distance is multiplied by 0.60 (separately trained denoiser) and 0.90 "
+        "(Gaussian filter) at epoch 1, and by 0.90 (separately trained denoiser) and 0.95 (Gaussian filter) at epoch 2."
+    )
+    assert describe_imagenet([], []) == ""
+
+
 def test_the_report_opens_with_sentences_figure_and_table(tmp_path: Path) -> None:
     results = tmp_path / "study/results"
     results.mkdir(parents=True)
@@ -104,6 +115,9 @@ def test_the_report_opens_with_sentences_figure_and_table(tmp_path: Path) -> Non
     settings = {"crossover": crossovers(rows), "epochs": "all", "with": "gaussian", "folders": "runs/a", "seed": 0}
     settings["reference"] = "10,000 test images: distances are FFD-1"
     (results / "crossover.json").write_text(json.dumps({"settings": settings, "rows": rows}))
+    imagenet = [row | {"n": 50} for row in epochs([0.6, 0.7])]
+    of_imagenet = settings | {"crossover": crossovers(imagenet), "epochs": "1,2", "reference": "50 test images"}
+    (results / "crossover_imagenet.json").write_text(json.dumps({"settings": of_imagenet, "rows": imagenet}))
     (results / "features.json").write_text(json.dumps({"rows": [features("ffd-1", 0.63, 0.6, 0.66)]}))
     page = write_report(tmp_path / "study", None, published=tmp_path / "none")
     markdown = page.with_suffix(".md").read_text()
@@ -113,6 +127,10 @@ def test_the_report_opens_with_sentences_figure_and_table(tmp_path: Path) -> Non
     figure = re.search(r"!\[(.+)\]\(figures/crossover.svg\)\n\*Figure K\. (.+)\*", markdown)
     assert figure is not None
     assert "separate training 0.7 to 1.1; Gaussian filter 0.9 to 1" in figure[1]
+    assert "separate training, ImageNet features 0.6 to 0.7" in figure[1]
+    command = "study compare --at 1,2 --with gaussian --features imagenet --test -n 50 --seed 0 --json runs/a >"
+    assert command in figure[2]
+    assert markdown.count(command) == 2  # in the appendix too
     assert (tmp_path / "study/figures/crossover.svg").stat().st_size > 1000
     assert ratio_table(FEATURE_COLUMNS, [features("ffd-1", 0.63, 0.6, 0.66)]) in markdown
     assert "| 0.630 (0.600 to 0.660) |" in markdown
