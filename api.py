@@ -12,7 +12,7 @@ from gan_denoise.data.images import ArrayF32, ImagesF32, ImagesU8, to_uint8
 from gan_denoise.errors import InputError
 from gan_denoise.export import runtime
 from gan_denoise.export.denoise import arrays
-from gan_denoise.export.denoise.denoisers import Denoisers
+from gan_denoise.export.denoise.denoisers import SHIPPED, Denoisers
 from gan_denoise.export.generate import generate_batches, parse_label
 from gan_denoise.options import MAX_SEED, MAX_STRENGTH
 
@@ -55,11 +55,12 @@ class Model:
         """Remove noise from images: the same kind, shape and dtype as given, floats in [0, 1].
 
         Takes a Pillow image (`L`, `LA`, `RGB`, `RGBA` or `I;16`), or an array (H, W), (H, W, C) with C = 1, 3 or 4, or
-        (N, C, H, W) with C = 1 or 3, of uint8, uint16 or of floats whose clean image is in [0, 1]; their noise may
-        exceed this range. A fourth channel is alpha and stays as it is. The noise level need not be known. `strength`
-        0 to 1.5 blends input and result; above 1 it extrapolates. Images larger than the model's, 28x28 for the
-        shipped one, are denoised in overlapping tiles. Raises InputError for smaller images, for colours if the model
-        is for grey images, and for another shape, dtype or range.
+        (N, C, H, W) with N of 1 or more and C = 1 or 3, of uint8, uint16 or of floats whose clean image is in [0, 1];
+        their noise may exceed this range. A fourth channel is alpha and stays as it is. The noise level need not be
+        known. `strength` 0 to 1.5 blends input and result; above 1 it extrapolates. Images larger than the model's,
+        28x28 for the shipped one, are denoised in overlapping tiles. The result is clipped to the range of its dtype,
+        integers are rounded. Raises InputError for smaller images, for colours if the model is for grey images, and for
+        another shape, dtype, range or strength.
         """
         return _denoise(lambda _: self._denoiser, images, strength)
 
@@ -90,7 +91,9 @@ def load_model(path: str | Path | None = None, *, threads: int = 0) -> Model:
 
 
 _shipped = load_model()
-_denoisers: dict[str | None, Denoisers] = {}  # by the argument `model` of `denoise`
+_denoisers: dict[
+    str | None, tuple[object, Denoisers]
+] = {}  # by the argument `model` of `denoise`, and its file's state
 
 
 def generate(n: int = 64, *, seed: int = 0, label: str | int | None = None) -> GeneratedImages:
@@ -102,13 +105,24 @@ def denoise(images: Pixels, model: str | None = None, *, strength: float = 1) ->
     """Remove noise from photographs, grey or in colour, of any size; takes and returns what `Model.denoise` does.
 
     `model` is `photo`, which is a network for colour and one for grey images, `fashion` (grey images), a file or an
-    exported folder. None is `photo`, except for a grey image of 28x28: `fashion`. Raises InputError as `Model.denoise`
-    does, and if there is no such model.
+    exported folder, which is read again when it has changed. None is `photo`, except for a grey image of 28x28:
+    `fashion`. Raises InputError as `Model.denoise` does, and if there is no such model.
     """
     with runtime.creation_lock():
-        if model not in _denoisers:
-            _denoisers[model] = Denoisers(model)
-    return _denoise(_denoisers[model].choose, images, strength)
+        state = None if model is None or model in SHIPPED else _file_state(Path(model))
+        known, denoisers = _denoisers.get(model, (state, None))
+        if denoisers is None or known != state:
+            denoisers = Denoisers(model)
+            _denoisers[model] = state, denoisers
+    return _denoise(denoisers.choose, images, strength)
+
+
+def _file_state(model: Path) -> tuple[int, int] | None:
+    """Time of change and size of the file of a denoiser; None if there is none."""
+    if not model.exists():
+        return None
+    state = runtime.graph_file(runtime.DENOISER, model).stat()
+    return state.st_mtime_ns, state.st_size
 
 
 def _denoise(choose: arrays.Choose, images: Pixels, strength: float) -> Pixels:

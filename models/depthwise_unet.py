@@ -13,12 +13,12 @@ MULTIPLE = 8  # height and width are multiples of this
 class DepthwiseUNet(nn.Module):
     """Noisy images (N, channels, H, W) to denoised ones of the same shape; H and W multiples of 8.
 
-    Blind, residual and without biases and normalization, of the same blocks as models/unet.py, from which it differs
-    in three ways. A third level works at 1/8 of the side. The first layer is one convolution of stride 2, which equals
-    pixel unshuffling and a 3x3 convolution. Maps grow by repeating pixels after a 1x1 convolution, which onnxruntime
-    runs faster on large images than a transposed convolution. In evaluation mode the result is clipped to [0, 1].
-    `widths` are the channels at 1/2, 1/4 and 1/8 of the side; `blocks` the blocks at these three on the way down, then
-    at 1/4 and 1/2 on the way up.
+    Blind, residual and without biases and normalization, of the same blocks as models/unet.py, from which it differs in
+    three ways. A third level works at 1/8 of the side. The first layer is one convolution of stride 2, which equals
+    pixel unshuffling and a 3x3 convolution. Upsampling is a 1x1 convolution and nearest-neighbour interpolation, which
+    onnxruntime runs faster on large images than a transposed convolution. In evaluation mode the result is clipped to
+    [0, 1]. `widths` are the channels at 1/2, 1/4 and 1/8 of the side; `blocks` the blocks at these three on the way
+    down, then at 1/4 and 1/2 on the way up.
     """
 
     def __init__(self, widths: tuple[int, int, int], blocks: tuple[int, int, int, int, int], channels: int = 3) -> None:
@@ -44,7 +44,7 @@ class DepthwiseUNet(nn.Module):
         low = self.bottom(self.shrink_middle(middle))  # (N, widths[2], H / 8, W / 8)
         middle = self.up_middle(middle + interpolate(self.narrow_middle(low), scale_factor=2))
         high = self.up_high(high + interpolate(self.narrow_high(middle), scale_factor=2))
-        restored: Tensor = noisy - pixel_shuffle(self.tail(high), 2).float()
+        restored: Tensor = noisy - pixel_shuffle(self.tail(high), 2).float()  # in float32 under autocast too
         return restored if self.training else restored.clamp(0, 1)
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
-from denoise_helpers import photo_graph, save_model
+from denoise_helpers import photo_graph, save_model, with_operator
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -233,6 +234,27 @@ def test_denoise_refuses_other_strengths_and_models(strength: float) -> None:
         gan_denoise.denoise(RAMP, strength=strength)
     with pytest.raises(InputError, match="phto: not found"):
         gan_denoise.denoise(RAMP, "phto")
+
+
+def test_a_model_file_that_was_written_again_is_read_again(tmp_path: Path) -> None:
+    model = save_model(tmp_path / "own.onnx", "half")
+    assert gan_denoise.denoise(RAMP, str(model)) == pytest.approx(RAMP / 2)
+    save_model(model, "copy")
+    assert gan_denoise.denoise(RAMP, str(model)) == pytest.approx(RAMP)
+    model.unlink()
+    with pytest.raises(InputError, match="not found"):
+        gan_denoise.denoise(RAMP, str(model))
+
+
+@pytest.mark.parametrize("shape", [(28, 28), (2, 1, 28, 28)])
+def test_a_model_of_fixed_size_that_gives_nan_is_refused(shape: tuple[int, ...], tmp_path: Path) -> None:
+    model = onnx.load_model_from_string(with_operator("Log"))
+    for value in (*model.graph.input, *model.graph.output):
+        for side, length in zip(value.type.tensor_type.shape.dim[1:], (1, 28, 28), strict=True):
+            side.dim_value = length
+    onnx.save(model, tmp_path / "log.onnx")
+    with pytest.raises(InputError, match="expected finite numbers"):
+        gan_denoise.load_model(tmp_path / "log.onnx").denoise(np.zeros(shape, np.float32))
 
 
 def test_the_metrics_agree_with_those_of_the_commands(excerpt: Dataset) -> None:

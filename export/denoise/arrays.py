@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from gan_denoise.errors import InputError
-from gan_denoise.export.denoise.tiling import Pixels, denoise_pixels
+from gan_denoise.export.denoise.tiling import MODEL_HINT, Pixels, check_denoiser, check_finite, denoise_pixels
 from gan_denoise.export.runtime import Graph
 
 Choose = Callable[[Pixels], Graph]  # the graph for an image (H, W) or (3, H, W)
@@ -54,7 +54,10 @@ def denoise_array(choose: Choose, images: NDArray[Any], strength: float) -> NDAr
         case (_, 1 | 3, _, _):
             graph = choose(images[0, 0] if images.shape[1] == 1 else images[0])
             if strength == 1 and images.dtype.kind == "f" and images.shape[1:] == graph.input_shape:
-                return graph.batched(images.astype(np.float32))[0].clip(0, 1).astype(images.dtype)  # faster
+                check_denoiser(graph, "model", MODEL_HINT)
+                denoised = graph.batched(images.astype(np.float32))[0]  # faster than one by one
+                check_finite(denoised)
+                return denoised.clip(0, 1).astype(images.dtype)
             for image, restored in zip(images, result, strict=True):
                 restored[...] = _denoise(choose, image[0] if len(image) == 1 else image, strength)
         case _:

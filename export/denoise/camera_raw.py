@@ -11,7 +11,6 @@ from gan_denoise.errors import InputError, importing
 from gan_denoise.export.denoise.metadata import Metadata
 from gan_denoise.export.denoise.picture import Picture
 
-FORMAT = "camera raw"  # beside Pillow's names of formats
 SUFFIXES = OTHER_KINDS["camera raw"]
 
 

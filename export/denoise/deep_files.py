@@ -1,4 +1,4 @@
-"""Write PNG and TIFF files of 16 bits a channel, which Pillow does in grey only."""
+"""Write PNG files of 16 bits and TIFF files of 8 or 16 bits a channel, which Pillow does in grey only."""
 
 from __future__ import annotations
 

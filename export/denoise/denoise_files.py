@@ -19,7 +19,7 @@ from gan_denoise.export.denoise.files import Job, list_jobs
 from gan_denoise.export.denoise.picture import Picture, read_pictures
 from gan_denoise.export.denoise.progress import show_progress
 from gan_denoise.export.denoise.record import Record, source_facts
-from gan_denoise.export.denoise.tiling import Advance, Pixels, denoise_pixels
+from gan_denoise.export.denoise.tiling import Advance, Pixels, denoise_pixels, ignore
 from gan_denoise.export.denoise.write_picture import write_comparison, write_picture
 from gan_denoise.export.runtime import Graph
 
@@ -62,17 +62,17 @@ def denoise_files(
     if listing.as_png:
         print_status(f"written as PNG, since their formats are not written: {listing.as_png}")
     outcome = Outcome()
+    is_only = len(listing.failed) + len(listing.jobs) == 1
     for path, error in listing.failed.items():
-        _report(outcome, path, error, is_only=len(listing.failed) + len(listing.jobs) == 1)
+        _report(outcome, path, error, is_only)
     if not listing.jobs:
         return outcome
     denoisers.load_for([size for job in listing.jobs for size in job.sizes])
     record = Record(out, settings.strength)
-    is_only = len(listing.failed) + len(listing.jobs) == 1
     jobs = []
     for job in listing.jobs:
         try:
-            if not _is_done(job, denoisers, record, settings.force, outcome):
+            if not _skip_if_done(job, denoisers, record, settings.force, outcome):
                 jobs.append(job)
         except InputError as error:  # the image is no longer there
             _report(outcome, job.source, error, is_only)
@@ -101,17 +101,17 @@ def denoise_one(image: Path, denoisers: Denoisers, settings: Settings, content: 
     for error in listing.failed.values():
         raise error
     job = listing.jobs[0]
-    if len(job.targets) > 1 or len(listing.jobs) > 1:
+    if len(job.targets) > 1:
         raise InputError.expected(image, "one image for standard output", f"{len(job.targets)} pages", "--out FOLDER")
     file = io.BytesIO()
     with _naming_memory_errors(job):
         picture = next(iter(_read(job)))
-        write_picture(file, _denoise(picture, denoisers, settings, job, bool)[1], picture, job.image_format, image)
+        write_picture(file, _denoise(picture, denoisers, settings, job, ignore)[1], picture, job.image_format, image)
     return file.getvalue()
 
 
-def _is_done(job: Job, denoisers: Denoisers, record: Record, force: bool, outcome: Outcome) -> bool:
-    """Whether an earlier call wrote all outputs of a job. Raises OutputError if one of them is in the way."""
+def _skip_if_done(job: Job, denoisers: Denoisers, record: Record, force: bool, outcome: Outcome) -> bool:
+    """Count a job as done if an earlier call wrote all its outputs. Raises OutputError if one of them is in the way."""
     facts, models = source_facts(job.source, job.content), denoisers.sha256s(job.sizes)
     missing = [target for target in job.outputs if force or not record.is_done(target, models, facts)]
     for target in missing:
@@ -150,7 +150,7 @@ def _naming_memory_errors(job: Job) -> Iterator[None]:
 
 
 def _read(job: Job) -> Iterable[Picture]:
-    if job.targets and camera_raw.is_raw(job.source) and camera_raw.can_develop():
+    if camera_raw.is_raw(job.source) and camera_raw.can_develop():
         return iter([camera_raw.develop(job.source)])
     return read_pictures(job.source, job.content)
 

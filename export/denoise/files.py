@@ -71,7 +71,7 @@ def list_jobs(
             continue
         seen.add(identity)
         try:
-            job = _make_job(path, name if keep_format else unique, listing.as_png, keep_format, content)
+            job = _make_job(path, name, unique, listing.as_png, keep_format, content)
         except InputError as error:
             listing.failed[path] = error
             continue
@@ -87,17 +87,22 @@ def list_jobs(
     return listing
 
 
-def _make_job(path: Path, name: Path, as_png: Skipped, keep_format: bool, content: bytes | None) -> Job:
-    """The job of an image, `name` its output without a suffix. Raises InputError if its header cannot be read."""
+def _make_job(path: Path, name: Path, unique: Path, as_png: Skipped, keep_format: bool, content: bytes | None) -> Job:
+    """The job of an image, whose output without a suffix is `name` where the format stays, else `unique`.
+
+    Raises InputError if its header cannot be read.
+    """
+    is_kept = False
     if camera_raw.is_raw(path) and camera_raw.can_develop():
-        kind, sizes, image_format = camera_raw.FORMAT, [(0, 0)], "TIFF"
+        sizes, image_format = [(0, 0)], "TIFF"
     else:
         kind, sizes = _read_header(path, content if path == STDIN else None)
-        image_format = KEPT.get(kind, "PNG") if keep_format else "PNG"
-        if keep_format and kind not in KEPT:
+        is_kept = keep_format and kind in KEPT
+        image_format = KEPT[kind] if is_kept else "PNG"
+        if keep_format and not is_kept:
             as_png.add(f"{kind} image", path)
-    suffix = output_suffix(path, image_format) if keep_format else SUFFIXES_WRITTEN[image_format][0]
-    targets = _with_endings(name, len(sizes), suffix)
+    suffix = output_suffix(path, image_format) if is_kept else SUFFIXES_WRITTEN[image_format][0]
+    targets = _with_endings(name if is_kept else unique, len(sizes), suffix)
     return Job(path, image_format, targets, sizes, content=content if path == STDIN else None)
 
 

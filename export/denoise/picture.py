@@ -91,18 +91,19 @@ def _is_lossless_webp(file: Any) -> bool:
     file.seek(0)
     start = file.read(2**20)  # a colour profile may come first
     file.seek(place)
-    lossy, lossless = (start.find(name) % len(start) for name in (b"VP8 ", b"VP8L"))
-    return bool(lossless < lossy)
+    lossy, lossless = (start.find(name) for name in (b"VP8 ", b"VP8L"))
+    return lossless >= 0 and not 0 <= lossy < lossless
 
 
 def _to_picture(image: Image.Image, path: Path, decoder: _Decoder) -> Picture:
     metadata = read_metadata(image, decoder.chunks)
-    planes, has_alpha = _to_planes(image, path, decoder.deep)
-    decoder.deep = None  # not needed any more, and large
     if image.mode == "CMYK":
         if max(getattr(image, "tag_v2", {}).get(BITS_PER_SAMPLE, (8,))) > 8:
             warn_once("CMYK of 16 bits a channel becomes RGB of 8 bits", path)
-        planes, metadata = _convert_cmyk(image, metadata)
+        (planes, metadata), has_alpha = _convert_cmyk(image, metadata), False
+    else:
+        planes, has_alpha = _to_planes(image, path, decoder.deep)
+    decoder.deep = None  # not needed any more, and large
     turn = TURNS.get(read_orientation(image))  # type: ignore[call-overload]
     planes = _turn(planes, *turn) if turn else planes
     pixels, alpha = (planes[:-1], planes[-1]) if has_alpha else (planes, None)

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from gan_denoise.console import rich_console, shows_progress
-from gan_denoise.export.denoise.tiling import Advance
+from gan_denoise.export.denoise.tiling import Advance, ignore
 
 if TYPE_CHECKING:  # rich is slow to import
     from rich.progress import Task
@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # rich is slow to import
 def show_progress(pixels: int) -> Iterator[Advance]:
     """A function that takes the number of pixels just done, of `pixels` in all; it draws a bar on a terminal only."""
     if not shows_progress():
-        yield bool
+        yield ignore
         return
     from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
     from rich.text import Text
@@ -33,5 +33,5 @@ def show_progress(pixels: int) -> Iterator[Advance]:
 
 
 def describe_speed(pixels: float, pixels_per_s: float | None) -> str:
-    """Pixels done and a second in megapixels, such as `12 MP, 2.4 MP/s`."""
+    """Megapixels done, and megapixels per second, such as `12 MP, 2.4 MP/s`."""
     return f"{pixels / 1e6:.0f} MP" + (f", {pixels_per_s / 1e6:.1f} MP/s" if pixels_per_s else "")

@@ -19,8 +19,12 @@ Pixels = NDArray[Any]  # of one image, (H, W) or (3, H, W): uint8, uint16, or fl
 Advance = Callable[[int], object]  # called with the number of pixels just done
 
 
+def ignore(pixels: int) -> None:
+    """Show no progress."""
+
+
 def denoise_pixels(
-    graph: Graph, pixels: Pixels, strength: float = 1, advance: Advance = bool, name: object = "image"
+    graph: Graph, pixels: Pixels, strength: float = 1, advance: Advance = ignore, name: object = "image"
 ) -> Pixels:
     """The denoised image in the shape and type of `pixels`, clipped to its range.
 
@@ -79,6 +83,12 @@ def _check_fits(graph: Graph, shape: tuple[int, ...], name: object) -> None:
         raise InputError.expected(name, f"{width}x{height} pixels or more", got, "resize it first")
 
 
+def check_finite(denoised: ImagesF32) -> None:
+    """Raise InputError if a model's output has NaN or infinity."""
+    if not np.isfinite(denoised.sum(dtype=np.float64)):
+        raise InputError.expected("denoised", "finite numbers", "NaN or infinity", "choose another --model")
+
+
 def _to_channels(planes: ImagesF32, channels: int) -> ImagesF32:
     return planes if len(planes) == channels else np.repeat(planes, channels, 0)
 
@@ -89,8 +99,7 @@ def _from_channels(denoised: ImagesF32, channels: int) -> ImagesF32:
 
 def _blend(noisy: Pixels, denoised: ImagesF32, strength: float, result: Pixels) -> None:
     """Write noisy + `strength` x (denoised - noisy), clipped, to `result` in its type."""
-    if not np.isfinite(denoised.sum(dtype=np.float64)):
-        raise InputError.expected("denoised", "finite numbers", "NaN or infinity", "choose another --model")
+    check_finite(denoised)
     if strength != 1:
         source = to_unit(noisy)
         denoised = source + np.float32(strength) * (denoised - source)

@@ -12,6 +12,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from gan_denoise.console import print_warning
 from gan_denoise.data.images import to_pil
+from gan_denoise.errors import InputError, one_line
 from gan_denoise.export.denoise.deep_files import png_chunks, write_png, write_tiff
 from gan_denoise.export.denoise.metadata import EXIF_PREFIX, Metadata
 from gan_denoise.export.denoise.picture import Picture
@@ -32,7 +33,8 @@ def write_picture(file: IO[bytes], pixels: Pixels, source: Picture, image_format
     """Write `pixels` with the alpha, the metadata and the encoding of their `source` as a file of `image_format`.
 
     What the format does not take is left out with a warning: first EXIF and XMP, for example EXIF of more than 64 KB in
-    JPEG, then all metadata and the source's encoding. Raises OSError when writing fails.
+    JPEG, then all metadata and the source's encoding. Raises OSError when writing fails, InputError where the
+    encoder does.
     """
     colours = source.metadata._replace(exif=b"", xmp=b"")
     plain = replace(source, options={})
@@ -56,7 +58,8 @@ def write_picture(file: IO[bytes], pixels: Pixels, source: Picture, image_format
         if lost:
             print_warning(f"warning: {name}: written without {lost} ({reasons[0]})")
         return
-    raise reasons[0]
+    reason = f"{name}: cannot be written as {image_format} ({one_line(reasons[0])})"
+    raise InputError(reason, "write it as PNG: leave --keep-format out") from reasons[0]
 
 
 def _write(file: IO[bytes], pixels: Pixels, source: Picture, image_format: str, metadata: Metadata) -> None:

@@ -50,14 +50,14 @@ from gan_denoise.machine import describe_machine, usable_cores
 from gan_denoise.options import FFD_1
 from gan_denoise.study.compare.crossover import CROSSOVER_RULE, crossovers
 from gan_denoise.study.compare.snapshots import Selection, Snapshot, find_snapshots, missing_epochs, trained_stages
-from gan_denoise.study.rows import GAUSSIAN, JOINT, JOINT_FILTERS, MEAN, NLM, NONE, SAMPLE
+from gan_denoise.study.rows import GAUSSIAN, JOINT, JOINT_FILTERS, MEAN, NLM, NONE, SAMPLE, join_words
 
 BATCH = 250
 STEPS = 4  # of the denoiser `sample`
 STRENGTHS = {  # candidates of what is tuned for each generator: of `sample` and NLM sigma, of the filter pixels
     SAMPLE: (0.02, 0.05, 0.1, 0.2),
     GAUSSIAN: (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0),
-    NLM: (0.01, 0.02, 0.04, 0.08, 0.12, 0.16),
+    NLM: (0.0025, 0.005, 0.01, 0.02, 0.04, 0.08, 0.12, 0.16),
 }
 FILTERS = {GAUSSIAN: "Gaussian", NLM: "non-local means"}  # as denoising/filters.py names them
 STRENGTH_COLUMN = {SAMPLE: "sigma", GAUSSIAN: "width_px", NLM: "sigma"}
@@ -151,6 +151,7 @@ def compare_runs(
         for name in selection.extra
     }
     rows = [row for snapshot in track(snapshots) for row in measure_snapshot(snapshot, measurement)]
+    tuned = {name: text + _describe_edges(rows, name) for name, text in tuned.items()}
     return ResultTable(
         command="study compare",
         title="Trained runs: generated images before and after denoising",
@@ -168,7 +169,7 @@ def compare_runs(
             "seed": seed,
             "data_sha256": dataset.sha256,
             **describe_other_data(list(dict.fromkeys(trained_on.values())), dataset),
-            **({} if on_test else _describe_seen(folders, len(dataset.train) - len(held_out_images))),
+            **({} if on_test and not tuned else _describe_seen(folders, len(dataset.train) - len(held_out_images))),
         },
         notes={
             "epoch": "of the generator; for joint, of joint training. The denoiser mean is always the finished one",
@@ -180,8 +181,16 @@ def compare_runs(
             "crossover": CROSSOVER_RULE,
             **{f"{STRENGTH_COLUMN[name]} of {name}": text for name, text in tuned.items()},
         },
-        skipped=missing_epochs(snapshots) if selection.every_epoch and not selection.epochs else {},
+        skipped=missing_epochs(snapshots, selection.epochs) if selection.every_epoch else {},
     )
+
+
+def _describe_edges(rows: Sequence[Row], name: str) -> str:
+    """How often the chosen strength is the smallest or the largest candidate; empty if never."""
+    chosen = [row.get(STRENGTH_COLUMN[name]) for row in rows if row["denoiser"] in (name, JOINT_FILTERS.get(name))]
+    counts = {which: chosen.count(edge(STRENGTHS[name])) for which, edge in (("smallest", min), ("largest", max))}
+    edges = [f"{count} the {which} candidate" for which, count in counts.items() if count]
+    return f"; of {len(chosen)} chosen, {join_words(edges)}: values outside may be better" if edges else ""
 
 
 def _check_image_shape(stage: Path, fingerprint: Mapping[str, Any], dataset: Dataset) -> None:

@@ -64,16 +64,19 @@ def find_snapshots(folders: Sequence[Path], selection: Selection) -> list[Snapsh
     return snapshots
 
 
-def missing_epochs(snapshots: Sequence[Snapshot]) -> dict[str, str]:
+def missing_epochs(snapshots: Sequence[Snapshot], wanted: Collection[int] = ()) -> dict[str, str]:
     """The earlier epochs of each run that have no snapshot, with the reason; joint training counts separately.
 
-    Empty for snapshots of every epoch up to the last one.
+    Of `wanted` those that are earlier than the last snapshot; by default every epoch up to it.
     """
     epochs: dict[str, set[int]] = {}
     for snapshot in snapshots:
         joint = ", joint training" if JOINT in snapshot.denoisers else ""
         epochs.setdefault(f"{snapshot.run}, seed {snapshot.seed}{joint}", set()).add(snapshot.epoch)
-    missing = {name: sorted(set(range(1, max(saved))) - saved) for name, saved in epochs.items()}
+    missing = {
+        name: sorted(epoch for epoch in wanted or range(1, max(saved)) if epoch < max(saved) and epoch not in saved)
+        for name, saved in epochs.items()
+    }
     return {
         f"epoch{'s' * (len(gaps) > 1)} {_ranges(gaps)} of {name}": "weights not kept"
         for name, gaps in missing.items()
@@ -121,9 +124,9 @@ def _joint_snapshots(run: RunFolder, selection: Selection) -> list[Snapshot]:
 
 
 def _check_selected(stage: StageFolder, selection: Selection) -> None:
-    """Raises InputError if epochs were named and the stage has snapshots of others only."""
-    saved = stage.saved_epochs()
-    if selection.epochs and saved:
+    """Raises InputError if epochs were named of which the stage has no snapshot, not even of its last one."""
+    saved = stage.saved_epochs() or [_last_epoch(stage)]
+    if selection.epochs and not set(selection.epochs) & set(saved):
         got = ", ".join(map(str, sorted(selection.epochs)))
         raise InputError.expected("--at", f"saved epochs of {stage.path}: {_ranges(saved)}", got)
 

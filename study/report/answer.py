@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gan_denoise.markdown import code, escape_markdown
 from gan_denoise.options import FFD_1, FID, IMAGENET, OWN_CLASSIFIER, PIXELS, SECOND_CLASSIFIER
 from gan_denoise.study.compare.crossover import CROSSOVER_RULE
-from gan_denoise.study.compare.statistics import Estimate, build_curves
+from gan_denoise.study.compare.statistics import Estimate, build_curves, estimate_geometric_mean, geometric_mean
 from gan_denoise.study.report import plots
 from gan_denoise.study.report.comparison import NO_CHANGE, build_epoch_bands, interval_note
 from gan_denoise.study.report.comparison_text import DENOISER_NAMES
@@ -17,7 +17,7 @@ from gan_denoise.study.report.results import FEATURES, SUBSETS, Study, source_li
 from gan_denoise.study.report.results_text import describe_distance
 from gan_denoise.study.report.tables import ratio_table
 from gan_denoise.study.report.verdict import Verdict, verdict_of
-from gan_denoise.study.rows import GAUSSIAN, JOINT, JOINT_FILTERS, MEAN, NLM, Rows, get_number, join_words
+from gan_denoise.study.rows import GAUSSIAN, JOINT, JOINT_FILTERS, MEAN, NLM, Row, Rows, get_number, join_words
 
 FEATURE_NAMES = {
     FFD_1: "a Fashion-MNIST classifier",
@@ -28,6 +28,18 @@ FEATURE_NAMES = {
     FID: "Inception-v3 (FID)",
 }
 TRAINED = {MEAN: "separately trained denoiser", JOINT: "jointly trained denoiser"}
+TRAININGS_COLUMNS = (
+    "features",
+    "seeds",
+    "ratio",
+    "alone_ratio",
+    "excess_ratio",
+    "raw",
+    "alone",
+    "denoised",
+    "real",
+    "n",
+)
 FEATURE_COLUMNS = (
     "features",
     "raw",
@@ -51,12 +63,15 @@ FEATURE_COLUMNS = (
 def answer_section(study: Study) -> list[str]:
     """Figure, sentences and the table of feature networks; empty where nothing was measured."""
     rows, crossover, imagenet = study.rows(FEATURES), study.crossover_rows(), study.imagenet_rows()
+    trainings = estimate_trainings(study.features_by_name())
     if not rows and not crossover and not study.rows("generation"):
         return []
     sentences = [
-        describe_features(rows) or describe_distance(study.rows("generation"), study.rows(SUBSETS)),
+        describe_features(trainings) or describe_distance(study.rows("generation"), study.rows(SUBSETS)),
         describe_crossovers(study.crossover.get("settings", {}).get("crossover", []), crossover),
         describe_joint(crossover),
+    ]
+    details = [
         describe_filters(crossover),
         describe_imagenet(study.crossover_imagenet.get("settings", {}).get("crossover", []), imagenet),
     ]
@@ -64,28 +79,56 @@ def answer_section(study: Study) -> list[str]:
         "## Does denoising help?",
         " ".join(filter(None, sentences)),
         *([crossover_figure(study, crossover, imagenet)] if build_curves(crossover) else []),
+        " ".join(filter(None, details)),
+        *([ratio_table(TRAININGS_COLUMNS, trainings), _trainings_note(study)] if study.other_features else []),
         *([ratio_table(FEATURE_COLUMNS, rows), _features_note(study)] if rows else []),
     ]
 
 
-def describe_features(rows: Rows) -> str:
-    """What denoising does to the distance by each feature network, with the interval of the ratio."""
+def estimate_trainings(by_name: Mapping[str, Rows]) -> list[Row]:
+    """One row for each feature network: `features, n, seeds`, and the means of TRAININGS_COLUMNS over the trainings.
+
+    The intervals are over the trainings, by Student's t; those of a single training over its latents.
+    """
+    estimated: list[Row] = []
+    for features, rows in by_name.items():
+        row: dict[str, Any] = {"features": features, "n": rows[0].get("n"), "seeds": len(rows)}
+        for name in ("real", "raw", "alone", "denoised", "excess_ratio"):
+            values = [value for each in rows if (value := get_number(each, name)) is not None]
+            row[name] = geometric_mean(values) if len(values) == len(rows) else None
+        for name in ("ratio", "alone_ratio"):
+            estimate = estimate_geometric_mean(rows, name)
+            if estimate is not None and estimate.seeds == 1:
+                estimate = estimate._replace(
+                    low=get_number(rows[0], f"{name}_low"), high=get_number(rows[0], f"{name}_high")
+                )
+            value, low, high = estimate[:3] if estimate is not None else (None, None, None)
+            row |= {name: value, f"{name}_low": low, f"{name}_high": high}
+        estimated.append(row)
+    return estimated
+
+
+def describe_features(trainings: Rows) -> str:
+    """What denoising does to the distance by each feature network, from the rows of `estimate_trainings`."""
     groups: dict[Verdict, list[str]] = {}
-    for row in rows:
+    seeds = 1
+    for row in trainings:
         if (ratio := get_number(row, "ratio")) is not None:
-            features = str(row["features"])
+            features, seeds = str(row["features"]), row["seeds"]
             name = FEATURE_NAMES.get(features, escape_markdown(features))
             number = f"FFD-1: {ratio:.3g} times" if features == FFD_1 else f"{ratio:.3g} times"
-            interval = Estimate(ratio, get_number(row, "ratio_low"), get_number(row, "ratio_high"), seeds=1)
+            interval = Estimate(ratio, get_number(row, "ratio_low"), get_number(row, "ratio_high"), seeds)
             groups.setdefault(verdict_of(interval), []).append(f"{name} ({number})")
     parts = [f"on {_of_features(names)} denoising {verdict} the distance" for verdict, names in groups.items()]
     text = "; ".join(parts).replace("the distance", "the Fréchet distance to real images", 1)
-    return f"{text[:1].upper()}{text[1:]}." if parts else ""
+    opening = f"Over {seeds} trainings" if seeds > 1 else "In this training (intervals over its latents)"
+    return f"{opening}, {text}." if parts else ""
 
 
 def _of_features(names: Sequence[str]) -> str:
-    is_pixels = names[0].startswith(FEATURE_NAMES[PIXELS])
-    return f"{'' if is_pixels else 'the features of '}{join_words(names)}"
+    pixels = [name for name in names if name.startswith(FEATURE_NAMES[PIXELS])]
+    networks = [name for name in names if name not in pixels]
+    return " and on ".join([*([f"the features of {join_words(networks)}"] if networks else []), *pixels])
 
 
 def describe_crossovers(found: Sequence[dict[str, Any]], rows: Rows) -> str:
@@ -97,19 +140,25 @@ def describe_crossovers(found: Sequence[dict[str, Any]], rows: Rows) -> str:
             continue
         of_run = [row for row in rows if (row["run"], row["denoiser"]) == (crossover["run"], crossover["denoiser"])]
         last = max(int(row["epoch"]) for row in of_run)
-        seeds = len(crossover["epochs"])
+        seeds, helped = len(crossover["epochs"]), [epoch for epoch in crossover["epochs"] if epoch]
         name = f" of {code(crossover['run'])}" if several else ""
         where = f"Over {last} epochs{name} ({seeds} seed{'s' if seeds > 1 else ''})"
         denoiser = TRAINED[crossover["denoiser"]]
-        first, end = crossover["first"], crossover["last"]
-        epochs = f"epoch {first}" if first == end else f"epoch {first} to {end}, by seed"
-        if not end:
+        if not helped:
             text = f"the {denoiser} lowers the distance at no epoch"
-        elif first == end == last:
+        elif min(crossover["epochs"]) == last:
             text = f"the {denoiser} still lowers the distance at the last epoch"
         else:
+            first, end = min(helped), max(helped)
+            epochs = f"epoch {first}" if first == end else f"epoch {first} to {end}, by seed"
             text = f"the {denoiser} lowers the distance for the last time at {epochs}"
-        sentences.append(f"{where} {text}.")
+            never, still = seeds - len(helped), helped.count(last)
+            text += f", in {never} of {seeds} seeds at no epoch" if never else ""
+            text += f", in {still} of {seeds} seeds at the last one measured" if still else ""
+        ratio = build_curves(of_run)[crossover["run"], crossover["denoiser"]][-1].ratio
+        interval = "" if ratio.low is None else f" ({ratio.low:.2f} to {ratio.high:.2f})"
+        effect = f"at epoch {last} denoising {verdict_of(ratio)} it: {ratio.value:.2f} times{interval}"
+        sentences.append(f"{where} {text}; {effect}.")
     return " ".join(sentences)
 
 
@@ -179,6 +228,14 @@ def crossover_figure(study: Study, rows: Rows, imagenet: Rows) -> str:
         f"{f'; by ImageNet features {code(study.imagenet_command())}' if imagenet else ''}."
     )
     return figure_markdown(path, f"Curves of the ratio over the epochs, first to last: {ends}.", "K", caption)
+
+
+def _trainings_note(study: Study) -> str:
+    return (
+        "Means over the trainings, geometric, with 95 % intervals over the trainings (Student's t); not corrected for "
+        "the number of feature networks. The next table is of the training that this report is about. Command, for "
+        f"each training: {code(study.measure_command(FEATURES))}."
+    )
 
 
 def _features_note(study: Study) -> str:

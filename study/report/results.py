@@ -20,7 +20,7 @@ from gan_denoise.export.training_data import from_fingerprint
 from gan_denoise.markdown import code, escape_markdown, one_line
 from gan_denoise.options import FID, IMAGENET, INCEPTION_FILE
 from gan_denoise.study.report.training_text import PAPER
-from gan_denoise.study.rows import Rows, get_number
+from gan_denoise.study.rows import Row, Rows, get_number
 from gan_denoise.study.run.log import read_log
 from gan_denoise.study.sweep_folder import SweepFolder
 
@@ -30,7 +30,7 @@ STAGES = {GAN: "GAN", DENOISER: "denoiser", JOINT: "joint training"}
 COMPARE = "compare"  # the output of `study compare --json`; without it that of `study sweep`, in its folder
 CROSSOVER = "crossover"  # the output of `study compare --epochs --json` on the study itself, and its other seeds
 CROSSOVER_IMAGENET = "crossover_imagenet"  # the same with `--features imagenet`; `study run` does not measure it
-FEATURES = "features"  # the output of `eval generation --features ... --json`
+FEATURES = "features"  # the output of `eval generation --features ... --json`; features-SEED of another training
 SUBSETS = "subsets"  # the output of `eval subsets --json`
 CONTROLS = "controls"  # the output of `eval controls --json`; `study run` does not measure it
 TABLES = ("denoising", "generation", FEATURES, SUBSETS, CONTROLS, "bench")
@@ -55,6 +55,7 @@ class Study:
     compare: Content  # the output of `study compare --json`
     crossover: Content  # the same of the study's own epochs
     crossover_imagenet: Content  # the same by ImageNet features
+    other_features: list[Content]  # FEATURES of other trainings of the study, with other seeds
     published: Content
     dataset: Dataset | None  # whose test images the figures show
 
@@ -118,6 +119,14 @@ class Study:
     def published_rows(self, table: str) -> Rows:
         """The published rows of the same table, of preset `paper`."""
         return list(self.published.get(table, {}).get("rows", []))
+
+    def features_by_name(self) -> dict[str, Rows]:
+        """The rows of FEATURES by feature network, one for each training, this one's first."""
+        groups: dict[str, list[Row]] = {str(row["features"]): [row] for row in self.rows(FEATURES)}
+        for content in self.other_features:
+            for row in content.get("rows", []):
+                groups.setdefault(str(row["features"]), []).append(row)
+        return dict(groups)
 
     def measure_command(self, table: str) -> str:
         """The command line that repeats the measurement of a table."""
@@ -223,6 +232,7 @@ def load_study(folder: Path, dataset: Dataset | None, published: Path = PAPER_RE
         compare=_read_json(run.result(COMPARE)) or _sweep_comparison(folder),
         crossover=_read_json(run.result(CROSSOVER)),
         crossover_imagenet=_read_json(run.result(CROSSOVER_IMAGENET)),
+        other_features=[_read_json(path) for path in sorted(run.results.glob(f"{FEATURES}-*.json"))],
         published={} if preset == PAPER and not changes else _read_json(published),
         dataset=dataset,
     )

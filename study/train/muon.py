@@ -11,17 +11,19 @@ from torch.optim import Optimizer
 
 MOMENTUM = 0.95  # of the gradients of matrices
 BETAS, EPSILON = (0.9, 0.99), 1e-8  # of Adam
-NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # coefficients of x, x x' x and (x x')^2 x: five steps bring all near 1
+NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # of the quintic iteration a x + b (x x') x + c (x x')^2 x
 NEWTON_SCHULZ_STEPS = 5
 UPDATE_RMS = 0.2  # of an update of a matrix, relative to the learning rate: about that of Adam's
 
 
 class Muon(Optimizer):
-    """One learning rate for both kinds of weights: (out, in, k, k) of `matrices`, taken as (out, in k k), and `others`.
+    """Muon for `matrices` and Adam for `others`, with one learning rate.
 
-    The update of a matrix is its momentum with all singular values set to about 1, so directions with small gradients
-    are learned as fast as those with large ones. Matrices of one shape are orthogonalized in one batch.
+    A convolution's weight (out, in, k, k) is a matrix (out, in * k * k). The update of a matrix is its momentum with
+    all singular values set to about 1, so directions with small gradients are learned as fast as those with large ones.
+    Matrices of one shape are orthogonalized in one batch.
     Source: Jordan 2024, kellerjordan.github.io/posts/muon; the scale of the updates: Liu et al. 2025, arXiv:2502.16982.
+    `torch.optim.Muon` takes two-dimensional weights only. Under autocast the matrix products are in bfloat16.
     """
 
     def __init__(self, matrices: Iterable[Tensor], others: Iterable[Tensor], learning_rate: float) -> None:
@@ -69,7 +71,7 @@ class Muon(Optimizer):
 
 
 def orthogonalize(matrices: Tensor) -> Tensor:
-    """Matrices (N, rows, columns) with the same singular vectors and singular values of 0.6 to 1.25.
+    """Matrices (N, rows, columns) with the same singular vectors and singular values of 0.6 to 1.25 after five steps.
 
     Those below 0.002 of a matrix's norm stay smaller, zeros stay zeros.
     """

@@ -47,7 +47,10 @@ def photo(
     data: PhotographsOption = None,
     start: Annotated[
         Path | None,
-        typer.Option(metavar="FOLDER", help="Start from the weights denoiser.safetensors in this folder."),
+        typer.Option(
+            metavar="NAME|FILE|FOLDER",
+            help="Start from weights: the shipped photo or photo-grey, a file, or denoiser.safetensors in a folder.",
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Run folder.", rich_help_panel=OUTPUT)] = Path("runs/photo"),
     resume: ResumeOption = False,
@@ -57,11 +60,11 @@ def photo(
     as_json: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Train the denoiser for photographs, which `denoise` uses; hours. One channel makes that for grey ones.
+    """Train the denoiser for photographs, which `denoise` uses; takes hours. One channel: the one for grey photographs.
 
     Example: gan-denoise train photo --epochs 2 --out runs/photo
     Example: gan-denoise train photo --set network.channels=1 --out runs/photo-grey
-    Example: gan-denoise train photo --start runs/photo/denoiser --set learning_rate=3e-4 --out runs/longer
+    Example: gan-denoise train photo --start photo --set learning_rate=3e-4 --out runs/longer
     """
     base = PhotoDenoiserConfig()
     config, file_seed = (base, None) if config_file is None else read_config(config_file, base)

@@ -18,7 +18,9 @@ from gan_denoise.eval.metrics.psnr_ssim import psnr, ssim
 from gan_denoise.eval.noise import add_noise
 from gan_denoise.export.convert import weights
 from gan_denoise.export.run_folder import RunFolder, StageFolder
+from gan_denoise.export.runtime import SHIPPED
 from gan_denoise.models.depthwise_unet import DepthwiseUNet
+from gan_denoise.options import PHOTO, PHOTO_GREY
 from gan_denoise.study.config import PhotoDenoiserConfig, RunOptions
 from gan_denoise.study.run import ranks
 from gan_denoise.study.run.checkpoint import Modules
@@ -42,8 +44,8 @@ def train_photo_denoiser(
 ) -> None:
     """Train in `run`/denoiser and write the EMA of the weights there; resumes from the last checkpoint.
 
-    `start` is a folder with `denoiser.safetensors`, whose weights the training starts from; the fingerprint has their
-    hash. After each epoch the log gets PSNR and SSIM of the EMA on held-out tiles with noise of 25/255. Raises what
+    The training starts from the weights `start` (see `start_weights`), if given; the fingerprint has their hash. After
+    each epoch the log gets PSNR and SSIM of the EMA on held-out tiles with noise of 25/255. Raises what
     Stage.open raises, InputError if `start` holds another network, and DivergedError if a loss or a gradient is not
     finite.
     """
@@ -52,14 +54,14 @@ def train_photo_denoiser(
     torch.manual_seed(options.seed)
     arguments = dataclasses.asdict(config.network)
     network = DepthwiseUNet(**arguments)
-    fingerprint = run_fingerprint(config, dataset, options) | {"optimizer": "muon"}  # runs of before had Adam
+    fingerprint = run_fingerprint(config, dataset, options) | {"optimizer": "muon"}  # earlier runs used Adam
     if start is not None:
         fingerprint["started_from"] = load_start(network, start)
     denoiser = on_device(network, device)
     ema = copy.deepcopy(denoiser).requires_grad_(False)
     muon = Muon(*split_weights(denoiser), config.learning_rate)
-    count = min(config.images, len(dataset.train)) // config.batch * config.batch
-    tiles = torch.from_numpy(dataset.train.images[:count])  # (N, 3, H, W) uint8, whole batches
+    tile_count = min(config.images, len(dataset.train)) // config.batch * config.batch
+    tiles = torch.from_numpy(dataset.train.images[:tile_count])  # (N, 3, H, W) uint8, whole batches
     held_out, noisy = validation_tiles(dataset, config.network.channels)
     epoch_steps = steps_per_epoch(len(tiles), config.batch)
     last_batch = crop_and_batch(config, 1.0)[1]
@@ -105,15 +107,22 @@ def validation_tiles(dataset: Dataset, channels: int) -> tuple[ImagesF32, Images
     return clean, add_noise(clean, VALIDATION_SIGMA, "float", seed=0)
 
 
-def load_start(network: DepthwiseUNet, folder: Path) -> str:
-    """Set the weights to those in `folder`; returns their SHA-256. Raises InputError if they are of another network."""
-    description, tensors = weights.read_weights(StageFolder(folder).weights("denoiser"))
+def start_weights(start: Path) -> Path:
+    """The weights file that `start` stands for: the name of a shipped denoiser, a file, or a folder that holds one."""
+    if str(start) in (PHOTO, PHOTO_GREY):
+        return SHIPPED / f"{start}.safetensors"
+    return start if start.suffix == ".safetensors" else StageFolder(start).weights("denoiser")
+
+
+def load_start(network: DepthwiseUNet, start: Path) -> str:
+    """Set the weights to those of `start`; returns their SHA-256. Raises InputError if they are of another network."""
+    description, tensors = weights.read_weights(start_weights(start))
     try:
         network.load_state_dict(tensors)
     except RuntimeError as error:
         got = f"{description.get('network')} {description.get('arguments')}"
         hint = "--set network.widths=... and network.blocks=... as they have them"
-        raise InputError.expected(f"--start {folder}", "weights of the configuration's network", got, hint) from error
+        raise InputError.expected(f"--start {start}", "weights of the configuration's network", got, hint) from error
     return str(description["sha256"])
 
 

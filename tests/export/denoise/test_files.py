@@ -118,6 +118,8 @@ def test_images_of_a_folder_that_differ_in_the_suffix_alone_keep_it() -> None:
     Image.new("L", (28, 28)).save("x/A.tif")
     assert outputs("x") == ["clean/A.tif.png", "clean/a.png.png", "clean/b.png", "clean/deep/a.png"]
     assert outputs("x", keep_format=True) == ["clean/A.tif", "clean/a.png", "clean/b.png", "clean/deep/a.png"]
+    save("y/a.png", "y/a.bmp")  # the format of one of them is not kept
+    assert outputs("y", keep_format=True) == ["clean/a.bmp.png", "clean/a.png"]
     listing = list_jobs([Path("x")], Path("clean"), Skipped(), keep_format=True, compare=True)
     assert [str(path) for job in listing.jobs for path in job.comparisons] == [
         *("clean/A.tif-compare.png", "clean/a.png-compare.png"),

@@ -377,6 +377,13 @@ def test_metadata_that_a_format_does_not_take_are_left_out_with_a_warning(capsys
     assert capsys.readouterr().err.startswith("warning: out: written without EXIF and XMP (")
 
 
+def test_what_no_encoder_takes_is_an_input_error() -> None:
+    """Pillow's encoder of WebP takes at most 16,383 pixels a side."""
+    picture = Picture(np.zeros((1, 20_000), np.uint8), None, Metadata(), {})
+    with pytest.raises(InputError, match="out: cannot be written as WEBP"):
+        written(picture, "WEBP")
+
+
 @pytest.mark.row(91)
 def test_a_jpeg_whose_tables_have_other_numbers_is_written(capsys: pytest.CaptureFixture[str]) -> None:
     colours().save("a.jpg", quality=80)

@@ -26,7 +26,7 @@ from gan_denoise.export.convert import weights
 from gan_denoise.study import commands
 from gan_denoise.study.compare import measure
 from gan_denoise.study.compare.measure import compare_runs
-from gan_denoise.study.compare.snapshots import Selection, Snapshot, find_snapshots
+from gan_denoise.study.compare.snapshots import Selection, Snapshot, find_snapshots, missing_epochs
 from gan_denoise.study.compare.statistics import build_curves
 from gan_denoise.study.config import RunOptions
 from gan_denoise.study.presets import PRESETS
@@ -183,6 +183,16 @@ def test_named_epochs_alone_are_compared_and_missing_ones_refused(runs: Path) ->
         find_snapshots([runs / "gan-only-3"], Selection(True, (7,)))
 
 
+def test_named_epochs_whose_weights_were_not_kept_are_refused_or_listed(runs: Path, tmp_path: Path) -> None:
+    run = tmp_path / "bare-3"
+    shutil.copytree(runs / "gan-only-3", run, ignore=shutil.ignore_patterns("epochs"))
+    with pytest.raises(InputError, match=r"--at: expected saved epochs of .*gan: 2, got 1"):
+        find_snapshots([run], Selection(True, (1,)))
+    snapshots = find_snapshots([run], Selection(True, (1, 2)))
+    assert [snapshot.epoch for snapshot in snapshots] == [2]
+    assert missing_epochs(snapshots, (1, 2)) == {"epoch 1 of bare, seed 3": "weights not kept"}
+
+
 @pytest.mark.parametrize(("text", "epochs"), [(None, ()), ("5, 1,5", (1, 5))])
 def test_epochs_are_read(text: str | None, epochs: tuple[int, ...]) -> None:
     assert commands.parse_epochs(text) == epochs
@@ -213,6 +223,10 @@ def test_filters_of_the_strength_that_is_best_on_held_out_images_stand_beside_th
     assert gaussian["sharpness_denoised"] < 0.8 * gaussian["sharpness_raw"]
     assert gaussian["psnr_25"] is None
     assert "width_px of gaussian" in table.notes
+    which = "smallest" if gaussian["width_px"] == 0.5 else "largest"
+    assert table.notes["width_px of gaussian"].endswith(
+        f"; of 1 chosen, 1 the {which} candidate: values outside may be better"
+    )
 
 
 def test_filters_of_separate_and_joint_training_are_not_taken_for_two_seeds(

@@ -17,6 +17,7 @@ from gan_denoise.study.report.answer import (
     describe_filters,
     describe_imagenet,
     describe_joint,
+    estimate_trainings,
 )
 from gan_denoise.study.report.build import write_report
 from gan_denoise.study.report.tables import ratio_table
@@ -26,6 +27,13 @@ from gan_denoise.study.rows import GAUSSIAN, JOINT, JOINT_FILTERS
 def features(name: str, ratio: float | None, low: float | None = None, high: float | None = None) -> dict[str, Any]:
     row = {"features": name, "n": 3000, "real": 0.1, "raw": 1.0, "denoised": ratio}
     return {**row, "ratio": ratio, "ratio_low": low, "ratio_high": high, "kid_raw": 0.01, "excess_ratio": 0.5}
+
+
+def of_trainings(*trainings: list[dict[str, Any]]) -> list[Any]:
+    by_name: dict[str, list[Any]] = {}
+    for row in (row for training in trainings for row in training):
+        by_name.setdefault(row["features"], []).append(row)
+    return estimate_trainings(by_name)
 
 
 def epochs(ratios: list[float], denoiser: str = "mean", seed: int = 0) -> list[dict[str, Any]]:
@@ -39,16 +47,32 @@ def epochs(ratios: list[float], denoiser: str = "mean", seed: int = 0) -> list[d
 def test_the_effect_by_each_feature_network_is_said_by_its_interval() -> None:
     rows = [features("ffd-1", 0.63, 0.6, 0.66), features("imagenet", 0.86, 0.8, 0.9)]
     rows += [features("pixels", 1.0, 0.99, 1.01), features("mine.onnx", 1.2, 1.1, 1.3), features("none.onnx", None)]
-    sentence = describe_features(rows)
+    sentence = describe_features(of_trainings(rows))
     assert sentence == (
-        "On the features of a Fashion-MNIST classifier (FFD-1: 0.63 times) and an ImageNet network (0.86 times) "
-        "denoising **lowers** the Fréchet distance to real images; on plain pixels (1 times) denoising has no clear "
-        "effect on the distance; "
+        "In this training (intervals over its latents), on the features of a Fashion-MNIST classifier (FFD-1: 0.63 "
+        "times) and an ImageNet network (0.86 times) denoising **lowers** the Fréchet distance to real images; on "
+        "plain pixels (1 times) denoising has no clear effect on the distance; "
         "on the features of mine.onnx (1.2 times) denoising **raises** the distance."
     )
     assert "none.onnx" not in sentence
-    assert describe_features([features("pixels", None)]) == ""
-    assert "untested effect" in describe_features([features("ffd-1", 0.5)])  # without an interval nothing is claimed
+    assert describe_features(of_trainings([features("pixels", None)])) == ""
+    untested = describe_features(of_trainings([features("ffd-1", 0.5)]))
+    assert "untested effect" in untested  # without an interval nothing is claimed
+    both = describe_features(of_trainings([features("pixels", 0.9, 0.8, 0.95), features("mine.onnx", 0.8, 0.7, 0.9)]))
+    assert "on the features of mine.onnx (0.8 times) and on plain pixels (0.9 times) denoising **lowers**" in both
+
+
+def test_several_trainings_have_one_verdict() -> None:
+    """The interval is over the trainings, not over the latents of one, which would exclude 1 here."""
+    ratios = [1.133, 1.068, 1.193]
+    trainings = [features("ffd-1", ratio, ratio - 0.01, ratio + 0.01) for ratio in ratios]
+    (row,) = of_trainings(*([training] for training in trainings))
+    assert row["seeds"] == 3
+    assert (row["ratio"], row["ratio_low"], row["ratio_high"]) == pytest.approx((1.130, 0.985, 1.296), abs=1e-3)
+    assert describe_features([row]) == (
+        "Over 3 trainings, on the features of a Fashion-MNIST classifier (FFD-1: 1.13 times) denoising has no clear "
+        "effect on the Fréchet distance to real images."
+    )
 
 
 @pytest.mark.parametrize(
@@ -56,21 +80,24 @@ def test_the_effect_by_each_feature_network_is_said_by_its_interval() -> None:
     [
         (
             [[0.7, 0.9, 1.1], [0.7, 0.9, 1.2]],
-            "(2 seeds) the separately trained denoiser lowers the distance for the last time at epoch 2.",
+            "(2 seeds) the separately trained denoiser lowers the distance for the last time at epoch 2; at epoch 3 "
+            "denoising has no clear effect on it: 1.15 times (0.66 to 2.00).",
         ),
-        ([[0.7, 1.1, 1.1], [0.7, 0.9, 1.2]], "for the last time at epoch 1 to 2, by seed."),
-        ([[0.7, 0.9, 0.9], [0.7, 0.9, 1.2]], "for the last time at epoch 2 to 3, by seed."),
+        ([[0.7, 1.1, 1.1], [0.7, 0.9, 1.2]], "for the last time at epoch 1 to 2, by seed; at epoch 3"),
+        ([[0.7, 0.9, 0.9], [0.7, 0.9, 1.2]], "at epoch 2 to 3, by seed, in 1 of 2 seeds at the last one measured;"),
+        ([[0.7, 0.9, 1.1], [1.1, 1.2, 1.3]], "for the last time at epoch 2, in 1 of 2 seeds at no epoch; at epoch 3"),
         (
             [[0.7, 1.1, 0.8]],
-            "Over 3 epochs (1 seed) the separately trained denoiser still lowers the distance at the last epoch.",
+            "Over 3 epochs (1 seed) the separately trained denoiser still lowers the distance at the last epoch; at "
+            "epoch 3 denoising **lowers** it: 0.80 times (0.72 to 0.88).",
         ),
-        ([[1.1, 1.2, 1.3]], "lowers the distance at no epoch."),
+        ([[1.1, 1.2, 1.3]], "lowers the distance at no epoch; at epoch 3 denoising **raises** it: 1.30 times (1.17"),
     ],
 )
 def test_the_crossover_is_said_with_its_seeds(seeds: list[list[float]], said: str) -> None:
     rows = [row for seed, ratios in enumerate(seeds) for row in epochs(ratios, seed=seed)]
     rows += epochs([0.5, 0.5, 0.5], "gaussian")  # no sentence of its own
-    assert describe_crossovers(crossovers(rows), rows).endswith(said)
+    assert said in describe_crossovers(crossovers(rows), rows)
 
 
 def test_joint_training_of_one_epoch_has_its_ratio_over_the_seeds() -> None:
@@ -102,7 +129,8 @@ def test_imagenet_features_have_their_own_sentences() -> None:
     rows = [*epochs([0.6, 0.9]), *epochs([0.9, 0.95], "gaussian")]
     assert describe_imagenet(crossovers(rows), rows) == (
         "On the features of an ImageNet network: over 2 epochs (1 seed) the separately trained denoiser still lowers "
-        "the distance at the last epoch. The distance is multiplied by 0.60 (separately trained denoiser) and 0.90 "
+        "the distance at the last epoch; at epoch 2 denoising **lowers** it: 0.90 times (0.81 to 0.99). The distance "
+        "is multiplied by 0.60 (separately trained denoiser) and 0.90 "
         "(Gaussian filter) at epoch 1, and by 0.90 (separately trained denoiser) and 0.95 (Gaussian filter) at epoch 2."
     )
     assert describe_imagenet([], []) == ""
@@ -119,6 +147,7 @@ def test_the_report_opens_with_sentences_figure_and_table(tmp_path: Path) -> Non
     of_imagenet = settings | {"crossover": crossovers(imagenet), "epochs": "1,2", "reference": "50 test images"}
     (results / "crossover_imagenet.json").write_text(json.dumps({"settings": of_imagenet, "rows": imagenet}))
     (results / "features.json").write_text(json.dumps({"rows": [features("ffd-1", 0.63, 0.6, 0.66)]}))
+    (results / "features-1.json").write_text(json.dumps({"rows": [features("ffd-1", 0.7, 0.6, 0.8)]}))
     page = write_report(tmp_path / "study", None, published=tmp_path / "none")
     markdown = page.with_suffix(".md").read_text()
     titles = re.findall(r"^## .*$", markdown, re.MULTILINE)
@@ -134,4 +163,6 @@ def test_the_report_opens_with_sentences_figure_and_table(tmp_path: Path) -> Non
     assert (tmp_path / "study/figures/crossover.svg").stat().st_size > 1000
     assert ratio_table(FEATURE_COLUMNS, [features("ffd-1", 0.63, 0.6, 0.66)]) in markdown
     assert "| 0.630 (0.600 to 0.660) |" in markdown
+    assert "Over 2 trainings, on the features of a Fashion-MNIST classifier (FFD-1: 0.664 times)" in markdown
+    assert "| ffd-1 | 2 | 0.664 (0.340 to 1.297) |" in markdown
     assert "gan-denoise eval generation --features ffd-1 --model" in markdown

@@ -26,7 +26,13 @@ from gan_denoise.export.convert.weights import load_denoiser
 from gan_denoise.study.config import DepthwiseUNetShape, PhotoDenoiserConfig, RunOptions, to_json
 from gan_denoise.study.run import stage
 from gan_denoise.study.train.dispatch import is_finished, train
-from gan_denoise.study.train.photo_denoiser import GREY, add_training_noise, random_crops, train_photo_denoiser
+from gan_denoise.study.train.photo_denoiser import (
+    GREY,
+    add_training_noise,
+    random_crops,
+    start_weights,
+    train_photo_denoiser,
+)
 
 SHAPE = DepthwiseUNetShape((8, 8, 8), (1, 1, 1, 1, 1))
 CONFIG = PhotoDenoiserConfig(
@@ -194,5 +200,9 @@ def test_a_training_can_start_from_weights_of_the_same_network(trained: Path, ti
     with pytest.raises(InputError, match=r"started_from: run .* was started with .*, got None"):
         train_photo_denoiser(short, tiles, tmp_path / "run", OPTIONS)
     wider = dataclasses.replace(short, network=DepthwiseUNetShape((8, 8, 16), (1, 1, 1, 1, 1)))
+    for name, channels in (("photo", 3), ("photo-grey", 1), (trained / "denoiser/denoiser.safetensors", 3)):
+        assert (
+            json.loads(start_weights(Path(name)).with_suffix(".json").read_text())["arguments"]["channels"] == channels
+        )
     with pytest.raises(InputError, match=r"--start .*: expected weights of the configuration's network, got Depthwise"):
         train_photo_denoiser(wider, tiles, tmp_path / "other", OPTIONS, start=trained / "denoiser")
