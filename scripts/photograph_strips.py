@@ -1,4 +1,4 @@
-"""Write docs/photographs.png: held-out photographs at 100 %, noisy, restored by filters and by the shipped model.
+"""Write docs/photographs.png: held-out photographs at 100 %, noisy, and restored by non-local means and by our model.
 
 The crops are chosen for what they show: fur, a face, stone, leaves, flat sky. None was used for training.
 """
@@ -11,11 +11,12 @@ import matplotlib
 import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
-from skimage.restoration import denoise_nl_means, estimate_sigma
+from skimage.restoration import estimate_sigma
 
 import gan_denoise
-from gan_denoise.data.images import ImagesU8, from_pil, to_pil
+from gan_denoise.data.images import ImagesF32, ImagesU8, from_pil, to_float, to_pil
 from gan_denoise.data.photographs import load_held_out_photographs
+from gan_denoise.eval.denoising.photographs.methods import FILTERS
 from gan_denoise.options import PHOTO
 from gan_denoise.study.train.photo_noise import camera_noise
 
@@ -45,7 +46,7 @@ def main() -> None:
     for title, seed in CAMERA.items():
         torch.manual_seed(seed)
         clean = photographs[title]
-        noisy = (255 * camera_noise(torch.from_numpy(clean[None] / np.float32(255)))[0].numpy()).astype(np.uint8)
+        noisy = np.rint(255 * camera_noise(torch.from_numpy(to_float(clean[None])))[0].numpy()).astype(np.uint8)
         sigma = float(estimate_sigma(noisy / 255, channel_axis=0, average_sigmas=True))  # type: ignore[no-untyped-call]
         rows.append(_versions(clean, noisy, sigma, CROPS[title]))
     draw_rows(rows).save(FILE, optimize=True)
@@ -56,19 +57,17 @@ def _versions(clean: ImagesU8, noisy: ImagesU8, sigma: float, place: tuple[float
     restored = from_pil(gan_denoise.denoise(to_pil(noisy), PHOTO))
     images = {
         "noisy": noisy,
-        "non-local means": _non_local_means(noisy, sigma),
+        "non-local means": np.rint(255 * _non_local_means(noisy, sigma)).astype(np.uint8),
         "photo model": restored,
         "clean": clean,
     }
     return {name: _crop(image, place) for name, image in images.items()}
 
 
-def _non_local_means(noisy: ImagesU8, sigma: float) -> ImagesU8:
-    """scikit-image's filter, told the noise level, with the parameters of its documentation."""
-    options = {"h": 0.8 * sigma, "sigma": sigma, "patch_size": 5, "patch_distance": 6, "fast_mode": True}
-    restored = denoise_nl_means(noisy / 255, channel_axis=0, **options)
-    pixels: ImagesU8 = np.rint(255 * restored.clip(0, 1)).astype(np.uint8)
-    return pixels
+def _non_local_means(noisy: ImagesU8, sigma: float) -> ImagesF32:
+    """The filter that `eval denoising --clean` measures."""
+    apply, parameters = FILTERS["non-local means"]
+    return apply(noisy.astype(np.float32) / np.float32(255), sigma, parameters)
 
 
 def _crop(image: ImagesU8, place: tuple[float, float]) -> ImagesU8:

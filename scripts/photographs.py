@@ -55,7 +55,8 @@ PUBLISHED = {
         "FFDNet": (33.87, 31.21, 27.96),
     },
 }
-# Measured with the authors' weights on the same files and the same noise, clipped and rounded to 8 bits.
+# Measured with the authors' weights (cszn/FFDNet and cszn/DnCNN on GitHub), outside this project, on the same files and
+# the same noise, clipped and rounded to 8 bits. `--model NAME=FILE.onnx` measures such a network.
 AUTHORS_WEIGHTS = {
     "Set12": {
         "DnCNN-B (blind)": (32.67, 30.27, 26.49),

@@ -1,4 +1,4 @@
-"""Training noise of photographs: white Gaussian noise, and the noise of cameras in linear light.
+"""Simulated camera noise for training.
 
 All random numbers are from torch's global generator.
 """
@@ -28,9 +28,11 @@ COLOUR_MATRIX = torch.tensor([[1.7, -0.6, -0.1], [-0.2, 1.5, -0.3], [0.0, -0.6, 
 def camera_noise(clean: Tensor) -> Tensor:
     """Photographs (B, 3, H, W) in [0, 1] as a camera takes them in less light, of the same shape, in 8-bit steps.
 
-    Poisson-Gaussian noise in linear light (Foi et al. 2008), stronger in red and blue by the white balance, spread over
-    neighbours by demosaicing or blur, mixed by a colour matrix; half of the images as JPEG. The detail of the image
-    itself is not blurred. Each image has its own light, sensor and quality.
+    Gaussian noise in linear light whose variance is that of shot and read noise, which approximates Poisson-Gaussian
+    noise (Foi et al. 2008); stronger in red and blue by the white balance, for half of the images spread by
+    demosaicing, for all by a blur, mixed by a colour matrix; half of the images as JPEG. It is weaker at the edges of
+    the image, where the filters meet zeros. The detail of the image itself is not blurred. Each image has its own
+    light, sensor and quality.
     """
     linear = clean.clamp(0, 1) ** GAMMA
     noise = _coloured(_spread(_sensor_noise(linear)))
