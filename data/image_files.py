@@ -22,7 +22,10 @@ OTHER_KINDS = {  # images that this package cannot read
     "HEIC": (".heic", ".heif"),
     "AVIF": (".avif",),
     "JPEG XL": (".jxl",),
-    "camera raw": (".cr2", ".cr3", ".nef", ".arw", ".dng", ".raf", ".orf", ".rw2", ".pef", ".srw"),
+    "camera raw": (
+        *(".cr2", ".cr3", ".nef", ".nrw", ".arw", ".srf", ".sr2", ".dng", ".raf", ".orf", ".rw2", ".rwl", ".pef"),
+        *(".srw", ".mrw", ".3fr", ".iiq", ".x3f", ".erf", ".kdc", ".dcr", ".mef", ".mos"),
+    ),
     "PDF": (".pdf",),
     "SVG": (".svg",),
 }
@@ -94,20 +97,24 @@ def walk_image_folders(
 ) -> Iterator[tuple[Path, list[Path]]]:
     """Each folder at or below `folder` that holds image files directly, with these files, in order of their paths.
 
-    Links to folders are followed, each folder is visited once, and `exclude` is left out. Raises InputError as
-    `scan_folder` does.
+    Links to folders are followed after all other folders, each folder is visited once, a link to one that was is
+    counted in `skipped`, and `exclude` is left out. Raises InputError as `scan_folder` does.
     """
-    visited = {os.path.realpath(exclude)} if exclude else set()
-    waiting = [folder]
-    while waiting:
-        current = waiting.pop()
+    excluded = os.path.realpath(exclude) if exclude else None
+    visited: set[str] = set()
+    waiting, links = [folder], list[Path]()
+    while waiting or links:
+        current = waiting.pop() if waiting else links.pop(0)
         if (identity := os.path.realpath(current)) in visited:
+            skipped.add("repeated folder", current)
+        if identity in visited or identity == excluded:
             continue
         visited.add(identity)
         files, folders = scan_folder(current, skipped, suffixes)
         if files:
             yield current, files
-        waiting.extend(reversed(folders))
+        waiting.extend(path for path in reversed(folders) if not path.is_symlink())
+        links.extend(path for path in folders if path.is_symlink())
 
 
 def none_found(folder: Path, skipped: Skipped) -> InputError:

@@ -6,14 +6,17 @@ from pathlib import Path
 
 from PIL import Image
 
-from gan_denoise.data.image_files import CONVERT_HINT
+from gan_denoise.data.image_files import CONVERT_HINT, OTHER_KINDS
 from gan_denoise.errors import InputError
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")  # not EPS, for which Pillow runs a program
 RAW = "a camera raw file"
 RAW_HINT = 'gan-denoise denoise develops it with pip install "gan-denoise[raw]"; or: darktable-cli FILE FILE.png'
+RAW_NAME_HINT = (
+    "give gan-denoise denoise a file with the suffix of its kind, such as .dng; or: darktable-cli FILE FILE.png"
+)
 OTHER_TIFF = "TIFF with another kind of pixels"  # such as floats of 64 bits, or complex numbers
-OTHER_TIFF_HINT = "convert it to 8 or 16 bits a channel, grey or RGB"
+OTHER_TIFF_HINT = "convert it to 8 bits a channel, or to 16 bits in grey, RGB or RGBA"
 BRANDS = {  # of files in the ISO base media format (ISO/IEC 14496-12), whose bytes 4 to 8 are `ftyp`
     "HEIC": (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1"),
     "AVIF": (b"avif", b"avis"),
@@ -70,7 +73,10 @@ def check_not_raw(image: Image.Image, path: Path) -> None:
     """Raise InputError for a camera raw file, which is a TIFF file whose first image is only a preview."""
     tags = getattr(image, "tag_v2", {})
     if DNG_VERSION in tags or (tags.get(REDUCED_IMAGE) == 1 and SUB_IMAGES in tags):
-        raise InputError.expected(path, f"an image ({', '.join(FORMATS)})", RAW, RAW_HINT)
+        is_named = path.suffix.lower() in OTHER_KINDS["camera raw"]
+        raise InputError.expected(
+            path, f"an image ({', '.join(FORMATS)})", RAW, RAW_HINT if is_named else RAW_NAME_HINT
+        )
 
 
 def name_kind(start: bytes) -> str:

@@ -26,6 +26,7 @@ RANDOM_CROPS = 8  # of a large photograph
 MODES = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr")  # 8 bits a channel or less
 MODES_16_BITS = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 MAX_PIXELS = 160_000_000  # of one file: the largest camera sensors; Pillow's own limit is 179 million
+MAX_FRAMES = 100_000  # of an animation: an hour; the header of a damaged file can say any number
 MAX_BYTES = 1024**3  # of a file that is copied without its metadata
 MAX_TEXT = 32 * 1024**2  # of a PNG file's colour profile or text, unpacked; Pillow's own limit is 1 MB
 FRAME_LEFT_OUT = "later frame"
@@ -91,7 +92,9 @@ def read_header(path: Path, content: bytes | None = None) -> Header:
         if image.format == "TIFF":  # pages may differ; frames have the size of the whole
             sizes += [image.size for _ in seek_later_frames(image, path)]
         else:
-            sizes *= count_frames(image)
+            if (frames := count_frames(image)) > MAX_FRAMES:
+                raise InputError.expected(path, f"at most {MAX_FRAMES:,} frames", f"{frames:,}", "split the animation")
+            sizes *= frames
         return Header(str(image.format), sizes)
 
 
@@ -149,7 +152,7 @@ def open_checked(
     except Image.DecompressionBombError as error:
         raise _too_large(path, error) from error
     except Exception as error:  # Pillow raises a dozen exception types for damaged files
-        reason = getattr(error, "strerror", None) or error
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise InputError(f"{path}: unreadable image ({reason})") from error
 
 

@@ -183,6 +183,17 @@ def test_pillow_images_keep_their_mode_alpha_and_profile(mode: str, tmp_path: Pa
     assert np.array_equal(np.asarray(result), expected)
 
 
+@pytest.mark.parametrize(("mode", "key"), [("L", 100), ("RGB", (100, 100, 100))])
+def test_a_transparent_colour_becomes_alpha(mode: str, key: Any, tmp_path: Path) -> None:
+    image = Image.fromarray(np.array([[100, 200], [50, 100]], np.uint8)).convert(mode)
+    image.info["transparency"] = key
+    result = gan_denoise.denoise(image, str(save_model(tmp_path / "half.onnx", "half")))
+    assert result.mode == {"L": "LA", "RGB": "RGBA"}[mode]
+    assert np.asarray(result)[..., -1].tolist() == [[0, 255], [255, 0]]
+    assert np.asarray(result)[..., 0].tolist() == [[50, 100], [25, 50]]
+    assert "transparency" not in result.info
+
+
 def test_the_model_is_chosen_by_the_image(monkeypatch: pytest.MonkeyPatch) -> None:
     """The graphs of photographs, in colour and grey, for all but grey images of 28x28."""
     chosen: list[str] = []

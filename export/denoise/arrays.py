@@ -15,17 +15,28 @@ from gan_denoise.export.runtime import Graph
 
 Choose = Callable[[Pixels], Graph]  # the graph for an image (H, W) or (3, H, W)
 NOISE_LIMITS = -4.0, 5.0  # floats outside were not scaled to [0, 1]; noise of sigma 0.6 stays inside
+WITH_ALPHA = {"La": "LA", "PA": "RGBA", "RGBa": "RGBA"}  # modes to convert such images to
 MODES = ("L", "LA", "RGB", "RGBA", "I;16")  # of Pillow images
 SHAPES = "(H, W), (H, W, C) with C = 1, 3 or 4, or (N, C, H, W) with C = 1 or 3"
 
 
 def denoise_image(choose: Choose, image: Image.Image, strength: float) -> Image.Image:
-    """The denoised Pillow image, in its mode and with its `info`. Raises InputError for other modes than MODES."""
+    """The denoised Pillow image, in its mode and with its `info`. Raises InputError for other modes than MODES.
+
+    An image with a transparent colour gets an alpha channel.
+    """
     if image.mode not in MODES:
         expected = f"mode {', '.join(MODES)}"
         is_deep = image.mode[0] in "IF"  # convert() would clip these to 8 bits
-        hint = "give it as an array of uint16 or of floats in [0, 1]" if is_deep else 'image.convert("RGB") converts it'
+        mode = WITH_ALPHA.get(image.mode, "RGB")
+        hint = (
+            "give it as an array of uint16 or of floats in [0, 1]"
+            if is_deep
+            else f'image.convert("{mode}") converts it'
+        )
         raise InputError.expected("image", expected, image.mode, hint)
+    if image.info.get("transparency") is not None:  # a colour that is transparent; its pixels would get other colours
+        image = image.convert("LA" if image.mode == "L" else "RGBA")
     planes = np.asarray(image)
     if image.mode == "LA":
         grey, alpha = planes[..., 0], planes[..., 1]

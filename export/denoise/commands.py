@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gan_denoise.console import model_option, print_result, print_status
-from gan_denoise.errors import InputError, UsageError
+from gan_denoise.errors import InputError, OutputError, UsageError
 from gan_denoise.options import (
     DENOISER_HELP,
     FASHION,
@@ -95,7 +96,7 @@ def denoise(
     if out == STREAM:
         _write_stdout(denoise_one(Path(images[0]), denoisers, settings, content))
         return
-    outcome = denoise_files([Path(image) for image in images], Path(out), denoisers, settings, content)
+    outcome = denoise_files(list(map(_path, images)), Path(out), denoisers, settings, content)
     command = () if outcome.failed else _next_command(images, out, model, denoisers, settings)
     _print_outcome(outcome, denoisers, settings, as_json, command)
     if outcome.failed:
@@ -103,10 +104,18 @@ def denoise(
         raise InputError(f"IMAGES: {len(outcome.failed)} of {total} could not be denoised, named above")
 
 
+def _path(image: str) -> Path:
+    """The path of an image. Only - itself is standard input; ./- is a file."""
+    path = Path(image)
+    return path.absolute() if path == Path(STREAM) and image != STREAM else path
+
+
 def _check_options(images: list[str], out: str, strength: float, compare: bool, as_json: bool) -> None:
     """Raise UsageError for options that exclude each other."""
     if not 0 <= strength <= MAX_STRENGTH:  # NaN is in no range, and typer lets it pass
         raise UsageError.expected("--strength", f"a number from 0 to {MAX_STRENGTH}", strength)
+    if "" in (*images, out):  # a shell variable that is not set; as a path it would be the current folder
+        raise UsageError.expected("IMAGES" if "" in images else "--out", "a file or folder", "an empty name")
     if images.count(STREAM) > 1 or (out == STREAM and len(images) > 1):
         raise UsageError.expected("IMAGES", "one image for standard input or output", len(images), "--out FOLDER")
     if out != STREAM:
@@ -114,6 +123,8 @@ def _check_options(images: list[str], out: str, strength: float, compare: bool, 
     if compare or as_json:
         option = "--compare" if compare else "--json"
         raise UsageError.expected(option, "an output folder", "--out -", f"leave {option} out, or --out FOLDER")
+    if getattr(sys.stdout, "name", "") == os.devnull:  # what `prepare_streams` puts in the place of a closed one
+        raise OutputError("--out -: standard output is closed", "add > clean.png")
     if sys.stdout.isatty():
         raise UsageError.expected("--out -", "a file or pipe as standard output", "a terminal", "add > clean.png")
     if Path(images[0]).is_dir():

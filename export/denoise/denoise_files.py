@@ -58,13 +58,13 @@ def denoise_files(
     """
     skipped = Skipped()
     listing = list_jobs(images, out, skipped, settings.keep_format, settings.compare, content)
-    skipped.report("IMAGES")
-    if listing.as_png:
-        print_status(f"written as PNG, since their formats are not written: {listing.as_png}")
     outcome = Outcome()
     is_only = len(listing.failed) + len(listing.jobs) == 1
     for path, error in listing.failed.items():
         _report(outcome, path, error, is_only)
+    skipped.report("IMAGES")
+    if listing.as_png:
+        print_status(f"written as PNG, since their formats are not written: {listing.as_png}")
     if not listing.jobs:
         return outcome
     denoisers.load_for([size for job in listing.jobs for size in job.sizes])
@@ -86,7 +86,8 @@ def denoise_files(
                 except InputError as error:
                     _report(outcome, job.source, error, is_only)
     except (KeyboardInterrupt, SystemExit):
-        print_status(f"{len(outcome.written)} files written; the same command continues")
+        without = " without --force" if settings.force else ""
+        print_status(f"{len(outcome.written)} files written; the same command{without} continues")
         raise
     outcome.seconds = time.perf_counter() - started
     return outcome

@@ -59,13 +59,12 @@ def list_jobs(
     `keep_format` a format of KEPT stays, the others are counted in `as_png`. Of a folder all images are taken, with
     its sub-folders, but not those in `out`; see `_named_images` for those that differ in the suffix alone. Names are
     compared as macOS and Windows do: composed (NFC) and in any case. A repeated image counts once.
-    Raises UsageError when two images share an output or one would replace an image, and InputError for a folder without
-    images.
+    Raises UsageError when two images share an output or one would replace an image.
     """
     listing = Listing()
     owners: dict[str, Path] = {}  # the image of each output
     seen: set[tuple[str, str]] = set()
-    for path, name, unique in _named_images(images, out, skipped):
+    for path, name, unique in _named_images(images, out, skipped, listing.failed):
         identity = os.path.realpath(path), _key(name)  # `a.png` and `b/../a.png` are one
         if identity in seen:
             continue
@@ -81,14 +80,16 @@ def list_jobs(
             other = owners.setdefault(_key(target), path)
             if other != path:
                 got = f"{other} and {path}, both written as {target.relative_to(out)}"
-                raise UsageError.expected("IMAGES", "different names", got, "denoise them into different folders")
+                raise UsageError.expected(
+                    "IMAGES", "different names", got, "rename one, or give them to different calls"
+                )
         listing.jobs.append(job)
     _check_sources_stay(listing.jobs)
     return listing
 
 
 def _make_job(path: Path, name: Path, unique: Path, as_png: Skipped, keep_format: bool, content: bytes | None) -> Job:
-    """The job of an image, whose output without a suffix is `name` where the format stays, else `unique`.
+    """The job of an image, whose output without a suffix is `name` where `keep_format` keeps its suffix, else `unique`.
 
     Raises InputError if its header cannot be read.
     """
@@ -102,7 +103,7 @@ def _make_job(path: Path, name: Path, unique: Path, as_png: Skipped, keep_format
         if keep_format and not is_kept:
             as_png.add(f"{kind} image", path)
     suffix = output_suffix(path, image_format) if is_kept else SUFFIXES_WRITTEN[image_format][0]
-    targets = _with_endings(name if is_kept else unique, len(sizes), suffix)
+    targets = _with_endings(name if keep_format and suffix == path.suffix else unique, len(sizes), suffix)
     return Job(path, image_format, targets, sizes, content=content if path == STDIN else None)
 
 
@@ -121,11 +122,13 @@ def _read_header(path: Path, content: bytes | None) -> Header:
         raise
 
 
-def _named_images(images: Sequence[Path], out: Path, skipped: Skipped) -> Iterator[tuple[Path, Path, Path]]:
+def _named_images(
+    images: Sequence[Path], out: Path, skipped: Skipped, failed: dict[Path, InputError]
+) -> Iterator[tuple[Path, Path, Path]]:
     """Each image file with the path below `out` of its output, without the suffix of the output: short and unique.
 
     Both are `a` for `a.jpg`, unless its folder has `a.tif` too: then the unique one is `a.jpg`, for outputs that would
-    both be `a.png`.
+    both be `a.png`. A folder that cannot be read or has no images is put into `failed`.
     """
     suffixes = (*SUFFIXES, *(camera_raw.SUFFIXES if camera_raw.can_develop() else ()))
     for path in images:
@@ -137,16 +140,19 @@ def _named_images(images: Sequence[Path], out: Path, skipped: Skipped) -> Iterat
             continue
         if out.exists() and path.samefile(out):
             raise UsageError.expected("--out", "another folder than that of the images", out, "--out clean")
-        is_empty = True
-        for folder, files in walk_image_folders(path, skipped, exclude=out, suffixes=suffixes):
-            is_empty = False
+        try:
+            folders = list(walk_image_folders(path, skipped, exclude=out, suffixes=suffixes))
+            if not folders:
+                raise none_found(path, skipped)
+        except InputError as error:
+            failed[path] = error
+            continue
+        for folder, files in folders:
             below = out / folder.relative_to(path)
             counts = Counter(map(_stem, files))
             for file in files:
                 name = below / _name(file)
                 yield file, name, below / file.name if counts[_stem(file)] > 1 else name
-        if is_empty:
-            raise none_found(path, skipped)
 
 
 def _stem(path: Path) -> tuple[str, bool]:

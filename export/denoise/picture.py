@@ -163,7 +163,8 @@ def _options(image: Image.Image, decoder: _Decoder) -> dict[str, Any]:
         subsampling = JpegImagePlugin.get_sampling(image)
         tables = getattr(image, "quantization", {})
         options: dict[str, Any] = {"qtables": [tables[number] for number in sorted(tables)] or None}
-        if image.mode != "CMYK" and subsampling >= 0:
-            options["subsampling"] = subsampling
+        options["subsampling"] = (
+            subsampling if image.mode != "CMYK" and subsampling >= 0 else 0
+        )  # 0: no channel coarser
         return options | {"progressive": "progressive" in image.info}
-    return {"lossless": True} if decoder.is_lossless_webp else {"quality": 90}
+    return {"lossless": True, "exact": True} if decoder.is_lossless_webp else {"quality": 90}

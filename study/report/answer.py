@@ -13,7 +13,7 @@ from gan_denoise.study.report import plots
 from gan_denoise.study.report.comparison import NO_CHANGE, build_epoch_bands, interval_note
 from gan_denoise.study.report.comparison_text import DENOISER_NAMES
 from gan_denoise.study.report.figure_markdown import figure_markdown, figure_path
-from gan_denoise.study.report.results import FEATURES, SUBSETS, Study, source_line
+from gan_denoise.study.report.results import FEATURES, SUBSETS, Study, describe_reference, source_line
 from gan_denoise.study.report.results_text import describe_distance
 from gan_denoise.study.report.tables import ratio_table
 from gan_denoise.study.report.verdict import Verdict, verdict_of
@@ -221,11 +221,13 @@ def crossover_figure(study: Study, rows: Rows, imagenet: Rows) -> str:
     ends = "; ".join(f"{name} {band.y[0]:.3g} to {band.y[-1]:.3g}" for name, band in bands.items())
     ends += "".join(f"; {name} {ratio:.3g}" for name, ratio in single.items())
     dashed = f" Dashed: {join_words(single)}, after its only epoch." if single else ""
+    of_imagenet = describe_reference(study.crossover_imagenet)
     caption = (
         "The Fréchet distance after denoising over the one before, at each epoch of the generator; below 1 denoising "
-        f"helps. {interval_note(rows, of_ratio=True).capitalize()}.{dashed} The crossover is {CROSSOVER_RULE}. "
+        f"helps. {describe_reference(study.crossover)}. {interval_note(rows, of_ratio=True).capitalize()}.{dashed} "
+        f"The crossover is {CROSSOVER_RULE}. "
         f"Command: {code(study.crossover_command())}"
-        f"{f'; by ImageNet features {code(study.imagenet_command())}' if imagenet else ''}."
+        f"{f'; by ImageNet features, {of_imagenet}: {code(study.imagenet_command())}' if imagenet else ''}."
     )
     return figure_markdown(path, f"Curves of the ratio over the epochs, first to last: {ends}.", "K", caption)
 
@@ -242,13 +244,16 @@ def _features_note(study: Study) -> str:
     if all(get_number(row, "raw") is None for row in study.rows(FEATURES)):
         return (
             "Kernel distances (KID) of generated images to test images, of which there are too few for a Fréchet "
-            "distance. Real: of unseen training images. " + source_line(study, FEATURES)
+            "distance. Real: of training images that the feature network did not see. " + source_line(study, FEATURES)
         )
+    has_alone = any(row.get("alone") is not None for row in study.rows(FEATURES))
+    alone = "Generator alone: of one trained without the denoiser. " if has_alone else ""
     return (
-        "Fréchet distances of generated images to test images by the features of several networks. Real: of unseen "
-        "training images. Generator alone: of one trained without the denoiser. In brackets the 95 % interval over the "
-        "latents of this one training. Ratio above real: the ratio of what lies above the distance of the real images. "
-        "KID, precision and recall are by the same features: KID, the kernel distance, is the better one for few "
-        "images; precision is the fraction of images that look real, recall the fraction of the variety of real images "
-        "that is reached. " + source_line(study, FEATURES)
+        "Fréchet distances of generated images to test images by the features of several networks; for FFD-1 to "
+        "all 10,000, otherwise to as many as are generated. Real: of training images that the feature networks did"
+        f" not see. {alone}In brackets the 95 % interval over the latents of this one training. Ratio above real: "
+        "the ratio of what lies above the distance of the real images. KID, precision and recall are by the same "
+        "features: KID, the kernel distance, is the better one for few images; precision is the fraction of images"
+        " that look real, recall the fraction of the variety of real images that is reached. "
+        + source_line(study, FEATURES)
     )

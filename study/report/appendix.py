@@ -7,9 +7,10 @@ from typing import Any
 
 from gan_denoise.eval.generation.subsets import ALL_CLASSES
 from gan_denoise.markdown import bullets, code, escape_markdown
-from gan_denoise.study.compare.statistics import Estimate, geometric_mean, group_by_snapshot, ratio_of
-from gan_denoise.study.report.comparison_text import DENOISER_NAMES
-from gan_denoise.study.report.results import SUBSETS, Study, source_line
+from gan_denoise.study.compare.statistics import Estimate, build_curves, geometric_mean, group_by_snapshot, ratio_of
+from gan_denoise.study.report.comparison import effects_section
+from gan_denoise.study.report.comparison_text import DENOISER_NAMES, describe_stability
+from gan_denoise.study.report.results import SUBSETS, Study, describe_reference, source_line
 from gan_denoise.study.report.tables import ratio_table
 from gan_denoise.study.report.verdict import Verdict, verdict_of
 from gan_denoise.study.rows import JOINT, MEAN, Row, Rows, get_number, join_words
@@ -34,15 +35,15 @@ EPOCH_COLUMNS = (
 
 def appendix_section(study: Study) -> list[str]:
     """Sentences and tables; each is left out where it was not measured."""
-    return [*_subsets_section(study), *_epochs_section(study)]
+    return [*_subsets_section(study), *_epochs_section(study), *effects_section(study)]
 
 
 def summarize_epochs(rows: Rows) -> list[Row]:
-    """One row for each epoch of a trained denoiser: means over the seeds, of distances and their ratio geometric."""
+    """One row for each denoiser and epoch: means over the seeds, of distances and their ratio geometric."""
     summary: list[Row] = []
     for (run, epoch, denoiser), group in group_by_snapshot(rows).items():
         ratio = ratio_of(group)
-        if denoiser not in (MEAN, JOINT) or ratio is None:
+        if ratio is None:
             continue
         row: dict[str, Any] = {"run": run, "denoiser": DENOISER_NAMES[denoiser], "epoch": epoch, "seeds": len(group)}
         row |= {"ratio": ratio.value, "ratio_low": ratio.low, "ratio_high": ratio.high}
@@ -51,18 +52,25 @@ def summarize_epochs(rows: Rows) -> list[Row]:
             mean = geometric_mean if name in ("raw", "denoised") else statistics.mean
             row[name] = mean(values) if values else None
         summary.append(row)
-    return summary
+    groups: dict[tuple[Any, Any], list[Row]] = {}
+    for each in summary:
+        groups.setdefault((each["run"], each["denoiser"]), []).append(each)
+    return [each for group in groups.values() for each in group]
 
 
 def _epochs_section(study: Study) -> list[str]:
     rows, imagenet = summarize_epochs(study.crossover_rows()), summarize_epochs(study.imagenet_rows())
     if len(rows) < 2:
         return []
+    curves = build_curves(study.crossover_rows())
+    trained = [(run, denoiser) for run, denoiser in curves if denoiser in (MEAN, JOINT)]
     section = [
         "## Appendix: the epochs",
         _epochs_table(rows),
         "The generator of each epoch, before and after denoising; means over the seeds, of distances geometric; the "
-        f"ratio of distances with its 95 % interval. Command: {code(study.crossover_command())}.",
+        "ratio of distances with its 95 % interval, exploratory: not corrected for the number of epochs. "
+        f"{describe_reference(study.crossover)}. Command: {code(study.crossover_command())}.",
+        bullets([describe_stability(run, denoiser, study.crossover_rows()) for run, denoiser in trained]),
     ]
     if imagenet:
         text = f"The same by ImageNet features, at some of the epochs. Command: {code(study.imagenet_command())}."
@@ -84,9 +92,9 @@ def _subsets_section(study: Study) -> list[str]:
         bullets([text for text in (describe_sizes(rows), describe_classes(rows)) if text]),
         ratio_table(COLUMNS, rows),
         "Fréchet distances of the first n generated images to the test images; those of a class, to the test images of "
-        "that class. Real: of unseen training images, as many where there are so many. In brackets the 95 % interval "
-        "over the latents of this one training. The intervals of the classes are exploratory: not corrected "
-        "for their number. " + source_line(study, SUBSETS),
+        "that class. Real: of training images that the feature network did not see, as many where there are so many. "
+        "In brackets the 95 % interval over the latents of this one training. The intervals of the classes are "
+        "exploratory: not corrected for their number. " + source_line(study, SUBSETS),
     ]
 
 

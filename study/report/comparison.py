@@ -32,7 +32,7 @@ from gan_denoise.study.report.comparison_text import (
     describe_stability,
 )
 from gan_denoise.study.report.figure_markdown import figure_markdown, figure_path, missing_figure
-from gan_denoise.study.report.results import Study
+from gan_denoise.study.report.results import Study, describe_reference
 from gan_denoise.study.report.verdict import Verdict, verdict_of
 from gan_denoise.study.rows import JOINT, Rows, get_number
 
@@ -65,7 +65,7 @@ Curves = dict[str, Sequence[Point]]
 
 
 def comparison_section(study: Study) -> list[str]:
-    """The section's paragraphs: figure, answer, table, and sentences on stability, controls and cost."""
+    """The section's paragraphs: figure, answer, and sentences on stability, controls and cost."""
     rows = study.compare_rows()
     curves = build_curves(rows)
     if not curves:
@@ -73,13 +73,7 @@ def comparison_section(study: Study) -> list[str]:
     settings, notes = study.compare.get("settings", {}), study.compare.get("notes", {})
     return [
         ratio_figure(study, rows),
-        describe_answer(rows),
-        effects_table(rows),
-        "Distances are geometric means over the seeds; the ratio is denoised / raw; Δ is denoised minus raw. In "
-        "brackets: 95 % confidence intervals, over the seeds (Student's t), or of the ratio of a single training over "
-        "its latents. The effect is unclear where the interval of the ratio includes 1, untested where there is none. "
-        "These comparisons are exploratory: their number is not corrected for. Separate training: of a "
-        "denoiser that never saw generated images. " + describe_runs(rows),
+        f"{describe_answer(rows)} The appendix lists them.",
         paired_comparison(rows),
         bullets(
             [*(describe_stability(*key, rows) for key in curves), *(describe_control(rows, name) for name in CONTROLS)]
@@ -90,6 +84,23 @@ def comparison_section(study: Study) -> list[str]:
         f"Distances: {escape_markdown(notes.get('raw, denoised', 'not described'))}; reference: "
         f"{escape_markdown(settings.get('reference', 'not recorded'))}{_seen(settings)}. Command: "
         f"{code(study.compare_command())}.",
+    ]
+
+
+def effects_section(study: Study) -> list[str]:
+    """The appendix with a line for each run, epoch and denoiser of `study compare`."""
+    rows = study.compare_rows()
+    if not build_curves(rows):
+        return []
+    return [
+        "## Appendix: the compared runs",
+        effects_table(rows),
+        "Distances are geometric means over the seeds; the ratio is denoised / raw; Δ is denoised minus raw. In "
+        "brackets: 95 % confidence intervals, over the seeds (Student's t), or of the ratio of a single training over "
+        "its latents. The effect is unclear where the interval of the ratio includes 1, untested where there is none. "
+        "These comparisons are exploratory: their number is not corrected for. Class preserved: the fraction of images "
+        "that the classifier assigns to the same class before and after denoising. Separate training: of a "
+        "denoiser that never saw generated images. " + describe_runs(rows),
     ]
 
 
@@ -108,7 +119,7 @@ def _seen(settings: Mapping[str, Any]) -> str:
 def ratio_figure(study: Study, rows: Rows) -> str:
     """Figure G: the ratio of denoised to raw distance, over raw: one curve per denoiser, one point per epoch.
 
-    At most MAX_CURVES, of those with several epochs; the table has the others.
+    At most MAX_CURVES, of those with several epochs; the appendix has the others.
     """
     curves = dict(
         sorted(
@@ -130,7 +141,8 @@ def ratio_figure(study: Study, rows: Rows) -> str:
     caption = (
         "The ratio of the Fréchet distances after and before denoising, over the distance before; below 1 denoising "
         f"helps. One point for each epoch; {interval_note(rows, of_ratio=True)}; at most {MAX_CURVES} curves, the "
-        f"table has the others.{dashed}"
+        f"appendix has the others.{dashed} {describe_reference(study.compare)}"
+        f"{_seen(study.compare.get('settings', {}))}."
     )
     return figure_markdown(path, _ratio_alt(curves, lines), "G", caption)
 
@@ -210,7 +222,8 @@ def distance_figure(study: Study) -> str:
         return figure_markdown(path, f"Curves over the epochs, first to last: {ends}.", "L", caption)
     caption = (
         "The Fréchet distance over the epochs, raw and denoised (for joint training, over its own epochs). Geometric "
-        f"means over the seeds; {interval_note(rows)}{_seen(content.get('settings', {}))}."
+        f"means over the seeds; {interval_note(rows)}. {describe_reference(content)}"
+        f"{_seen(content.get('settings', {}))}."
     )
     return figure_markdown(path, f"Curves over the epochs, first to last: {ends}.", "L", caption)
 

@@ -49,7 +49,9 @@ def describe_answer(rows: Rows) -> str:
         f"{verdict} the distance in {len(those)} ({_raw_range(those)})" for verdict, those in verdicts.items() if those
     ]
     case = "case" if len(points) == 1 else "cases"
-    return f"In {len(points)} {case} (run, epoch and denoiser) of `study compare`, denoising {join_words(parts)}."
+    exploratory = "; these verdicts are exploratory, not corrected for their number" if len(points) > 1 else ""
+    where = f"In {len(points)} {case} (run, epoch and denoiser) of `study compare`"
+    return f"{where}, denoising {join_words(parts)}{exploratory}."
 
 
 def control_ratio(rows: Rows, control: str) -> Estimate | None:

@@ -13,6 +13,7 @@ const FOLDED = [
   "speed",
   "appendix-number-of-images-and-classes",
   "appendix-the-epochs",
+  "appendix-the-compared-runs",
   "limits",
   "reproducing-these-results",
 ];

@@ -205,6 +205,13 @@ class Study:
         return _command("study report", {"": self.folder})
 
 
+def describe_reference(content: Content) -> str:
+    """How many images of each generator `study compare` took, and what they are compared with."""
+    n, reference = _largest_n(content.get("rows", [])), content.get("settings", {}).get("reference", "not recorded")
+    start = f"{n:,} images of each generator; reference" if n else "Reference"
+    return f"{start}: {escape_markdown(reference)}"
+
+
 def load_study(folder: Path, dataset: Dataset | None, published: Path = PAPER_RESULTS) -> Study:
     """The study in `folder`; missing files are no error. `dataset` are the images that it was trained on.
 

@@ -108,8 +108,11 @@ def test_a_walk_visits_each_folder_once_and_leaves_one_out(tmp_path: Path) -> No
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     (tmp_path / "in/up").symlink_to(tmp_path)  # a loop
+    (tmp_path / "a").symlink_to(tmp_path / "in")  # sorts before the folder that it leads to
     (tmp_path / "outside").symlink_to(tmp_path / "out")
-    folders = walk_image_folders(tmp_path, Skipped(), exclude=tmp_path / "out")
+    skipped = Skipped()
+    folders = list(walk_image_folders(tmp_path, skipped, exclude=tmp_path / "out"))
+    assert str(skipped) == "1 hidden or system file (__MACOSX), 2 repeated folders (a)"
     assert [(str(folder.relative_to(tmp_path)), len(files)) for folder, files in folders] == [
         (".", 1),
         ("in", 1),

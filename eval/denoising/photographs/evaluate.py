@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -23,7 +24,7 @@ from gan_denoise.eval.noise import NOISES, add_photograph_noise
 from gan_denoise.export.denoise.tiling import to_unit
 from gan_denoise.machine import usable_cores
 
-MAX_PIXELS = 50_000_000  # of all images in work at a time; a pixel takes some 100 bytes
+MAX_PIXELS_AT_ONCE = 50_000_000  # of all images that are processed at a time; a pixel takes some 100 bytes
 REAL, CLEAN = "real", "clean"  # kinds of noise of pairs: that of the noisy files, none
 
 
@@ -66,11 +67,11 @@ def evaluate_photographs(
     `add_photograph_noise` with `seed` + i for photograph i. The result is clipped and rounded to the bits of the clean
     file, `noisy` is the input itself. PSNR is capped at 100 dB. Methods are told sigma, for real noise the
     `estimate_sigma` of scikit-image (Donoho and Johnstone 1994); at sigma 0 only blind ones run, since the others
-    return their input. Times are CPU times of one thread, without reading and scoring. `threads` photographs are in
-    work at a time, fewer if they are so large that they would take too much memory; 0 means one per available core.
-    The times of networks on another provider are not measured.
+    return their input. Times are CPU times of one thread, without reading and scoring. `threads` photographs are
+    processed at a time, fewer if they are so large that they would take too much memory; 0 means one per available
+    core. The times of networks on another provider are not measured.
     """
-    fitting = MAX_PIXELS // max(map(count_pixels, photographs), default=1)
+    fitting = MAX_PIXELS_AT_ONCE // max(map(count_pixels, photographs), default=1)
     workers = max(1, min(threads or usable_cores(), fitting))
     numbered = list(enumerate(photographs, seed))
     with processes(workers) as pool, ThreadPoolExecutor(workers) as threads_pool:
@@ -110,7 +111,9 @@ def _to_levels(restored: ImagesF32, white: int) -> ImagesF32:
 
 def _estimate(noisy: ImagesF32) -> float:
     """The estimated sigma, the mean over the channels; 0 for an image without fine details."""
-    sigma = estimate_sigma(noisy[0], channel_axis=0, average_sigmas=True)  # type: ignore[no-untyped-call]
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of the median of no coefficients
+        sigma = estimate_sigma(noisy[0], channel_axis=0, average_sigmas=True)  # type: ignore[no-untyped-call]
     return float(np.nan_to_num(sigma))
 
 

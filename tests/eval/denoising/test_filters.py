@@ -89,6 +89,22 @@ def test_bm3d_uses_the_given_noise_level_and_is_deterministic(clean: np.ndarray)
     assert not np.array_equal(restored, restore("BM3D", noisy, 0.1, {"block": 8, "strength": 1.0}))
 
 
+@pytest.mark.parametrize("shape", [(1, 1, 7, 7), (1, 1, 8, 8), (1, 3, 8, 8), (1, 3, 7, 40)])
+def test_bm3d_takes_images_as_small_as_its_blocks(shape: tuple[int, ...]) -> None:
+    noisy = np.random.default_rng(0).random(shape, np.float32)
+    restored = restore("BM3D", noisy, 0.1, {"block": 8, "strength": 1.0})
+    assert restored.shape == shape
+    assert 0 < np.abs(restored - noisy).mean() < 0.3
+
+
+def test_bm3d_takes_a_colour_image_without_colours(clean: np.ndarray) -> None:
+    """Its chroma channels have no noise, so the package divides by zero."""
+    grey = add_noise(clean[:1], 0.1, "float", seed=9)
+    parameters = {"block": 8, "strength": 1.0}
+    in_colour = restore("BM3D", np.repeat(grey, 3, 1), 0.1, parameters)
+    np.testing.assert_allclose(in_colour, np.repeat(restore("BM3D", grey, 0.1, parameters), 3, 1), atol=1e-6)
+
+
 def test_median_is_the_median_of_its_cross() -> None:
     image = np.zeros((5, 5), np.float32)
     image[2, 2], image[1, 2], image[3, 2], image[2, 1], image[2, 3] = 0.9, 0.1, 0.2, 0.6, 0.7

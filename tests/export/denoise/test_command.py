@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shlex
+import struct
+import subprocess
 import sys
 from collections import Counter
 from hashlib import sha256
@@ -27,6 +30,7 @@ from denoise_helpers import (
     noise_file,
     pixels,
     png_16,
+    png_chunk,
     save_model,
     shipped,
     text,
@@ -229,6 +233,50 @@ def test_a_bad_image_does_not_stop_the_others(save: Any, message: str) -> None:
     assert f"error: {message}" in done.stderr
     assert done.stdout == "clean/first.png\nclean/last.png\n"
     assert names() == [NAME, "first.png", "last.png"]
+
+
+@pytest.mark.row(89)
+def test_a_folder_without_images_does_not_stop_the_others() -> None:
+    Path("empty").mkdir()
+    done = denoise(noise_file("a.png"), "empty", "--out", "clean", *HALF)
+    assert error_of(done).message == "IMAGES: 1 of 2 could not be denoised, named above"
+    assert "error: empty: expected image files" in done.stderr
+    assert names() == [NAME, "a.png"]
+
+
+@pytest.mark.row(89)
+def test_an_animation_of_a_billion_frames_by_its_header_does_not_stop_the_others() -> None:
+    content = Path(noise_file("a.png")).read_bytes()
+    frames = png_chunk(b"acTL", struct.pack(">II", 2**30, 0))
+    control = png_chunk(b"fcTL", struct.pack(">IIIIIHHBB", 0, 28, 28, 0, 0, 1, 1, 0, 0))
+    Path("many.png").write_bytes(content[:33] + frames + control + content[33:])
+    done = denoise("many.png", "a.png", "--out", "clean", *HALF)
+    assert "error: many.png: expected at most 100,000 frames, got 1,073,741,824" in done.stderr
+    assert names() == [NAME, "a.png"]
+
+
+@pytest.mark.parametrize(("arguments", "what"), [(("", "--out", "clean"), "IMAGES"), (("a.png", "--out", ""), "--out")])
+def test_an_empty_name_is_not_the_current_folder(arguments: tuple[str, ...], what: str) -> None:
+    noise_file("a.png")
+    error = error_of(denoise(*arguments, *HALF))
+    assert (error.exit_code, error.message) == (2, f"{what}: expected a file or folder, got an empty name")
+    assert names(".") == ["a.png", "half.onnx"]
+
+
+def test_a_file_can_have_the_name_of_standard_input() -> None:
+    Path(noise_file("a.png")).rename("-")
+    other = io.BytesIO()
+    Image.new("L", (3, 3), 200).save(other, "PNG")
+    assert denoise("-", "./-", "--out", "clean", *HALF, content=other.getvalue()).exit_code == 0
+    assert names() == ["-.png", NAME, "stdin.png"]
+    assert (pixels("clean/stdin.png").shape, pixels("clean/-.png").shape) == ((3, 3), (28, 28))
+
+
+def test_a_closed_standard_output_is_an_error() -> None:
+    noise_file("a.png")
+    shell = f"{shlex.quote(sys.executable)} -m gan_denoise denoise a.png --out - --model half.onnx >&-"
+    done = subprocess.run(shell, shell=True, capture_output=True, text=True, timeout=100)
+    assert (done.returncode, done.stderr.splitlines()[0]) == (4, "error: --out -: standard output is closed")
 
 
 @pytest.mark.parametrize("save", [cut_off, coloured, text])

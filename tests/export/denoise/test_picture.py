@@ -452,7 +452,8 @@ def test_jpeg_keeps_its_quantization_and_subsampling() -> None:
             assert getattr(copy, "quantization") == getattr(source, "quantization")  # noqa: B009
             assert JpegImagePlugin.get_sampling(copy) == subsampling
     colours().convert("CMYK").save("c.jpg")
-    assert Image.open(io.BytesIO(written(only("c.jpg"), "JPEG"))).mode == "RGB"
+    with Image.open(io.BytesIO(written(only("c.jpg"), "JPEG"))) as copy:
+        assert (copy.mode, JpegImagePlugin.get_sampling(copy)) == ("RGB", 0)
     colours().convert("L").save("g.jpg")
     assert Image.open(io.BytesIO(written(only("g.jpg"), "JPEG"))).mode == "L"
 
@@ -462,6 +463,15 @@ def test_jpeg_keeps_its_quantization_and_subsampling() -> None:
 def test_webp_stays_lossless_or_lossy(lossless: bool) -> None:
     colours().save("a.webp", lossless=lossless, icc_profile=SRGB)
     assert (b"VP8L" in written(only("a.webp"), "WEBP")) == lossless
+
+
+@pytest.mark.row(91)
+def test_lossless_webp_keeps_the_colours_of_transparent_pixels() -> None:
+    image = colours()
+    image.putalpha(0)
+    image.save("a.webp", lossless=True, exact=True)
+    copy = Image.open(io.BytesIO(written(only("a.webp"), "WEBP")))
+    assert np.array_equal(np.asarray(copy), np.asarray(image))
 
 
 @pytest.mark.row(91)

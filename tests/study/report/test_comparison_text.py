@@ -62,7 +62,8 @@ def test_the_answer_counts_the_verdicts_with_their_distances() -> None:
     ]
     assert text.describe_answer(rows) == (
         "In 4 cases (run, epoch and denoiser) of `study compare`, denoising **lowers** the distance in 3 "
-        "(raw distances 1 to 2) and **raises** the distance in 1 (raw distance 0.2)."
+        "(raw distances 1 to 2) and **raises** the distance in 1 (raw distance 0.2); "
+        "these verdicts are exploratory, not corrected for their number."
     )
 
 
