@@ -110,19 +110,26 @@ def estimate_trainings(by_name: Mapping[str, Rows]) -> list[Row]:
 
 def describe_features(trainings: Rows) -> str:
     """What denoising does to the distance by each feature network, from the rows of `estimate_trainings`."""
+    verdicts, alone = _describe_verdicts(trainings, "ratio", "denoising"), _describe_verdicts(trainings, "alone_ratio")
+    if not verdicts:
+        return ""
+    seeds = max(row["seeds"] for row in trainings)
+    opening = f"Over {seeds} trainings" if seeds > 1 else "In this training (intervals over its latents)"
+    verdicts = verdicts.replace("the distance", "the Fréchet distance to real images", 1)
+    return f"{opening}, {verdicts}.{f' Compared with the generator alone, {alone}.' if alone else ''}"
+
+
+def _describe_verdicts(trainings: Rows, column: str, subject: str = "it") -> str:
+    """The feature networks by what `subject` does to the distance, with the ratios; empty without ratios."""
     groups: dict[Verdict, list[str]] = {}
-    seeds = 1
     for row in trainings:
-        if (ratio := get_number(row, "ratio")) is not None:
-            features, seeds = str(row["features"]), row["seeds"]
+        if (ratio := get_number(row, column)) is not None:
+            features = str(row["features"])
             name = FEATURE_NAMES.get(features, escape_markdown(features))
             number = f"FFD-1: {ratio:.3g} times" if features == FFD_1 else f"{ratio:.3g} times"
-            interval = Estimate(ratio, get_number(row, "ratio_low"), get_number(row, "ratio_high"), seeds)
-            groups.setdefault(verdict_of(interval), []).append(f"{name} ({number})")
-    parts = [f"on {_of_features(names)} denoising {verdict} the distance" for verdict, names in groups.items()]
-    text = "; ".join(parts).replace("the distance", "the Fréchet distance to real images", 1)
-    opening = f"Over {seeds} trainings" if seeds > 1 else "In this training (intervals over its latents)"
-    return f"{opening}, {text}." if parts else ""
+            low, high = (get_number(row, f"{column}_{end}") for end in ("low", "high"))
+            groups.setdefault(verdict_of(Estimate(ratio, low, high, row["seeds"])), []).append(f"{name} ({number})")
+    return "; ".join(f"on {_of_features(names)} {subject} {verdict} the distance" for verdict, names in groups.items())
 
 
 def _of_features(names: Sequence[str]) -> str:
@@ -156,8 +163,8 @@ def describe_crossovers(found: Sequence[dict[str, Any]], rows: Rows) -> str:
             text += f", in {never} of {seeds} seeds at no epoch" if never else ""
             text += f", in {still} of {seeds} seeds at the last one measured" if still else ""
         ratio = build_curves(of_run)[crossover["run"], crossover["denoiser"]][-1].ratio
-        interval = "" if ratio.low is None else f" ({ratio.low:.2f} to {ratio.high:.2f})"
-        effect = f"at epoch {last} denoising {verdict_of(ratio)} it: {ratio.value:.2f} times{interval}"
+        interval = "" if ratio.low is None else f" ({ratio.low:.3f} to {ratio.high:.3f})"
+        effect = f"at epoch {last} denoising {verdict_of(ratio)} it: {ratio.value:.3f} times{interval}"
         sentences.append(f"{where} {text}; {effect}.")
     return " ".join(sentences)
 
