@@ -256,6 +256,7 @@ def test_an_animation_of_a_billion_frames_by_its_header_does_not_stop_the_others
 
 
 @pytest.mark.parametrize(("arguments", "what"), [(("", "--out", "clean"), "IMAGES"), (("a.png", "--out", ""), "--out")])
+@pytest.mark.row(104)
 def test_an_empty_name_is_not_the_current_folder(arguments: tuple[str, ...], what: str) -> None:
     noise_file("a.png")
     error = error_of(denoise(*arguments, *HALF))
@@ -263,6 +264,7 @@ def test_an_empty_name_is_not_the_current_folder(arguments: tuple[str, ...], wha
     assert names(".") == ["a.png", "half.onnx"]
 
 
+@pytest.mark.row(104)
 def test_a_file_can_have_the_name_of_standard_input() -> None:
     Path(noise_file("a.png")).rename("-")
     other = io.BytesIO()
@@ -272,6 +274,7 @@ def test_a_file_can_have_the_name_of_standard_input() -> None:
     assert (pixels("clean/stdin.png").shape, pixels("clean/-.png").shape) == ((3, 3), (28, 28))
 
 
+@pytest.mark.row(104)
 def test_a_closed_standard_output_is_an_error() -> None:
     noise_file("a.png")
     shell = f"{shlex.quote(sys.executable)} -m gan_denoise denoise a.png --out - --model half.onnx >&-"
