@@ -13,11 +13,11 @@ from gan_denoise.data.photographs import (
     Photograph,
     cache_folder,
     check_enough,
+    check_folder,
+    describe_manual_steps,
     find_photographs,
     list_packages,
     list_photographs,
-    manual_steps,
-    named_folder,
 )
 from gan_denoise.data.sources import Status, locked_cache
 from gan_denoise.errors import InputError
@@ -35,7 +35,7 @@ def fetch_photographs(data: Path | None = None, status: Status = lambda line: No
     photographs are missing (see `check_enough`), OutputError if the cache cannot be written.
     """
     cache = cache_folder()
-    source = None if data is None else named_folder(data)
+    source = None if data is None else check_folder(data)
     with locked_cache(cache, status):
         remove_leftovers(cache)
         if source is None:
@@ -44,7 +44,7 @@ def fetch_photographs(data: Path | None = None, status: Status = lambda line: No
             problems = []
             _store(find_photographs(source, list_photographs()), cache)
     found = find_photographs(cache, list_photographs())
-    check_enough(source or cache, found, "; ".join([*problems, manual_steps()]))
+    check_enough(source or cache, found, "; ".join([*problems, describe_manual_steps()]))
     return cache
 
 
@@ -74,9 +74,9 @@ def _download(cache: Path, status: Status) -> list[str]:
 def _check_apt() -> None:
     """Raise InputError, with the steps to take by hand, if apt is missing or none of its servers answers."""
     if tool := debian.missing_tool():
-        raise InputError(f"Debian's packages: {tool} is not installed", manual_steps())
+        raise InputError(f"Debian's packages: {tool} is not installed", describe_manual_steps())
     if probe_servers({"apt": debian.servers()}):
-        raise InputError("Debian's packages: no server answers", manual_steps())
+        raise InputError("Debian's packages: no server answers", describe_manual_steps())
 
 
 def _apt_commands(work: Path) -> Apt:

@@ -63,7 +63,7 @@ def list_packages() -> dict[str, str]:
     return releases
 
 
-def manual_steps() -> str:
+def describe_manual_steps() -> str:
     """What to do where apt is missing."""
     return (
         f"by hand: apt-get download {' '.join(list_packages())} (on a machine with Debian's packages), "
@@ -91,11 +91,11 @@ def find_photographs(folder: Path, photographs: Iterable[Photograph]) -> dict[Ph
     return {photograph: paths[photograph.sha256] for photograph in wanted if photograph.sha256 in paths}
 
 
-def named_folder(path: Path) -> Path:
+def check_folder(path: Path) -> Path:
     """The folder that a user names. Raises InputError if there is none."""
     folder = Path(expand_home(str(path)))
     if not folder.is_dir():
-        raise InputError.expected(folder, "a folder with the photographs", "no folder", manual_steps())
+        raise InputError.expected(folder, "a folder with the photographs", "no folder", describe_manual_steps())
     return folder
 
 
@@ -184,9 +184,9 @@ def load_held_out_photographs(path: Path | None = None) -> dict[str, ImagesU8]:
 
 
 def _find_enough(path: Path | None) -> dict[Photograph, Path]:
-    folder = cache_folder() if path is None else named_folder(path)
+    folder = cache_folder() if path is None else check_folder(path)
     found = find_photographs(folder, list_photographs())
-    check_enough(folder, found, f"gan-denoise data fetch --dataset photos, or {manual_steps()}")
+    check_enough(folder, found, f"gan-denoise data fetch --dataset photos, or {describe_manual_steps()}")
     return found
 
 

@@ -162,7 +162,7 @@ def random_crops(tiles: Tensor, count: int, side: int, choices: int = 1) -> Tens
     """
     crops = []
     for indices in torch.randint(len(tiles), (count, choices)):
-        crop = max((random_crop(tiles[index], side) for index in indices), key=detail)
+        crop = max((random_crop(tiles[index], side) for index in indices), key=measure_detail)
         crop = torch.rot90(crop, int(torch.randint(4, ())), (1, 2))
         crops.append(crop.flip(2) if torch.rand(()) < 0.5 else crop)
     return torch.stack(crops)
@@ -174,7 +174,7 @@ def random_crop(tile: Tensor, side: int) -> Tensor:
     return tile[:, top : top + side, left : left + side]
 
 
-def detail(crop: Tensor) -> float:
+def measure_detail(crop: Tensor) -> float:
     """The sum of absolute differences of neighbouring pixels of a crop (3, H, W) uint8, in green."""
     green = crop[1].short()
     return float((green[1:] - green[:-1]).abs_().sum() + (green[:, 1:] - green[:, :-1]).abs_().sum())
