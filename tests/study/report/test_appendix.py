@@ -57,8 +57,9 @@ def test_the_epochs_are_means_over_the_seeds_with_the_interval_of_the_ratio() ->
         for epoch in (1, 2)
         for denoiser in ("mean", "gaussian")
     ]
-    first, second = summarize_epochs(rows)
+    first, second, *filters = summarize_epochs(rows)
     assert (first["epoch"], second["epoch"], first["seeds"], first["denoiser"]) == (1, 2, 2, "separate training")
+    assert [(row["epoch"], row["denoiser"]) for row in filters] == [(1, "Gaussian filter"), (2, "Gaussian filter")]
     assert first["kid_raw"] == pytest.approx(0.015)
     assert first["class_preserved"] == pytest.approx(0.85)
     assert first["denoised"] == pytest.approx(2 * 0.63**0.5)
