@@ -27,6 +27,7 @@ FEATURE_NAMES = {
     PIXELS: "plain pixels",
     FID: "Inception-v3 (FID)",
 }
+DISTANCE = "the distance"
 TRAINED = {MEAN: "separately trained denoiser", JOINT: "jointly trained denoiser"}
 TRAININGS_COLUMNS = (
     "features",
@@ -63,16 +64,17 @@ FEATURE_COLUMNS = (
 def answer_section(study: Study) -> list[str]:
     """Figure, sentences and the table of feature networks; empty where nothing was measured."""
     rows, crossover, imagenet = study.rows(FEATURES), study.crossover_rows(), study.imagenet_rows()
-    trainings = estimate_trainings(study.features_by_name())
+    trainings, settings = estimate_trainings(study.features_by_name()), study.crossover.get("settings", {})
+    distance = "FFD-1" if str(settings.get("reference")).endswith("FFD-1") else DISTANCE
     if not rows and not crossover and not study.rows("generation"):
         return []
     sentences = [
         describe_features(trainings) or describe_distance(study.rows("generation"), study.rows(SUBSETS)),
-        describe_crossovers(study.crossover.get("settings", {}).get("crossover", []), crossover),
+        describe_crossovers(settings.get("crossover", []), crossover, distance),
         describe_joint(crossover),
     ]
     details = [
-        describe_filters(crossover),
+        describe_filters(crossover, distance),
         describe_imagenet(study.crossover_imagenet.get("settings", {}).get("crossover", []), imagenet),
     ]
     return [
@@ -138,8 +140,8 @@ def _of_features(names: Sequence[str]) -> str:
     return " and on ".join([*([f"the features of {join_words(networks)}"] if networks else []), *pixels])
 
 
-def describe_crossovers(found: Sequence[dict[str, Any]], rows: Rows) -> str:
-    """The last epoch at which each trained denoiser helps, over the seeds."""
+def describe_crossovers(found: Sequence[dict[str, Any]], rows: Rows, distance: str = DISTANCE) -> str:
+    """The last epoch at which each trained denoiser lowers the distance, over the seeds; `distance` is its name."""
     sentences = []
     several = len({crossover["run"] for crossover in found}) > 1
     for crossover in found:
@@ -152,19 +154,20 @@ def describe_crossovers(found: Sequence[dict[str, Any]], rows: Rows) -> str:
         where = f"Over {last} epochs{name} ({seeds} seed{'s' if seeds > 1 else ''})"
         denoiser = TRAINED[crossover["denoiser"]]
         if not helped:
-            text = f"the {denoiser} lowers the distance at no epoch"
+            text = f"the {denoiser} lowers {distance} at no epoch"
         elif min(crossover["epochs"]) == last:
-            text = f"the {denoiser} still lowers the distance at the last epoch"
+            text = f"the {denoiser} still lowers {distance} at the last epoch{' in each seed' if seeds > 1 else ''}"
         else:
             first, end = min(helped), max(helped)
             epochs = f"epoch {first}" if first == end else f"epoch {first} to {end}, by seed"
-            text = f"the {denoiser} lowers the distance for the last time at {epochs}"
+            text = f"the {denoiser} lowers {distance} for the last time at {epochs}"
             never, still = seeds - len(helped), helped.count(last)
             text += f", in {never} of {seeds} seeds at no epoch" if never else ""
             text += f", in {still} of {seeds} seeds at the last one measured" if still else ""
         ratio = build_curves(of_run)[crossover["run"], crossover["denoiser"]][-1].ratio
         interval = "" if ratio.low is None else f" ({ratio.low:.3f} to {ratio.high:.3f})"
-        effect = f"at epoch {last} denoising {verdict_of(ratio)} it: {ratio.value:.3f} times{interval}"
+        over = "over the seeds " if seeds > 1 else ""
+        effect = f"at epoch {last} it is {ratio.value:.3f} times{interval}: {over}denoising {verdict_of(ratio)} it"
         sentences.append(f"{where} {text}; {effect}.")
     return " ".join(sentences)
 
@@ -182,9 +185,9 @@ def describe_joint(rows: Rows) -> str:
     return " ".join(sentences)
 
 
-def describe_filters(rows: Rows) -> str:
+def describe_filters(rows: Rows, distance: str = DISTANCE) -> str:
     """The ratios of the tuned filters beside the denoiser's, at the first and the last measured epoch."""
-    ratios = _describe_ratios(rows)
+    ratios = _describe_ratios(rows, distance)
     opening = "Filters tuned on held-out images show whether blurring is enough"
     return f"{opening}: {ratios}." if ratios else ""
 
@@ -196,7 +199,7 @@ def describe_imagenet(found: Sequence[dict[str, Any]], rows: Rows) -> str:
     return f"On the features of {FEATURE_NAMES[IMAGENET]}: {text[:1].lower()}{text[1:]}" if text else ""
 
 
-def _describe_ratios(rows: Rows) -> str:
+def _describe_ratios(rows: Rows, distance: str = DISTANCE) -> str:
     curves = build_curves(rows)
     sentences = []
     for (run, denoiser), points in curves.items():
@@ -210,7 +213,7 @@ def _describe_ratios(rows: Rows) -> str:
             f"at epoch {points[i].epoch}"
             for i in (0, -1)
         ]
-        sentences.append(f"the distance is multiplied {', and '.join(dict.fromkeys(parts))}")
+        sentences.append(f"{distance} is multiplied {', and '.join(dict.fromkeys(parts))}")
     return "; ".join(sentences)
 
 
