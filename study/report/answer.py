@@ -65,7 +65,7 @@ def answer_section(study: Study) -> list[str]:
     """Figure, sentences and the table of feature networks; empty where nothing was measured."""
     rows, crossover, imagenet = study.rows(FEATURES), study.crossover_rows(), study.imagenet_rows()
     trainings, settings = estimate_trainings(study.features_by_name()), study.crossover.get("settings", {})
-    distance = "FFD-1" if str(settings.get("reference")).endswith("FFD-1") else DISTANCE
+    distance = "FFD-1" if "distances are FFD-1" in str(settings.get("reference")) else DISTANCE
     if not rows and not crossover and not study.rows("generation"):
         return []
     sentences = [
