@@ -268,6 +268,9 @@ def report_command(
 ) -> None:
     """Write report.md and report.html from the study's results.
 
+    From other commands' JSON, in its folder results: crossover.json and crossover_imagenet.json (`study compare
+    --epochs`, and with `--features imagenet`), features-SEED.json (`eval generation --features all` of another
+    training), controls.json, compare.json.
     Example: gan-denoise study report runs/quick
     """
     check_torch()
