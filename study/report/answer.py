@@ -63,10 +63,10 @@ FEATURE_COLUMNS = (
 
 def answer_section(study: Study) -> list[str]:
     """Figure, sentences and the table of feature networks; empty where nothing was measured."""
-    rows, crossover, imagenet = study.rows(FEATURES), study.crossover_rows(), study.imagenet_rows()
+    crossover, imagenet = study.crossover_rows(), study.imagenet_rows()
     trainings, settings = estimate_trainings(study.features_by_name()), study.crossover.get("settings", {})
     distance = "FFD-1" if "distances are FFD-1" in str(settings.get("reference")) else DISTANCE
-    if not rows and not crossover and not study.rows("generation"):
+    if not study.rows(FEATURES) and not crossover and not study.rows("generation"):
         return []
     sentences = [
         describe_features(trainings) or describe_distance(study.rows("generation"), study.rows(SUBSETS)),
@@ -83,8 +83,19 @@ def answer_section(study: Study) -> list[str]:
         *([crossover_figure(study, crossover, imagenet)] if build_curves(crossover) else []),
         " ".join(filter(None, details)),
         *([ratio_table(TRAININGS_COLUMNS, trainings), _trainings_note(study)] if study.other_features else []),
-        *([ratio_table(FEATURE_COLUMNS, rows), _features_note(study)] if rows else []),
+        *(_features_table(study) if not study.other_features else []),
     ]
+
+
+def features_section(study: Study) -> list[str]:
+    """The appendix with the table of this training alone, where the answer has one of several trainings."""
+    table = _features_table(study) if study.other_features else []
+    return ["## Appendix: features", *table] if table else []
+
+
+def _features_table(study: Study) -> list[str]:
+    rows = study.rows(FEATURES)
+    return [ratio_table(FEATURE_COLUMNS, rows), _features_note(study)] if rows else []
 
 
 def estimate_trainings(by_name: Mapping[str, Rows]) -> list[Row]:
@@ -112,26 +123,29 @@ def estimate_trainings(by_name: Mapping[str, Rows]) -> list[Row]:
 
 def describe_features(trainings: Rows) -> str:
     """What denoising does to the distance by each feature network, from the rows of `estimate_trainings`."""
-    verdicts, alone = _describe_verdicts(trainings, "ratio", "denoising"), _describe_verdicts(trainings, "alone_ratio")
-    if not verdicts:
+    groups = _group_by_verdict(trainings, "ratio", FEATURE_NAMES)
+    if not groups:
         return ""
+    verdicts = "; ".join(f"on {_of_features(names)} denoising {it} the distance" for it, names in groups.items())
+    of_alone = _group_by_verdict(trainings, "alone_ratio", {})  # by the names that the table has
+    alone = "; ".join(f"it {it} the distance by {join_words(names)}" for it, names in of_alone.items())
     seeds = max(row["seeds"] for row in trainings)
     opening = f"Over {seeds} trainings" if seeds > 1 else "In this training (intervals over its latents)"
     verdicts = verdicts.replace("the distance", "the Fréchet distance to real images", 1)
     return f"{opening}, {verdicts}.{f' Compared with the generator alone, {alone}.' if alone else ''}"
 
 
-def _describe_verdicts(trainings: Rows, column: str, subject: str = "it") -> str:
-    """The feature networks by what `subject` does to the distance, with the ratios; empty without ratios."""
+def _group_by_verdict(trainings: Rows, column: str, titles: Mapping[str, str]) -> dict[Verdict, list[str]]:
+    """The feature networks, each with its ratio in `column`, by the verdict on that ratio."""
     groups: dict[Verdict, list[str]] = {}
     for row in trainings:
         if (ratio := get_number(row, column)) is not None:
             features = str(row["features"])
-            name = FEATURE_NAMES.get(features, escape_markdown(features))
-            number = f"FFD-1: {ratio:.3g} times" if features == FFD_1 else f"{ratio:.3g} times"
+            name = titles.get(features, escape_markdown(features))
+            number = f"FFD-1: {ratio:.3g} times" if features == FFD_1 and titles else f"{ratio:.3g} times"
             low, high = (get_number(row, f"{column}_{end}") for end in ("low", "high"))
             groups.setdefault(verdict_of(Estimate(ratio, low, high, row["seeds"])), []).append(f"{name} ({number})")
-    return "; ".join(f"on {_of_features(names)} {subject} {verdict} the distance" for verdict, names in groups.items())
+    return groups
 
 
 def _of_features(names: Sequence[str]) -> str:
@@ -236,17 +250,16 @@ def crossover_figure(study: Study, rows: Rows, imagenet: Rows) -> str:
         "The Fréchet distance after denoising over the one before, at each epoch of the generator; below 1 denoising "
         f"helps. {describe_reference(study.crossover)}. {interval_note(rows, of_ratio=True).capitalize()}.{dashed} "
         f"The crossover is {CROSSOVER_RULE}. "
-        f"Command: {code(study.crossover_command())}"
-        f"{f'; by ImageNet features, {of_imagenet}: {code(study.imagenet_command())}' if imagenet else ''}."
+        f"{f'By ImageNet features: {of_imagenet}. ' if imagenet else ''}Commands: see Reproducing these results."
     )
     return figure_markdown(path, f"Curves of the ratio over the epochs, first to last: {ends}.", "K", caption)
 
 
 def _trainings_note(study: Study) -> str:
     return (
-        "Means over the trainings, geometric, with 95 % intervals over the trainings (Student's t); not corrected for "
-        "the number of feature networks. The next table is of the training that this report is about. Command, for "
-        f"each training: {code(study.measure_command(FEATURES))}."
+        "Geometric means over the trainings, with 95 % intervals over them (Student's t), not corrected for the number "
+        "of networks. The appendix has this report's training. Command, for each training: "
+        f"{code(study.measure_command(FEATURES))}."
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from gan_denoise.eval.generation.subsets import ALL_CLASSES
 from gan_denoise.markdown import bullets, code, escape_markdown
 from gan_denoise.study.compare.statistics import Estimate, build_curves, geometric_mean, group_by_snapshot, ratio_of
+from gan_denoise.study.report.answer import features_section
 from gan_denoise.study.report.comparison import effects_section
 from gan_denoise.study.report.comparison_text import DENOISER_NAMES, describe_stability
 from gan_denoise.study.report.results import SUBSETS, Study, describe_reference, source_line
@@ -35,7 +36,7 @@ EPOCH_COLUMNS = (
 
 def appendix_section(study: Study) -> list[str]:
     """Sentences and tables; each is left out where it was not measured."""
-    return [*_subsets_section(study), *_epochs_section(study), *effects_section(study)]
+    return [*features_section(study), *_subsets_section(study), *_epochs_section(study), *effects_section(study)]
 
 
 def summarize_epochs(rows: Rows) -> list[Row]:

@@ -217,6 +217,7 @@ def _commands(study: Study) -> list[str]:
     study_commands += [study.measure_command(table) for table in study.results if table != CONTROLS]
     extra_commands = [study.controls_command()] if study.rows(CONTROLS) else []
     extra_commands += [study.compare_command()] if study.compare_rows() else []
+    extra_commands += [study.imagenet_command()] if study.imagenet_rows() else []
     study_commands += [study.crossover_command()] if study.crossover_rows() else []
     except_extra = ", except those with `>`" if extra_commands else ""
     return [

@@ -11,6 +11,7 @@ const FOLDED = [
   "comparison-of-runs",
   "noise-clipped-and-rounded-to-8-bits-as-in-image-files",
   "speed",
+  "appendix-features",
   "appendix-number-of-images-and-classes",
   "appendix-the-epochs",
   "appendix-the-compared-runs",

@@ -18,7 +18,7 @@ from gan_denoise.eval.labels import NOT_MEASURED
 from gan_denoise.export.run_folder import DENOISER, GAN, IMAGES, JOINT, RunFolder
 from gan_denoise.export.training_data import from_fingerprint
 from gan_denoise.markdown import code, escape_markdown, one_line
-from gan_denoise.options import FID, IMAGENET, INCEPTION_FILE
+from gan_denoise.options import FFD_1, FID, IMAGENET, INCEPTION_FILE, PIXELS, SECOND_CLASSIFIER
 from gan_denoise.study.report.training_text import PAPER
 from gan_denoise.study.rows import Row, Rows, get_number
 from gan_denoise.study.run.log import read_log
@@ -134,7 +134,9 @@ class Study:
         command = "bench" if table == "bench" else f"eval {'generation' if table == FEATURES else table}"
         options = {"--model": self.run.export, "--threads": result.get("machine", {}).get("threads")}
         features = [INCEPTION_FILE if row["features"] == FID else row["features"] for row in self.rows(FEATURES)]
-        names = [("--features", name) for name in features or ["all"]]
+        is_all = {FFD_1, SECOND_CLASSIFIER, IMAGENET, PIXELS} <= set(features) or not features
+        named = [name for name in features if Path(name).suffix] if is_all else features
+        names = [("--features", name) for name in [*(["all"] if is_all else []), *named]]
         settings = result.get("settings", {})
         options |= {"--seed": settings.get("seed"), "--repeats": settings.get("repeats")}
         options |= {"-n": None if table == "bench" else _largest_n(self.rows(table))}
