@@ -181,7 +181,8 @@ def describe_crossovers(found: Sequence[dict[str, Any]], rows: Rows, distance: s
         ratio = build_curves(of_run)[crossover["run"], crossover["denoiser"]][-1].ratio
         interval = "" if ratio.low is None else f" ({ratio.low:.3f} to {ratio.high:.3f})"
         over = "over the seeds " if seeds > 1 else ""
-        effect = f"at epoch {last} it is {ratio.value:.3f} times{interval}: {over}denoising {verdict_of(ratio)} it"
+        times = f"{ratio.value:.3f} times that of raw images{interval}"
+        effect = f"at epoch {last} it is {times}: {over}denoising {verdict_of(ratio)} it"
         sentences.append(f"{where} {text}; {effect}.")
     return " ".join(sentences)
 

@@ -90,7 +90,7 @@ def test_several_trainings_have_one_verdict() -> None:
         (
             [[0.7, 0.9, 1.1], [0.7, 0.9, 1.2]],
             "(2 seeds) the separately trained denoiser lowers the distance for the last time at epoch 2; at epoch 3 it "
-            "is 1.149 times (0.661 to 1.997): over the seeds denoising has no clear effect on it.",
+            "is 1.149 times that of raw images (0.661 to 1.997): over the seeds denoising has no clear effect on it.",
         ),
         ([[0.7, 1.1, 1.1], [0.7, 0.9, 1.2]], "for the last time at epoch 1 to 2, by seed; at epoch 3"),
         ([[0.7, 0.9, 0.9], [0.7, 0.9, 1.2]], "at epoch 2 to 3, by seed, in 1 of 2 seeds at the last one measured;"),
@@ -98,9 +98,9 @@ def test_several_trainings_have_one_verdict() -> None:
         (
             [[0.7, 1.1, 0.8]],
             "Over 3 epochs (1 seed) the separately trained denoiser still lowers the distance at the last epoch; at "
-            "epoch 3 it is 0.800 times (0.720 to 0.880): denoising **lowers** it.",
+            "epoch 3 it is 0.800 times that of raw images (0.720 to 0.880): denoising **lowers** it.",
         ),
-        ([[1.1, 1.2, 1.3]], "lowers the distance at no epoch; at epoch 3 it is 1.300 times (1.170"),
+        ([[1.1, 1.2, 1.3]], "lowers the distance at no epoch; at epoch 3 it is 1.300 times that of raw images (1.170"),
     ],
 )
 def test_the_crossover_is_said_with_its_seeds(seeds: list[list[float]], said: str) -> None:
@@ -138,9 +138,10 @@ def test_imagenet_features_have_their_own_sentences() -> None:
     rows = [*epochs([0.6, 0.9]), *epochs([0.9, 0.95], "gaussian")]
     assert describe_imagenet(crossovers(rows), rows) == (
         "On the features of an ImageNet network: over 2 epochs (1 seed) the separately trained denoiser still "
-        "lowers the distance at the last epoch; at epoch 2 it is 0.900 times (0.810 to 0.990): denoising "
-        "**lowers** it. The distance is multiplied by 0.60 (separately trained denoiser) and 0.90 (Gaussian "
-        "filter) at epoch 1, and by 0.90 (separately trained denoiser) and 0.95 (Gaussian filter) at epoch 2."
+        "lowers the distance at the last epoch; at epoch 2 it is 0.900 times that of raw images (0.810 to 0.990):"
+        " denoising **lowers** it. The distance is multiplied by 0.60 (separately trained denoiser) and 0.90 "
+        "(Gaussian filter) at epoch 1, and by 0.90 (separately trained denoiser) and 0.95 (Gaussian filter) at "
+        "epoch 2."
     )
     assert describe_imagenet([], []) == ""
 
@@ -148,7 +149,10 @@ def test_imagenet_features_have_their_own_sentences() -> None:
 def test_each_seed_can_be_below_1_without_a_clear_mean() -> None:
     rows = [*epochs([0.5, 0.6]), *epochs([0.5, 0.99], seed=1)]
     text = describe_crossovers(crossovers(rows), rows, "FFD-1")
-    assert "still lowers FFD-1 at the last epoch in each seed; at epoch 2 it is 0.771 times (0.032 to 18.561)" in text
+    assert (
+        "still lowers FFD-1 at the last epoch in each seed; at epoch 2 it is 0.771 times that of raw images (0.032 to 18.561)"
+        in text
+    )
     assert text.endswith("over the seeds denoising has no clear effect on it.")
 
 
