@@ -7,7 +7,6 @@ from typing import Any
 
 from gan_denoise.markdown import code, escape_markdown
 from gan_denoise.options import FFD_1, FID, IMAGENET, OWN_CLASSIFIER, PIXELS, SECOND_CLASSIFIER
-from gan_denoise.study.compare.crossover import CROSSOVER_RULE
 from gan_denoise.study.compare.statistics import Estimate, build_curves, estimate_geometric_mean, geometric_mean
 from gan_denoise.study.report import plots
 from gan_denoise.study.report.comparison import NO_CHANGE, build_epoch_bands, interval_note
@@ -29,6 +28,10 @@ FEATURE_NAMES = {
 }
 DISTANCE = "the distance"
 TRAINED = {MEAN: "separately trained denoiser", JOINT: "jointly trained denoiser"}
+TRAININGS_NOTE = (
+    "Geometric means over the trainings, with 95 % intervals over them (Student's t), not corrected for the number of "
+    "networks. The appendix has this report's training and the command."
+)
 TRAININGS_COLUMNS = (
     "features",
     "seeds",
@@ -82,7 +85,7 @@ def answer_section(study: Study) -> list[str]:
         " ".join(filter(None, sentences)),
         *([crossover_figure(study, crossover, imagenet)] if build_curves(crossover) else []),
         " ".join(filter(None, details)),
-        *([ratio_table(TRAININGS_COLUMNS, trainings), _trainings_note(study)] if study.other_features else []),
+        *([ratio_table(TRAININGS_COLUMNS, trainings), TRAININGS_NOTE] if study.other_features else []),
         *(_features_table(study) if not study.other_features else []),
     ]
 
@@ -250,18 +253,9 @@ def crossover_figure(study: Study, rows: Rows, imagenet: Rows) -> str:
     caption = (
         "The Fréchet distance after denoising over the one before, at each epoch of the generator; below 1 denoising "
         f"helps. {describe_reference(study.crossover)}. {interval_note(rows, of_ratio=True).capitalize()}.{dashed} "
-        f"The crossover is {CROSSOVER_RULE}. "
         f"{f'By ImageNet features: {of_imagenet}. ' if imagenet else ''}Commands: see Reproducing these results."
     )
     return figure_markdown(path, f"Curves of the ratio over the epochs, first to last: {ends}.", "K", caption)
-
-
-def _trainings_note(study: Study) -> str:
-    return (
-        "Geometric means over the trainings, with 95 % intervals over them (Student's t), not corrected for the number "
-        "of networks. The appendix has this report's training. Command, for each training: "
-        f"{code(study.measure_command(FEATURES))}."
-    )
 
 
 def _features_note(study: Study) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 from gan_denoise.eval.generation.subsets import ALL_CLASSES
 from gan_denoise.markdown import bullets, code, escape_markdown
+from gan_denoise.study.compare.crossover import CROSSOVER_RULE
 from gan_denoise.study.compare.statistics import Estimate, build_curves, geometric_mean, group_by_snapshot, ratio_of
 from gan_denoise.study.report.answer import features_section
 from gan_denoise.study.report.comparison import effects_section
@@ -70,7 +71,8 @@ def _epochs_section(study: Study) -> list[str]:
         _epochs_table(rows),
         "The generator of each epoch, before and after denoising; means over the seeds, of distances geometric; the "
         "ratio of distances with its 95 % interval, exploratory: not corrected for the number of epochs. "
-        f"{describe_reference(study.crossover)}. Command: {code(study.crossover_command())}.",
+        f"{describe_reference(study.crossover)}. The crossover is {CROSSOVER_RULE}. Command: "
+        f"{code(study.crossover_command())}.",
         bullets([describe_stability(run, denoiser, study.crossover_rows()) for run, denoiser in trained]),
     ]
     if imagenet:
