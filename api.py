@@ -91,9 +91,7 @@ def load_model(path: str | Path | None = None, *, threads: int = 0) -> Model:
 
 
 _shipped = load_model()
-_denoisers: dict[
-    str | None, tuple[object, Denoisers]
-] = {}  # by the argument `model` of `denoise`, and its file's state
+_denoisers: dict[str | None, tuple[object, Denoisers]] = {}  # by `model` of `denoise`; its file's state with it
 
 
 def generate(n: int = 64, *, seed: int = 0, label: str | int | None = None) -> GeneratedImages:

@@ -67,7 +67,7 @@ def download(parent: Path, status: Callable[[str], None]) -> dict[str, bytes]:
 def try_remotes(
     remotes: Sequence[Remote],
     title: str,
-    describe_manual_steps: str,
+    manual_steps: str,
     read: Callable[[Path], dict[str, bytes]],
     parent: Path,
     status: Callable[[str], None],
@@ -90,7 +90,7 @@ def try_remotes(
                 return read(remote.fetch(work))
         except InputError as error:
             problems.append(f"{remote.name}: {error.message}")
-    raise InputError(f"{title}: no download source works ({'; '.join(problems)})", describe_manual_steps)
+    raise InputError(f"{title}: no download source works ({'; '.join(problems)})", manual_steps)
 
 
 def probe_servers(servers: Mapping[str, Sequence[str]]) -> list[str]:

@@ -97,8 +97,8 @@ def walk_image_folders(
 ) -> Iterator[tuple[Path, list[Path]]]:
     """Each folder at or below `folder` that holds image files directly, with these files, in order of their paths.
 
-    Links to folders are followed after all other folders, each folder is visited once, a link to one that was is
-    counted in `skipped`, and `exclude` is left out. Raises InputError as `scan_folder` does.
+    Links to folders come last. Each folder is visited once, a link to one that was is counted in `skipped`, and
+    `exclude` is left out. Raises InputError as `scan_folder` does.
     """
     excluded = os.path.realpath(exclude) if exclude else None
     visited: set[str] = set()

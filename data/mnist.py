@@ -42,7 +42,7 @@ class IdxSet:
     title: str
     classes: tuple[str, ...]
     sha256: Mapping[str, str]
-    describe_manual_steps: str
+    manual_steps: str
 
 
 TORCHVISION_STEP = 'torchvision.datasets.{}("DIR", download=True); then --data DIR'
@@ -131,7 +131,7 @@ def _not_found(name: str, places: list[Path]) -> InputError:
 
 
 def _hint(name: str) -> str:
-    return f"gan-denoise data fetch --dataset {name}, or {IDX[name].describe_manual_steps}"
+    return f"gan-denoise data fetch --dataset {name}, or {IDX[name].manual_steps}"
 
 
 def _read_local(name: str, data: Path | None, status: Status) -> dict[str, bytes] | None:
@@ -140,7 +140,7 @@ def _read_local(name: str, data: Path | None, status: Status) -> dict[str, bytes
         if data is not None:
             return _read_whole(name, _named_folder(name, data))
     except InputError as error:
-        raise InputError(error.message, IDX[name].describe_manual_steps) from error
+        raise InputError(error.message, IDX[name].manual_steps) from error
     return first_valid(_local_folders(name), functools.partial(_read_whole, name), status)
 
 
@@ -201,7 +201,7 @@ def _hashes(files: Mapping[str, bytes]) -> dict[str, str]:
 
 def _download(name: str, cache: Path, status: Status) -> dict[str, bytes]:
     read = functools.partial(_read_whole, name)
-    return try_remotes(REMOTES[name], IDX[name].title, IDX[name].describe_manual_steps, read, cache, status)
+    return try_remotes(REMOTES[name], IDX[name].title, IDX[name].manual_steps, read, cache, status)
 
 
 def _from_torchvision(work: Path, name: str) -> Path:

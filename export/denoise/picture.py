@@ -163,8 +163,7 @@ def _options(image: Image.Image, decoder: _Decoder) -> dict[str, Any]:
         subsampling = JpegImagePlugin.get_sampling(image)
         tables = getattr(image, "quantization", {})
         options: dict[str, Any] = {"qtables": [tables[number] for number in sorted(tables)] or None}
-        options["subsampling"] = (
-            subsampling if image.mode != "CMYK" and subsampling >= 0 else 0
-        )  # 0: no channel coarser
+        is_known = image.mode != "CMYK" and subsampling >= 0
+        options["subsampling"] = subsampling if is_known else 0  # 4:4:4
         return options | {"progressive": "progressive" in image.info}
     return {"lossless": True, "exact": True} if decoder.is_lossless_webp else {"quality": 90}

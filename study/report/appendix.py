@@ -54,10 +54,8 @@ def summarize_epochs(rows: Rows) -> list[Row]:
             mean = geometric_mean if name in ("raw", "denoised") else statistics.mean
             row[name] = mean(values) if values else None
         summary.append(row)
-    groups: dict[tuple[Any, Any], list[Row]] = {}
-    for each in summary:
-        groups.setdefault((each["run"], each["denoiser"]), []).append(each)
-    return [each for group in groups.values() for each in group]
+    curves = list(dict.fromkeys((row["run"], row["denoiser"]) for row in summary))
+    return sorted(summary, key=lambda row: curves.index((row["run"], row["denoiser"])))
 
 
 def _epochs_section(study: Study) -> list[str]:

@@ -46,7 +46,7 @@ def photo(
     precision: PrecisionOption = Precision.float32,
     data: PhotographsOption = None,
     start: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             metavar="NAME|FILE|FOLDER",
             help="Start from weights: the shipped photo or photo-grey, a file, or denoiser.safetensors in a folder.",

@@ -40,7 +40,7 @@ GREY = torch.tensor([0.299, 0.587, 0.114])[:, None, None]  # luma of red, green 
 
 
 def train_photo_denoiser(
-    config: PhotoDenoiserConfig, dataset: Dataset, run: Path, options: RunOptions, start: Path | None = None
+    config: PhotoDenoiserConfig, dataset: Dataset, run: Path, options: RunOptions, start: str | Path | None = None
 ) -> None:
     """Train in `run`/denoiser and write the EMA of the weights there; resumes from the last checkpoint.
 
@@ -107,14 +107,18 @@ def validation_tiles(dataset: Dataset, channels: int) -> tuple[ImagesF32, Images
     return clean, add_noise(clean, VALIDATION_SIGMA, "float", seed=0)
 
 
-def start_weights(start: Path) -> Path:
-    """The weights file that `start` stands for: the name of a shipped denoiser, a file, or a folder that holds one."""
-    if str(start) in (PHOTO, PHOTO_GREY):
+def start_weights(start: str | Path) -> Path:
+    """The weights file that `start` stands for: the name of a shipped denoiser, a file, or a folder that holds one.
+
+    `./photo` is a folder.
+    """
+    if start in (PHOTO, PHOTO_GREY):
         return SHIPPED / f"{start}.safetensors"
-    return start if start.suffix == ".safetensors" else StageFolder(start).weights("denoiser")
+    path = Path(start)
+    return path if path.suffix == ".safetensors" else StageFolder(path).weights("denoiser")
 
 
-def load_start(network: DepthwiseUNet, start: Path) -> str:
+def load_start(network: DepthwiseUNet, start: str | Path) -> str:
     """Set the weights to those of `start`; returns their SHA-256. Raises InputError if they are of another network."""
     description, tensors = weights.read_weights(start_weights(start))
     try:

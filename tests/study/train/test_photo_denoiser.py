@@ -201,8 +201,7 @@ def test_a_training_can_start_from_weights_of_the_same_network(trained: Path, ti
         train_photo_denoiser(short, tiles, tmp_path / "run", OPTIONS)
     wider = dataclasses.replace(short, network=DepthwiseUNetShape((8, 8, 16), (1, 1, 1, 1, 1)))
     for name, channels in (("photo", 3), ("photo-grey", 1), (trained / "denoiser/denoiser.safetensors", 3)):
-        assert (
-            json.loads(start_weights(Path(name)).with_suffix(".json").read_text())["arguments"]["channels"] == channels
-        )
+        assert json.loads(start_weights(name).with_suffix(".json").read_text())["arguments"]["channels"] == channels
+    assert start_weights("./photo") == Path("photo/denoiser.safetensors")  # a folder
     with pytest.raises(InputError, match=r"--start .*: expected weights of the configuration's network, got Depthwise"):
         train_photo_denoiser(wider, tiles, tmp_path / "other", OPTIONS, start=trained / "denoiser")
